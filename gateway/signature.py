@@ -43,7 +43,7 @@ _SLIP_FRAMES = 2  # how far a note may come early or late by lost or repeated pa
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """How well a melody was found: score 0..1, and where its best likeness starts (ms, give or take 40)."""
+    """How well a melody was found (0..1), and where it starts, give or take 40 ms."""
 
     score: float
     at_ms: int
