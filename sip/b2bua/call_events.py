@@ -1,0 +1,95 @@
+"""What legs tell their call: a small vocabulary, so that no header crosses unasked."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Origin(Enum):
+    """Who made something happen."""
+
+    PEER = "peer"
+    US = "us"
+
+
+class Cause(Enum):
+    """Why a leg ended or never came up; the value is the slug in logs and records."""
+
+    BYE = "bye"
+    CANCELLED = "cancelled"
+    REJECTED = "rejected"
+    SILENT = "no-response"
+    UNREACHABLE = "unreachable"
+    UNAUTHORISED = "unauthorised"
+    NO_ACK = "no-ack"
+    DIALOG_LOST = "dialog-lost"
+
+
+Headers = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallEvent:
+    """`at` is the clock's monotonic time of arrival."""
+
+    at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ring(CallEvent):
+    """A provisional response above 100; with SDP it carries early media (RFC 3960)."""
+
+    status: int
+    reason: str
+    sdp: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connect(CallEvent):
+    """An outbound leg was answered; `sdp` is the answer."""
+
+    sdp: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Confirm(CallEvent):
+    """An inbound leg's answer was acknowledged: both sides know that the call is up."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer(CallEvent):
+    """The peer's re-INVITE; answer it with `Leg.accept` or `Leg.refuse`.
+
+    Without SDP (RFC 3261 14.2) it asks us for an offer.
+    """
+
+    sdp: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OfferEnded(CallEvent):
+    """The outcome of our re-INVITE: the answer, or the status that refused it."""
+
+    status: int
+    sdp: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disconnect(CallEvent):
+    """The leg is over. `headers` are those of the peer's BYE that may interest the application."""
+
+    by: Origin
+    cause: Cause
+    headers: Headers = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fail(CallEvent):
+    """An outbound leg was never answered. `status` is the peer's, or the one that says as much."""
+
+    status: int
+    reason: str
+    cause: Cause
+    headers: Headers = ()
+
+
+Event = Ring | Connect | Confirm | Offer | OfferEnded | Disconnect | Fail

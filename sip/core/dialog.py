@@ -1,0 +1,129 @@
+"""Dialogs: RFC 3261 12. Plain data plus the rules for building and checking in-dialog requests."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from sip.core.headers import NameAddr, parse_name_addrs
+from sip.core.message import Headers, Request, Response
+from sip.core.uri import Uri
+
+
+class Order(Enum):
+    """What a CSeq says of an in-dialog request (RFC 3261 12.2.2)."""
+
+    NEW = auto()
+    OLD = auto()
+
+
+@dataclass(slots=True)
+class Dialog:
+    """One dialog, early or confirmed, from our side.
+
+    `local` and `remote` are the From and To values with their tags; `routes` holds the route set
+    as raw Route values, first hop first; `target` is the peer's Contact, its remote target.
+    """
+
+    sip_call_id: str
+    local: NameAddr
+    remote: NameAddr
+    target: str
+    routes: tuple[str, ...] = ()
+    local_cseq: int = 0
+    remote_cseq: int | None = None
+    confirmed: bool = False
+
+    @classmethod
+    def as_uas(cls, request: Request, local_tag: str) -> "Dialog":
+        """The dialog that our response with `local_tag` to `request` makes (RFC 3261 12.1.1)."""
+        contact = request.contact
+        return cls(
+            sip_call_id=request.call_id,
+            local=request.to.with_param("tag", local_tag),
+            remote=request.from_,
+            target=str(contact.uri) if contact else str(request.from_.uri),
+            routes=tuple(request.headers.values("record-route")),
+            remote_cseq=request.cseq.number,
+        )
+
+    @classmethod
+    def as_uac(cls, request: Request, response: Response) -> "Dialog":
+        """The dialog that `response` to our `request` makes (RFC 3261 12.1.2)."""
+        dialog = cls(
+            sip_call_id=request.call_id,
+            local=request.from_,
+            remote=response.to,
+            target=request.uri,
+            local_cseq=request.cseq.number,
+        )
+        dialog.learn(response)
+        return dialog
+
+    @property
+    def local_tag(self) -> str:
+        return self.local.tag or ""
+
+    @property
+    def remote_tag(self) -> str:
+        return self.remote.tag or ""
+
+    def learn(self, response: Response) -> None:
+        """Take route set, tag and target from a response to our INVITE.
+
+        RFC 3261 13.2.2.4: the 2xx recomputes the route set of an early dialog.
+        """
+        self.remote = response.to
+        routes = response.headers.values("record-route")
+        if routes or response.status >= 200:
+            self.routes = tuple(reversed(routes))
+        self.refresh_target(response)
+        if 200 <= response.status < 300:
+            self.confirmed = True
+
+    def refresh_target(self, message: Request | Response) -> None:
+        """RFC 3261 12.2: (re-)INVITE and its 2xx may move the remote target."""
+        if message.contact is not None:
+            self.target = str(message.contact.uri)
+
+    def receive(self, request: Request) -> Order:
+        """Check and remember the CSeq of a request in this dialog (ACK and CANCEL excepted)."""
+        number = request.cseq.number
+        if self.remote_cseq is not None and number < self.remote_cseq:
+            return Order.OLD
+        self.remote_cseq = number
+        return Order.NEW
+
+    def request(
+        self, method: str, *, cseq: int | None = None, headers: Sequence[tuple[str, str]] = ()
+    ) -> Request:
+        """A request in this dialog (RFC 3261 12.2.1.1), complete but for Via and Contact.
+
+        `cseq` repeats a number: an ACK takes that of its INVITE.
+        """
+        if cseq is None:
+            self.local_cseq += 1
+            cseq = self.local_cseq
+        uri, routes = self._addressing()
+        fields = Headers()
+        for route in routes:
+            fields.add("route", route)
+        fields.add("max-forwards", "70")
+        fields.add("from", str(self.local))
+        fields.add("to", str(self.remote))
+        fields.add("call-id", self.sip_call_id)
+        fields.add("cseq", f"{cseq} {method}")
+        for name, value in headers:
+            fields.add(name, value)
+        return Request(method, uri, fields)
+
+    def next_hop(self) -> Uri:
+        """Where a request in this dialog goes: the first route, else the remote target."""
+        if self.routes:
+            return parse_name_addrs(list(self.routes[:1]))[0].uri
+        return Uri.parse(self.target)
+
+    def _addressing(self) -> tuple[str, tuple[str, ...]]:
+        if not self.routes or self.next_hop().has_param("lr"):
+            return self.target, self.routes
+        # RFC 3261 12.2.1.1: a strict router takes the Request-URI, our target goes last
+        return str(self.next_hop()), (*self.routes[1:], f"<{self.target}>")

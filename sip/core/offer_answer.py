@@ -1,0 +1,52 @@
+"""Who may offer now: the offer/answer state of one dialog (RFC 3264 4, RFC 3261 14, RFC 6337)."""
+
+from dataclasses import dataclass
+from enum import Enum, auto
+
+
+class State(Enum):
+    STABLE = auto()
+    """no offer is open; either side may make one"""
+    OFFERED = auto()
+    """we made an offer and wait for the answer"""
+    ANSWERING = auto()
+    """the peer made an offer and waits for ours"""
+
+
+class Input(Enum):
+    SEND_OFFER = auto()
+    RECEIVE_OFFER = auto()
+    SEND_ANSWER = auto()
+    RECEIVE_ANSWER = auto()
+    #: the open offer was refused or withdrawn: the session stays as it was (RFC 3261 14.1)
+    CLOSE = auto()
+
+
+TABLE: dict[tuple[State, Input], State] = {
+    (State.STABLE, Input.SEND_OFFER): State.OFFERED,
+    (State.STABLE, Input.RECEIVE_OFFER): State.ANSWERING,
+    (State.STABLE, Input.CLOSE): State.STABLE,
+    (State.OFFERED, Input.RECEIVE_ANSWER): State.STABLE,
+    (State.OFFERED, Input.CLOSE): State.STABLE,
+    (State.ANSWERING, Input.SEND_ANSWER): State.STABLE,
+    (State.ANSWERING, Input.CLOSE): State.STABLE,
+}
+
+
+@dataclass(slots=True)
+class OfferAnswer:
+    """One dialog's offer/answer exchange; `step` answers whether the input was allowed now.
+
+    A refused RECEIVE_OFFER while OFFERED is glare: answer 491. While ANSWERING it is a second
+    offer before the first was answered: answer 500 with Retry-After (RFC 3261 14.2).
+    """
+
+    state: State = State.STABLE
+
+    def step(self, event: Input) -> bool:
+        """Take `event` if it is allowed in this state; else change nothing and answer False."""
+        following = TABLE.get((self.state, event))
+        if following is None:
+            return False
+        self.state = following
+        return True

@@ -1,0 +1,71 @@
+"""Remembers which SIP messages passed, so that a failed call can be explained by its ladder.
+
+Only start lines are kept: no bodies, no digests, no header values.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from sip.core.message import Request, Response
+
+#: One call of ours has two or three dialogs; a dialog has some ten messages.
+MAX_DIALOGS = 2000
+MAX_MESSAGES = 60
+
+Direction = Literal["in", "out"]
+
+
+@dataclass(frozen=True, slots=True)
+class Traced:
+    """One message as a ladder shows it. `at` is seconds since 1970, `peer` e.g. `udp:192.0.2.1:5060`."""
+
+    at: float
+    direction: Direction
+    peer: str
+    local: str
+    summary: str
+    sip_call_id: str
+
+
+class Trace:
+    """The last messages of the last dialogs, by SIP Call-ID; bounded in both."""
+
+    def __init__(self, max_dialogs: int = MAX_DIALOGS) -> None:
+        self._dialogs: OrderedDict[str, list[tuple[float, Direction, object, object, str]]]
+        self._dialogs = OrderedDict()
+        self._max_dialogs = max_dialogs
+
+    def add(
+        self,
+        at: float,
+        direction: Direction,
+        peer: object,
+        local: object,
+        message: Request | Response,
+    ) -> None:
+        """Remember `message`; `peer` and `local` print as their endpoints."""
+        sip_call_id = message.call_id
+        messages = self._dialogs.get(sip_call_id)
+        if messages is None:
+            messages = self._dialogs[sip_call_id] = []
+            if len(self._dialogs) > self._max_dialogs:
+                self._dialogs.popitem(last=False)
+        if len(messages) < MAX_MESSAGES:
+            messages.append((at, direction, peer, local, _summary(message)))
+
+    def ladder(self, sip_call_ids: Iterable[str]) -> list[Traced]:
+        """All messages of these dialogs, in the order they passed."""
+        found = [
+            Traced(at, direction, str(peer), str(local), summary, sip_call_id)
+            for sip_call_id in sip_call_ids
+            for at, direction, peer, local, summary in self._dialogs.get(sip_call_id, ())
+        ]
+        return sorted(found, key=lambda traced: traced.at)
+
+
+def _summary(message: Request | Response) -> str:
+    if isinstance(message, Request):
+        return f"{message.method} {message.uri}"
+    return f"{message.status} {message.reason} ({message.cseq.method})"

@@ -1,0 +1,83 @@
+"""Addresses of SIP peers and the flows that lead to them."""
+
+import ipaddress
+from dataclasses import dataclass
+from typing import Protocol
+
+from sip.core.uri import Uri
+
+DEFAULT_PORT = {"udp": 5060, "tcp": 5060, "tls": 5061}
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A transport address: `transport` is udp or tcp, `host` an IP address without brackets."""
+
+    transport: str
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.transport}:{self.hostport}"
+
+    @property
+    def hostport(self) -> str:
+        """`host:port` as it stands in a URI, an IPv6 address in brackets."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+    @classmethod
+    def parse(cls, text: str) -> "Endpoint":
+        """`udp:0.0.0.0:5060`; raises ValueError."""
+        transport, _, hostport = text.partition(":")
+        host, _, port = hostport.rpartition(":")
+        host = host.removeprefix("[").removesuffix("]")
+        if transport not in DEFAULT_PORT or not port.isdigit():
+            raise ValueError(f"{text!r} is not transport:address:port")
+        ipaddress.ip_address(host)
+        return cls(transport, host, int(port))
+
+
+class Flow(Protocol):
+    """One way to one peer: a UDP socket and an address, or a connection (RFC 5626's word).
+
+    `local` is the address we listen on or connected from, `reliable` whether the transport resends.
+    """
+
+    @property
+    def remote(self) -> Endpoint: ...
+    @property
+    def local(self) -> Endpoint: ...
+    @property
+    def reliable(self) -> bool: ...
+    @property
+    def closed(self) -> bool: ...
+
+    def send(self, data: bytes) -> None:
+        """Send or queue; a failure is told later through the transport's `on_flow_lost`."""
+        ...
+
+
+def numeric_endpoint(uri: Uri) -> Endpoint | None:
+    """The endpoint that `uri` names by IP address, or None where a name must be resolved."""
+    host = uri.host.removeprefix("[").removesuffix("]")
+    if not is_address(host):
+        return None
+    transport = uri_transport(uri)
+    return Endpoint(transport, host, uri.port or DEFAULT_PORT[transport])
+
+
+def uri_transport(uri: Uri) -> str:
+    """RFC 3263 4.1, without NAPTR: the URI's transport, TLS for sips, else UDP."""
+    if uri.transport:
+        return uri.transport
+    return "tls" if uri.scheme == "sips" else "udp"
+
+
+def is_address(host: str) -> bool:
+    """Whether `host` is an IPv4 or (unbracketed) IPv6 address."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True

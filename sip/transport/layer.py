@@ -1,0 +1,136 @@
+"""All listeners and connections of one user agent: in come messages with their flow."""
+
+import functools
+import ipaddress
+import socket
+from collections.abc import Callable
+from typing import TypeVar
+
+from sip.core.errors import ParseError
+from sip.transport.endpoint import Endpoint, Flow
+from sip.transport.tcp import TcpFlow, TcpListener
+from sip.transport.udp import UdpListener
+
+Listener = TypeVar("Listener", UdpListener, TcpListener)
+
+
+class TransportLayer:
+    """Opens sockets, finds the flow to a peer, reuses connections.
+
+    `on_message(data, flow)` gets every datagram and every framed message;
+    `on_flow_lost(flow, error)` a connection that ended or could not be made; `on_broken(flow, error)` a stream that lost framing.
+    """
+
+    def __init__(
+        self,
+        *,
+        on_message: Callable[[bytes, Flow], None],
+        on_flow_lost: Callable[[Flow, Exception | None], None],
+        on_broken: Callable[[Flow, ParseError], None],
+        admit: Callable[[Endpoint], bool] = lambda _: True,
+    ) -> None:
+        """`admit` decides whether a peer may hold a connection at all."""
+        self._on_message = on_message
+        self._on_flow_lost = on_flow_lost
+        self._on_broken = on_broken
+        self._admit = admit
+        self._udp: list[UdpListener] = []
+        self._tcp: list[TcpListener] = []
+        self._connections: dict[Endpoint, TcpFlow] = {}
+
+    async def listen(self, local: Endpoint) -> Endpoint:
+        """Open a listener; answers the bound endpoint. Raises OSError when it cannot."""
+        if local.transport == "udp":
+            udp = UdpListener(local, self._on_message)
+            self._udp.append(udp)
+            udp.start()
+            return udp.local
+        if local.transport == "tcp":
+            tcp = TcpListener(local, self)
+            self._tcp.append(tcp)
+            await tcp.start()
+            return tcp.local
+        raise OSError(f"no transport {local.transport!r}")
+
+    @property
+    def listening(self) -> list[Endpoint]:
+        """The endpoints that are open."""
+        return [listener.local for listener in (*self._udp, *self._tcp)]
+
+    @property
+    def open_connections(self) -> int:
+        return len(self._connections)
+
+    def flow_to(self, remote: Endpoint) -> Flow:
+        """The way to `remote`: the live connection if there is one.
+
+        Raises OSError without a listener of its transport and address family.
+        """
+        if remote.transport == "udp":
+            return _same_family(self._udp, remote).flow(remote)
+        if remote.transport == "tcp":
+            connection = self._connections.get(remote)
+            if connection is None or connection.closed:
+                connection = _same_family(self._tcp, remote).connect(remote)
+                self._connections[remote] = connection
+            return connection
+        raise OSError(f"no {remote.transport} listener is configured, so {remote} is out of reach")
+
+    def reply_flow(self, flow: Flow, via: Endpoint) -> Flow:
+        """Where a response goes: back on its flow, or to `via` if the connection is gone.
+
+        RFC 3261 18.2.2.
+        """
+        return flow if not flow.closed else self.flow_to(via)
+
+    def local_host(self, flow: Flow) -> str:
+        """Our address as the peer of `flow` sees it from this host (before any NAT)."""
+        if flow.local.host not in ("0.0.0.0", "::"):
+            return flow.local.host
+        return _route_source(flow.remote)
+
+    async def close(self) -> None:
+        """Close every socket and connection."""
+        for udp in self._udp:
+            udp.close()
+        for tcp in self._tcp:
+            await tcp.close()
+        for connection in list(self._connections.values()):
+            connection.abort()
+
+    # TcpOwner
+
+    def on_tcp_open(self, flow: TcpFlow) -> None:
+        if not self._admit(flow.remote):
+            flow.abort()
+            return
+        self._connections[flow.remote] = flow
+
+    def on_tcp_message(self, data: bytes, flow: TcpFlow) -> None:
+        self._on_message(data, flow)
+
+    def on_tcp_broken(self, flow: TcpFlow, error: ParseError) -> None:
+        self._on_broken(flow, error)
+
+    def on_tcp_lost(self, flow: TcpFlow, error: Exception | None) -> None:
+        if self._connections.get(flow.remote) is flow:
+            del self._connections[flow.remote]
+        self._on_flow_lost(flow, error)
+
+
+def _same_family(listeners: list[Listener], remote: Endpoint) -> Listener:
+    """The listener to reach `remote` from: the first of its address family."""
+    version = ipaddress.ip_address(remote.host).version
+    for listener in listeners:
+        if ipaddress.ip_address(listener.local.host).version == version:
+            return listener
+    raise OSError(f"no {remote.transport} listener over IPv{version}, so {remote} is out of reach")
+
+
+@functools.lru_cache(maxsize=1024)
+def _route_source(remote: Endpoint) -> str:
+    """The source address that the kernel would take towards `remote`."""
+    family = socket.AF_INET6 if ":" in remote.host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        probe.connect((remote.host, remote.port or 9))
+        return str(probe.getsockname()[0])

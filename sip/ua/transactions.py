@@ -1,0 +1,318 @@
+"""Runs the transaction machines: matches messages to them, starts their timers, sends for them.
+
+RFC 3261 17. The machines themselves are tables in `sip.core.transaction`.
+"""
+
+from collections.abc import Callable
+from enum import Enum, auto
+
+from sip.clock import Clock
+from sip.clock import Timer as Running
+from sip.core.headers import Via
+from sip.core.message import Headers, Request, Response
+from sip.core.timers import Timer, Timers
+from sip.core.transaction import Action, Input, Kind, Machine, State
+from sip.ids import MAGIC_COOKIE
+from sip.transport.endpoint import Flow
+
+ClientKey = tuple[str, str]
+ServerKey = tuple[str, ...]
+
+
+class Failure(Enum):
+    """Why a client transaction ended without a response."""
+
+    TIMEOUT = auto()
+    """nobody answered in 64*T1 (RFC 3261 8.1.3.1: treat as 408)"""
+    UNREACHABLE = auto()
+    """the transport failed (treat as 503)"""
+
+
+class _Transaction:
+    """What both sides share: a machine, its running timers, its owner."""
+
+    __slots__ = ("_layer", "_running", "flow", "machine")
+
+    def __init__(self, layer: "TransactionLayer", kind: Kind, flow: Flow) -> None:
+        self._layer = layer
+        self.flow = flow
+        self.machine = Machine(kind, flow.reliable, layer.timers)
+        self._running: dict[Timer, Running] = {}
+
+    @property
+    def ended(self) -> bool:
+        return self.machine.state is State.TERMINATED
+
+    def _step(self, event: Input | Timer, message: Request | Response | None = None) -> None:
+        before = self.machine.state
+        actions = self.machine.step(event)
+        if self.machine.state is not before:
+            self._stop_timers()
+        for action in actions:
+            if isinstance(action, Timer):
+                self._start(action)
+            else:
+                self._do(action, message)
+        if self.ended and before is not State.TERMINATED:
+            self._stop_timers()
+            self._layer.forget(self)
+
+    def _start(self, timer: Timer) -> None:
+        delay_s = self.machine.start_s(timer)
+        if delay_s is not None:
+            self._running[timer] = self._layer.clock.call_later(delay_s, self._fire, timer)
+
+    def _fire(self, timer: Timer) -> None:
+        self._running.pop(timer, None)
+        self._step(timer)
+
+    def _stop_timers(self) -> None:
+        for timer in [timer for timer in self._running if not self.machine.outlives(timer)]:
+            self._running.pop(timer).cancel()
+
+    def _do(self, action: Action, message: Request | Response | None) -> None:
+        raise NotImplementedError
+
+    def transport_failed(self) -> None:
+        """The flow is lost."""
+        self._step(Input.TRANSPORT_ERROR)
+
+    def abandon(self) -> None:
+        """Forget everything at once; for closing down."""
+        self.machine.state = State.TERMINATED
+        self._stop_timers()
+
+
+class ClientTransaction(_Transaction):
+    """A request of ours and what came back for it."""
+
+    __slots__ = ("_data", "_on_failure", "_on_response", "key", "request")
+
+    def __init__(
+        self,
+        layer: "TransactionLayer",
+        request: Request,
+        flow: Flow,
+        on_response: Callable[[Response], None],
+        on_failure: Callable[[Failure], None],
+    ) -> None:
+        kind = Kind.INVITE_CLIENT if request.method == "INVITE" else Kind.CLIENT
+        super().__init__(layer, kind, flow)
+        self.request = request
+        self.key: ClientKey = (request.branch, request.method)
+        self._data = request.to_bytes()
+        self._on_response = on_response
+        self._on_failure = on_failure
+
+    def start(self) -> None:
+        self._step(Input.START)
+
+    def receive(self, response: Response) -> None:
+        if response.status < 200:
+            self._step(Input.PROVISIONAL, response)
+        elif response.status < 300:
+            self._step(Input.SUCCESS, response)
+        else:
+            self._step(Input.FAILURE, response)
+
+    def cancel(
+        self, headers: tuple[tuple[str, str], ...], on_failure: Callable[[Failure], None]
+    ) -> None:
+        """Send CANCEL for this INVITE (RFC 3261 9.1); only after a provisional response."""
+        request = self._hop_by_hop("CANCEL", self.request.headers.get("to") or "")
+        for name, value in headers:
+            request.headers.add(name, value)
+        self._layer.send(request, self.flow, lambda _: None, on_failure)
+
+    def _do(self, action: Action, message: Request | Response | None) -> None:
+        match action:
+            case Action.SEND:
+                self._layer.transmit(self._data, self.flow, self.request)
+            case Action.ACK:
+                if isinstance(message, Response):
+                    ack = self._hop_by_hop("ACK", message.headers.get("to") or "")
+                    self._layer.transmit(ack.to_bytes(), self.flow, ack)
+            case Action.PASS:
+                if isinstance(message, Response):
+                    self._on_response(message)
+            case Action.TIMEOUT:
+                self._on_failure(Failure.TIMEOUT)
+            case Action.UNREACHABLE:
+                self._on_failure(Failure.UNREACHABLE)
+
+    def _hop_by_hop(self, method: str, to: str) -> Request:
+        """ACK to a failure (RFC 3261 17.1.1.3) or CANCEL (9.1): same branch, route, From, Call-ID."""
+        invite = self.request
+        headers = Headers()
+        headers.add("via", invite.headers.get("via") or "")
+        for route in invite.headers.get_all("route"):
+            headers.add("route", route)
+        headers.add("max-forwards", "70")
+        headers.add("from", invite.headers.get("from") or "")
+        headers.add("to", to)
+        headers.add("call-id", invite.call_id)
+        headers.add("cseq", f"{invite.cseq.number} {method}")
+        return Request(method, invite.uri, headers)
+
+
+class ServerTransaction(_Transaction):
+    """A request of a peer and our answers to it.
+
+    `on_cancel` is called when the peer cancels this INVITE, `on_ack` for an ACK to our 2xx that
+    came in this transaction (an RFC 2543 peer's; others send it in the dialog).
+    """
+
+    __slots__ = ("_last", "key", "merge_key", "on_ack", "on_cancel", "request")
+
+    def __init__(
+        self, layer: "TransactionLayer", request: Request, flow: Flow, key: ServerKey
+    ) -> None:
+        kind = Kind.INVITE_SERVER if request.method == "INVITE" else Kind.SERVER
+        super().__init__(layer, kind, flow)
+        self.request = request
+        self.key = key
+        self.merge_key = merge_key(request)
+        self.on_cancel: Callable[[Request], None] = lambda _: None
+        self.on_ack: Callable[[Request], None] = lambda _: None
+        self._last: tuple[bytes, Response] | None = None
+
+    @property
+    def answered(self) -> bool:
+        """Whether a final response was sent."""
+        return self.machine.state not in (State.TRYING, State.PROCEEDING)
+
+    def respond(self, response: Response) -> None:
+        """Send `response`; ignored when a final one went out before (a 2xx may be repeated)."""
+        if self.answered and self.machine.state is not State.ACCEPTED:
+            return
+        self._last = (response.to_bytes(), response)
+        if response.status < 200:
+            self._step(Input.PROVISIONAL)
+        elif response.status < 300:
+            self._step(Input.SUCCESS)
+        else:
+            self._step(Input.FAILURE)
+
+    def receive(self, request: Request) -> None:
+        """The request again, or the ACK to our failure."""
+        self._step(Input.ACK if request.method == "ACK" else Input.REQUEST, request)
+
+    def _do(self, action: Action, message: Request | Response | None) -> None:
+        if action is Action.SEND and self._last is not None:
+            data, response = self._last
+            if self.flow.closed:
+                self.flow = self._layer.reply_flow(self.flow, self.request)
+            self._layer.transmit(data, self.flow, response)
+        elif action is Action.PASS and isinstance(message, Request):
+            self.on_ack(message)
+
+
+class TransactionLayer:
+    """All live transactions of one user agent."""
+
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        timers: Timers,
+        transmit: Callable[[bytes, Flow, Request | Response], None],
+        reply_flow: Callable[[Flow, Request], Flow],
+    ) -> None:
+        """`transmit` sends; `reply_flow` finds the way for a response whose connection is gone."""
+        self.clock = clock
+        self.timers = timers
+        self.transmit = transmit
+        self.reply_flow = reply_flow
+        self._clients: dict[ClientKey, ClientTransaction] = {}
+        self._servers: dict[ServerKey, ServerTransaction] = {}
+        self._merges: dict[tuple[str, str, int, str], ServerTransaction] = {}
+
+    def __len__(self) -> int:
+        return len(self._clients) + len(self._servers)
+
+    def send(
+        self,
+        request: Request,
+        flow: Flow,
+        on_response: Callable[[Response], None],
+        on_failure: Callable[[Failure], None],
+    ) -> ClientTransaction:
+        """Start a client transaction for `request`, whose top Via is ours and complete."""
+        transaction = ClientTransaction(self, request, flow, on_response, on_failure)
+        self._clients[transaction.key] = transaction
+        transaction.start()
+        return transaction
+
+    def receive_response(self, response: Response) -> bool:
+        """RFC 3261 17.1.3; False for a response to nothing of ours."""
+        client = self._clients.get((response.branch, response.cseq.method))
+        if client is None:
+            return False
+        client.receive(response)
+        return True
+
+    def find_server(self, request: Request) -> ServerTransaction | None:
+        """The transaction that `request` repeats or acknowledges (RFC 3261 17.2.3)."""
+        return self._servers.get(server_key(request))
+
+    def find_invite(self, cancel: Request) -> ServerTransaction | None:
+        """The INVITE that `cancel` cancels (RFC 3261 9.2)."""
+        return self._servers.get(server_key(cancel, "INVITE"))
+
+    def is_merged(self, request: Request) -> bool:
+        """RFC 3261 8.2.2.2: the same request reached us by another path."""
+        return not request.to.tag and merge_key(request) in self._merges
+
+    def open_server(self, request: Request, flow: Flow) -> ServerTransaction:
+        """A new server transaction."""
+        transaction = ServerTransaction(self, request, flow, server_key(request))
+        self._servers[transaction.key] = transaction
+        self._merges[transaction.merge_key] = transaction
+        return transaction
+
+    def forget(self, transaction: _Transaction) -> None:
+        """Called by a transaction that has terminated."""
+        if isinstance(transaction, ClientTransaction):
+            self._clients.pop(transaction.key, None)
+        elif isinstance(transaction, ServerTransaction):
+            self._servers.pop(transaction.key, None)
+            if self._merges.get(transaction.merge_key) is transaction:
+                del self._merges[transaction.merge_key]
+
+    def flow_lost(self, flow: Flow) -> None:
+        """Tell the client transactions on a broken connection."""
+        for client in [client for client in self._clients.values() if client.flow is flow]:
+            client.transport_failed()
+
+    def close(self) -> None:
+        """Drop all transactions and their timers."""
+        for transaction in (*self._clients.values(), *self._servers.values()):
+            transaction.abandon()
+        self._clients.clear()
+        self._servers.clear()
+        self._merges.clear()
+
+
+def server_key(request: Request, method: str | None = None) -> ServerKey:
+    """RFC 3261 17.2.3: branch, sent-by and method; the ACK belongs to its INVITE.
+
+    A branch without the magic cookie comes from an RFC 2543 element: match by the older rules.
+    """
+    method = method or ("INVITE" if request.method == "ACK" else request.method)
+    via: Via = request.via
+    if request.branch.startswith(MAGIC_COOKIE):
+        return (request.branch, f"{via.host.lower()}:{via.port or ''}", method)
+    return (
+        request.uri,
+        request.from_.tag or "",
+        request.call_id,
+        str(request.cseq.number),
+        request.headers.get("via") or "",
+        method,
+    )
+
+
+def merge_key(request: Request) -> tuple[str, str, int, str]:
+    """What a merged request shares with the one that came first."""
+    cseq = request.cseq
+    return (request.call_id, request.from_.tag or "", cseq.number, cseq.method)

@@ -1,0 +1,356 @@
+"""One SIP user agent: sockets below, dialogs and transactions inside, a handler above.
+
+Every received message takes the same way: parse, match to a transaction, check as RFC 3261 8.2
+says, then to its dialog or to `on_request`. What nobody explains is dropped and counted.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+from sip.clock import Clock
+from sip.core.errors import ParseError
+from sip.core.headers import Via, split_commas
+from sip.core.message import Request, Response, make_response, parse_message, validate
+from sip.core.timers import Timers
+from sip.core.uri import Uri
+from sip.ids import Ids
+from sip.trace import Trace
+from sip.transport.endpoint import DEFAULT_PORT, Endpoint, Flow, is_address
+from sip.transport.layer import TransportLayer
+from sip.transport.resolver import Resolver
+from sip.ua.transactions import ClientTransaction, Failure, ServerTransaction, TransactionLayer
+
+#: Methods that we take part in; the rest of RFC 3261 8.2.1 is 405.
+ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS"
+_ALLOWED = frozenset(ALLOW.split(", "))
+#: Methods that exist; one that is not among them is 501 (RFC 3261 21.5.2).
+_KNOWN = _ALLOWED | {
+    *("REGISTER", "INFO", "PRACK", "UPDATE", "REFER", "NOTIFY", "SUBSCRIBE", "MESSAGE", "PUBLISH"),
+}
+#: The only body that an INVITE may bring.
+SDP = "application/sdp"
+
+
+class DialogUser(Protocol):
+    """Who gets the requests of a dialog: a leg."""
+
+    def on_request(self, transaction: ServerTransaction) -> None:
+        """A new in-dialog request; must be answered through `transaction`."""
+        ...
+
+    def on_ack(self, ack: Request) -> None:
+        """The ACK to our 2xx."""
+        ...
+
+
+class UserAgent:
+    """Listens, sends, and keeps transactions and dialogs apart."""
+
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        ids: Ids,
+        on_request: Callable[[ServerTransaction], None],
+        known_source: Callable[[Request | None, Endpoint], bool] = lambda *_: True,
+        timers: Timers | None = None,
+        advertise: str | None = None,
+        product: str = "retell-sip-gateway",
+        trace: Trace | None = None,
+        resolver: Resolver | None = None,
+    ) -> None:
+        """`on_request` gets every new request outside a dialog and must answer it.
+
+        `known_source(request, source)` says whether a stranger's message may be answered at all;
+        the request is None where it could not be read. `advertise` is our address as peers
+        outside this host see it.
+        """
+        self.clock = clock
+        self.ids = ids
+        self.timers = timers or Timers()
+        self.resolver = resolver or Resolver()
+        self.product = product
+        #: messages that went nowhere, by reason: shown as metrics
+        self.dropped: Counter[str] = Counter()
+        self._on_request = on_request
+        self._known_source = known_source
+        self._advertise = advertise
+        self._trace = trace
+        self._dialogs: dict[tuple[str, str], DialogUser] = {}
+        self._transport = TransportLayer(
+            on_message=self._receive,
+            on_flow_lost=self._flow_lost,
+            on_broken=self._broken,
+            admit=lambda source: self._known_source(None, source),
+        )
+        self._transactions = TransactionLayer(
+            clock=clock,
+            timers=self.timers,
+            transmit=self._transmit,
+            reply_flow=self._reply_flow,
+        )
+
+    # life
+
+    async def listen(self, local: Endpoint) -> Endpoint:
+        """Open a listener. Raises OSError, for instance when the port is taken."""
+        return await self._transport.listen(local)
+
+    @property
+    def listening(self) -> list[Endpoint]:
+        return self._transport.listening
+
+    async def close(self) -> None:
+        """Drop every transaction and close every socket."""
+        self._transactions.close()
+        self._dialogs.clear()
+        await self._transport.close()
+
+    @property
+    def gauges(self) -> dict[str, int]:
+        """What is open now: all zero when no call is."""
+        return {
+            "transactions": len(self._transactions),
+            "dialogs": len(self._dialogs),
+            "connections": self._transport.open_connections,
+        }
+
+    # sending
+
+    async def flow_to(self, uri: Uri) -> Flow:
+        """The flow to the host of `uri`. Raises ResolveError, or OSError without a listener."""
+        return self._transport.flow_to(await self.resolver.resolve(uri))
+
+    def flow_now(self, uri: Uri) -> Flow | None:
+        """The same where no name must be looked up, else None. Raises OSError."""
+        endpoint = self.resolver.known(uri)
+        return None if endpoint is None else self._transport.flow_to(endpoint)
+
+    def host(self, flow: Flow) -> str:
+        """Our address in Via, Contact and SDP towards the peer of `flow`."""
+        local = self._transport.local_host(flow)
+        if self._advertise is None or local.startswith("127.") or local == "::1":
+            return local
+        return self._advertise
+
+    def contact(self, flow: Flow) -> str:
+        """Our Contact towards the peer of `flow` (RFC 3261 8.1.1.8)."""
+        return f"<sip:{self._hostport(flow)}{_transport_param(flow)}>"
+
+    def send(
+        self,
+        request: Request,
+        flow: Flow,
+        on_response: Callable[[Response], None],
+        on_failure: Callable[[Failure], None] = lambda _: None,
+    ) -> ClientTransaction:
+        """Send `request` in a transaction of its own; adds Via and User-Agent."""
+        self._add_via(request, flow)
+        return self._transactions.send(request, flow, on_response, on_failure)
+
+    def send_ack(self, ack: Request, flow: Flow) -> bytes:
+        """Send the ACK to a 2xx, which is no transaction (RFC 3261 13.2.2.4); answers its bytes."""
+        self._add_via(ack, flow)
+        data = ack.to_bytes()
+        self._transmit(data, flow, ack)
+        return data
+
+    def resend(self, data: bytes, flow: Flow, message: Request | Response) -> None:
+        """Send the same bytes again: an ACK, or a 2xx that waits for one."""
+        self._transmit(data, flow, message)
+
+    def forget(self, transaction: ClientTransaction) -> None:
+        """Give up on a transaction that its peer never ends."""
+        transaction.abandon()
+        self._transactions.forget(transaction)
+
+    def response(
+        self,
+        request: Request,
+        status: int,
+        reason: str | None = None,
+        *,
+        to_tag: str | None = None,
+        headers: Iterable[tuple[str, str]] = (),
+        sdp: str | None = None,
+    ) -> Response:
+        """A response that names our product, with SDP as its body if given."""
+        return make_response(
+            request,
+            status,
+            reason,
+            to_tag=to_tag,
+            headers=(*headers, ("Server", self.product)),
+            body=sdp.encode() if sdp else b"",
+            content_type=SDP if sdp else None,
+        )
+
+    # dialogs
+
+    def open_dialog(self, sip_call_id: str, local_tag: str, user: DialogUser) -> None:
+        """Requests with this Call-ID and our tag go to `user` from now on."""
+        self._dialogs[sip_call_id, local_tag] = user
+
+    def close_dialog(self, sip_call_id: str, local_tag: str) -> None:
+        self._dialogs.pop((sip_call_id, local_tag), None)
+
+    # receiving
+
+    def _receive(self, data: bytes, flow: Flow) -> None:
+        if not data.strip(b"\r\n\0"):
+            return  # a keepalive (RFC 5626 4.4.1) or a NAT pinhole packet
+        try:
+            message = parse_message(data)
+            if isinstance(message, Request):
+                self._receive_request(message, flow)
+            else:
+                self._receive_response(message, flow)
+        except ParseError as error:
+            self._broken(flow, error)
+
+    def _receive_response(self, response: Response, flow: Flow) -> None:
+        validate(response)
+        self._note("in", flow, response)
+        if not self._transactions.receive_response(response):
+            self.dropped["stray response"] += 1
+
+    def _receive_request(self, request: Request, flow: Flow) -> None:
+        _mark_source(request, flow)
+        transaction = self._transactions.find_server(request)
+        if transaction is not None:
+            self._note("in", flow, request)
+            transaction.receive(request)
+            return
+        validate(request)
+        tag = request.to.tag
+        user = self._dialogs.get((request.call_id, tag)) if tag else None
+        if user is None and not self._known_source(request, flow.remote):
+            self.dropped["unknown source"] += 1
+            return
+        self._note("in", flow, request)
+        if request.method == "ACK":
+            if user is not None:
+                user.on_ack(request)
+            return
+        if request.method == "CANCEL":
+            self._cancel(request, flow)
+            return
+        merged = self._transactions.is_merged(request)
+        transaction = self._transactions.open_server(request, self._reply_way(request, flow))
+        if merged:
+            transaction.respond(self.response(request, 482))
+            return
+        refusal = self._refusal(request, user)
+        if refusal is not None:
+            transaction.respond(refusal)
+        elif user is not None:
+            user.on_request(transaction)
+        else:
+            self._on_request(transaction)
+
+    def _refusal(self, request: Request, user: DialogUser | None) -> Response | None:
+        """What RFC 3261 8.2 has us refuse before anybody looks at the request."""
+        if request.method not in _ALLOWED:
+            status = 405 if request.method in _KNOWN else 501
+            return self.response(request, status, headers=[("Allow", ALLOW)])
+        if request.request_uri.scheme not in ("sip", "sips", "tel"):
+            return self.response(request, 416)
+        if request.headers.get("require") is not None:
+            unsupported = ", ".join(request.headers.values("require"))
+            return self.response(request, 420, headers=[("Unsupported", unsupported)])
+        if request.max_forwards == 0 and user is None and request.method != "OPTIONS":
+            return self.response(request, 483)
+        if user is None and request.to.tag:
+            return self.response(request, 481)
+        if request.body and request.method == "INVITE" and request.content_type != SDP:
+            return self.response(request, 415, headers=[("Accept", SDP)])
+        return None
+
+    def _cancel(self, request: Request, flow: Flow) -> None:
+        """RFC 3261 9.2: answer the CANCEL itself, then tell the INVITE."""
+        invite = self._transactions.find_invite(request)
+        transaction = self._transactions.open_server(request, self._reply_way(request, flow))
+        if invite is None:
+            transaction.respond(self.response(request, 481))
+            return
+        transaction.respond(self.response(request, 200))
+        if not invite.answered:
+            invite.on_cancel(request)
+
+    def _broken(self, flow: Flow, error: ParseError) -> None:
+        """A message that is none: say so where the sender is known and can be told."""
+        self.dropped["malformed"] += 1
+        request = error.request
+        if request is None or request.method == "ACK" or not error.status:
+            return
+        if not self._known_source(request, flow.remote):
+            return
+        _mark_source(request, flow)
+        response = self.response(request, error.status, error.reason, to_tag=self.ids.tag())
+        self._transmit(response.to_bytes(), self._reply_way(request, flow), response)
+
+    def _flow_lost(self, flow: Flow, error: Exception | None) -> None:
+        self._transactions.flow_lost(flow)
+
+    # below
+
+    def _transmit(self, data: bytes, flow: Flow, message: Request | Response) -> None:
+        self._note("out", flow, message)
+        flow.send(data)
+
+    def _note(self, direction: str, flow: Flow, message: Request | Response) -> None:
+        if self._trace is not None:
+            self._trace.add(
+                self.clock.epoch(),
+                "in" if direction == "in" else "out",
+                flow.remote,
+                flow.local,
+                message,
+            )
+
+    def _reply_way(self, request: Request, flow: Flow) -> Flow:
+        """RFC 3261 18.2.2: without rport (RFC 3581) a UDP response goes to the port in the Via."""
+        via = request.via
+        port = via.port or DEFAULT_PORT["udp"]
+        if flow.reliable or via.rport is not None or port == flow.remote.port:
+            return flow
+        return self._transport.flow_to(Endpoint("udp", flow.remote.host, port))
+
+    def _reply_flow(self, flow: Flow, request: Request) -> Flow:
+        """RFC 3261 18.2.2: a broken connection is opened again to the Via's address."""
+        via = request.via
+        host = via.received or via.host
+        if not is_address(host):
+            return flow
+        port = via.port or DEFAULT_PORT[flow.remote.transport]
+        return self._transport.reply_flow(flow, Endpoint(flow.remote.transport, host, port))
+
+    def _add_via(self, request: Request, flow: Flow) -> None:
+        branch = self.ids.branch()
+        sent_by = self._hostport(flow)
+        request.headers.prepend(
+            "via", f"SIP/2.0/{flow.remote.transport.upper()} {sent_by};rport;branch={branch}"
+        )
+        request.headers.add("user-agent", self.product)
+
+    def _hostport(self, flow: Flow) -> str:
+        return Endpoint(flow.local.transport, self.host(flow), flow.local.port).hostport
+
+
+def _transport_param(flow: Flow) -> str:
+    return "" if flow.remote.transport == "udp" else f";transport={flow.remote.transport}"
+
+
+def _mark_source(request: Request, flow: Flow) -> None:
+    """Write `received` and `rport` into the top Via (RFC 3261 18.2.1, RFC 3581 4)."""
+    via: Via = request.via
+    source = flow.remote
+    marked = via
+    if via.rport is not None:
+        marked = marked.with_param("rport", str(source.port)).with_param("received", source.host)
+    elif via.host.removeprefix("[").removesuffix("]") != source.host:
+        marked = marked.with_param("received", source.host)
+    if marked is not via:
+        others = split_commas(request.headers.get("via") or "")[1:]
+        request.headers.replace_first("via", ", ".join([str(marked), *others]))
