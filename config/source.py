@@ -1,0 +1,175 @@
+"""Plain data with the place of every key: YAML read, `${ENV}` filled in, nothing judged yet."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from config.problems import ConfigError, KeyPath, Problem, key_text
+
+_REFERENCE = re.compile(r"\$(?:\$|\{(?P<name>[^}:]*)(?::-(?P<default>[^}]*))?\})")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_MAX_DEPTH = 16  # the shape needs 5; more is a YAML alias that contains itself
+
+
+@dataclass(slots=True)
+class Source:
+    """What was read: `data` for the models, and where each path of it stands."""
+
+    name: str
+    directory: Path
+    data: dict[str, Any] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+    lines_of: dict[KeyPath, int] = field(default_factory=dict)
+    key_lines: dict[KeyPath, int] = field(default_factory=dict)
+    variables: dict[KeyPath, str] = field(default_factory=dict)
+    unusable: set[KeyPath] = field(default_factory=set)  # `${NAME}` could not be filled
+
+    def lines(self, found: Iterable[Problem]) -> list[str]:
+        """The problems as `file:line: key: reason`, in the order of the file, without repeats.
+
+        A value that could not be filled in is reported once, not again for what it is not.
+        """
+        placed: list[tuple[int, str]] = []
+        for problem in found:
+            if problem.path in self.unusable and problem not in self.problems:
+                continue
+            line = self._line(problem)
+            variable = self._variable(problem.path)
+            if variable is not None:
+                text = f"environment: {variable}: {problem.reason}"
+            elif line:
+                text = f"{self.name}:{line}: {key_text(problem.path) or 'file'}: {problem.reason}"
+            else:
+                text = f"{self.name}: {key_text(problem.path) or 'file'}: {problem.reason}"
+            placed.append((line, text))
+        placed.sort(key=lambda item: item[0])
+        return list(dict.fromkeys(text for _, text in placed))
+
+    def _line(self, problem: Problem) -> int:
+        if problem.at_key and problem.path in self.key_lines:
+            return self.key_lines[problem.path]
+        path = problem.path
+        while path not in self.lines_of and path:
+            path = path[:-1]  # a missing key stands where its mapping stands
+        return self.lines_of.get(path, 0)
+
+    def _variable(self, path: KeyPath) -> str | None:
+        """The environment variable that put the value there, if one did."""
+        parts = range(len(path), 0, -1)
+        return next((self.variables[path[:n]] for n in parts if path[:n] in self.variables), None)
+
+    def put(self, path: tuple[str, ...], value: Any, variable: str) -> None:
+        """Lay the value of an environment variable over what the file says."""
+        place = self.data
+        for part in path[:-1]:
+            inner = place.get(part)
+            if not isinstance(inner, dict):
+                inner = place[part] = {}
+            place = inner
+        place[path[-1]] = value
+        self.variables[path] = variable
+
+
+def read_yaml(path: Path, env: Mapping[str, str]) -> Source:
+    """Read one file. Raises ConfigError when it is no YAML mapping at all."""
+    source = Source(name=str(path), directory=path.parent)
+    try:
+        text = path.read_text(encoding="utf-8")
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+    except OSError as error:
+        raise ConfigError([f"{path}: file: cannot be read: {error.strerror}"]) from None
+    except UnicodeDecodeError:
+        raise ConfigError([f"{path}: file: is not UTF-8 text"]) from None
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f"{path}:{mark.line + 1}" if mark else str(path)
+        raise ConfigError([f"{where}: file: is not YAML: {error.problem}"]) from None
+    except yaml.YAMLError as error:
+        raise ConfigError([f"{path}: file: is not YAML: {error}"]) from None
+    if root is None:
+        return source
+    if not isinstance(root, yaml.MappingNode):
+        raise ConfigError([f"{path}:1: file: must be a mapping of keys to values"])
+    source.data = _Reader(source, env).mapping(root, ())
+    return source
+
+
+class _Reader:
+    """Turns YAML nodes into dicts, lists and strings.
+
+    Scalars stay strings (the models know what they want), so that `to: 200` and `prefix: +1`
+    mean what they look like.
+    """
+
+    def __init__(self, source: Source, env: Mapping[str, str]) -> None:
+        self._source = source
+        self._env = env
+
+    def mapping(self, node: yaml.MappingNode, path: KeyPath) -> dict[str, Any]:
+        source = self._source
+        result: dict[str, Any] = {}
+        source.lines_of[path] = node.start_mark.line + 1
+        for key_node, value_node in node.value:
+            line = key_node.start_mark.line + 1
+            if not isinstance(key_node, yaml.ScalarNode):
+                source.key_lines[path] = line
+                source.problems.append(Problem(path, "a key must be a plain word", at_key=True))
+                continue
+            key = str(key_node.value)
+            inner = (*path, key)
+            if key in result:
+                first = source.key_lines[inner]
+                source.key_lines[inner] = line
+                reason = f"is given twice (first in line {first})"
+                source.problems.append(Problem(inner, reason, at_key=True))
+            source.key_lines[inner] = source.lines_of[inner] = line
+            result[key] = self._value(value_node, inner)
+            source.lines_of[inner] = line
+        return result
+
+    def _value(self, node: yaml.Node, path: KeyPath) -> Any:
+        if len(path) > _MAX_DEPTH:
+            self._source.problems.append(Problem(path[:2], "is nested too deeply"))
+            return None
+        self._source.lines_of[path] = node.start_mark.line + 1
+        if isinstance(node, yaml.MappingNode):
+            return self.mapping(node, path)
+        if isinstance(node, yaml.SequenceNode):
+            return [self._value(item, (*path, i)) for i, item in enumerate(node.value)]
+        if node.tag == "tag:yaml.org,2002:null":
+            return None
+        return self._filled(str(node.value), path)
+
+    def _filled(self, text: str, path: KeyPath) -> str | None:
+        """`${NAME}` and `${NAME:-default}` replaced; `$$` is one dollar sign."""
+        if "$" not in text:
+            return text
+        missing: list[str] = []
+
+        def replace(match: re.Match[str]) -> str:
+            name = match["name"]
+            if name is None:
+                return "$"
+            if not _NAME.fullmatch(name):
+                missing.append(f"${{{name}}} does not name an environment variable")
+                return ""
+            value = self._env.get(name, "")
+            if value:
+                return value
+            if match["default"] is not None:
+                return match["default"]
+            state = "is empty" if name in self._env else "is not set"
+            missing.append(f"environment variable {name} {state}")
+            return ""
+
+        filled = _REFERENCE.sub(replace, text)
+        if missing:
+            self._source.unusable.add(path)
+            self._source.problems += [Problem(path, reason) for reason in missing]
+            return None
+        # `${NAME:-}`: nothing was set, so the key counts as not given
+        return filled if filled or not text else None

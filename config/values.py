@@ -1,0 +1,323 @@
+"""The scalar types of the configuration: each is written as one short string and checked here.
+
+Every `parse` raises ValueError with a sentence for the operator; `config.loading` puts the file,
+the line and the key in front of it.
+"""
+
+import re
+from dataclasses import dataclass
+from ipaddress import (
+    IPv4Address,
+    IPv4Network,
+    IPv6Address,
+    IPv6Network,
+    ip_address,
+    ip_network,
+)
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+import phonenumbers
+from pydantic import AfterValidator, BeforeValidator, SecretStr, ValidationInfo
+
+Transport = Literal["udp", "tcp", "tls"]
+Network = IPv4Network | IPv6Network
+
+# ITU-T E.164 6.1: at most 15 digits; no country uses fewer than 7 with its country code.
+_E164 = re.compile(r"\+[1-9]\d{6,14}")
+_PREFIX = re.compile(r"(\+\d{0,15})?")
+_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\]")
+_SIP_URI = re.compile(
+    r"sips?:"
+    r"(?:[A-Za-z0-9_.!~*'()&=+$,;?/%-]+(?::[^@\s]*)?@)?"
+    r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9][A-Za-z0-9.-]*)"
+    r"(?::(?P<port>\d{1,5}))?"
+    r"(?P<params>(?:;[^;?\s]+)*)"
+)
+# RFC 3261 25.1: token; only extension headers may be fixed by configuration.
+_X_HEADER = re.compile(r"[Xx]-[A-Za-z0-9!%*_+`'~.-]+")
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError("must be a string")
+    return value
+
+
+def _host_port(text: str, form: str) -> tuple[str, int]:
+    host, colon, port = text.rpartition(":")
+    if not colon or not _HOST.fullmatch(host):
+        raise ValueError(f"{text!r} is not of the form {form}")
+    return host.strip("[]"), _port(port)
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 65535:
+        raise ValueError(f"{text!r} is not a port number (1-65535)")
+    return int(text)
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """`HOST:PORT` to listen on; IPv6 in square brackets."""
+
+    host: str
+    port: int
+
+    @classmethod
+    def parse(cls, value: Any) -> Self:
+        if isinstance(value, cls):
+            return value
+        return cls(*_host_port(_text(value), "HOST:PORT"))
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """`udp:HOST:PORT` or `tcp:HOST:PORT`: one SIP socket to listen on."""
+
+    transport: Transport
+    host: str
+    port: int
+
+    @classmethod
+    def parse(cls, value: Any) -> Self:
+        if isinstance(value, cls):
+            return value
+        text = _text(value)
+        transport, _, rest = text.partition(":")
+        if transport == "tls":
+            raise ValueError(
+                "TLS listeners are not available in this version: remove this entry "
+                "(udp: and tcp: are)"
+            )
+        if transport not in ("udp", "tcp"):
+            raise ValueError(f"{text!r} is not of the form udp:HOST:PORT or tcp:HOST:PORT")
+        host, port = _host_port(rest, f"{transport}:HOST:PORT")
+        return cls("udp" if transport == "udp" else "tcp", host, port)
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.transport}:{host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class PortRange:
+    """`FIRST-LAST`, both included: UDP ports for RTP and RTCP."""
+
+    first: int
+    last: int
+
+    @classmethod
+    def parse(cls, value: Any) -> Self:
+        if isinstance(value, cls):
+            return value
+        text = _text(value)
+        first, dash, last = text.partition("-")
+        if not dash:
+            raise ValueError(f"{text!r} is not of the form FIRST-LAST")
+        ports = cls(_port(first.strip()), _port(last.strip()))
+        # A call needs two RTP/RTCP pairs: one towards each leg.
+        if ports.last - ports.first + 1 < 4:
+            raise ValueError(f"{text!r} has no room for one call, which needs 4 ports")
+        if ports.first < 1024:
+            raise ValueError(f"{text!r} begins below 1024, where ports are privileged")
+        return ports
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a peer's requests come from: a network, or `ADDRESS:PORT` when peers share an address
+    (two PBXs behind one NAT, everything on loopback)."""
+
+    network: Network
+    port: int | None = None
+
+    @classmethod
+    def parse(cls, value: Any) -> Self:
+        if isinstance(value, cls):
+            return value
+        text = _text(value)
+        host, _, port = text.rpartition(":")
+        if host and port.isdecimal() and (":" not in host or host.startswith("[")):
+            return cls(_network(host.strip("[]")), _port(port))
+        return cls(_network(text))
+
+    def matches(self, address: IPv4Address | IPv6Address, port: int) -> bool:
+        """Whether a request from there is this peer's."""
+        return address in self.network and self.port in (None, port)
+
+    def __str__(self) -> str:
+        if self.port is None:
+            return str(self.network)
+        address = self.network.network_address
+        return f"[{address}]:{self.port}" if address.version == 6 else f"{address}:{self.port}"
+
+
+def _network(text: str) -> Network:
+    try:
+        return ip_network(text)
+    except ValueError:
+        pass
+    try:
+        wider = ip_network(text, strict=False)
+    except ValueError:
+        raise ValueError(f"{text!r} is not an address or a network such as 192.0.2.0/24") from None
+    raise ValueError(f"{text!r} has bits set after the prefix; did you mean {wider}?")
+
+
+def _sip_uri(value: Any) -> str:
+    text = _text(value)
+    match = _SIP_URI.fullmatch(text)
+    if match is None:
+        raise ValueError(f"{text!r} is not a SIP URI such as sip:sip.example.com;transport=tcp")
+    if match["port"] is not None:
+        _port(match["port"])
+    for param in match["params"].lower().split(";"):
+        name, _, setting = param.partition("=")
+        if name == "transport" and setting not in ("udp", "tcp", "tls"):
+            raise ValueError(f"{text!r}: transport must be udp, tcp or tls")
+    return text
+
+
+def _e164(value: Any) -> str:
+    text = _text(value)
+    if not _E164.fullmatch(text):
+        raise ValueError(f"{text!r} is not an E.164 number such as +14155550100")
+    return text
+
+
+def _number_key(value: Any) -> str:
+    return "*" if value == "*" else _e164(value)
+
+
+def _prefix(value: Any) -> str:
+    text = "" if value is None else _text(value)
+    if not _PREFIX.fullmatch(text):
+        raise ValueError(f'{text!r} is not a prefix of E.164 numbers such as "+1" or ""')
+    return text
+
+
+def _country(value: Any) -> str:
+    text = _text(value)
+    if text.upper() not in phonenumbers.SUPPORTED_REGIONS:
+        raise ValueError(f"{text!r} is not a two-letter country code such as US")
+    return text.upper()
+
+
+def _ip(value: Any) -> str:
+    text = _text(value)
+    try:
+        address = ip_address(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is not an IP address") from None
+    if address.is_unspecified:
+        raise ValueError(f"{text!r} cannot be reached by anyone: give a real address")
+    return text
+
+
+def _readable_file(value: Any, info: ValidationInfo) -> Path:
+    """Relative paths start at the directory of the configuration file."""
+    base = (info.context or {}).get("directory", Path())
+    path = Path(base, value if isinstance(value, Path) else _text(value))
+    try:
+        with path.open("rb"):
+            pass
+    except OSError as error:
+        raise ValueError(f"cannot read {path}: {error.strerror}") from None
+    return path
+
+
+def _http_url(value: Any) -> str:
+    text = _text(value)
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"{text!r} is not an http:// or https:// URL")
+    return text.rstrip("/")
+
+
+def _application_url(value: Any) -> str:
+    text = _text(value)
+    parts = urlsplit(text)
+    if text != "builtin" and (parts.scheme not in ("ws", "wss") or not parts.hostname):
+        raise ValueError(f"{text!r} is neither builtin nor a ws:// or wss:// URL")
+    return text
+
+
+def _engine(value: Any) -> str:
+    text = _text(value)
+    if text == "builtin":
+        return text
+    if not text.startswith("ng:udp:"):
+        raise ValueError(f"{text!r} is neither builtin nor ng:udp:HOST:PORT")
+    _host_port(text.removeprefix("ng:udp:"), "ng:udp:HOST:PORT")
+    return text
+
+
+def _engines(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else value
+
+
+def _storage_url(value: Any) -> SecretStr:
+    # A secret as a whole: a PostgreSQL URL carries a password. So no message quotes it.
+    if isinstance(value, SecretStr):
+        return value
+    text = _text(value)
+    scheme, _, rest = text.partition("://")
+    if scheme not in ("sqlite", "postgresql") or not rest:
+        raise ValueError("must be sqlite:///FILE or postgresql://USER:PASSWORD@HOST/DATABASE")
+    if scheme == "sqlite":
+        file = rest.removeprefix("/")
+        if not rest.startswith("/") or not file:
+            raise ValueError("must be sqlite:///FILE")
+        if file != ":memory:" and not Path(file).parent.is_dir():
+            raise ValueError(f"the directory {Path(file).parent} does not exist")
+    return SecretStr(text)
+
+
+def _secret(value: Any) -> Any:
+    if isinstance(value, str) and any(ord(letter) < 32 for letter in value):
+        raise ValueError("holds a control character (a line break at its end?)")
+    return value
+
+
+def _name(value: Any) -> str:
+    text = _text(value)
+    if not text.strip() or not text.isprintable():
+        raise ValueError("must be a name of printable characters")
+    return text
+
+
+def _x_header_name(value: Any) -> str:
+    text = _text(value)
+    if not _X_HEADER.fullmatch(text):
+        raise ValueError(f"{text!r} is not a header name that begins with X-")
+    return text
+
+
+def _header_value(value: str) -> str:
+    if not value.isprintable():
+        raise ValueError("holds a control character")
+    return value
+
+
+ListenAddress = Annotated[Address, BeforeValidator(Address.parse)]
+SipListener = Annotated[Listener, BeforeValidator(Listener.parse)]
+RtpPorts = Annotated[PortRange, BeforeValidator(PortRange.parse)]
+PeerSource = Annotated[Source, BeforeValidator(Source.parse)]
+SipUri = Annotated[str, BeforeValidator(_sip_uri)]
+E164 = Annotated[str, BeforeValidator(_e164)]
+NumberKey = Annotated[str, BeforeValidator(_number_key)]
+Prefix = Annotated[str, BeforeValidator(_prefix)]
+Country = Annotated[str, BeforeValidator(_country)]
+IpAddress = Annotated[str, BeforeValidator(_ip)]
+ReadableFile = Annotated[Path, BeforeValidator(_readable_file)]
+HttpUrl = Annotated[str, BeforeValidator(_http_url)]
+ApplicationUrl = Annotated[str, BeforeValidator(_application_url)]
+Engine = Annotated[str, BeforeValidator(_engine)]
+Engines = Annotated[tuple[Engine, ...], BeforeValidator(_engines)]
+StorageUrl = Annotated[SecretStr, BeforeValidator(_storage_url)]
+Secret = Annotated[SecretStr, BeforeValidator(_secret)]
+Name = Annotated[str, BeforeValidator(_name)]
+XHeaderName = Annotated[str, BeforeValidator(_x_header_name)]
+HeaderValue = Annotated[str, AfterValidator(_header_value)]
