@@ -1,0 +1,247 @@
+"""SIP, SIPS and tel URIs (RFC 3261 19.1 and 25.1, RFC 3966)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import lru_cache, wraps
+from typing import Any, Final, TypeVar
+from urllib.parse import quote, unquote_to_bytes
+
+from sip.core.errors import ParseError
+
+Params = tuple[tuple[str, str | None], ...]
+T = TypeVar("T")
+
+CACHED_TEXT: Final = 512
+"""Longest text, in characters, whose parse is remembered: with the entry limit this bounds what
+a hostile peer can make us keep."""
+
+
+def bounded_cache(parse: Callable[[str], T]) -> Callable[[str], T]:
+    """Remembers the last 4096 results of a pure parse function, for texts of ordinary length."""
+    cached = lru_cache(maxsize=4096)(parse)
+
+    @wraps(parse)
+    def remembered(text: str) -> T:
+        return cached(text) if len(text) <= CACHED_TEXT else parse(text)
+
+    return remembered
+
+
+@dataclass(frozen=True, slots=True)
+class Uri:
+    """One URI.
+
+    sip and sips: `user`, `password` and `params` are kept unescaped, `host` without the brackets
+    of an IPv6 reference, `headers` as received (the text after `?`). tel: the number is in `user`
+    and `host` is empty. Any other scheme: all that follows the colon is in `user`, untouched, and
+    `host` is empty.
+    """
+
+    scheme: str
+    user: str | None = None
+    password: str | None = None
+    host: str = ""
+    port: int | None = None
+    params: Params = ()
+    headers: str = ""
+
+    @staticmethod
+    def parse(text: str) -> Uri:
+        """Reads a URI; raises ParseError(400), also for white space around it."""
+        return _parse_uri(text)
+
+    def param(self, name: str) -> str | None:
+        """The value of a URI parameter: "" when it stands alone, None when it is absent."""
+        return find_param(self.params, name)
+
+    def has_param(self, name: str) -> bool:
+        return find_param(self.params, name) is not None
+
+    def with_param(self, name: str, value: str | None = None) -> Uri:
+        """The same URI with this parameter, in place of an earlier one of that name."""
+        return replace(self, params=set_param(self.params, name, value))
+
+    def replace(self, **changes: Any) -> Uri:
+        """The same URI with other values for the named fields."""
+        return replace(self, **changes)
+
+    @property
+    def transport(self) -> str | None:
+        """The transport parameter in lower case, None when absent."""
+        value = self.param("transport")
+        return value.lower() if value else None
+
+    @property
+    def hostport(self) -> str:
+        """`host` or `host:port`, as it stands in the URI."""
+        return join_hostport(self.host, self.port)
+
+    def __str__(self) -> str:
+        if self.scheme not in ("sip", "sips"):
+            return f"{self.scheme}:{self.user or ''}{_params_text(self.params)}"
+        user = ""
+        if self.user is not None:
+            password = "" if self.password is None else ":" + _escape(self.password, _PASSWORD_SAFE)
+            user = f"{_escape(self.user, _USER_SAFE)}{password}@"
+        headers = f"?{self.headers}" if self.headers else ""
+        return f"{self.scheme}:{user}{self.hostport}{_params_text(self.params)}{headers}"
+
+
+def same_uri(a: Uri, b: Uri) -> bool:
+    """Whether two URIs are equal by the rules of RFC 3261 19.1.4.
+
+    Host names and parameters compare without regard to case, users and passwords with it. A port
+    that is left out differs from one that is spelt out, the default included.
+    """
+    return (
+        (a.scheme, a.user, a.password, a.host.lower(), a.port)
+        == (b.scheme, b.user, b.password, b.host.lower(), b.port)
+        and _same_params(a.params, b.params)
+        and sorted(a.headers.lower().split("&")) == sorted(b.headers.lower().split("&"))
+    )
+
+
+def find_param(params: Params, name: str) -> str | None:
+    """The raw value of a parameter: "" when it has none, None when there is no such parameter."""
+    for key, value in params:
+        if key == name or key.lower() == name:
+            return value if value is not None else ""
+    return None
+
+
+def set_param(params: Params, name: str, value: str | None) -> Params:
+    """`params` with one more, in the place of an earlier one of that name if there is one."""
+    lowered = name.lower()
+    kept = [(name, value) if key.lower() == lowered else (key, old) for key, old in params]
+    return tuple(kept) if any(k.lower() == lowered for k, _ in params) else (*params, (name, value))
+
+
+def join_hostport(host: str, port: int | None) -> str:
+    """`host[:port]`, an IPv6 address in brackets (RFC 3261 25.1 hostport)."""
+    shown = f"[{host}]" if ":" in host else host
+    return shown if port is None else f"{shown}:{port}"
+
+
+def parse_port(digits: str | None) -> int | None:
+    """A port number of 1 to 65535, None for None; raises ParseError(400)."""
+    if digits is None:
+        return None
+    port = int(digits)
+    if not 0 < port < 65536:
+        raise ParseError("Port Out Of Range")
+    return port
+
+
+# Characters that need no escape, beyond the letters and digits (RFC 3261 25.1).
+_USER_SAFE: Final = "-_.!~*'()&=+$,;?/"
+_PASSWORD_SAFE: Final = "-_.!~*'()&=+$,"
+_PARAM_SAFE: Final = "-_.!~*'()[]/:&+$"
+
+_PLAIN: Final = re.compile(r"[A-Za-z0-9_.+-]*+")
+_FORBIDDEN: Final = re.compile(r"[\x00-\x20\x7f<>\"\\]|%(?![0-9A-Fa-f]{2})")
+_SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*+):")
+# A user may hold what the grammar wants escaped, such as the # of a feature code: PBXs send it so.
+_SIP: Final = re.compile(
+    r"(?:([^@:]++)(?::([^@]*+))?@)?"  # user, password
+    r"(\[[0-9A-Fa-f:.]++\]|[A-Za-z0-9._-]++)(?::(\d{1,5}))?"  # host, port
+    r"((?:;[^;?@]++)*+)"  # parameters
+    r"(?:\?([^@]++))?"  # headers
+)
+_TEL: Final = re.compile(r"(\+?[0-9A-Fa-f*#().-]++)((?:;[^;]++)*+)")
+
+
+@bounded_cache
+def _parse_uri(text: str) -> Uri:
+    start = _SCHEME.match(text)
+    if start is None or _FORBIDDEN.search(text):
+        raise ParseError("Malformed URI")
+    scheme = start[1].lower()
+    reader = _READERS.get(scheme)
+    rest = text[start.end() :]
+    return Uri(scheme, user=rest) if reader is None else reader(scheme, rest)
+
+
+def _read_sip(scheme: str, rest: str) -> Uri:
+    match = _SIP.fullmatch(rest)
+    if match is None:
+        raise ParseError("Malformed URI")
+    user, password, host, port, params, headers = match.groups()
+    return Uri(
+        scheme,
+        None if user is None else _unescape(user),
+        None if password is None else _unescape(password),
+        host.strip("[]"),
+        parse_port(port),
+        _read_params(params),
+        headers or "",
+    )
+
+
+def _read_tel(scheme: str, rest: str) -> Uri:
+    match = _TEL.fullmatch(rest)
+    if match is None:
+        raise ParseError("Malformed Telephone URI")
+    return Uri(scheme, user=match[1], params=_read_params(match[2]))
+
+
+_READERS: Final[dict[str, Callable[[str, str], Uri]]] = {
+    "sip": _read_sip,
+    "sips": _read_sip,
+    "tel": _read_tel,
+}
+
+
+def _read_params(text: str) -> Params:
+    return tuple(_read_param(item) for item in text.split(";")[1:]) if text else ()
+
+
+def _read_param(item: str) -> tuple[str, str | None]:
+    name, equals, value = item.partition("=")
+    if not name:
+        raise ParseError("Malformed URI Parameter")
+    return _unescape(name), _unescape(value) if equals else None
+
+
+def _params_text(params: Params) -> str:
+    return "".join(
+        f";{_escape(name, _PARAM_SAFE)}"
+        if value is None
+        else f";{_escape(name, _PARAM_SAFE)}={_escape(value, _PARAM_SAFE)}"
+        for name, value in params
+    )
+
+
+def _unescape(text: str) -> str:
+    if "%" not in text:
+        return text
+    return decode_text(unquote_to_bytes(text))
+
+
+def decode_text(raw: bytes) -> str:
+    """UTF-8 as RFC 3261 7 wants it; ISO 8859-1 for the PBXs that send their names in that."""
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return raw.decode("latin-1")
+
+
+def _escape(text: str, safe: str) -> str:
+    return text if _PLAIN.fullmatch(text) else quote(text, safe=safe, errors="replace")
+
+
+_NEVER_DEFAULTED: Final = ("transport", "user", "ttl", "method", "maddr")
+
+
+def _same_params(a: Params, b: Params) -> bool:
+    """What both have must match, and these five must be in both or in neither."""
+    mine, theirs = _folded(a), _folded(b)
+    if any((name in mine) != (name in theirs) for name in _NEVER_DEFAULTED):
+        return False
+    return all(mine[name] == theirs[name] for name in mine.keys() & theirs.keys())
+
+
+def _folded(params: Params) -> dict[str, str]:
+    return {name.lower(): (value or "").lower() for name, value in params}
