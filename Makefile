@@ -1,0 +1,50 @@
+# make run     one proven call, then a gateway to try things with (Ctrl-C ends it)
+# make test    every test; system programs are installed where this user may
+# make check   formatting, lint, strict types
+# make bench   measurements, written to bench/results/
+# make lock    resolve the dependencies anew into the requirements*.lock files
+# make clean   remove what the other targets made
+#
+# PYTHON=/path/to/python3 chooses the Python; RUN_ONCE=1 makes `make run` end after its call.
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check bench lock clean
+python := .venv/bin/python
+
+help:
+	@sed -n 's/^# make /make /p' Makefile
+
+# One stamp a lock file: each set of packages contains the one before it.
+.venv/.installed-%: requirements-%.lock pyproject.toml .ci/venv
+	@.ci/venv $<
+	@touch $@
+
+run: .venv/.installed-run
+	@$(python) -m gateway run --demo $(if $(RUN_ONCE),--once)
+
+check: .venv/.installed-dev
+	@$(python) -m ruff format --check .
+	@$(python) -m ruff check .
+	@$(python) -m mypy
+
+test: .venv/.installed-dev
+	@.ci/system-packages
+	@$(python) -m pytest
+
+bench: .venv/.installed-bench
+	@$(python) -m bench
+
+compile = $(python) -m uv pip compile pyproject.toml --quiet --upgrade --universal \
+	--python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock"
+
+# requirements.lock is what a deployment installs; the others add to it: -run the test phone,
+# -dev the tests, -bench the peer that is measured beside us.
+lock: .venv/.installed-dev
+	@$(python) -m pip install --quiet --disable-pip-version-check "uv>=0.9"
+	@$(compile) -o requirements.lock
+	@$(compile) -c requirements.lock --extra phone --group build -o requirements-run.lock
+	@$(compile) -c requirements-run.lock --extra phone --group dev -o requirements-dev.lock
+	@$(compile) -c requirements-dev.lock --extra phone --group bench -o requirements-bench.lock
+
+clean:
+	rm -rf .venv .run .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info

@@ -1,0 +1,200 @@
+"""Who may import whom: the layers of the design, checked against every module.
+
+An arrow that is not listed here is a fault in the module, not in this list.
+"""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+# A module may import itself, what is listed for its longest matching prefix, and any package
+# that is not ours.
+ALLOWED: dict[str, tuple[str, ...]] = {
+    "config": (),
+    # Leaves that everything in sip may use: time, ids and the record of messages, passed in.
+    "sip.clock": (),
+    "sip.ids": (),
+    "sip.trace": ("sip.core", "sip.clock"),
+    "sip.core": (),
+    "sip.transport": ("sip.core", "sip.clock", "sip.ids", "sip.trace"),
+    "sip.ua": ("sip.core", "sip.transport", "sip.clock", "sip.ids", "sip.trace"),
+    "sip.media": ("sip.core", "sip.clock", "sip.ids"),
+    "sip.b2bua": (
+        "sip.core",
+        "sip.transport",
+        "sip.ua",
+        "sip.media",
+        "sip.clock",
+        "sip.ids",
+        "sip.trace",
+    ),
+    "sip.softswitch": (
+        "sip.core",
+        "sip.transport",
+        "sip.ua",
+        "sip.media",
+        "sip.b2bua",
+        "sip.clock",
+        "sip.ids",
+        "sip.trace",
+        "config",
+    ),
+    "gateway": ("config",),
+    # The composition root: the one module that sees both halves.
+    "gateway.main": ("sip", "config", "gateway"),
+    # The command line starts each of the programs.
+    "gateway.cli": ("config", "gateway"),
+    # Retell's stand-in is a program of its own. It speaks SIP with our stack and shares nothing
+    # with the gateway but its log format and the melodies by which a call is recognised.
+    "gateway.sandbox": (
+        "sip.core",
+        "sip.transport",
+        "sip.ua",
+        "sip.b2bua.leg",
+        "sip.b2bua.call_events",
+        "sip.clock",
+        "sip.ids",
+        "gateway.log",
+        "gateway.signature",
+    ),
+}
+
+# sip.core takes bytes, inputs and `now`: nothing in it may wait, open, tell the time or throw dice.
+IMPURE = {
+    "asyncio",
+    "datetime",
+    "os",
+    "pathlib",
+    "random",
+    "secrets",
+    "select",
+    "selectors",
+    "signal",
+    "socket",
+    "ssl",
+    "subprocess",
+    "threading",
+    "time",
+    "uuid",
+}
+
+
+def modules(*packages: str) -> Iterator[tuple[str, Path]]:
+    for package in packages:
+        for path in sorted((ROOT / package).rglob("*.py")):
+            parts = path.relative_to(ROOT).with_suffix("").parts
+            yield ".".join(parts[:-1] if parts[-1] == "__init__" else parts), path
+
+
+def imports(name: str, path: Path) -> Iterator[str]:
+    """Every module that a file imports, relative imports resolved, wherever in the file it does."""
+    package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+    for node in ast.walk(ast.parse(path.read_text(), str(path))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                parents = package.split(".")[: len(package.split(".")) - node.level + 1]
+                base = ".".join([*parents, base] if base else parents)
+            # `from sip import media` names a module too
+            for alias in node.names:
+                inner = ROOT.joinpath(*base.split("."), alias.name)
+                is_module = inner.is_dir() or inner.with_suffix(".py").is_file()
+                yield f"{base}.{alias.name}" if is_module else base
+
+
+def within(name: str, package: str) -> bool:
+    return name == package or name.startswith(package + ".")
+
+
+def layer_of(name: str) -> str | None:
+    return max((layer for layer in ALLOWED if within(name, layer)), key=len, default=None)
+
+
+def may_import(name: str, imported: str) -> bool:
+    if imported.partition(".")[0] not in {"config", "sip", "gateway", "tests", "bench"}:
+        return True
+    layer = layer_of(name)
+    assert layer is not None, f"{name} belongs to no layer of tests/test_imports.py"
+    if within(imported, layer) and (layer != "gateway" or not within(imported, "gateway.sandbox")):
+        return True
+    if layer == "gateway.sandbox" and imported == "gateway":
+        return False
+    return any(within(imported, allowed) for allowed in ALLOWED[layer])
+
+
+def test_every_import_follows_the_arrows() -> None:
+    wrong = [
+        f"{name} imports {imported}"
+        for name, path in modules("config", "sip", "gateway")
+        if name not in {"sip", "gateway"}
+        for imported in imports(name, path)
+        if not may_import(name, imported)
+    ]
+    assert wrong == []
+
+
+def test_the_core_is_pure() -> None:
+    wrong = [
+        f"{name} imports {imported}"
+        for name, path in modules("sip")
+        if within(name, "sip.core")
+        for imported in imports(name, path)
+        if imported.partition(".")[0] in IMPURE
+    ]
+    assert wrong == []
+
+
+def test_the_test_phone_knows_nothing_of_our_stack() -> None:
+    """Its word that a call worked is worth something because it shares no SIP or RTP with us."""
+    wrong = [
+        f"{name} imports {imported}"
+        for name, path in modules("gateway")
+        if within(name, "gateway.phone")
+        for imported in imports(name, path)
+        if within(imported, "sip")
+        or within(imported, "config")
+        or (within(imported, "gateway") and not within(imported, "gateway.phone"))
+        if imported != "gateway.signature"
+    ]
+    assert wrong == []
+
+
+def test_only_the_test_phone_needs_the_gpl_library() -> None:
+    users = {
+        name
+        for name, path in modules("config", "sip", "gateway")
+        for imported in imports(name, path)
+        if imported.partition(".")[0] == "pyVoIP"
+    }
+    assert all(within(name, "gateway.phone") for name in users)
+
+
+@pytest.mark.parametrize(
+    ("name", "imported", "allowed"),
+    [
+        ("sip.core.message", "sip.core.headers", True),
+        ("sip.core.message", "sip.transport.udp", False),
+        ("sip.ua.leg", "sip.transport.udp", True),
+        ("sip.transport.udp", "sip.ua", False),
+        ("sip.softswitch.driver", "gateway.calls", False),
+        ("sip.softswitch.trunks", "config.settings", True),
+        ("sip.ua.registration", "config.settings", False),
+        ("gateway.app", "sip.core.uri", False),
+        ("gateway.app", "gateway.sandbox.server", False),
+        ("gateway.main", "sip.softswitch.driver", True),
+        ("gateway.sandbox.server", "sip.b2bua.leg", True),
+        ("gateway.sandbox.server", "sip.b2bua.call", False),
+        ("gateway.sandbox.server", "gateway.signature", True),
+        ("gateway.sandbox.server", "gateway.calls", False),
+        ("gateway.sandbox.server", "config.settings", False),
+        ("sip.core.sdp", "re", True),
+    ],
+)
+def test_the_arrows_are_those_of_the_design(name: str, imported: str, allowed: bool) -> None:
+    assert may_import(name, imported) is allowed
