@@ -10,7 +10,6 @@ from sip.core.errors import ParseError
 from sip.core.fields import Headers
 from sip.core.headers import (
     TOKEN,
-    first_item,
     parse_cseq,
     parse_name_addr,
     parse_name_addrs,
@@ -63,7 +62,7 @@ def _check_further(name: str, shown: str, lines: list[str]) -> None:
 
 def _check_via(line: str) -> None:
     # RFC 4475 3.2.1: the cookie alone identifies nothing, and so would pair strangers.
-    if parse_via(first_item(line)).branch == MAGIC_COOKIE:
+    if parse_via(line).branch == MAGIC_COOKIE:
         raise ParseError("Empty Branch")
 
 

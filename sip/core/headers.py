@@ -218,7 +218,7 @@ class CSeq:
 
 
 _VIA: Final = re.compile(
-    r"\s*+SIP\s*+/\s*+2\.0\s*+/\s*+([A-Za-z0-9.!%*_+`'~-]++)"  # transport
+    rf"\s*+SIP\s*+/\s*+{TOKEN.pattern}\s*+/\s*+({TOKEN.pattern})"  # version, transport
     r"\s++(\[[0-9A-Fa-f:.]++\]|[A-Za-z0-9._-]++)(?:\s*+:\s*+(\d{1,5}))?+\s*+"  # sent-by
     r"(;.*+)?",
     re.DOTALL | re.IGNORECASE,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Final
 
 from sip.core.checks import REQUIRED, check_fields, read_content_length, read_max_forwards
@@ -24,6 +25,7 @@ from sip.core.headers import (
     parse_cseq,
     parse_name_addr,
     parse_via,
+    split_commas,
     wire_name,
 )
 from sip.core.reasons import REASONS as REASONS
@@ -55,7 +57,7 @@ class _Message:
     @property
     def via(self) -> Via:
         """The topmost Via."""
-        return parse_via(first_item(self._line("via")))
+        return parse_via(self._line("via"))
 
     @property
     def branch(self) -> str | None:
@@ -185,14 +187,26 @@ def parse_message(data: bytes) -> Request | Response:
         raise ParseError("Message Too Large", 513)
     if end < 0:
         raise ParseError("Incomplete Message")
-    start_line, *lines = _lines(data[:end])
-    message = _read_start_line(start_line, _read_headers(lines))
+    message = _read_head(data[:end])
     try:
         message.body = _read_body(message.headers, data[end + 4 :])
     except ParseError as error:
         error.request = _answerable(message)
         raise
     return message
+
+
+def best_effort(head: bytes) -> Request | None:
+    """The request that a head stands for, when it can be read well enough to be answered."""
+    try:
+        return _answerable(_read_head(head))
+    except ParseError as error:
+        return error.request
+
+
+def _read_head(head: bytes) -> Request | Response:
+    start_line, *lines = _lines(head)
+    return _read_start_line(start_line, _read_headers(lines))
 
 
 def _lines(head: bytes) -> list[str]:
@@ -225,7 +239,16 @@ def _read_headers(lines: list[str]) -> Headers:
             fields[key] = (shown, [value.strip()])
         else:
             field[1].append(value.strip())
+    if "via" in fields:
+        _split_vias(fields["via"][1])
     return headers
+
+
+def _split_vias(lines: list[str]) -> None:
+    """One Via a line: who takes off or marks the topmost need not care how it was sent."""
+    if any("," in line for line in lines):
+        with suppress(ParseError):  # `validate` reports it
+            lines[:] = [item for line in lines for item in split_commas(line)] or lines
 
 
 def _read_start_line(line: str, headers: Headers) -> Request | Response:
