@@ -1,0 +1,119 @@
+"""Bencode, the wire form of the NG control protocol (and of BitTorrent, BEP 3).
+
+Integers, byte strings, lists and dictionaries. Dictionary keys are text here, as NG has only
+such; strings come back as `bytes` because an SDP need not be UTF-8.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
+
+#: What `decode` returns.
+Bencoded: TypeAlias = "int | bytes | list[Bencoded] | dict[str, Bencoded]"
+
+#: What `encode` takes.
+Encodable: TypeAlias = "int | str | bytes | Sequence[Encodable] | Mapping[str, Encodable]"
+
+#: Deeper nesting than any NG message has; keeps hostile input from exhausting the stack.
+MAX_DEPTH = 16
+
+#: More digits than any length or counter needs (2**63 has 19).
+MAX_DIGITS = 20
+
+
+class BencodeError(ValueError):
+    """The bytes are not one complete bencoded value."""
+
+
+def encode(value: Encodable) -> bytes:
+    """One value as bytes. Keys are sorted as BEP 3 wants it."""
+    parts: list[bytes] = []
+    _encode(value, parts)
+    return b"".join(parts)
+
+
+def _encode(value: Encodable, parts: list[bytes]) -> None:
+    if isinstance(value, str):
+        value = value.encode("utf-8", "surrogateescape")
+    if isinstance(value, bytes):
+        parts.append(b"%d:" % len(value))
+        parts.append(value)
+    elif isinstance(value, int):
+        parts.append(b"i%de" % value)
+    elif isinstance(value, Mapping):
+        parts.append(b"d")
+        keyed = [(key.encode("utf-8", "surrogateescape"), item) for key, item in value.items()]
+        for key, item in sorted(keyed, key=lambda pair: pair[0]):
+            parts.append(b"%d:" % len(key))
+            parts.append(key)
+            _encode(item, parts)
+        parts.append(b"e")
+    elif isinstance(value, Sequence):
+        parts.append(b"l")
+        for item in value:
+            _encode(item, parts)
+        parts.append(b"e")
+    else:
+        raise TypeError(f"cannot bencode {type(value).__name__}")
+
+
+def decode(data: bytes) -> Bencoded:
+    """The one value that `data` holds, to its last byte; `BencodeError` otherwise."""
+    value, end = _decode(data, 0, 0)
+    if end != len(data):
+        raise BencodeError(f"{len(data) - end} bytes after the value")
+    return value
+
+
+def decode_dict(data: bytes) -> dict[str, Bencoded]:
+    """Like `decode`, for a message, which is always a dictionary."""
+    value = decode(data)
+    if not isinstance(value, dict):
+        raise BencodeError("not a dictionary")
+    return value
+
+
+def _decode(data: bytes, at: int, depth: int) -> tuple[Bencoded, int]:
+    if depth > MAX_DEPTH:
+        raise BencodeError("nested too deeply")
+    kind = data[at : at + 1]
+    if kind == b"i":
+        end = data.find(b"e", at, at + MAX_DIGITS + 3)
+        if end < 0:
+            raise BencodeError("unterminated integer")
+        return _integer(data[at + 1 : end]), end + 1
+    if kind == b"l":
+        items: list[Bencoded] = []
+        at += 1
+        while data[at : at + 1] != b"e":
+            item, at = _decode(data, at, depth + 1)
+            items.append(item)
+        return items, at + 1
+    if kind == b"d":
+        entries: dict[str, Bencoded] = {}
+        at += 1
+        while data[at : at + 1] != b"e":
+            key, at = _string(data, at)
+            value, at = _decode(data, at, depth + 1)
+            entries[key.decode("utf-8", "surrogateescape")] = value
+        return entries, at + 1
+    return _string(data, at)
+
+
+def _string(data: bytes, at: int) -> tuple[bytes, int]:
+    colon = data.find(b":", at, at + MAX_DIGITS + 1)
+    digits = data[at:colon] if colon > at else b""
+    if not digits.isdigit():
+        raise BencodeError("string, integer, list or dictionary expected")
+    start = colon + 1
+    end = start + int(digits)
+    if end > len(data):
+        raise BencodeError("string is cut short")
+    return data[start:end], end
+
+
+def _integer(digits: bytes) -> int:
+    if not digits.removeprefix(b"-").isdigit():
+        raise BencodeError("not an integer")
+    return int(digits)

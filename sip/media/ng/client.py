@@ -1,0 +1,276 @@
+"""The softswitch's end of the NG control protocol: a `MediaPlane` over UDP.
+
+One client drives our relay and rtpengine alike. A request carries a random cookie and is sent
+again, unchanged, until its reply comes; an engine answers a cookie it has seen from memory, so a
+lost datagram costs time and nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Mapping
+
+from sip.clock import Clock, LoopClock, Timer
+from sip.media.ng import flags
+from sip.media.ng.bencode import Bencoded, BencodeError, Encodable, decode_dict, encode
+from sip.media.ng.reports import stats_of
+from sip.media.plane import Learn, MediaError, MediaSlug, MediaStats
+
+#: Seconds until a request is first repeated; then twice as long each time. An engine on the same
+#: host answers within a millisecond.
+FIRST_WAIT_S = 0.1
+
+#: Seconds until a request is given up. A SIP caller should hear of it before 100 ms turns to 4 s.
+TIMEOUT_S = 3.0
+
+#: rtpengine's wording of what has a slug (10.5 to 13), lower case.
+_ENGINE_REASONS: tuple[tuple[str, MediaSlug], ...] = (
+    ("unknown call-id", "unknown-call"),
+    ("call-id not found", "unknown-call"),
+    ("ran out of ports", "no-ports"),
+    ("no available ports", "no-ports"),
+    ("incomplete sdp", "bad-sdp"),
+    ("failed to parse sdp", "bad-sdp"),
+    ("error parsing sdp", "bad-sdp"),
+    ("no sdp body in message", "bad-sdp"),
+    ("error rewriting sdp", "bad-sdp"),
+)
+
+_SLUGS: tuple[MediaSlug, ...] = ("timeout", "no-ports", "unknown-call", "bad-sdp", "refused")
+
+
+class _Exchange:
+    """One request under way: what to send again and who waits."""
+
+    __slots__ = ("datagram", "deadline", "reply", "timer", "wait_s")
+
+    def __init__(
+        self, datagram: bytes, deadline: float, reply: asyncio.Future[dict[str, Bencoded]]
+    ) -> None:
+        self.datagram = datagram
+        self.deadline = deadline
+        self.reply = reply
+        self.wait_s = FIRST_WAIT_S
+        self.timer: Timer | None = None
+
+
+class _Memory:
+    """What an engine wants to be told again: who began the call, and which attempt this is."""
+
+    __slots__ = ("answered", "attempt", "from_tag")
+
+    def __init__(self, from_tag: str) -> None:
+        self.from_tag = from_tag
+        self.attempt = 0
+        self.answered = False
+
+
+class NgClient:
+    """A `MediaPlane` that speaks NG to one engine. Made by `connect`; close it with `close`."""
+
+    def __init__(self, clock: Clock, timeout_s: float) -> None:
+        self._clock = clock
+        self._timeout_s = timeout_s
+        self._prefix = secrets.token_hex(6)
+        self._count = 0
+        self._exchanges: dict[str, _Exchange] = {}
+        self._transport: asyncio.DatagramTransport | None = None
+        self._last_error: OSError | None = None
+        self._memories: dict[str, _Memory] = {}
+        self.address = ("", 0)
+
+    @classmethod
+    async def connect(
+        cls,
+        address: tuple[str, int],
+        *,
+        clock: Clock | None = None,
+        timeout_s: float = TIMEOUT_S,
+    ) -> NgClient:
+        """A client of the engine at `address`; sends nothing yet. Raises `MediaError` refused."""
+        client = cls(clock or LoopClock(), timeout_s)
+        await client.retarget(address)
+        return client
+
+    async def retarget(self, address: tuple[str, int]) -> None:
+        """Speaks to another address from now on; requests under way are repeated there."""
+        loop = asyncio.get_running_loop()
+        try:
+            transport, _ = await loop.create_datagram_endpoint(
+                lambda: _Protocol(self), remote_addr=address
+            )
+        except OSError as error:
+            raise MediaError(
+                "refused", f"cannot reach {address[0]}:{address[1]}: {error}"
+            ) from None
+        old, self._transport = self._transport, transport
+        self.address = address
+        if old is not None:
+            old.close()
+
+    async def offer(
+        self,
+        call_id: str,
+        from_tag: str,
+        sdp: str,
+        *,
+        to_tag: str | None = None,
+        media_address: str | None = None,
+        received_from: str | None = None,
+        learn: Learn = Learn.PEER,
+    ) -> str:
+        """See `MediaPlane.offer`."""
+        keys = flags.sdp_keys(sdp, media_address, received_from, learn)
+        keys |= {"call-id": call_id, "from-tag": from_tag}
+        memory = self._memories.setdefault(call_id, _Memory(from_tag))
+        if to_tag is not None:
+            keys["to-tag"] = to_tag
+        else:
+            # To rtpengine an offer after an answer is a new branch of the call only if it says
+            # so; otherwise the next callee would be sent the last one's ports.
+            if memory.answered:
+                memory.attempt += 1
+                memory.answered = False
+            keys["via-branch"] = f"attempt-{memory.attempt}"
+        return _sdp_of(await self.request("offer", keys))
+
+    async def answer(
+        self,
+        call_id: str,
+        from_tag: str,
+        to_tag: str,
+        sdp: str,
+        *,
+        media_address: str | None = None,
+        received_from: str | None = None,
+        learn: Learn = Learn.PEER,
+    ) -> str:
+        """See `MediaPlane.answer`."""
+        keys = flags.sdp_keys(sdp, media_address, received_from, learn)
+        keys |= {"call-id": call_id, "from-tag": from_tag, "to-tag": to_tag}
+        memory = self._memories.setdefault(call_id, _Memory(from_tag))
+        if memory.from_tag == from_tag:
+            keys["via-branch"] = f"attempt-{memory.attempt}"
+        sdp = _sdp_of(await self.request("answer", keys))
+        memory.answered = True
+        return sdp
+
+    async def delete(self, call_id: str) -> MediaStats:
+        """See `MediaPlane.delete`."""
+        memory = self._memories.pop(call_id, None)
+        # rtpengine returns counters only to who names a tag, keeps a deleted call for half a
+        # minute unless told not to, and calls an unknown one an error only with this flag.
+        from_tag = (
+            memory.from_tag if memory else next(iter((await self.query(call_id)).parties), "")
+        )
+        keys: dict[str, Encodable] = {"call-id": call_id, "delete-delay": 0, "flags": ["fatal"]}
+        if from_tag:
+            keys["from-tag"] = from_tag
+        return stats_of(await self.request("delete", keys), self._clock.epoch())
+
+    async def query(self, call_id: str) -> MediaStats:
+        """See `MediaPlane.query`."""
+        reply = await self.request("query", {"call-id": call_id})
+        return stats_of(reply, self._clock.epoch())
+
+    async def ping(self) -> None:
+        """See `MediaPlane.ping`."""
+        await self.request("ping", {})
+
+    async def close(self) -> None:
+        """Closes the socket; requests under way fail."""
+        if self._transport is not None:
+            self._transport.close()
+            self._transport = None
+        for exchange in list(self._exchanges.values()):
+            self._fail(exchange, MediaError("refused", "media client is closed"))
+
+    async def request(self, command: str, keys: Mapping[str, Encodable]) -> dict[str, Bencoded]:
+        """Any NG command: its reply, or `MediaError`."""
+        if self._transport is None:
+            raise MediaError("refused", "media client is closed")
+        self._count += 1
+        cookie = f"{self._prefix}_{self._count}"
+        datagram = cookie.encode() + b" " + encode({"command": command, **keys})
+        reply: asyncio.Future[dict[str, Bencoded]] = asyncio.get_running_loop().create_future()
+        exchange = _Exchange(datagram, self._clock.now() + self._timeout_s, reply)
+        self._exchanges[cookie] = exchange
+        try:
+            self._send(exchange)
+            return _checked(await reply)
+        finally:
+            del self._exchanges[cookie]
+            if exchange.timer is not None:
+                exchange.timer.cancel()
+
+    def _send(self, exchange: _Exchange) -> None:
+        if exchange.reply.done():
+            return
+        left = exchange.deadline - self._clock.now()
+        if left <= 0 or self._transport is None:
+            reason = f" ({self._last_error.strerror})" if self._last_error else ""
+            text = f"no answer from {self.address[0]}:{self.address[1]} in {self._timeout_s:g} s"
+            self._fail(exchange, MediaError("timeout", text + reason))
+            return
+        self._transport.sendto(exchange.datagram)
+        exchange.timer = self._clock.call_later(min(exchange.wait_s, left), self._send, exchange)
+        exchange.wait_s *= 2
+
+    def _fail(self, exchange: _Exchange, error: MediaError) -> None:
+        if not exchange.reply.done():
+            exchange.reply.set_exception(error)
+
+    def received(self, datagram: bytes) -> None:
+        """A datagram from the engine. What answers no request under way is a late repetition."""
+        cookie, _, body = datagram.partition(b" ")
+        exchange = self._exchanges.get(cookie.decode("ascii", "replace"))
+        if exchange is None or exchange.reply.done():
+            return
+        try:
+            exchange.reply.set_result(decode_dict(body))
+        except BencodeError as error:
+            self._fail(exchange, MediaError("refused", f"engine sent a malformed reply: {error}"))
+
+    def failed(self, error: OSError) -> None:
+        """An ICMP error: remembered for the text, as the engine may be about to come back."""
+        self._last_error = error
+
+
+class _Protocol(asyncio.DatagramProtocol):
+    def __init__(self, client: NgClient) -> None:
+        self._client = client
+
+    def datagram_received(self, data: bytes, addr: object) -> None:
+        self._client.received(data)
+
+    def error_received(self, exc: Exception) -> None:
+        if isinstance(exc, OSError):
+            self._client.failed(exc)
+
+
+def _checked(reply: dict[str, Bencoded]) -> dict[str, Bencoded]:
+    result = reply.get("result")
+    warning = _words(reply.get("warning"))
+    if result in (b"ok", b"pong") and "not found" not in warning:
+        return reply
+    reason = _words(reply.get("error-reason")) or warning or f"result {result!r}"
+    slug, colon, text = reason.partition(": ")
+    for known in _SLUGS:
+        if colon and slug == known:
+            raise MediaError(known, text)
+    for words, known in _ENGINE_REASONS:
+        if words in reason.lower():
+            raise MediaError(known, reason)
+    raise MediaError("refused", reason)
+
+
+def _words(value: Bencoded | None) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else ""
+
+
+def _sdp_of(reply: Mapping[str, Bencoded]) -> str:
+    sdp = reply.get("sdp")
+    if not isinstance(sdp, bytes):
+        raise MediaError("refused", "the engine's reply has no SDP")
+    return sdp.decode("utf-8", "surrogateescape")

@@ -1,0 +1,61 @@
+"""The NG keys that make rtpengine do what our relay does by itself, and SDP that only we refuse.
+
+Read together with rtpengine's docs/ng_control_protocol.md; our relay looks at `received-from`,
+`media-address` and `learn` only.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+
+from sip.media.ng.bencode import Encodable
+from sip.media.plane import Learn, MediaError
+
+#: rtpengine: use the SDP's address rather than the signalling's; after learning drop packets
+#: from elsewhere; keep our ports when a peer's address changes; leave no keys in.
+FLAGS = ("trust-address", "strict-source", "port-latching", "SDES-off")
+
+_MEDIA_LINE = re.compile(r"^m=(\S+) (\d+)(\S*) (\S+)", re.MULTILINE)
+
+
+def sdp_keys(
+    sdp: str, media_address: str | None, received_from: str | None, learn: Learn
+) -> dict[str, Encodable]:
+    """The keys of an offer or answer beside its tags. Raises `MediaError` bad-sdp."""
+    keys: dict[str, Encodable] = {
+        "sdp": relayable(sdp),
+        "replace": ["origin", "session-connection"],
+        "ICE": "remove",
+        "rtcp-mux": ["demux", "reject"],
+        "flags": list(FLAGS),
+    }
+    if media_address is not None:
+        keys["media-address"] = media_address
+    if received_from is not None:
+        family = "IP6" if ipaddress.ip_address(received_from).version == 6 else "IP4"
+        keys["received-from"] = [family, received_from]
+    if learn is not Learn.PEER:
+        keys["learn"] = learn.value
+    return keys
+
+
+def relayable(sdp: str) -> str:
+    """`sdp` with every medium but the first audio refused (port 0).
+
+    The relay does this too; rtpengine would relay video and terminate SRTP, and our calls are
+    to come out the same with either.
+    """
+    found = False
+
+    def refuse(match: re.Match[str]) -> str:
+        nonlocal found
+        kind, port, rest, protocol = match.groups()
+        if kind == "audio" and port != "0" and not found:
+            found = True
+            if protocol.upper() not in ("RTP/AVP", "RTP/AVPF"):
+                raise MediaError("bad-sdp", f"audio by {protocol} is not supported")
+            return match[0]
+        return f"m={kind} 0{rest} {protocol}"
+
+    return _MEDIA_LINE.sub(refuse, sdp)

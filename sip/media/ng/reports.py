@@ -1,0 +1,106 @@
+"""The counters of a query or delete reply, ours or rtpengine's, as `MediaStats`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sip.media.ng.bencode import Bencoded
+from sip.media.plane import MediaStats, PartyStats
+
+_Dict = Mapping[str, Bencoded]
+
+
+def stats_of(reply: _Dict, epoch: float) -> MediaStats:
+    """Reads `tags`. What is missing or of another type counts as 0: it is only statistics.
+
+    `epoch` (seconds since 1970) turns rtpengine's "last packet" into a silence.
+    """
+    qualities = _dict(reply.get("SSRC"))
+    parties: dict[str, PartyStats] = {}
+    inbound_only = False
+    for tag, value in _dict(reply.get("tags")).items():
+        entry = _dict(value)
+        # rtpengine lists a party that was offered but never answered under no tag, and keeps
+        # one that was replaced by hunting, without subscriptions.
+        if not entry.get("tag") or entry.get("subscriptions") == []:
+            continue
+        rtp, rtcp = _streams(entry)
+        parties[tag] = _party(rtp, rtcp, qualities, epoch)
+        inbound_only |= "packets sent" not in _dict(rtp.get("stats"))
+    if inbound_only and len(parties) == 2:
+        # rtpengine counts what comes in: what one party sent, the other was sent.
+        (one, first), (other, second) = parties.items()
+        parties = {one: _with_sent(first, second), other: _with_sent(second, first)}
+    return MediaStats(parties=parties)
+
+
+def _party(rtp: _Dict, rtcp: _Dict, qualities: _Dict, epoch: float) -> PartyStats:
+    stats, rtcp_stats = _dict(rtp.get("stats")), _dict(rtcp.get("stats"))
+    packets = _int(stats, "packets")
+    silent_s: float | None = None
+    if packets:
+        silent_s = max(0.0, epoch - _int(rtp, "last packet"))
+        if "silent ms" in stats:
+            silent_s = _int(stats, "silent ms") / 1000
+    quality = _dict(qualities.get(str(_int(rtp, "SSRC"))))
+    average = _dict(quality.get("average MOS"))
+    return PartyStats(
+        address=_address(_dict(rtp.get("endpoint"))),
+        packets_received=packets,
+        octets_received=_int(stats, "bytes"),
+        packets_sent=_int(stats, "packets sent"),
+        octets_sent=_int(stats, "bytes sent"),
+        lost=_int(stats, "lost") or _int(quality, "cumulative loss"),
+        jitter_ms=_int(stats, "jitter us") / 1000 or float(_int(average, "jitter")),
+        foreign=_int(stats, "foreign"),
+        refused=_int(stats, "refused"),
+        payload_type=_int(stats, "payload type") if "payload type" in stats else None,
+        silent_s=silent_s,
+        rtcp_received=_int(rtcp_stats, "packets"),
+        rtcp_sent=_int(rtcp_stats, "packets sent"),
+    )
+
+
+def _with_sent(party: PartyStats, other: PartyStats) -> PartyStats:
+    return PartyStats(
+        address=party.address,
+        packets_received=party.packets_received,
+        octets_received=party.octets_received,
+        packets_sent=other.packets_received,
+        octets_sent=other.octets_received,
+        lost=party.lost,
+        jitter_ms=party.jitter_ms,
+        payload_type=party.payload_type,
+        silent_s=party.silent_s,
+        rtcp_received=party.rtcp_received,
+        rtcp_sent=other.rtcp_received,
+    )
+
+
+def _streams(entry: _Dict) -> tuple[_Dict, _Dict]:
+    """The RTP and the RTCP stream of the party's first medium."""
+    medias = _list(entry.get("medias"))
+    streams = _list(_dict(medias[0]).get("streams")) if medias else []
+    rtp: _Dict = _dict(streams[0]) if streams else {}
+    rtcp: _Dict = _dict(streams[1]) if len(streams) > 1 else {}
+    return rtp, rtcp
+
+
+def _address(endpoint: _Dict) -> tuple[str, int] | None:
+    host = endpoint.get("address")
+    if not isinstance(host, bytes):
+        return None
+    return host.decode("ascii", "replace"), _int(endpoint, "port")
+
+
+def _dict(value: Bencoded | None) -> _Dict:
+    return value if isinstance(value, dict) else {}
+
+
+def _list(value: Bencoded | None) -> list[Bencoded]:
+    return value if isinstance(value, list) else []
+
+
+def _int(entry: _Dict, key: str) -> int:
+    value = entry.get(key, 0)
+    return value if isinstance(value, int) else 0

@@ -1,0 +1,145 @@
+"""The media plane as the softswitch sees it: SDP in, SDP out, counters at the end.
+
+Two engines stand behind it, both spoken to by rtpengine's NG control protocol
+(`sip.media.ng.client`): our own relay (`sip.media.relay`) and rtpengine itself.
+
+A call has *parties*, named by their SIP tags. An offer makes its sender's party and a pending
+one for whoever will answer; the answer fixes the latter. Ports facing a party never move while
+the call lasts, so that neither hunting nor a re-INVITE is seen from the other side.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Literal, Protocol
+
+MediaSlug = Literal["timeout", "no-ports", "unknown-call", "bad-sdp", "refused"]
+
+
+class MediaError(Exception):
+    """The media plane did not do what it was asked.
+
+    `slug` says which way, for tables of endings:
+
+    - ``timeout``: the engine did not answer in time; it may or may not have acted.
+    - ``no-ports``: no port pair is left (or no file descriptor for one).
+    - ``unknown-call``: the engine does not know the call, for instance after its restart.
+    - ``bad-sdp``: the session description cannot be relayed; the sender's fault (SIP 488).
+    - ``refused``: anything else the engine said no to, or it cannot be run at all.
+    """
+
+    def __init__(self, slug: MediaSlug, text: str) -> None:
+        super().__init__(f"{slug}: {text}")
+        self.slug: MediaSlug = slug
+        self.text = text
+
+
+class Learn(Enum):
+    """From where a party's RTP may come if not from the address in its SDP (RFC 4961, NAT).
+
+    Whatever is chosen here, a source is learned once per negotiated address and then kept.
+    """
+
+    SDP = "sdp"
+    """Only the very address and port of the SDP."""
+    PEER = "peer"
+    """Same IP as in the SDP or as the signalling's source, or (early on) the same /24 or /64."""
+    ANY = "any"
+    """Anybody of the same address family, early on; for carriers that send from anywhere."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartyStats:
+    """One party's side of the media, RTP only.
+
+    `packets_received` and `octets_received` (RTP payload and header, no UDP/IP) are what the
+    party sent us and we took; `packets_sent` what we sent to it. `lost` is what was missing in
+    its sequence numbers (RFC 3550 A.3, never below 0), `jitter_ms` its interarrival jitter
+    (RFC 3550 A.8). `foreign` packets came from a source that is not the party's. `refused`
+    packets came from the party and were dropped: payload type not negotiated, a second SSRC
+    while the first still spoke, or no RTP at all. `payload_type` is the last one taken.
+    `silent_s` is the time since the last packet taken, None if there was none.
+
+    What an engine does not count is 0 or None: rtpengine reports no foreign or refused packets
+    and no payload type, and has loss and jitter only from the parties' RTCP.
+    """
+
+    address: tuple[str, int] | None = None
+    packets_received: int = 0
+    octets_received: int = 0
+    packets_sent: int = 0
+    octets_sent: int = 0
+    lost: int = 0
+    jitter_ms: float = 0.0
+    foreign: int = 0
+    refused: int = 0
+    payload_type: int | None = None
+    silent_s: float | None = None
+    rtcp_received: int = 0
+    rtcp_sent: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MediaStats:
+    """A call's counters, by party tag. A party that was offered but never answered has none."""
+
+    parties: dict[str, PartyStats] = field(default_factory=dict)
+
+
+class MediaPlane(Protocol):
+    """What `sip.b2bua` needs of any media engine. Every method may raise `MediaError`."""
+
+    async def offer(
+        self,
+        call_id: str,
+        from_tag: str,
+        sdp: str,
+        *,
+        to_tag: str | None = None,
+        media_address: str | None = None,
+        received_from: str | None = None,
+        learn: Learn = Learn.PEER,
+    ) -> str:
+        """Takes `from_tag`'s offer and returns the one to send on.
+
+        Without `to_tag`: an initial INVITE. While nobody has answered, a repeated offer returns
+        the same ports; after an answer it drops the party that answered and makes a new one
+        (hunting). With `to_tag`: a re-INVITE or UPDATE in that direction; the new address is
+        sent to once the answer came, so that a refused re-INVITE leaves everything as it was.
+
+        `media_address` is written into the returned SDP in place of the engine's own address,
+        `received_from` is the IP the signalling came from, and with `learn` it says which
+        sources may be learned.
+        """
+        ...
+
+    async def answer(
+        self,
+        call_id: str,
+        from_tag: str,
+        to_tag: str,
+        sdp: str,
+        *,
+        media_address: str | None = None,
+        received_from: str | None = None,
+        learn: Learn = Learn.PEER,
+    ) -> str:
+        """Takes `to_tag`'s answer to `from_tag`'s offer and returns the one for `from_tag`."""
+        ...
+
+    async def delete(self, call_id: str) -> MediaStats:
+        """Ends the call's media, frees its ports and returns the final counters."""
+        ...
+
+    async def query(self, call_id: str) -> MediaStats:
+        """The counters so far."""
+        ...
+
+    async def ping(self) -> None:
+        """Returns if the engine is alive."""
+        ...
+
+    async def close(self) -> None:
+        """Lets go of the engine; calls in it are not ended."""
+        ...

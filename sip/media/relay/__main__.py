@@ -1,0 +1,134 @@
+"""`python -m sip.media.relay`: the media relay as a process of its own.
+
+Prints one line, ``ready control=HOST:PORT``, on standard output when it serves. Exit codes: 0
+ended when told to, 2 bad usage or an address or port that cannot be had.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ipaddress
+import random
+import sys
+import time
+
+from sip.media.relay.problems import ProblemLog
+from sip.media.relay.server import RelayOptions, RelayServer
+
+#: Seconds that a port pair rests after use.
+DRAIN_S = 5.0
+
+
+def _control(text: str) -> tuple[str, int]:
+    host, colon, port = text.rpartition(":")
+    host = host.strip("[]")
+    if not colon or not port.isdigit() or int(port) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT")
+    return _address(host), int(port)
+
+
+def _address(text: str) -> str:
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not an IP address") from None
+
+
+def _ports(text: str) -> tuple[int, int]:
+    first, _, last = text.partition("-")
+    if not first.isdigit() or not last.isdigit() or not 0 < int(first) < int(last) < 65536:
+        raise argparse.ArgumentTypeError(f"{text!r} is not FIRST-LAST within 1-65535")
+    return int(first), int(last)
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 3600:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds in 0-3600")
+    return value
+
+
+def _options(arguments: list[str] | None = None) -> RelayOptions:
+    parser = argparse.ArgumentParser(prog="python -m sip.media.relay", description=__doc__)
+    parser.add_argument(
+        "--control",
+        type=_control,
+        required=True,
+        metavar="HOST:PORT",
+        help="where NG requests are taken (UDP); port 0 chooses a free one",
+    )
+    parser.add_argument(
+        "--listen",
+        type=_address,
+        default="0.0.0.0",
+        metavar="ADDR",
+        help="local address of the media sockets (default 0.0.0.0)",
+    )
+    parser.add_argument(
+        "--advertise",
+        type=_address,
+        metavar="ADDR",
+        help="address written into SDP (default: --listen)",
+    )
+    parser.add_argument(
+        "--ports",
+        type=_ports,
+        default=(20000, 29999),
+        metavar="FIRST-LAST",
+        help="media ports, both included (default 20000-29999)",
+    )
+    parser.add_argument(
+        "--drain",
+        type=_seconds,
+        default=DRAIN_S,
+        metavar="SECONDS",
+        help=f"rest of a port after use (default {DRAIN_S:g})",
+    )
+    parser.add_argument(
+        "--parent",
+        action="store_true",
+        help="end when standard input ends: the parent holds its other end",
+    )
+    options = parser.parse_args(arguments)
+    advertise = options.advertise or options.listen
+    if ipaddress.ip_address(advertise).is_unspecified:
+        parser.error("--advertise is needed, as --listen is every address")
+    if (":" in advertise) != (":" in options.listen):
+        parser.error("--advertise and --listen are of different address families")
+    first, last = options.ports
+    return RelayOptions(
+        control=options.control,
+        listen=options.listen,
+        advertise=advertise,
+        first_port=first,
+        last_port=last,
+        drain_s=options.drain,
+        watch_stdin=options.parent,
+    )
+
+
+def main() -> int:
+    options = _options()
+    log = ProblemLog(time.monotonic)
+    try:
+        server = RelayServer(options, log, random.SystemRandom())
+    except (OSError, ValueError) as error:
+        host, port = options.control
+        log.line("error", "cannot-start", control=f"{host}:{port}", reason=error)
+        return 2
+    server.handle_signals()
+    host, port = server.control_address
+    sys.stdout.write(f"ready control={host}:{port}\n")
+    sys.stdout.flush()
+    try:
+        server.run()
+    finally:
+        server.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,268 @@
+"""NG requests in, NG replies out: the relay's commands, without sockets.
+
+The dialect is rtpengine's (its docs/ng_control_protocol.md): ``cookie SP bencoded-dictionary``
+each way, `result` "ok", "pong" or "error" with `error-reason`. Our reasons begin with a slug of
+`MediaError`. Counters come in rtpengine's shape (`tags`, `medias`, `streams`, `stats`), with the
+ones it has not under further keys of `stats`.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from sip.media.ng.bencode import Bencoded, BencodeError, Encodable, decode_dict, encode
+from sip.media.plane import Learn, MediaError
+from sip.media.relay import rewrite
+from sip.media.relay.endpoint import Endpoint, RtpEndpoint
+from sip.media.relay.sessions import Call, Description, Party, Sessions
+
+#: Seconds that a reply is kept for retransmissions of its request.
+REPLY_LIFETIME_S = 30.0
+
+#: Replies kept at most, whatever their age.
+MAX_REPLIES = 20_000
+
+#: A cookie longer than this is no NG message.
+MAX_COOKIE = 256
+
+Reply = dict[str, Encodable]
+
+
+class Problems(Protocol):
+    """Where problems are reported (`problems.ProblemLog`)."""
+
+    def problem(self, event: str, **fields: object) -> None: ...
+
+
+class Control:
+    """Answers datagrams of the control socket. `advertise` is the address written into SDP."""
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        *,
+        advertise: str,
+        version: int,
+        problems: Problems,
+        epoch: Callable[[], float],
+    ) -> None:
+        self._sessions = sessions
+        self._advertise = advertise
+        self._version = version
+        self._problems = problems
+        self._epoch = epoch
+        self._replies: OrderedDict[tuple[object, bytes], tuple[float, bytes]] = OrderedDict()
+        self._commands: dict[str, Callable[[Mapping[str, Bencoded], float], Reply]] = {
+            "ping": self._ping,
+            "offer": self._offer,
+            "answer": self._answer,
+            "delete": self._delete,
+            "query": self._query,
+        }
+
+    def handle(self, datagram: bytes, source: object, now: float) -> bytes | None:
+        """The reply to one datagram; None if it is not even addressed like an NG request.
+
+        A cookie seen before from the same source gets the same reply and nothing is done again:
+        control runs over UDP, so a request may come twice.
+        """
+        cookie, space, body = datagram.partition(b" ")
+        if not space or not cookie or len(cookie) > MAX_COOKIE:
+            self._problems.problem("control-garbage", source=source, size=len(datagram))
+            return None
+        key = (source, cookie)
+        cached = self._replies.get(key)
+        if cached is not None:
+            return cached[1]
+        reply = cookie + b" " + encode(self._perform(body, source, now))
+        self._replies[key] = (now + REPLY_LIFETIME_S, reply)
+        self.forget_replies(now)
+        return reply
+
+    def forget_replies(self, now: float) -> None:
+        """Drops cached replies that are too old or too many."""
+        replies = self._replies
+        while replies:
+            expires, _ = next(iter(replies.values()))
+            if expires > now and len(replies) <= MAX_REPLIES:
+                return
+            replies.popitem(last=False)
+
+    def _perform(self, body: bytes, source: object, now: float) -> Reply:
+        try:
+            request = decode_dict(body)
+        except BencodeError as error:
+            self._problems.problem("control-malformed", source=source, reason=error)
+            return _error(MediaError("refused", f"malformed request: {error}"))
+        try:
+            name = _text(request, "command")
+            command = self._commands.get(name)
+            if command is None:
+                known = ", ".join(self._commands)
+                raise MediaError("refused", f"command {name!r} is not supported ({known} are)")
+            return command(request, now)
+        except MediaError as error:
+            if error.slug == "no-ports":
+                self._problems.problem("no-ports", reason=error.text)
+            return _error(error)
+        except Exception as error:
+            # Our fault. The request gets an answer and every other call goes on.
+            self._problems.problem("internal-error", reason=repr(error))
+            return _error(MediaError("refused", f"internal error: {error!r}"))
+
+    def _ping(self, request: Mapping[str, Bencoded], now: float) -> Reply:
+        return {"result": "pong"}
+
+    def _offer(self, request: Mapping[str, Bencoded], now: float) -> Reply:
+        sdp = rewrite.read(_bytes(request, "sdp"))
+        receiver = self._sessions.offer(
+            _text(request, "call-id"),
+            _text(request, "from-tag"),
+            _text(request, "to-tag") if "to-tag" in request else None,
+            self._description(request, sdp, offer=True),
+            now,
+        )
+        return self._sdp_reply(request, sdp, receiver)
+
+    def _answer(self, request: Mapping[str, Bencoded], now: float) -> Reply:
+        sdp = rewrite.read(_bytes(request, "sdp"))
+        from_tag, to_tag = _text(request, "from-tag"), _text(request, "to-tag")
+        if from_tag == to_tag:
+            raise MediaError("refused", "from-tag and to-tag are the same")
+        sender = self._sessions.answer(
+            _text(request, "call-id"),
+            from_tag,
+            to_tag,
+            self._description(request, sdp, offer=False),
+            now,
+        )
+        return self._sdp_reply(request, sdp, sender)
+
+    def _delete(self, request: Mapping[str, Bencoded], now: float) -> Reply:
+        call = self._sessions.delete(_text(request, "call-id"), now)
+        return self._report(call, now)
+
+    def _query(self, request: Mapping[str, Bencoded], now: float) -> Reply:
+        return self._report(self._sessions.find(_text(request, "call-id")), now)
+
+    def _description(
+        self, request: Mapping[str, Bencoded], sdp: rewrite.Sdp, *, offer: bool
+    ) -> Description:
+        return Description(
+            media=rewrite.remote_media(sdp, self._version, offer=offer),
+            signalling_ip=_received_from(request),
+            learn=_learn(request),
+        )
+
+    def _sdp_reply(self, request: Mapping[str, Bencoded], sdp: rewrite.Sdp, facing: Party) -> Reply:
+        address = self._advertise
+        if "media-address" in request:
+            address = rewrite.own_address(_text(request, "media-address"), self._version)
+        return {"result": "ok", "sdp": rewrite.rewritten(sdp, address, facing.pair.port)}
+
+    def _report(self, call: Call, now: float) -> Reply:
+        epoch = self._epoch()
+        return {
+            "result": "ok",
+            "created": int(epoch - (now - call.created)),
+            "tags": {tag: _party_report(party, now, epoch) for tag, party in call.parties.items()},
+        }
+
+
+def _party_report(party: Party, now: float, epoch: float) -> Encodable:
+    stats = party.rtp.stats
+    silent_s = stats.silent_s(now)
+    rtp: dict[str, Encodable] = {
+        "packets": stats.packets,
+        "bytes": stats.octets,
+        "errors": party.rtp.send_errors,
+        "packets sent": party.rtp.packets_sent,
+        "bytes sent": party.rtp.octets_sent,
+        "lost": stats.lost,
+        "jitter us": round(stats.jitter_ms * 1000),
+        "foreign": party.rtp.foreign + party.rtcp.foreign,
+        "refused": party.rtp.refused + party.rtcp.refused,
+        "SSRC changes": stats.ssrc_changes,
+    }
+    if silent_s is not None:
+        rtp["payload type"] = stats.payload_type
+        rtp["silent ms"] = round(silent_s * 1000)
+    rtcp: dict[str, Encodable] = {
+        "packets": party.rtcp.packets,
+        "errors": party.rtcp.send_errors,
+        "packets sent": party.rtcp.packets_sent,
+        "bytes sent": party.rtcp.octets_sent,
+    }
+    last = int(epoch - (silent_s or 0.0))
+    return {
+        "tag": party.tag,
+        "medias": [
+            {
+                "index": 1,
+                "type": "audio",
+                "streams": [
+                    _stream_report(party.rtp, party.pair.port, rtp, last),
+                    _stream_report(party.rtcp, party.pair.port + 1, rtcp, last),
+                ],
+            }
+        ],
+    }
+
+
+def _stream_report(
+    endpoint: Endpoint, port: int, stats: dict[str, Encodable], last: int
+) -> Encodable:
+    report: dict[str, Encodable] = {
+        "local port": port,
+        "flags": ["RTP" if isinstance(endpoint, RtpEndpoint) else "RTCP"],
+        "last packet": last,
+        "stats": stats,
+    }
+    address = endpoint.source or endpoint.latch.expected
+    if address is not None:
+        report["endpoint"] = {
+            "family": "IPv6" if ":" in address[0] else "IPv4",
+            "address": address[0],
+            "port": address[1],
+        }
+    return report
+
+
+def _error(error: MediaError) -> Reply:
+    return {"result": "error", "error-reason": str(error)}
+
+
+def _bytes(request: Mapping[str, Bencoded], key: str) -> bytes:
+    value = request.get(key)
+    if not isinstance(value, bytes) or not value:
+        raise MediaError("refused", f"key {key!r} is missing or not a string")
+    return value
+
+
+def _text(request: Mapping[str, Bencoded], key: str) -> str:
+    return _bytes(request, key).decode("utf-8", "surrogateescape")
+
+
+def _received_from(request: Mapping[str, Bencoded]) -> str | None:
+    """rtpengine's form: a list of family and address, ["IP4", "192.0.2.1"]."""
+    value = request.get("received-from")
+    if value is None:
+        return None
+    if isinstance(value, list) and len(value) == 2 and isinstance(value[1], bytes):
+        address = value[1].decode("ascii", "replace")
+        normal = rewrite.normal_address(address)
+        if normal is not None:
+            return normal
+    raise MediaError("refused", "received-from is not a list of family and address")
+
+
+def _learn(request: Mapping[str, Bencoded]) -> Learn:
+    if "learn" not in request:
+        return Learn.PEER
+    value = _text(request, "learn")
+    try:
+        return Learn(value)
+    except ValueError:
+        raise MediaError("refused", f"learn {value!r} is not supported") from None

@@ -1,0 +1,184 @@
+"""The relay's loop: one thread, one epoll, every socket non-blocking.
+
+Packets first: each turn takes one datagram of every socket that has any, and then at most one
+control request (some hundred microseconds), so that setting up calls does not delay audio.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import random
+import resource
+import select
+import signal
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sip.media.relay.control import Control
+from sip.media.relay.endpoint import Endpoint
+from sip.media.relay.latch import WINDOW_S
+from sip.media.relay.ports import PortPool
+from sip.media.relay.problems import ProblemLog
+from sip.media.relay.sessions import Sessions
+
+#: Longest sleep; housekeeping happens at least this often.
+TICK_S = 1.0
+
+#: Sockets served in one turn before the next look at control.
+MAX_EVENTS = 512
+
+#: The largest control request taken: a whole datagram.
+MAX_REQUEST = 65535
+
+#: Descriptors that the relay needs beside the media sockets.
+SPARE_FILES = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RelayOptions:
+    """What the command line says. Ports are inclusive; `drain_s` and `window_s` are seconds."""
+
+    control: tuple[str, int]
+    listen: str
+    advertise: str
+    first_port: int
+    last_port: int
+    drain_s: float
+    window_s: float = WINDOW_S
+    watch_stdin: bool = False
+
+
+class RelayServer:
+    """Owns the epoll, the control socket and every endpoint's registration."""
+
+    def __init__(self, options: RelayOptions, problems: ProblemLog, rng: random.Random) -> None:
+        self._problems = problems
+        self._stopping = False
+        self._epoll = select.epoll()
+        self._readers: dict[int, Callable[[], None]] = {}
+        self._control_waits = False
+        host, port = options.control
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self._control_socket = socket.socket(family, socket.SOCK_DGRAM)
+        self._control_socket.setblocking(False)
+        self._control_socket.bind((host, port))
+        pool = PortPool(
+            options.listen,
+            options.first_port,
+            options.last_port,
+            drain_s=options.drain_s,
+            rng=rng,
+        )
+        self._raise_file_limit(pool.size * 2 + SPARE_FILES)
+        self._sessions = Sessions(
+            pool, watch=self._watch, unwatch=self._unwatch, window_s=options.window_s
+        )
+        self._control = Control(
+            self._sessions,
+            advertise=options.advertise,
+            version=6 if ":" in options.listen else 4,
+            problems=problems,
+            epoch=time.time,
+        )
+        self._epoll.register(self._control_socket, select.EPOLLIN)
+        self._readers[self._control_socket.fileno()] = self._control_ready
+        if options.watch_stdin:
+            self._epoll.register(0, select.EPOLLIN | select.EPOLLHUP)
+            self._readers[0] = self._stdin_ready
+        self._wake_reader, self._wake_writer = os.pipe()
+        os.set_blocking(self._wake_writer, False)
+        os.set_blocking(self._wake_reader, False)
+        self._epoll.register(self._wake_reader, select.EPOLLIN)
+        self._readers[self._wake_reader] = self._woken
+
+    @property
+    def control_address(self) -> tuple[str, int]:
+        """Where control is bound, the port chosen if it was 0."""
+        host, port = self._control_socket.getsockname()[:2]
+        return host, port
+
+    def stop(self) -> None:
+        """Ends `run`."""
+        self._stopping = True
+
+    def handle_signals(self) -> None:
+        """SIGTERM and SIGINT end `run`; each wakes the loop."""
+        signal.set_wakeup_fd(self._wake_writer, warn_on_full_buffer=False)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self.stop())
+
+    def run(self) -> None:
+        """Serves until stopped."""
+        # What exists now stays for good; what calls make and leave is freed by reference counts.
+        gc.collect()
+        gc.freeze()
+        poll = self._epoll.poll
+        readers = self._readers
+        while not self._stopping:
+            for fd, _ in poll(TICK_S, MAX_EVENTS):
+                # A control request never closes sockets within this loop, so each fd is there.
+                readers[fd]()
+            if self._control_waits:
+                self._control_waits = False
+                self._serve_control()
+
+    def close(self) -> None:
+        """Ends every call and closes every descriptor."""
+        self._sessions.close(time.monotonic())
+        self._control_socket.close()
+        self._epoll.close()
+        os.close(self._wake_reader)
+        os.close(self._wake_writer)
+
+    def _watch(self, endpoint: Endpoint) -> None:
+        fd = endpoint.socket.fileno()
+        self._readers[fd] = endpoint.on_readable
+        self._epoll.register(fd, select.EPOLLIN)
+
+    def _unwatch(self, endpoint: Endpoint) -> None:
+        fd = endpoint.socket.fileno()
+        self._epoll.unregister(fd)
+        del self._readers[fd]
+
+    def _control_ready(self) -> None:
+        self._control_waits = True
+
+    def _serve_control(self) -> None:
+        try:
+            datagram, source = self._control_socket.recvfrom(MAX_REQUEST)
+        except OSError:
+            return
+        reply = self._control.handle(datagram, source, time.monotonic())
+        if reply is None:
+            return
+        try:
+            self._control_socket.sendto(reply, source)
+        except OSError as error:
+            self._problems.problem("control-reply", to=source, reason=error)
+
+    def _stdin_ready(self) -> None:
+        """The parent holds the other end of the pipe; its end is the parent's."""
+        if not os.read(0, 4096):
+            self._problems.line("info", "parent-gone")
+            self.stop()
+
+    def _woken(self) -> None:
+        os.read(self._wake_reader, 4096)
+
+    def _raise_file_limit(self, wanted: int) -> None:
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if soft >= wanted:
+            return
+        limit = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, limit), hard))
+        if limit < wanted:
+            self._problems.line(
+                "warning",
+                "file-limit",
+                limit=limit,
+                wanted=wanted,
+                calls=(limit - SPARE_FILES) // 4,
+            )

@@ -1,0 +1,217 @@
+"""Keeps a media relay running as long as the gateway does.
+
+    async with RelayProcess(options, clock=clock, on_restart=lost) as relay:
+        sdp = await relay.plane.offer(...)
+
+The relay is a process of its own, so that a pause of ours is no gap in anybody's audio. It ends
+when its standard input does, that is when we do, however that happens.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from sip.clock import Clock, LoopClock
+from sip.media.ng.client import NgClient
+from sip.media.plane import MediaError
+
+log = logging.getLogger(__name__)
+
+#: Seconds for a new relay to say that it is ready.
+START_TIMEOUT_S = 10.0
+
+#: Seconds between SIGTERM and SIGKILL.
+STOP_TIMEOUT_S = 3.0
+
+#: Seconds before the first restart, doubled with each failure up to the second figure.
+FIRST_BACKOFF_S = 0.1
+MAX_BACKOFF_S = 10.0
+
+#: A relay that lived this long died of something new: the back-off begins afresh.
+STABLE_S = 30.0
+
+_LEVELS = {"info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RelayOptions:
+    """The relay's command line. Ports are inclusive; control port 0 takes any free one."""
+
+    advertise: str
+    listen: str = "0.0.0.0"
+    ports: tuple[int, int] = (20000, 29999)
+    control: tuple[str, int] = ("127.0.0.1", 0)
+    drain_s: float | None = None
+
+    def arguments(self) -> list[str]:
+        """As `python -m sip.media.relay` takes them."""
+        host, port = self.control
+        host = f"[{host}]" if ":" in host else host
+        arguments = ["--parent", "--control", f"{host}:{port}", "--listen", self.listen]
+        arguments += ["--advertise", self.advertise, "--ports", f"{self.ports[0]}-{self.ports[1]}"]
+        if self.drain_s is not None:
+            arguments += ["--drain", f"{self.drain_s:g}"]
+        return arguments
+
+
+class RelayProcess:
+    """The relay, from entering to leaving the context.
+
+    Entering raises `MediaError` refused with the relay's own words if it cannot start, for
+    instance because a port is taken. A relay that dies later is started again, its calls being
+    lost: `on_restart` is called when the new one serves, and `plane` speaks to that one.
+    """
+
+    def __init__(
+        self,
+        options: RelayOptions,
+        *,
+        clock: Clock | None = None,
+        on_restart: Callable[[], None] | None = None,
+    ) -> None:
+        self._options = options
+        self._clock = clock
+        self._on_restart = on_restart
+        self._process: asyncio.subprocess.Process | None = None
+        self._plane: NgClient | None = None
+        self._watcher: asyncio.Task[None] | None = None
+        self._logger: asyncio.Task[str] | None = None
+        self.restarts = 0
+
+    @property
+    def plane(self) -> NgClient:
+        """The client of the running relay, the same one through restarts."""
+        if self._plane is None:
+            raise MediaError("refused", "the media relay is not running")
+        return self._plane
+
+    @property
+    def pid(self) -> int:
+        """The relay's process id."""
+        if self._process is None:
+            raise MediaError("refused", "the media relay is not running")
+        return self._process.pid
+
+    async def __aenter__(self) -> Self:
+        clock = self._clock or LoopClock()
+        self._clock = clock
+        try:
+            address = await self._start()
+            self._plane = await NgClient.connect(address, clock=clock)
+            await self._plane.ping()
+        except BaseException:
+            await self._stop()
+            raise
+        self._watcher = asyncio.create_task(self._watch(clock), name="media-relay-watch")
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._watcher is not None:
+            self._watcher.cancel()
+            await asyncio.wait([self._watcher])
+        await self._stop()
+
+    async def _start(self) -> tuple[str, int]:
+        """Starts the relay and returns where its control is."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "sip.media.relay",
+            *self._options.arguments(),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        self._process = process
+        assert process.stdout is not None
+        assert process.stderr is not None
+        self._logger = asyncio.create_task(_pass_on(process.stderr), name="media-relay-log")
+        try:
+            async with asyncio.timeout(START_TIMEOUT_S):
+                line = (await process.stdout.readline()).decode().strip()
+                if not line:
+                    await process.wait()
+                    last = await self._logger
+                    raise MediaError("refused", f"the media relay cannot start: {last}")
+        except TimeoutError:
+            raise MediaError("refused", "the media relay does not start") from None
+        host, _, port = line.removeprefix("ready control=").rpartition(":")
+        return host, int(port)
+
+    async def _watch(self, clock: Clock) -> None:
+        """Starts the relay again whenever it ends."""
+        backoff_s = FIRST_BACKOFF_S
+        while True:
+            assert self._process is not None
+            started = clock.now()
+            code = await self._process.wait()
+            if clock.now() - started > STABLE_S:
+                backoff_s = FIRST_BACKOFF_S
+            log.error("media relay ended with %s; its calls have no audio any more", code)
+            await self._restart(backoff_s)
+            backoff_s = min(backoff_s * 2, MAX_BACKOFF_S)
+            self.restarts += 1
+            log.warning("media relay started again, pid %d", self._process.pid)
+            if self._on_restart is not None:
+                self._on_restart()
+
+    async def _restart(self, backoff_s: float) -> None:
+        while True:
+            await asyncio.sleep(backoff_s)
+            await self._stop_process()
+            try:
+                address = await self._start()
+                await self.plane.retarget(address)
+                await self.plane.ping()
+            except (MediaError, OSError) as error:
+                backoff_s = min(backoff_s * 2, MAX_BACKOFF_S)
+                log.error("media relay: %s; next attempt in %.1f s", error, backoff_s)
+            else:
+                return
+
+    async def _stop(self) -> None:
+        if self._plane is not None:
+            await self._plane.close()
+            self._plane = None
+        await self._stop_process()
+
+    async def _stop_process(self) -> None:
+        """Ends the process, if need be by force, and collects it."""
+        process, self._process = self._process, None
+        if process is not None:
+            assert process.stdin is not None
+            process.stdin.close()
+            if process.returncode is None:
+                process.terminate()
+                try:
+                    async with asyncio.timeout(STOP_TIMEOUT_S):
+                        await process.wait()
+                except TimeoutError:
+                    process.kill()
+            await process.wait()
+        if self._logger is not None:
+            await asyncio.wait([self._logger])
+            self._logger = None
+
+
+async def _pass_on(stream: asyncio.StreamReader) -> str:
+    """Logs the relay's lines at their level; returns the last."""
+    last = ""
+    async for raw in stream:
+        last = raw.decode("utf-8", "replace").strip()
+        level, _, text = last.removeprefix("level=").partition(" ")
+        if level in _LEVELS:
+            last = text
+        log.log(_LEVELS.get(level, logging.ERROR), "media relay: %s", last)
+    return last
