@@ -1,0 +1,1 @@
+"""The gateway among other people's programs: SIPp as carrier and as Retell, baresip as a phone."""

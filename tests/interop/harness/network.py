@@ -1,0 +1,118 @@
+"""A block of loopback addresses for one gateway and everybody around it.
+
+Every party has an address of its own, as in the world, and the same SIP port; a block is reserved
+while it is in use, so that several gateways (and several test runs) live side by side.
+"""
+
+import os
+import socket
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+SIP_PORT = 5080
+HTTP_PORT = 8080
+REST_PORT = 8090
+CONTROL_PORT = 4444
+_RESERVED_BY = 5079
+_BLOCKS = range(16, 240)
+# Below the kernel's own range for outgoing sockets (32768 and up), above the gateway's default.
+_MEDIA_FIRST = 10_000
+_MEDIA_PORTS = 1_000
+_MEDIA_RANGES = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Party:
+    """One address on the wire and the part that it plays."""
+
+    role: str
+    host: str
+    port: int = SIP_PORT
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
+class Network:
+    """Context manager: 127.0.BLOCK.0/24 with its parties, nobody else's until it is left."""
+
+    def __init__(self) -> None:
+        self.block = 0
+        self._reservation: socket.socket | None = None
+
+    def __enter__(self) -> Self:
+        start = os.getpid() % len(_BLOCKS)
+        for offset in range(len(_BLOCKS)):
+            block = _BLOCKS[(start + offset) % len(_BLOCKS)]
+            reservation = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+            try:
+                reservation.bind((f"127.0.{block}.1", _RESERVED_BY))
+                reservation.listen(1)
+            except OSError:
+                reservation.close()
+                continue
+            self.block, self._reservation = block, reservation
+            return self
+        raise RuntimeError("every block of loopback addresses is taken")
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._reservation is not None:
+            self._reservation.close()
+
+    def party(self, role: str, last_octet: int) -> Party:
+        return Party(role, f"127.0.{self.block}.{last_octet}")
+
+    @property
+    def gateway(self) -> Party:
+        return self.party("gateway", 1)
+
+    @property
+    def carrier_a(self) -> Party:
+        return self.party("carrier-a", 2)
+
+    @property
+    def carrier_b(self) -> Party:
+        return self.party("carrier-b", 3)
+
+    @property
+    def retell(self) -> Party:
+        return self.party("retell", 4)
+
+    @property
+    def pbx(self) -> Party:
+        return self.party("pbx", 5)
+
+    @property
+    def impostor(self) -> Party:
+        """Inside Retell's address range, without Retell's password."""
+        return self.party("impostor", 14)
+
+    @property
+    def wire(self) -> Party:
+        """Where a lossy wire stands between the gateway and somebody."""
+        return self.party("wire", 20)
+
+    @property
+    def stranger(self) -> Party:
+        """No trunk, no login, no registration explains this one."""
+        return self.party("stranger", 66)
+
+    @property
+    def http(self) -> str:
+        return f"{self.gateway.host}:{HTTP_PORT}"
+
+    @property
+    def rest(self) -> str:
+        """Where this block's stand-in for Retell's REST API listens."""
+        return f"{self.retell.host}:{REST_PORT}"
+
+    @property
+    def media_ports(self) -> tuple[int, int]:
+        first = _MEDIA_FIRST + _MEDIA_PORTS * (self.block % _MEDIA_RANGES)
+        return first, first + _MEDIA_PORTS - 1
