@@ -19,7 +19,7 @@ Direction = Literal["in", "out"]
 
 @dataclass(frozen=True, slots=True)
 class Traced:
-    """One message as a ladder shows it. `at` is seconds since 1970, `peer` e.g. `udp:192.0.2.1:5060`."""
+    """One message as a ladder shows it; `at` is seconds since 1970, `peer` `udp:192.0.2.1:5060`."""
 
     at: float
     direction: Direction

@@ -22,6 +22,7 @@ class Cause(Enum):
     UNAUTHORISED = "unauthorised"
     NO_ACK = "no-ack"
     DIALOG_LOST = "dialog-lost"
+    MEDIA = "media"
 
 
 Headers = tuple[tuple[str, str], ...]

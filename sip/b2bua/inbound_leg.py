@@ -68,22 +68,22 @@ class InboundLeg(Leg):
             self.ua.response(self.invite, status, reason, to_tag=self._tag, headers=fields, sdp=sdp)
         )
 
-    def answer(self, sdp: str, headers: HeaderList = ()) -> None:
-        """Send 200 with our answer; `Confirm` comes with the ACK."""
+    def answer(self, sdp: str, headers: HeaderList = ()) -> bool:
+        """Send 200 with our answer; `Confirm` comes with the ACK. False if it is too late."""
         if self.state is not LegState.STARTING:
-            return
+            return False
         self.state = LegState.ANSWERED
         self._offers.step(Input.SEND_ANSWER)
         self._answer_2xx(self._transaction, sdp, to_tag=self._tag, headers=headers)
+        return True
 
-    def reject(self, status: int, reason: str | None = None, headers: HeaderList = ()) -> None:
-        """Refuse the call with a final status of 300 or above."""
-        if self.state is not LegState.STARTING:
-            return
-        self._transaction.respond(
-            self.ua.response(self.invite, status, reason, to_tag=self._tag, headers=headers)
-        )
-        self._end()
+    def reject(self, status: int, reason: str | None = None, headers: HeaderList = ()) -> str:
+        """Refuse the call with a final status of 300 or above; answers the reason phrase sent."""
+        response = self.ua.response(self.invite, status, reason, to_tag=self._tag, headers=headers)
+        if self.state is LegState.STARTING:
+            self._transaction.respond(response)
+            self._end()
+        return response.reason
 
     def _on_confirmed(self) -> None:
         self._emit(Confirm(at=self.ua.clock.now()))

@@ -96,7 +96,7 @@ class Leg:
             self._send_bye(headers)
 
     def reoffer(self, sdp: str) -> bool:
-        """Send a re-INVITE; its outcome comes as `OfferEnded`. False while another offer is open."""
+        """Send a re-INVITE; its outcome comes as `OfferEnded`. False if an offer is open."""
         if self.state is not LegState.UP or not self._offers.step(Input.SEND_OFFER):
             return False
         self._send_reinvite(sdp, 0)
@@ -261,7 +261,7 @@ class Leg:
         self._with_flow(send, lambda: on_end(None))
 
     def _ack(self, invite: Request) -> None:
-        """Acknowledge the 2xx to `invite` (RFC 3261 13.2.2.4); kept for when the 2xx comes again."""
+        """Acknowledge the 2xx to `invite` (RFC 3261 13.2.2.4); kept for its retransmissions."""
         dialog = self.dialog
         assert dialog is not None, "a 2xx makes a dialog before it is acknowledged"
         ack = dialog.request("ACK", cseq=invite.cseq.number)

@@ -58,6 +58,8 @@ class OutboundLeg(Leg):
         self._transaction: ClientTransaction | None = None
         self._provisional = False
         self._cancelled = False
+        #: the SDP of the newest provisional response: the answer, if the 2xx brings none
+        self.early_sdp: str | None = None
         self.local_sdp = invitation.sdp
 
     @property
@@ -78,6 +80,11 @@ class OutboundLeg(Leg):
         self._offers.step(Input.SEND_OFFER)
         self._start("no response", self._no_response_s, self._on_silence)
         self._send_invite()
+
+    def hangup(self) -> None:
+        """End the leg whatever its state: CANCEL before the answer, BYE after it."""
+        self.cancel()
+        self.bye()
 
     def cancel(self) -> None:
         """Give the attempt up; emits nothing more. RFC 3261 9.1: CANCEL waits for a provisional."""
@@ -131,13 +138,10 @@ class OutboundLeg(Leg):
             return
         if response.to.tag:
             self.dialog = Dialog.as_uac(request, response)
+        sdp = _sdp_of(response)
+        self.early_sdp = sdp or self.early_sdp
         self._emit(
-            Ring(
-                at=self.ua.clock.now(),
-                status=response.status,
-                reason=response.reason,
-                sdp=_sdp_of(response),
-            )
+            Ring(at=self.ua.clock.now(), status=response.status, reason=response.reason, sdp=sdp)
         )
 
     def _on_success(self, request: Request, response: Response) -> None:
@@ -156,7 +160,7 @@ class OutboundLeg(Leg):
             return
         self.state = LegState.UP
         self._offers.step(Input.RECEIVE_ANSWER)
-        self.remote_sdp = _sdp_of(response)
+        self.remote_sdp = _sdp_of(response) or self.early_sdp
         self._emit(Connect(at=self.ua.clock.now(), sdp=self.remote_sdp))
 
     def _drop_fork(self, request: Request, response: Response) -> None:

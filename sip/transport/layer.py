@@ -18,7 +18,8 @@ class TransportLayer:
     """Opens sockets, finds the flow to a peer, reuses connections.
 
     `on_message(data, flow)` gets every datagram and every framed message;
-    `on_flow_lost(flow, error)` a connection that ended or could not be made; `on_broken(flow, error)` a stream that lost framing.
+    `on_flow_lost(flow, error)` a connection that ended or could not be made;
+    `on_broken(flow, error)` a stream that lost framing.
     """
 
     def __init__(
@@ -55,7 +56,7 @@ class TransportLayer:
     @property
     def listening(self) -> list[Endpoint]:
         """The endpoints that are open."""
-        return [listener.local for listener in (*self._udp, *self._tcp)]
+        return [udp.local for udp in self._udp] + [tcp.local for tcp in self._tcp]
 
     @property
     def open_connections(self) -> int:

@@ -99,7 +99,7 @@ class ClientTransaction(_Transaction):
         kind = Kind.INVITE_CLIENT if request.method == "INVITE" else Kind.CLIENT
         super().__init__(layer, kind, flow)
         self.request = request
-        self.key: ClientKey = (request.branch, request.method)
+        self.key: ClientKey = (request.branch or "", request.method)
         self._data = request.to_bytes()
         self._on_response = on_response
         self._on_failure = on_failure
@@ -141,7 +141,7 @@ class ClientTransaction(_Transaction):
                 self._on_failure(Failure.UNREACHABLE)
 
     def _hop_by_hop(self, method: str, to: str) -> Request:
-        """ACK to a failure (RFC 3261 17.1.1.3) or CANCEL (9.1): same branch, route, From, Call-ID."""
+        """ACK to a failure (RFC 3261 17.1.1.3) or CANCEL (9.1): same branch, route, From."""
         invite = self.request
         headers = Headers()
         headers.add("via", invite.headers.get("via") or "")
@@ -245,7 +245,7 @@ class TransactionLayer:
 
     def receive_response(self, response: Response) -> bool:
         """RFC 3261 17.1.3; False for a response to nothing of ours."""
-        client = self._clients.get((response.branch, response.cseq.method))
+        client = self._clients.get((response.branch or "", response.cseq.method))
         if client is None:
             return False
         client.receive(response)
@@ -300,8 +300,9 @@ def server_key(request: Request, method: str | None = None) -> ServerKey:
     """
     method = method or ("INVITE" if request.method == "ACK" else request.method)
     via: Via = request.via
-    if request.branch.startswith(MAGIC_COOKIE):
-        return (request.branch, f"{via.host.lower()}:{via.port or ''}", method)
+    branch = request.branch or ""
+    if branch.startswith(MAGIC_COOKIE):
+        return (branch, f"{via.host.lower()}:{via.port or ''}", method)
     return (
         request.uri,
         request.from_.tag or "",

@@ -160,8 +160,8 @@ class UserAgent:
         """Send the same bytes again: an ACK, or a 2xx that waits for one."""
         self._transmit(data, flow, message)
 
-    def forget(self, transaction: ClientTransaction) -> None:
-        """Give up on a transaction that its peer never ends."""
+    def forget(self, transaction: ClientTransaction | ServerTransaction) -> None:
+        """Drop a transaction: its peer never ends it, or gets no answer."""
         transaction.abandon()
         self._transactions.forget(transaction)
 

@@ -1,0 +1,113 @@
+"""Keeps the offers and answers of two joined legs in step (RFC 3264, RFC 3261 14)."""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Protocol
+
+from sip.b2bua.call_events import Offer, OfferEnded
+from sip.b2bua.call_media import A_TAG, CallMedia, same_session
+from sip.b2bua.leg import Leg
+from sip.media.plane import MediaError
+
+
+class _BSide(Protocol):
+    @property
+    def media_address(self) -> str: ...
+
+
+class Bridge:
+    """An A-leg and a B-leg that talk. Re-INVITEs cross; mere session refreshes do not."""
+
+    def __init__(
+        self, a: Leg, b: Leg, b_tag: str, media: CallMedia, a_address: str, b_side: _BSide
+    ) -> None:
+        self.a = a
+        self.b = b
+        self._media = media
+        self._tags = {a: A_TAG, b: b_tag}
+        self._addresses = {a: a_address, b: b_side.media_address}
+        self._waiting: dict[Leg, asyncio.Future[OfferEnded]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def negotiate(self, leg: Leg, event: Offer | OfferEnded) -> None:
+        """A re-INVITE came from `leg`, or ours to it was answered."""
+        if isinstance(event, Offer):
+            self._spawn(self._cross(leg, event.sdp))
+        elif (waiting := self._waiting.pop(leg, None)) is not None and not waiting.done():
+            waiting.set_result(event)
+
+    def tell_a(self, sdp: str) -> None:
+        """The A-leg was answered before this B-leg came and must hear of its media."""
+        self._spawn(self._update_a(sdp))
+
+    async def close(self) -> None:
+        """Stop negotiating; an open re-INVITE is refused, as its other side is gone."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for leg in (self.a, self.b):
+            leg.refuse(487)
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _other(self, leg: Leg) -> Leg:
+        return self.b if leg is self.a else self.a
+
+    async def _cross(self, offerer: Leg, offer: str | None) -> None:
+        """Carry an offer to the other leg and its answer back."""
+        if offer is None:  # RFC 3261 14.2: asked for an offer, repeat what holds
+            offerer.accept(offerer.local_sdp or "")
+            return
+        other = self._other(offerer)
+        try:
+            sdp = await self._reoffer(offerer, offer)
+            if same_session(sdp, other.local_sdp):
+                answer: str | None = other.remote_sdp
+                status = 200
+            else:
+                answer, status = await self._ask(other, sdp)
+            if answer is None:
+                await self._restore(offerer)
+                offerer.refuse(status)
+            else:
+                offerer.accept(await self._reanswer(offerer, answer))
+        except MediaError as error:
+            offerer.refuse(488 if error.slug == "bad-sdp" else 500)
+
+    async def _ask(self, leg: Leg, sdp: str) -> tuple[str | None, int]:
+        """Offer `sdp` to `leg`; its answer, or None and the status to refuse with."""
+        if not leg.reoffer(sdp):
+            return None, 491
+        waiting = self._waiting[leg] = asyncio.get_running_loop().create_future()
+        outcome = await waiting
+        return outcome.sdp, outcome.status if outcome.status >= 300 else 488
+
+    async def _restore(self, offerer: Leg) -> None:
+        """RFC 3261 14.1: a refused offer leaves the session as it was."""
+        if offerer.remote_sdp is not None:
+            await self._reoffer(offerer, offerer.remote_sdp)
+            await self._reanswer(offerer, self._other(offerer).remote_sdp or "")
+
+    async def _update_a(self, sdp: str) -> None:
+        answer, _ = await self._ask(self.a, sdp)
+        if answer is not None:
+            try:
+                await self._reoffer(self.a, answer)
+                await self._reanswer(self.a, self.b.remote_sdp or "")
+            except MediaError:
+                return  # the old description of the A-leg's side still holds
+
+    async def _reoffer(self, offerer: Leg, sdp: str) -> str:
+        other = self._other(offerer)
+        return await self._media.reoffer(
+            self._tags[offerer], self._tags[other], sdp, address=self._addresses[other]
+        )
+
+    async def _reanswer(self, offerer: Leg, sdp: str) -> str:
+        other = self._other(offerer)
+        return await self._media.reanswer(
+            self._tags[offerer], self._tags[other], sdp, address=self._addresses[offerer]
+        )

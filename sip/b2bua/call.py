@@ -1,0 +1,336 @@
+"""One call: an A-leg, at most one B-leg at a time, and the media between them.
+
+`Call` joins the two by call events alone. What happens next is decided above, by whoever runs it;
+`Call` says through `on_status` what happened to either leg. Its coroutines (`dial`, `answer`,
+`idle`) run one at a time: each reads the events of both legs while it lasts.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from sip.b2bua.bridge import Bridge
+from sip.b2bua.call_events import (
+    Cause,
+    Connect,
+    Disconnect,
+    Event,
+    Fail,
+    Headers,
+    Offer,
+    OfferEnded,
+    Origin,
+    Ring,
+)
+from sip.b2bua.call_media import CallMedia, same_session
+from sip.b2bua.inbound_leg import InboundLeg
+from sip.b2bua.leg import Leg
+from sip.b2bua.outbound_leg import Invitation, OutboundLeg
+from sip.b2bua.status import LegStatus, Progress, progress_of
+from sip.core.headers import NameAddr
+from sip.media.plane import MediaError, MediaPlane, MediaStats
+from sip.transport.endpoint import Flow
+from sip.ua.credentials import Credentials
+from sip.ua.transactions import ServerTransaction
+from sip.ua.user_agent import UserAgent
+
+#: After these the next gateway of the same trunk is tried (RFC 3263 4.3).
+_TRY_NEXT = frozenset({Cause.SILENT, Cause.UNREACHABLE})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One way to place a B-leg: where its INVITE goes and what it says.
+
+    `media_address` is ours in the SDP that the B-leg gets; `no_response_s` how long its peer may
+    say nothing at all.
+    """
+
+    uri: str
+    flow: Flow
+    caller: NameAddr
+    callee: NameAddr
+    headers: Headers = ()
+    credentials: Credentials | None = None
+    no_response_s: float
+    media_address: str
+
+
+class Call:
+    """The B2BUA of one inbound call."""
+
+    def __init__(
+        self,
+        ua: UserAgent,
+        transaction: ServerTransaction,
+        plane: MediaPlane,
+        *,
+        on_status: Callable[[LegStatus], None],
+        credentials: Credentials | None = None,
+        media_address: str | None = None,
+    ) -> None:
+        """Answers 100 at once. `media_address` is ours in SDP towards the A-leg's peer."""
+        self.ua = ua
+        self.status = LegStatus(ua.ids.sid())
+        #: who ended the call: "caller", "callee", or "jambonz" for the application's own decision
+        self.ended_by = "jambonz"
+        #: the relay's counters, once the call is over
+        self.stats: MediaStats | None = None
+        self._plane_call = CallMedia(plane, self.status.call_sid)
+        self._on_status = on_status
+        self._inbox: asyncio.Queue[tuple[Leg, Event]] = asyncio.Queue()
+        self.a = InboundLeg(ua, transaction, self._receive, credentials=credentials)
+        self.status.sip_call_id = self.a.sip_call_id
+        self._a_address = media_address or ua.host(self.a.flow)
+
+    @property
+    def over(self) -> bool:
+        """Whether the A-leg is gone."""
+        return self.status.final
+
+    # what the application's verbs do
+
+    async def answer(self) -> None:
+        """Answer the A-leg although nobody is there to talk to yet. Raises MediaError."""
+        if self.over or self.a.up:
+            return
+        sdp = await self._plane_call.hold_a(self.a.remote_sdp or "", address=self._a_address)
+        self._answer_a(sdp)
+
+    def refused(self, status: int, reason: str) -> LegStatus:
+        """The status of a B-leg that could not even be tried."""
+        child = LegStatus(self.ua.ids.sid())
+        self._fail(child, status, reason, Cause.UNREACHABLE)
+        return child
+
+    def reject(self, status: int, reason: str | None, headers: Headers = ()) -> None:
+        """Refuse the A-leg; without effect once it is answered."""
+        self._catch_up()
+        if self.over or self.a.up:
+            return
+        response = self.a.reject(status, reason, headers)
+        self.status.end(self.ua.clock.now(), Progress.FAILED, status, response, Cause.REJECTED)
+        self._on_status(self.status)
+
+    def hangup(self, headers: Headers = ()) -> None:
+        """End the A-leg: BYE if it is answered, else 603 (RFC 3261 21.6.2)."""
+        self._catch_up()
+        if self.over:
+            return
+        if not self.a.up:
+            self.reject(603, None, headers)
+            return
+        self.a.bye(headers)
+        self.status.end(self.ua.clock.now(), Progress.COMPLETED, 200, "OK", Cause.BYE)
+        self._on_status(self.status)
+
+    async def idle(self) -> None:
+        """Attend to the A-leg alone, until it is gone."""
+        while not self.over:
+            leg, event = await self._inbox.get()
+            if leg is self.a and isinstance(event, Offer):
+                await self._answer_alone(event)
+            else:
+                self._notice(leg, event)
+
+    async def dial(
+        self,
+        attempts: Sequence[Attempt],
+        *,
+        answer_on_bridge: bool,
+        timeout_s: float,
+        time_limit_s: float | None,
+    ) -> LegStatus:
+        """Place a B-leg and join it to the A-leg; returns when the B-leg is over.
+
+        The attempts are gateways of one trunk: the next is tried where the one before is dead.
+        The result never stays at a provisional status.
+        """
+        status = LegStatus(self.ua.ids.sid())
+        try:
+            if not answer_on_bridge:
+                await self.answer()
+            async with asyncio.timeout(timeout_s) as limit:
+                for attempt in attempts:
+                    if await self._try(attempt, status, limit, time_limit_s):
+                        break
+                    if status.cause not in _TRY_NEXT or status.early_media:
+                        break
+        except TimeoutError:
+            self._fail(status, 487, "Request Terminated", Cause.CANCELLED)
+        except MediaError as error:
+            self._fail(status, *media_failure(error), Cause.MEDIA)
+        except asyncio.CancelledError:  # other verbs take this one's place
+            if not status.final:
+                self._fail(status, 487, "Request Terminated", Cause.CANCELLED)
+            raise
+        return status
+
+    async def close(self) -> None:
+        """Give the media ports back and keep the counters."""
+        try:
+            self.stats = await self._plane_call.close()
+        except MediaError:
+            self.stats = None  # the engine is gone, and its counters with it
+
+    # placing a B-leg
+
+    async def _try(
+        self,
+        attempt: Attempt,
+        status: LegStatus,
+        limit: asyncio.Timeout,
+        time_limit_s: float | None,
+    ) -> bool:
+        """One attempt, through to its end. False if it was never answered."""
+        b_tag, offer = await self._plane_call.offer_to_b(
+            self.a.remote_sdp or "", address=attempt.media_address
+        )
+        async with self._placed(attempt, offer) as b:
+            status.begin(b.sip_call_id)
+            self._on_status(status)
+            answer = await self._ring(b, b_tag, status)
+            if answer is None:
+                return False
+            limit.reschedule(None)
+            bridge = Bridge(self.a, b, b_tag, self._plane_call, self._a_address, attempt)
+            self._answer_a(answer, bridge)
+            await self._talk(bridge, status, time_limit_s)
+        return True
+
+    @asynccontextmanager
+    async def _placed(self, attempt: Attempt, offer: str) -> AsyncIterator[OutboundLeg]:
+        """A B-leg that is hung up when the block is left, whichever way."""
+        invitation = Invitation(
+            uri=attempt.uri,
+            caller=attempt.caller,
+            callee=attempt.callee,
+            sdp=offer,
+            headers=attempt.headers,
+        )
+        leg = OutboundLeg(
+            self.ua,
+            invitation,
+            attempt.flow,
+            self._receive,
+            credentials=attempt.credentials,
+            no_response_s=attempt.no_response_s,
+        )
+        leg.start()
+        try:
+            yield leg
+        finally:
+            leg.hangup()
+
+    async def _ring(self, b: OutboundLeg, b_tag: str, status: LegStatus) -> str | None:
+        """Until the B-leg is answered: then the SDP for the A-leg; None if it never will be."""
+        while True:
+            leg, event = await self._inbox.get()
+            if leg is b:
+                match event:
+                    case Ring():
+                        await self._pass_ringing(event, b_tag, status)
+                    case Connect():
+                        sdp = await self._plane_call.answer_to_a(
+                            b_tag, event.sdp or "", address=self._a_address
+                        )
+                        status.answer(event.at)
+                        self._on_status(status)
+                        return sdp
+                    case Fail():
+                        self._fail(status, event.status, event.reason, event.cause, event.headers)
+                        return None
+            else:
+                self._notice(leg, event)
+                if self.over:
+                    self._fail(status, 487, "Request Terminated", Cause.CANCELLED)
+                    return None
+
+    async def _pass_ringing(self, event: Ring, b_tag: str, status: LegStatus) -> None:
+        sdp = None
+        if event.sdp is not None:
+            sdp = await self._plane_call.answer_to_a(b_tag, event.sdp, address=self._a_address)
+        self.a.ring(event.status, event.reason, sdp=sdp)
+        progress = Progress.RINGING if sdp is None else Progress.EARLY_MEDIA
+        if status.progress is not progress:
+            status.ring(progress, event.status, event.reason)
+            self._on_status(status)
+
+    def _answer_a(self, sdp: str, bridge: Bridge | None = None) -> None:
+        if self.a.answer(sdp):
+            self.status.answer(self.ua.clock.now())
+            self._on_status(self.status)
+        elif bridge is not None and self.a.up and not same_session(sdp, self.a.local_sdp):
+            bridge.tell_a(sdp)
+
+    async def _talk(self, bridge: Bridge, status: LegStatus, time_limit_s: float | None) -> None:
+        """Until either side hangs up, or the time is over."""
+        try:
+            async with asyncio.timeout(time_limit_s):
+                while not self.over:
+                    leg, event = await self._inbox.get()
+                    match event:
+                        case Offer() | OfferEnded():
+                            bridge.negotiate(leg, event)
+                        case Disconnect() if leg is bridge.b:
+                            status.headers = event.headers
+                            self.ended_by = "callee" if event.by is Origin.PEER else "jambonz"
+                            break
+                        case _:
+                            self._notice(leg, event)
+        except TimeoutError:
+            self.ended_by = "jambonz"
+        finally:
+            await bridge.close()
+        status.end(self.ua.clock.now(), Progress.COMPLETED, 200, "OK", Cause.BYE)
+        self._on_status(status)
+
+    # events
+
+    def _receive(self, leg: Leg, event: Event) -> None:
+        self._inbox.put_nowait((leg, event))
+
+    def _catch_up(self) -> None:
+        """Notice what already happened, so that who hung up first is told right."""
+        while not self._inbox.empty():
+            self._notice(*self._inbox.get_nowait())
+
+    def _notice(self, leg: Leg, event: Event) -> None:
+        """What concerns nobody in particular: above all, that the caller is gone."""
+        if leg is not self.a or not isinstance(event, Disconnect) or self.over:
+            return
+        now = self.ua.clock.now()
+        self.status.headers = event.headers
+        self.ended_by = "caller" if event.by is Origin.PEER else "jambonz"
+        if self.status.answered_at is None:
+            self.status.end(now, Progress.NO_ANSWER, 487, "Request Terminated", event.cause)
+        else:
+            self.status.end(now, Progress.COMPLETED, 200, "OK", event.cause)
+        self._on_status(self.status)
+
+    async def _answer_alone(self, event: Offer) -> None:
+        """A re-INVITE while nobody is on the other side."""
+        if event.sdp is None:
+            self.a.accept(self.a.local_sdp or "")
+            return
+        try:
+            sdp = await self._plane_call.hold_a(event.sdp, address=self._a_address)
+        except MediaError:
+            self.a.refuse(488)
+        else:
+            self.a.accept(sdp)
+
+    def _fail(
+        self, status: LegStatus, code: int, reason: str, cause: Cause, headers: Headers = ()
+    ) -> None:
+        status.headers = headers
+        status.end(self.ua.clock.now(), progress_of(code), code, reason, cause)
+        self._on_status(status)
+
+
+def media_failure(error: MediaError) -> tuple[int, str]:
+    """The SIP status for what the media plane could not do: 488 is the offer's fault, 503 ours."""
+    if error.slug == "bad-sdp":
+        return 488, "Not Acceptable Here"
+    return 503, "Media Unavailable"

@@ -1,0 +1,91 @@
+"""The media of one call: which party is which to the media plane, and what each side was told.
+
+Every B-leg gets a tag of its own, so that hunting over carriers leaves the A-leg's port alone: the
+caller sees one answer, however many carriers were tried (RFC 3261 13.3.1.4 allows no second).
+"""
+
+from sip.core.sdp import SessionDescription
+from sip.media.plane import MediaPlane, MediaStats
+
+A_TAG = "a"
+
+
+class CallMedia:
+    """Offers and answers of one call, passed through the media plane. Raises MediaError."""
+
+    def __init__(self, plane: MediaPlane, call_id: str) -> None:
+        self._plane = plane
+        self._call_id = call_id
+        self._open = False
+        self._attempts = 0
+
+    async def offer_to_b(self, a_sdp: str, *, address: str) -> tuple[str, str]:
+        """The A-leg's description, ready for a new B-leg; answers (the B-leg's tag, SDP).
+
+        `address` is ours as the B-leg's peer sees it.
+        """
+        self._open = True
+        self._attempts += 1
+        sdp = await self._plane.offer(self._call_id, A_TAG, a_sdp, media_address=address)
+        return f"b{self._attempts}", sdp
+
+    async def answer_to_a(self, b_tag: str, b_sdp: str, *, address: str) -> str:
+        """A B-leg's answer (early or final), ready for the A-leg."""
+        return await self._plane.answer(self._call_id, A_TAG, b_tag, b_sdp, media_address=address)
+
+    async def hold_a(self, a_sdp: str, *, address: str) -> str:
+        """An answer for an A-leg that has nobody to talk to yet: the relay only listens."""
+        b_tag, offered = await self.offer_to_b(a_sdp, address=address)
+        return await self.answer_to_a(b_tag, silent_answer(offered), address=address)
+
+    async def reoffer(self, offerer: str, answerer: str, sdp: str, *, address: str) -> str:
+        """A re-INVITE's offer from one side, ready for the other."""
+        return await self._plane.offer(
+            self._call_id, offerer, sdp, to_tag=answerer, media_address=address
+        )
+
+    async def reanswer(self, offerer: str, answerer: str, sdp: str, *, address: str) -> str:
+        """The answer to `reoffer`, ready for who offered."""
+        return await self._plane.answer(
+            self._call_id, offerer, answerer, sdp, media_address=address
+        )
+
+    async def close(self) -> MediaStats | None:
+        """Give the ports back; the final counters, or None if there never was media."""
+        if not self._open:
+            return None
+        self._open = False
+        return await self._plane.delete(self._call_id)
+
+
+def silent_answer(offer: str) -> str:
+    """An answer that takes the first codec offered and names no address to send to (c=0.0.0.0).
+
+    RFC 3264 8.4: such a party is on hold; it hears nothing and says nothing.
+    """
+    audio = SessionDescription.parse(offer).audio
+    formats = audio.formats if audio is not None else ["0"]
+    codecs = audio.rtpmap() if audio is not None else {}
+    lines = [
+        "v=0",
+        "o=- 0 0 IN IP4 0.0.0.0",
+        "s=-",
+        "c=IN IP4 0.0.0.0",
+        "t=0 0",
+        f"m=audio 9 RTP/AVP {formats[0]}",
+    ]
+    codec = codecs.get(int(formats[0])) if formats[0].isdigit() else None
+    if codec is not None:
+        lines.append(f"a=rtpmap:{formats[0]} {codec.name}/{codec.rate}")
+    return "\r\n".join([*lines, "a=sendrecv", ""])
+
+
+def same_session(left: str | None, right: str | None) -> bool:
+    """Whether two descriptions differ in nothing but their origin line (RFC 3264 8)."""
+    if left is None or right is None:
+        return left is right
+    return _without_origin(left) == _without_origin(right)
+
+
+def _without_origin(sdp: str) -> list[str]:
+    return [line for line in sdp.splitlines() if not line.startswith("o=")]

@@ -1,0 +1,270 @@
+"""The WebSocket to a jambonz application: one a call, with acks, and again after it broke.
+
+The rules are jambonz's (`docs/architecture.md` names them): 5 s for an ack; a close with 1000 means
+silence from then on, any other close means reconnecting with `session:reconnect`.
+"""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+import structlog
+
+from sip.ids import Ids
+
+log = structlog.get_logger(__name__)
+
+Json = dict[str, Any]
+
+SUBPROTOCOL = "ws.jambonz.org"
+ACK_TIMEOUT_S = 5.0
+HANDSHAKE_TIMEOUT_S = 1.5
+#: Waits before each further try to connect, in seconds.
+BACKOFF_S = (0.5, 1.0, 2.0, 4.0, 6.0)
+#: How long a closing call waits for its last messages to be sent.
+FLUSH_TIMEOUT_S = 1.0
+#: Times that one call may lose its socket and get another.
+MAX_RECONNECTS = 5
+#: jambonz takes no larger message from an application, so neither do we.
+MAX_MESSAGE = 24 << 10
+
+
+class AppError(Exception):
+    """The application cannot be reached, or did not answer in time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AppAddress:
+    """Where the application is."""
+
+    url: str
+    username: str | None = None
+    password: str | None = None
+
+
+class AppSocket:
+    """One call's conversation with its application.
+
+    `on_command(message)` gets every command; `on_gone()` is called once when the application has
+    left for good: it closed with 1000, or could not be reached again.
+    """
+
+    def __init__(
+        self,
+        http: aiohttp.ClientSession,
+        address: AppAddress,
+        ids: Ids,
+        *,
+        call_sid: str,
+        on_command: Callable[[Json], None],
+        on_gone: Callable[[], None],
+    ) -> None:
+        self._http = http
+        self._address = address
+        self._ids = ids
+        self._call_sid = call_sid
+        self._on_command = on_command
+        self._on_gone = on_gone
+        self._first: Json = {}
+        self._socket: aiohttp.ClientWebSocketResponse | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._outbox: asyncio.Queue[Json] = asyncio.Queue()
+        self._connected = asyncio.Event()
+        self._acks: dict[str, asyncio.Future[object]] = {}
+        #: nothing more can be sent
+        self.gone = False
+
+    async def open(self, session: Json) -> object:
+        """Connect and send `session:new`; answers the data of its ack. Raises AppError."""
+        self._first = session
+        self._socket = await self._connect()
+        self._connected.set()
+        loop = asyncio.get_running_loop()
+        self._tasks = [loop.create_task(self._read()), loop.create_task(self._write())]
+        return await self._ask("session:new", session)
+
+    async def hook(self, hook: str, data: Json) -> object:
+        """Send `verb:hook`; answers the data of its ack, None if it brings none.
+
+        Raises AppError when the application is gone or does not acknowledge in time.
+        """
+        return await self._ask("verb:hook", data, hook=hook)
+
+    def status(self, data: Json) -> None:
+        """Send `call:status`, which nobody acknowledges."""
+        self._send("call:status", data)
+
+    def error(self, text: str, content: object) -> None:
+        """Tell the application that a message of its made no sense."""
+        data = {"msg": "InvalidMessage", "details": text, "content": content}
+        self._send("jambonz:error", data)
+
+    async def close(self, code: int = aiohttp.WSCloseCode.OK) -> None:
+        """End the conversation: 1000 when the call is over, 1001 when it never began."""
+        if not self.gone and self._connected.is_set():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(FLUSH_TIMEOUT_S):
+                    await self._outbox.join()
+        self.gone = True
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._socket is not None:
+            await self._socket.close(code=code)
+
+    # sending
+
+    async def _ask(self, kind: str, data: Json, *, hook: str | None = None) -> object:
+        if self.gone:
+            raise AppError("the application has left the call")
+        acknowledged: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+        msgid = self._send(kind, data, hook=hook)
+        self._acks[msgid] = acknowledged
+        try:
+            async with asyncio.timeout(ACK_TIMEOUT_S):
+                return await acknowledged
+        except TimeoutError:
+            raise AppError(f"the application did not acknowledge {kind} in 5 s") from None
+        finally:
+            self._acks.pop(msgid, None)
+
+    def _send(self, kind: str, data: Json, *, hook: str | None = None) -> str:
+        """Queue a message, in order also over a reconnect; answers its msgid."""
+        msgid = self._ids.msgid()
+        if not self.gone:
+            self._outbox.put_nowait(self._envelope(kind, msgid, data, hook))
+        return msgid
+
+    def _envelope(self, kind: str, msgid: str, data: Json, hook: str | None = None) -> Json:
+        message: Json = {"type": kind, "msgid": msgid, "call_sid": self._call_sid, "data": data}
+        if hook is not None:
+            message["hook"] = hook
+        return message
+
+    async def _write(self) -> None:
+        while True:
+            message = await self._outbox.get()
+            text = json.dumps(message)
+            while True:
+                await self._connected.wait()
+                if await self._put(text):
+                    break
+                self._connected.clear()  # the reader finds out why and connects again
+            self._outbox.task_done()
+
+    async def _put(self, text: str) -> bool:
+        assert self._socket is not None
+        try:
+            await self._socket.send_str(text)
+        except (aiohttp.ClientError, ConnectionError, RuntimeError):
+            return False
+        return True
+
+    # receiving
+
+    async def _read(self) -> None:
+        """Until the application is gone for good."""
+        reconnects = 0
+        while True:
+            assert self._socket is not None
+            async for message in self._socket:
+                self._take(message)
+            self._connected.clear()
+            code = self._socket.close_code
+            if code == aiohttp.WSCloseCode.OK or reconnects == MAX_RECONNECTS:
+                break
+            reconnects += 1
+            log.warning("application socket lost", call_sid=self._call_sid, code=code)
+            if not await self._reconnect():
+                break
+        self._leave()
+
+    async def _reconnect(self) -> bool:
+        """As jambonz does: the original payload again, and an ack within 5 s or the call ends."""
+        try:
+            self._socket = await self._connect(first_wait_s=BACKOFF_S[0])
+        except AppError as error:
+            log.error("application lost", call_sid=self._call_sid, error=str(error))
+            return False
+        msgid = self._ids.msgid()
+        if not await self._put(json.dumps(self._envelope("session:reconnect", msgid, self._first))):
+            return False
+        acknowledged = self._acks[msgid] = asyncio.get_running_loop().create_future()
+        try:
+            async with asyncio.timeout(ACK_TIMEOUT_S):
+                while not acknowledged.done():
+                    message = await self._socket.receive()
+                    if message.type is not aiohttp.WSMsgType.TEXT:
+                        return False
+                    self._take(message)
+        except TimeoutError:
+            log.error("application did not take the call back", call_sid=self._call_sid)
+            return False
+        finally:
+            self._acks.pop(msgid, None)
+        self._connected.set()
+        return True
+
+    def _take(self, message: aiohttp.WSMessage) -> None:
+        if message.type is not aiohttp.WSMsgType.TEXT:
+            return
+        try:
+            frame = json.loads(message.data)
+        except ValueError:
+            self.error("the message is not JSON", message.data[:200])
+            return
+        match frame:
+            case {"type": "ack", "msgid": str(msgid)}:
+                waiting = self._acks.get(msgid)
+                if waiting is not None and not waiting.done():
+                    waiting.set_result(frame.get("data"))
+            case {"type": "command", "command": str(), **rest} if "data" in rest:
+                self._on_command(frame)
+            case _:
+                self.error("the message is neither an ack nor a command with data", frame)
+
+    def _leave(self) -> None:
+        self.gone = True
+        for waiting in self._acks.values():
+            if not waiting.done():
+                waiting.set_exception(AppError("the application has left the call"))
+        while not self._outbox.empty():
+            self._outbox.get_nowait()
+            self._outbox.task_done()
+        self._on_gone()
+
+    # connecting
+
+    async def _connect(self, first_wait_s: float = 0.0) -> aiohttp.ClientWebSocketResponse:
+        """Open a socket, again and again while the application may only be restarting."""
+        problem = ""
+        for wait_s in (first_wait_s, *BACKOFF_S):
+            await asyncio.sleep(wait_s)
+            try:
+                async with asyncio.timeout(HANDSHAKE_TIMEOUT_S):
+                    return await self._http.ws_connect(
+                        self._address.url,
+                        protocols=(SUBPROTOCOL,),
+                        headers=self._headers(),
+                        max_msg_size=MAX_MESSAGE,
+                    )
+            except aiohttp.WSServerHandshakeError as error:
+                problem = f"it answered {error.status} instead of a WebSocket"
+                if error.status < 500:
+                    break  # its decision, which waiting does not change
+            except (aiohttp.ClientError, OSError) as error:
+                problem = str(error) or type(error).__name__
+            except TimeoutError:
+                problem = f"no handshake in {HANDSHAKE_TIMEOUT_S} s"
+        raise AppError(f"application {self._address.url} cannot be reached: {problem}")
+
+    def _headers(self) -> dict[str, str]:
+        headers = {"User-Agent": "jambonz"}
+        if self._address.username and self._address.password:
+            credentials = aiohttp.encode_basic_auth(self._address.username, self._address.password)
+            headers["Authorization"] = credentials
+        return headers

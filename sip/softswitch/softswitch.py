@@ -1,0 +1,207 @@
+"""The embedded softswitch: a user agent, its trunks and limits, and a driver for every call."""
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import aiohttp
+import structlog
+
+from sip.b2bua.call import Call
+from sip.b2bua.status import LegStatus
+from sip.clock import Clock
+from sip.core.message import Request
+from sip.core.timers import Timers
+from sip.ids import Ids
+from sip.media.plane import MediaPlane
+from sip.softswitch.app_socket import AppAddress, Json
+from sip.softswitch.driver import Driver
+from sip.softswitch.messages import new_session
+from sip.softswitch.trunks import Trunks
+from sip.softswitch.trust import Gatekeeper, Judgement, Verdict
+from sip.trace import Trace
+from sip.transport.endpoint import Endpoint
+from sip.ua.transactions import ServerTransaction
+from sip.ua.user_agent import ALLOW, SDP, UserAgent
+
+log = structlog.get_logger(__name__)
+
+#: How long live calls may take to say goodbye when the switch closes, in seconds.
+CLOSE_TIMEOUT_S = 5.0
+#: Retry-After of a 503 for want of capacity, in seconds (RFC 3261 21.5.4).
+RETRY_AFTER_S = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Calls at a time, and new calls in any second."""
+
+    calls: int
+    calls_per_second: int
+
+
+class Softswitch:
+    """Takes calls from trunks and runs them as its application says."""
+
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        ids: Ids,
+        http: aiohttp.ClientSession,
+        media: MediaPlane,
+        trunks: Trunks,
+        gatekeeper: Gatekeeper,
+        application: AppAddress,
+        limits: Limits,
+        realm: str,
+        advertise: str | None = None,
+        trace: Trace | None = None,
+        timers: Timers | None = None,
+    ) -> None:
+        self._clock = clock
+        self._http = http
+        self._media = media
+        self._trunks = trunks
+        self._gatekeeper = gatekeeper
+        self._application = application
+        self._limits = limits
+        self._realm = realm
+        self._calls: dict[asyncio.Task[None], Driver] = {}
+        self._recent: deque[float] = deque()
+        self._draining = False
+        #: calls refused before any application heard of them, by reason
+        self.refused: Counter[str] = Counter()
+        self.ua = UserAgent(
+            clock=clock,
+            ids=ids,
+            on_request=self._on_request,
+            known_source=self._known_source,
+            timers=timers,
+            advertise=advertise,
+            trace=trace,
+        )
+
+    async def listen(self, endpoints: Iterable[Endpoint]) -> None:
+        """Open the listeners. Raises OSError for the first that cannot be."""
+        for endpoint in endpoints:
+            await self.ua.listen(endpoint)
+
+    @property
+    def gauges(self) -> dict[str, int]:
+        """What is open now."""
+        return {"calls": len(self._calls), **self.ua.gauges}
+
+    async def close(self) -> None:
+        """Refuse new calls, end the live ones, close the sockets."""
+        self._draining = True
+        for driver in self._calls.values():
+            driver.end()
+        if self._calls:
+            _, late = await asyncio.wait(self._calls, timeout=CLOSE_TIMEOUT_S)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+        await self.ua.close()
+
+    # requests outside dialogs
+
+    def _known_source(self, request: Request | None, source: Endpoint) -> bool:
+        return self._gatekeeper.knows(request, source, self._clock.now())
+
+    def _on_request(self, transaction: ServerTransaction) -> None:
+        request, source = transaction.request, transaction.flow.remote
+        if request.method == "OPTIONS":
+            self._answer(transaction, 503 if self._draining else 200)
+            return
+        if request.method != "INVITE":  # BYE without a dialog; others never come here
+            self._answer(transaction, 481)
+            return
+        now = self._clock.now()
+        judgement = self._gatekeeper.judge(request, source, now)
+        match judgement.verdict:
+            case Verdict.ADMIT:
+                self._admit(transaction, judgement)
+            case Verdict.CHALLENGE:
+                if judgement.reason != "no credentials yet":
+                    log.warning("challenged again", source=str(source), reason=judgement.reason)
+                self._answer(
+                    transaction, 407, self._gatekeeper.challenge(now, stale=judgement.stale)
+                )
+            case Verdict.IGNORE:
+                self.refused[judgement.reason] += 1
+                self.ua.forget(transaction)
+
+    def _admit(self, transaction: ServerTransaction, judgement: Judgement) -> None:
+        request, trunk = transaction.request, judgement.trunk
+        assert trunk is not None, "an admitted request is always somebody's"
+        refusal = self._over_limit()
+        if refusal is not None:
+            self.refused[refusal] += 1
+            log.warning("call refused", reason=refusal, trunk=trunk.name)
+            self._answer(transaction, 503, [("Retry-After", str(RETRY_AFTER_S))])
+            return
+        if not request.body:
+            self.refused["no offer"] += 1
+            log.warning("call refused", reason="INVITE without SDP", trunk=trunk.name)
+            self._answer(transaction, 488, [("Warning", '399 - "An offer is needed in INVITE"')])
+            return
+
+        def make_call(on_status: Callable[[LegStatus], None]) -> Call:
+            return Call(
+                self.ua,
+                transaction,
+                self._media,
+                on_status=on_status,
+                credentials=trunk.credentials,
+                media_address=trunk.advertise,
+            )
+
+        def session(call: Call) -> Json:
+            return new_session(
+                request,
+                call.status,
+                source=transaction.flow.remote,
+                local=Endpoint("udp", self.ua.host(transaction.flow), transaction.flow.local.port),
+                trunk=trunk.name,
+                username=judgement.username,
+                realm=self._realm,
+            )
+
+        driver = Driver(self._http, self._application, self._trunks, make_call, session)
+        task = asyncio.get_running_loop().create_task(driver.run())
+        self._calls[task] = driver
+        task.add_done_callback(self._forget)
+
+    def _forget(self, task: asyncio.Task[None]) -> None:
+        driver = self._calls.pop(task)
+        if not task.cancelled() and task.exception() is not None:
+            sid = driver.call.status.call_sid
+            log.error("call broke", call_sid=sid, exc_info=task.exception())
+
+    def _over_limit(self) -> str | None:
+        if self._draining:
+            return "closing"
+        if len(self._calls) >= self._limits.calls:
+            return "limits.calls"
+        now = self._clock.now()
+        while self._recent and self._recent[0] <= now - 1.0:
+            self._recent.popleft()
+        if len(self._recent) >= self._limits.calls_per_second:
+            return "limits.calls_per_second"
+        self._recent.append(now)
+        return None
+
+    def _answer(
+        self,
+        transaction: ServerTransaction,
+        status: int,
+        headers: Iterable[tuple[str, str]] = (),
+    ) -> None:
+        fields = list(headers)
+        if transaction.request.method == "OPTIONS":
+            fields += [("Allow", ALLOW), ("Accept", SDP)]
+        tag = self.ua.ids.tag()
+        response = self.ua.response(transaction.request, status, to_tag=tag, headers=fields)
+        transaction.respond(response)
