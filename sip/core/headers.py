@@ -117,13 +117,22 @@ def params_text(params: Params) -> str:
 
 def quote(text: str) -> str:
     """`text` as a quoted-string (RFC 3261 25.1)."""
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
+    return f'"{escape(text)}"'
+
+
+def escape(text: str) -> str:
+    """`text` as it stands between the quotes of a quoted-string."""
+    return text.replace("\\", "\\\\").replace('"', '\\"')
 
 
 def unquote(text: str) -> str:
     """The text of a quoted-string, or the text itself when it is not one."""
-    return _QUOTED_PAIR.sub(r"\1", text[1:-1]) if text[:1] == '"' else text
+    return unescape(text[1:-1]) if text[:1] == '"' else text
+
+
+def unescape(text: str) -> str:
+    """The inverse of `escape`."""
+    return _QUOTED_PAIR.sub(r"\1", text) if "\\" in text else text
 
 
 def parse_uint(text: str, maximum: int, what: str) -> int:

@@ -1,0 +1,331 @@
+"""Session descriptions (RFC 8866) as offers and answers use them (RFC 3264).
+
+A description is a value: reading keeps every line, `replace` makes a changed copy, and writing puts
+the lines back in the order of the grammar. What we do not know (ICE, crypto, vendor attributes)
+passes through untouched.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from sip.core.errors import ParseError
+from sip.core.uri import decode_text
+
+Attribute = tuple[str, str | None]
+"""`a=name:value`, or `a=name` with None."""
+Line = tuple[str, str]
+"""The letter of a line and what follows its equals sign."""
+
+MAX_SDP: Final = 16 * 1024
+"""Longest description, in bytes or characters."""
+DIRECTIONS: Final = ("sendrecv", "sendonly", "recvonly", "inactive")
+
+
+@dataclass(frozen=True, slots=True)
+class Codec:
+    """What a payload type stands for. `rate` is the RTP clock in Hz: 8000 for G.722 (RFC 3551)."""
+
+    name: str
+    rate: int
+    channels: int = 1
+
+    def __str__(self) -> str:
+        return f"{self.name}/{self.rate}" + (f"/{self.channels}" if self.channels > 1 else "")
+
+
+STATIC_CODECS: Final = {
+    0: Codec("PCMU", 8000),
+    3: Codec("GSM", 8000),
+    4: Codec("G723", 8000),
+    8: Codec("PCMA", 8000),
+    9: Codec("G722", 8000),
+    13: Codec("CN", 8000),
+    15: Codec("G728", 8000),
+    18: Codec("G729", 8000),
+}
+"""Payload types that need no rtpmap (RFC 3551 6)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """`o=`: who described the session; `version` rises with every change (RFC 3264 8)."""
+
+    username: str
+    session_id: str
+    version: int
+    address_type: str
+    address: str
+
+    def __str__(self) -> str:
+        where = f"IN {self.address_type} {self.address}"
+        return f"{self.username} {self.session_id} {self.version} {where}"
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """`c=`: where media is to be sent. `address_type` is IP4 or IP6."""
+
+    address_type: str
+    address: str
+
+    @property
+    def unspecified(self) -> bool:
+        """Whether this is the all-zero address, the older way of putting on hold (RFC 3264 8.4)."""
+        return self.address in ("0.0.0.0", "::")
+
+    def __str__(self) -> str:
+        return f"IN {self.address_type} {self.address}"
+
+
+class _Attributes:
+    """Reading `a=` lines, of a session or of one of its media."""
+
+    __slots__ = ()
+    attributes: tuple[Attribute, ...]
+
+    def attribute(self, name: str) -> str | None:
+        """The first value of an attribute: "" when it has none, None when it is absent."""
+        return next(iter(self.values(name)), None)
+
+    def values(self, name: str) -> list[str]:
+        """Every value of an attribute, such as all `crypto` or `candidate` lines."""
+        return [value or "" for key, value in self.attributes if key == name]
+
+
+def _direction_in(attributes: Iterable[Attribute]) -> str | None:
+    return next((name for name, _ in attributes if name in DIRECTIONS), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Media(_Attributes):
+    """One `m=` section. `connection` is its own, None where the session's holds.
+
+    `other` are its lines of other kinds (i, b, k and any unknown), `session_direction` what the
+    session says of all its media.
+    """
+
+    kind: str
+    port: int
+    protocol: str
+    formats: tuple[str, ...]
+    port_count: int = 1
+    connection: Connection | None = None
+    attributes: tuple[Attribute, ...] = ()
+    other: tuple[Line, ...] = ()
+    session_direction: str | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def active(self) -> bool:
+        """Whether it is offered or accepted; port 0 refuses (RFC 3264 6)."""
+        return self.port != 0
+
+    @property
+    def direction(self) -> str:
+        """Its own direction, else that of the session, else sendrecv (RFC 8866 6.7)."""
+        return _direction_in(self.attributes) or self.session_direction or "sendrecv"
+
+    @property
+    def ptime(self) -> int | None:
+        """Milliseconds of audio a packet, None when unsaid or unreadable."""
+        value = self.attribute("ptime")
+        return int(value) if value and _SHORT_NUMBER.fullmatch(value) else None
+
+    def rtpmap(self) -> dict[int, Codec]:
+        """The codec of each payload type, in the order of preference of the `m=` line."""
+        mapped = dict(_read_rtpmap(value) for value in self.values("rtpmap"))
+        known = STATIC_CODECS | mapped
+        numbers = [int(pt) for pt in self.formats if _SHORT_NUMBER.fullmatch(pt)]
+        return {pt: known[pt] for pt in numbers if pt in known}
+
+    def fmtp(self, payload_type: int) -> str | None:
+        """The format parameters of a payload type, None when there are none."""
+        for value in self.values("fmtp"):
+            number, _, parameters = value.partition(" ")
+            if number == str(payload_type):
+                return parameters.strip()
+        return None
+
+    def replace(self, **changes: Any) -> Media:
+        """The same with other values for the named fields."""
+        return replace(self, **changes)
+
+    def lines(self) -> Iterable[str]:
+        count = f"/{self.port_count}" if self.port_count != 1 else ""
+        yield " ".join((f"m={self.kind}", f"{self.port}{count}", self.protocol, *self.formats))
+        yield from _body_lines(self.connection, self.other, self.attributes)
+
+
+@dataclass(frozen=True, slots=True)
+class SessionDescription(_Attributes):
+    """A whole description. `other` are its lines of other kinds: i, u, e, p, b, t, r, z, k…"""
+
+    origin: Origin
+    name: str = "-"
+    connection: Connection | None = None
+    attributes: tuple[Attribute, ...] = ()
+    media: tuple[Media, ...] = ()
+    other: tuple[Line, ...] = (("t", "0 0"),)
+
+    @staticmethod
+    def parse(text: bytes | str) -> SessionDescription:
+        """See `parse`."""
+        return parse(text)
+
+    @property
+    def audio(self) -> Media | None:
+        """The first audio that is not refused, None when there is none."""
+        return next((m for m in self.media if m.kind == "audio" and m.active), None)
+
+    def connection_of(self, media: Media) -> Connection | None:
+        """Where that media is to be sent."""
+        return media.connection or self.connection
+
+    def replace(self, **changes: Any) -> SessionDescription:
+        """The same with other values for the named fields."""
+        return replace(self, **changes)
+
+    def to_string(self) -> str:
+        """The text, with CRLF after every line; raises ValueError for a line break inside one."""
+        lines = ["v=0", f"o={self.origin}", f"s={self.name}"]
+        lines += _body_lines(self.connection, self.other, self.attributes)
+        for media in self.media:
+            lines += media.lines()
+        text = "\r\n".join(lines) + "\r\n"
+        if text.count("\n") != len(lines) or text.count("\r") != len(lines):
+            raise ValueError("a line of a session description cannot hold a line break")
+        return text
+
+    __str__ = to_string
+
+
+# --- writing -----------------------------------------------------------------------------------
+
+_BEFORE_CONNECTION: Final = "iuep"
+
+
+def _body_lines(
+    connection: Connection | None, other: Iterable[Line], attributes: Iterable[Attribute]
+) -> Iterable[str]:
+    """What follows the first lines of a session or media, in the order of RFC 8866 5."""
+    yield from (f"{key}={value}" for key, value in other if key in _BEFORE_CONNECTION)
+    if connection is not None:
+        yield f"c={connection}"
+    yield from (f"{key}={value}" for key, value in other if key not in _BEFORE_CONNECTION)
+    yield from (f"a={k}" if v is None else f"a={k}:{v}" for k, v in attributes)
+
+
+# --- reading -----------------------------------------------------------------------------------
+
+_SHORT_NUMBER: Final = re.compile(r"[0-9]{1,9}")
+_ORIGIN: Final = re.compile(r"(\S+) (\S+) ([0-9]{1,64}) IN (IP4|IP6) (\S+) *")
+_CONNECTION: Final = re.compile(r"IN (IP4|IP6) ([A-Za-z0-9.:%_-]+(?:/[0-9]{1,5}){0,2}) *")
+_MEDIA: Final = re.compile(
+    r"([!-.0-~]+) ([0-9]{1,5})(?:/([0-9]{1,5}))? ([!-~]+)((?: [!-~]+)*) *"  # kind … formats
+)
+_RTPMAP: Final = re.compile(r"([0-9]{1,3})\s+([^\s/]+)/([0-9]{1,9})(?:/([0-9]{1,3}))?\s*")
+
+
+def parse(text: bytes | str) -> SessionDescription:
+    """Reads a description.
+
+    Raises ParseError: 400 for what is no SDP, 488 for media without an address, 413 when over
+    16 KB. Bare LF ends a line too (RFC 8866 5), and a missing `s=` or `t=` is let pass.
+    """
+    if len(text) > MAX_SDP:
+        raise ParseError("SDP Too Large", 413)
+    sections = _sections(decode_text(text) if isinstance(text, bytes) else text)
+    description = _read_session(sections[0], sections[1:])
+    if not all(m.connection or description.connection for m in description.media if m.active):
+        raise ParseError("SDP Without Connection Address", 488)
+    return description
+
+
+def _sections(text: str) -> list[list[Line]]:
+    """The lines, divided before each `m=`: the first section is the session's."""
+    sections: list[list[Line]] = [[]]
+    for line in text.replace("\r\n", "\n").rstrip("\n").split("\n"):
+        key, value = line[:1], line[2:]
+        if line[1:2] != "=" or not key.isalpha() or "\r" in value or "\0" in value:
+            raise ParseError("Malformed SDP Line")
+        if key == "m":
+            sections.append([])
+        sections[-1].append((key, value))
+    return sections
+
+
+def _read_session(lines: list[Line], media: list[list[Line]]) -> SessionDescription:
+    if len(lines) < 2 or lines[0] != ("v", "0") or lines[1][0] != "o":
+        raise ParseError("Malformed SDP Start")
+    username, session_id, version, address_type, address = _matched(_ORIGIN, lines[1][1], "Origin")
+    name = next((value for key, value in lines if key == "s"), "-")
+    connection, attributes, other = _read_body([line for line in lines[2:] if line[0] != "s"])
+    direction = _direction_in(attributes)
+    return SessionDescription(
+        Origin(username, session_id, int(version), address_type, address),
+        name,
+        connection,
+        attributes,
+        tuple(_read_media(section, direction) for section in media),
+        other if any(key == "t" for key, _ in other) else (*other, ("t", "0 0")),
+    )
+
+
+def _read_media(lines: list[Line], session_direction: str | None) -> Media:
+    kind, port, count, protocol, formats = _matched(_MEDIA, lines[0][1], "Media")
+    if int(port) > 65535 or (int(port) and not formats):
+        raise ParseError("Malformed SDP Media")
+    connection, attributes, other = _read_body(lines[1:])
+    return Media(
+        kind,
+        int(port),
+        protocol,
+        tuple(formats.split()),
+        int(count or 1),
+        connection,
+        attributes,
+        other,
+        session_direction,
+    )
+
+
+def _read_body(
+    lines: list[Line],
+) -> tuple[Connection | None, tuple[Attribute, ...], tuple[Line, ...]]:
+    connection: Connection | None = None
+    attributes: list[Attribute] = []
+    other: list[Line] = []
+    for key, value in lines:
+        if key == "a":
+            attributes.append(_read_attribute(value))
+        elif key == "c" and connection is None:
+            connection = Connection(*_matched(_CONNECTION, value, "Connection"))
+        else:
+            other.append((key, value))
+    return connection, tuple(attributes), tuple(other)
+
+
+def _read_attribute(text: str) -> Attribute:
+    name, colon, value = text.partition(":")
+    check = _CHECKED.get(name)
+    if check is not None:
+        check(value)
+    return name, value if colon else None
+
+
+def _read_rtpmap(value: str) -> tuple[int, Codec]:
+    number, name, rate, channels = _matched(_RTPMAP, value, "Rtpmap")
+    return int(number), Codec(name, int(rate), int(channels or 1))
+
+
+_CHECKED: Final[dict[str, Callable[[str], object]]] = {"rtpmap": _read_rtpmap}
+
+
+def _matched(pattern: re.Pattern[str], text: str, what: str) -> tuple[str, ...]:
+    match = pattern.fullmatch(text)
+    if match is None:
+        raise ParseError(f"Malformed SDP {what}")
+    return match.groups("")
