@@ -1,0 +1,203 @@
+"""CPU a call and the highest rate without failure, for each system in turn."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.cores import Cores
+from bench.errors import BenchError
+from bench.figures import median
+from bench.plan import Plan
+from bench.say import Say
+from bench.sipp import CallsResult, agents, calling
+from bench.systems import RunningSystem, System, Usage, free_port, warm_up
+
+_FIRST_GUESS = 0.6
+"""The search starts at this share of what the CPU per call promises."""
+_STEP = 1.2
+_ROUND_TO = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CpuRun:
+    """One run of one system at one rate; milliseconds of CPU a call."""
+
+    system: str
+    rate: int
+    calls: int
+    clean: bool
+    failed: int
+    retransmissions: int
+    signalling_ms: float
+    relay_ms: float
+
+    @property
+    def total_ms(self) -> float:
+        return self.signalling_ms + self.relay_ms
+
+    @property
+    def outcome(self) -> str:
+        """In words."""
+        if self.clean:
+            return "no failure"
+        if self.failed or self.retransmissions:
+            return f"{self.failed} calls failed, {self.retransmissions} retransmissions"
+        return "rate not kept"
+
+    def as_json(self) -> dict[str, Any]:
+        return {**asdict(self), "total_ms": self.total_ms}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HighestRate:
+    """The outcome of a search: the best clean rate, and the lowest one that was not."""
+
+    system: str
+    rate: int | None
+    failed_at: int | None
+    why: str
+
+
+def _run_calls(
+    system: RunningSystem,
+    rate: int,
+    seconds: float,
+    *,
+    agent_port: int,
+    plan: Plan,
+    cores: Cores,
+    directory: Path,
+) -> tuple[CallsResult, Usage]:
+    calls = round(rate * seconds)
+    with agents(port=agent_port, core=cores.generator, directory=directory) as answering:
+        before = system.cpu()
+        with calling(
+            target_port=system.port,
+            port=free_port(),
+            rate=rate,
+            calls=calls,
+            hold_ms=plan.hold_ms,
+            core=cores.generator,
+            directory=directory,
+        ) as batch:
+            result = batch.finish(hold_ms=plan.hold_ms, answering=answering)
+        return result, system.cpu() - before
+
+
+def measure_cpu(
+    system: System,
+    rate: int,
+    *,
+    plan: Plan,
+    cores: Cores,
+    directory: Path,
+    seconds: float | None = None,
+) -> CpuRun:
+    """A fresh start, a warm-up, then one batch of calls."""
+    agent_port = free_port()
+    with system.running(agent_port=agent_port, core=cores.tested, directory=directory) as running:
+        warm_up(running, agent_port=agent_port, core=cores.generator, directory=directory)
+        result, used = _run_calls(
+            running,
+            rate,
+            seconds or plan.signalling_s,
+            agent_port=agent_port,
+            plan=plan,
+            cores=cores,
+            directory=directory,
+        )
+    completed = max(1, result.completed)
+    return CpuRun(
+        system=system.key,
+        rate=rate,
+        calls=result.calls,
+        clean=result.clean,
+        failed=result.calls - result.completed,
+        retransmissions=result.retransmissions,
+        signalling_ms=used.signalling / completed * 1000,
+        relay_ms=used.relay / completed * 1000,
+    )
+
+
+def common_rate(peer: System, *, plan: Plan, cores: Cores, directory: Path, say: Say) -> int:
+    """The highest of the plan's rates that the peer carries cleanly: ratios are taken there."""
+    for rate in plan.peer_rates:
+        run = measure_cpu(
+            peer, rate, plan=plan, cores=cores, directory=directory, seconds=plan.search_step_s
+        )
+        say(f"{peer.label} at {rate} calls/s: {run.outcome}")
+        if run.clean:
+            return rate
+    raise BenchError(f"{peer.label} carries none of {plan.peer_rates} calls/s without failure")
+
+
+def measure_in_turn(
+    jobs: Sequence[tuple[System, int]], *, plan: Plan, cores: Cores, directory: Path, say: Say
+) -> list[CpuRun]:
+    """Every job once, then every job again: a disturbance hits all of them, not one."""
+    runs: list[CpuRun] = []
+    for number in range(plan.rounds):
+        for system, rate in jobs:
+            run = measure_cpu(system, rate, plan=plan, cores=cores, directory=directory)
+            say(
+                f"round {number + 1}: {system.label} at {rate} calls/s: "
+                f"{run.total_ms:.2f} ms of CPU a call, {run.outcome}"
+            )
+            runs.append(run)
+    return runs
+
+
+def median_run(runs: Sequence[CpuRun], system: str, rate: int) -> CpuRun | None:
+    """The run of the median total among this system's at this rate."""
+    mine = sorted(
+        (run for run in runs if run.system == system and run.rate == rate),
+        key=lambda run: run.total_ms,
+    )
+    if not mine:
+        return None
+    middle = median([run.total_ms for run in mine])
+    return min(mine, key=lambda run: abs(run.total_ms - middle))
+
+
+def highest_rate(
+    system: System, cpu_ms: float, *, plan: Plan, cores: Cores, directory: Path, say: Say
+) -> HighestRate:
+    """Raise the rate until a step fails twice, then halve the gap to the last clean one.
+
+    Each step begins with a fresh start, so that calls left over from a failure cannot spoil it.
+    """
+    best: int | None = None
+    failed_at: int | None = None
+    why = ""
+    rate = _rounded(_FIRST_GUESS * 1000 / cpu_ms)
+    for _ in range(plan.search_steps):
+        for _attempt in range(2):
+            run = measure_cpu(
+                system,
+                rate,
+                plan=plan,
+                cores=cores,
+                directory=directory,
+                seconds=plan.search_step_s,
+            )
+            say(f"search: {system.label} at {rate} calls/s: {run.outcome}")
+            if run.clean:
+                break
+        if run.clean:
+            best = rate
+        else:
+            failed_at, why = rate, run.outcome
+        if failed_at is None:
+            rate = _rounded(rate * _STEP)
+        elif best is None:
+            rate = _rounded(failed_at / _STEP / _STEP)
+        else:
+            rate = _rounded((best + failed_at) / 2)
+            if rate in (best, failed_at):
+                break
+    return HighestRate(system=system.key, rate=best, failed_at=failed_at, why=why)
+
+
+def _rounded(rate: float) -> int:
+    return max(_ROUND_TO, round(rate / _ROUND_TO) * _ROUND_TO)

@@ -1,0 +1,126 @@
+"""The softswitch without gateway, WebSocket and database: a program for the benchmark to measure.
+
+    python -m bench.softswitch_alone --port 5060 --agent-port 5070 [--media]
+
+Without `--media` session descriptions pass as they are, as sippy's example passes them; with it
+the relay runs as the gateway runs it.
+"""
+
+import argparse
+import asyncio
+import gc
+import signal
+from contextlib import AsyncExitStack
+from typing import cast
+
+import aiohttp
+import uvloop
+
+from bench.scripted_application import ScriptedApplication
+from bench.sipp import AGENT_HOST, CALLER_HOST, TESTED_HOST
+from config.settings import SipAuthSettings
+from config.values import Source
+from sip.clock import LoopClock
+from sip.core.uri import Uri
+from sip.ids import Ids
+from sip.media.plane import Learn, MediaPlane, MediaStats
+from sip.media.supervisor import RelayOptions, RelayProcess
+from sip.softswitch.app_socket import AppAddress
+from sip.softswitch.softswitch import Limits, Softswitch
+from sip.softswitch.trunks import Trunk, Trunks
+from sip.softswitch.trust import Gatekeeper
+from sip.transport.endpoint import Endpoint
+
+_UNLIMITED = 1_000_000
+_PORTS = (30_000, 45_999)
+
+
+class PassThrough:
+    """A media plane that lets the parties talk to each other directly."""
+
+    async def offer(
+        self,
+        call_id: str,
+        from_tag: str,
+        sdp: str,
+        *,
+        to_tag: str | None = None,
+        media_address: str | None = None,
+        received_from: str | None = None,
+        learn: Learn = Learn.PEER,
+    ) -> str:
+        return sdp
+
+    async def answer(
+        self,
+        call_id: str,
+        from_tag: str,
+        to_tag: str,
+        sdp: str,
+        *,
+        media_address: str | None = None,
+        received_from: str | None = None,
+        learn: Learn = Learn.PEER,
+    ) -> str:
+        return sdp
+
+    async def delete(self, call_id: str) -> MediaStats:
+        return MediaStats()
+
+    async def query(self, call_id: str) -> MediaStats:
+        return MediaStats()
+
+    async def ping(self) -> None:
+        return
+
+    async def close(self) -> None:
+        return
+
+
+async def _serve(port: int, agent_port: int, *, with_media: bool) -> None:
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, stopping.set)
+    trunks = Trunks(
+        [
+            Trunk(name="carrier", gateways=(), sources=(Source.parse(f"{CALLER_HOST}/32"),)),
+            Trunk(name="agent", gateways=(Uri.parse(f"sip:{AGENT_HOST}:{agent_port}"),)),
+        ]
+    )
+    clock = LoopClock()
+    async with AsyncExitStack() as stack:
+        media: MediaPlane = PassThrough()
+        if with_media:
+            options = RelayOptions(advertise=TESTED_HOST, listen=TESTED_HOST, ports=_PORTS)
+            relay = await stack.enter_async_context(RelayProcess(options, clock=clock))
+            media = relay.plane
+        switch = Softswitch(
+            clock=clock,
+            ids=Ids(),
+            http=cast(aiohttp.ClientSession, ScriptedApplication("agent")),
+            media=media,
+            trunks=trunks,
+            gatekeeper=Gatekeeper(trunks, "bench", b"bench", SipAuthSettings()),
+            application=AppAddress(url="ws://scripted/"),
+            limits=Limits(calls=_UNLIMITED, calls_per_second=_UNLIMITED),
+            realm="bench",
+            advertise=TESTED_HOST,
+        )
+        await switch.listen([Endpoint("udp", TESTED_HOST, port)])
+        gc.freeze()
+        await stopping.wait()
+        await switch.close()
+
+
+def main() -> None:
+    """Serve until SIGTERM."""
+    arguments = argparse.ArgumentParser(prog="python -m bench.softswitch_alone")
+    arguments.add_argument("--port", type=int, required=True)
+    arguments.add_argument("--agent-port", type=int, required=True)
+    arguments.add_argument("--media", action="store_true")
+    options = arguments.parse_args()
+    uvloop.run(_serve(options.port, options.agent_port, with_media=options.media))
+
+
+if __name__ == "__main__":
+    main()
