@@ -15,14 +15,14 @@ from enum import Enum
 from typing import Final
 
 from sip.core.errors import ParseError
-from sip.core.headers import escape, unescape
+from sip.core.headers import TOKEN, escape, unescape
 from sip.core.uri import Uri
 
 # --- the header fields -------------------------------------------------------------------------
 
-_SCHEME: Final = re.compile(r"\s*+([!-+.-~]++)\s++")
+_SCHEME: Final = re.compile(rf"\s*+({TOKEN.pattern})\s++")
 _PARAM: Final = re.compile(
-    r'\s*+([!-+.-<>-~]++)\s*+=\s*+(?:"((?:[^"\\]|\\.)*+)"|([^\s",]++))\s*+(?:,|$)', re.DOTALL
+    rf'\s*+({TOKEN.pattern})\s*+=\s*+(?:"((?:[^"\\]|\\.)*+)"|([^\s",]++))\s*+(?:,|$)', re.DOTALL
 )
 
 
@@ -226,12 +226,21 @@ class DigestServer:
     and random, and may be shared by several servers. `nonce_lifetime_s` is in seconds, `now` in
     seconds of any one clock. What is kept is the highest nonce count of each client nonce that
     proved its password, for as long as its nonce lives: a response is good for one request.
+    `algorithms` are offered in that order; a peer that reads the first challenge only, as those
+    from before RFC 8760 may, is given `("MD5",)`.
     """
 
     MAX_REMEMBERED: Final = 65536
 
-    def __init__(self, realm: str, secret: bytes, nonce_lifetime_s: float = 60) -> None:
+    def __init__(
+        self,
+        realm: str,
+        secret: bytes,
+        nonce_lifetime_s: float = 60,
+        algorithms: Iterable[str] = ("SHA-256", "MD5"),
+    ) -> None:
         self.realm = realm
+        self._algorithms = [ALGORITHMS[name.lower()].name for name in algorithms]
         self._secret = secret
         self._lifetime_s = nonce_lifetime_s
         self._used: OrderedDict[tuple[str, str, str], tuple[float, int]] = OrderedDict()
@@ -241,7 +250,7 @@ class DigestServer:
         """The lines of WWW- or Proxy-Authenticate, in order of preference (RFC 8760 2.3)."""
         tail = ", stale=true" if stale else ""
         fields = f'realm="{escape(self.realm)}", nonce="{self._make_nonce(now)}", qop="auth"'
-        return [f"Digest {fields}, algorithm={name}{tail}" for name in ("SHA-256", "MD5")]
+        return [f"Digest {fields}, algorithm={name}{tail}" for name in self._algorithms]
 
     def verify(
         self,
@@ -276,7 +285,11 @@ class DigestServer:
     ) -> AuthResult:
         username = unescape(answer.get("username", ""))
         inputs = _claimed(answer, method)
-        if inputs is None or not _same_user(inputs.uri, request_uri):
+        if (
+            inputs is None
+            or inputs.algorithm.name not in self._algorithms
+            or not _same_user(inputs.uri, request_uri)
+        ):
             return AuthResult(Outcome.WRONG, username)
         password = passwords.get(username)
         # An unknown user costs as much time as a wrong password.
@@ -334,7 +347,7 @@ def _claimed(answer: Mapping[str, str], method: str) -> _Inputs | None:
     algorithm = ALGORITHMS.get(_algorithm_key(answer))
     qop = answer.get("qop", "").lower()
     counted = qop == "auth" and _NONCE_COUNT.fullmatch(answer.get("nc", "")) is not None
-    if algorithm is None or algorithm.session or not (counted or qop == ""):
+    if algorithm is None or not (counted or qop == ""):
         return None
     return _Inputs(
         algorithm, method, answer.get("uri", ""), answer.get("username", ""), answer["realm"],
