@@ -1,0 +1,97 @@
+"""The aiohttp application: the jambonz application, webhooks, REST API and health, wired."""
+
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import Final
+
+from aiohttp import web
+
+from config.settings import Settings
+from gateway import api, health
+from gateway.calls import open_store
+from gateway.jambonz.session import JambonzEndpoint
+from gateway.keys import CALLS, ENDPOINT, LADDER, METRICS, READY, SETTINGS, STORE, Ladder, Ready
+from gateway.live import LiveCalls
+from gateway.metrics import Metrics
+from gateway.retell import webhooks
+from gateway.retell.client import RetellClient
+
+# A call's whole transcript is in Retell's call_ended.
+MAX_BODY: Final = 8 * 1024 * 1024
+JAMBONZ_PATH: Final = "/retell"
+
+
+def make_app(
+    settings: Settings,
+    *,
+    ready: Ready | None = None,
+    ladder: Ladder | None = None,
+    now: Callable[[], float] = time.time,
+) -> web.Application:
+    """The application for one configuration; it opens and closes its storage and clients itself.
+
+    `ready` is awaited by /readyz and names further checks (`{"sip": True, "media": True}`);
+    without it only the storage is checked. `ladder` is called with SIP Call-IDs and returns their
+    messages for /api/v1/calls/{call_id}/ladder. `now` is wall-clock time in seconds since 1970.
+
+    Run it so that records are complete: start it before the softswitch takes calls, stop it after
+    the last call is over. Give AppRunner `access_log=None`: calls have their own lines.
+
+        runner = web.AppRunner(make_app(settings, ready=ready, ladder=ladder), access_log=None)
+        await runner.setup()                      # raises when the storage cannot be opened
+        await web.TCPSite(runner, settings.http.listen.host, settings.http.listen.port).start()
+        ...
+        await runner.cleanup()                    # leaves sockets with 1001, stores all records
+
+    The builtin softswitch connects to `ws://HOST:PORT/retell` from loopback, with Basic
+    credentials when `application.username` is set. `len(app[CALLS])` counts calls in progress.
+    """
+    app = web.Application(middlewares=[api.guard], client_max_size=MAX_BODY)
+    app[SETTINGS] = settings
+    app[METRICS] = Metrics()
+    if ready is not None:
+        app[READY] = ready
+    if ladder is not None:
+        app[LADDER] = ladder
+
+    async def resources(app: web.Application) -> AsyncIterator[None]:
+        async with (
+            open_store(settings.storage.url.get_secret_value()) as store,
+            RetellClient(settings.retell, clock=time.monotonic) as retell,
+        ):
+            calls = LiveCalls(settings, store, retell, app[METRICS], now=now)
+            app[STORE] = store
+            app[CALLS] = calls
+            app[ENDPOINT] = JambonzEndpoint(
+                settings.application,
+                calls,
+                app[METRICS],
+                loopback_only=bool(settings.sip.listen),
+            )
+            yield
+            await calls.close()
+
+    app.cleanup_ctx.append(resources)
+    app.on_shutdown.append(_leave_sockets)
+    app.add_routes(
+        [
+            web.get(JAMBONZ_PATH, _jambonz),
+            web.get(JAMBONZ_PATH + "{adulting:(/adulting)+}", _jambonz),
+            web.post("/webhooks/retell/events", webhooks.events),
+            web.get("/healthz", health.healthz),
+            web.get("/readyz", health.readyz),
+            web.get("/metrics", health.metrics),
+            web.get(f"{api.PREFIX}/calls", api.list_calls),
+            web.get(f"{api.PREFIX}/calls/{{call_id}}", api.get_call),
+            web.get(f"{api.PREFIX}/calls/{{call_id}}/ladder", api.get_ladder),
+        ]
+    )
+    return app
+
+
+async def _jambonz(request: web.Request) -> web.StreamResponse:
+    return await request.app[ENDPOINT].handle(request)
+
+
+async def _leave_sockets(app: web.Application) -> None:
+    await app[ENDPOINT].close()

@@ -1,0 +1,210 @@
+"""Frames of the jambonz WebSocket: JSON in, typed frozen messages out, and the way back.
+
+Checked by hand, not by pydantic: a call has a dozen frames and their cost is per call.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from gateway.jambonz.verbs import Verbs
+
+SUBPROTOCOL: Final = "ws.jambonz.org"
+
+# jambonz drops the connection on a larger frame (JAMBONES_WS_MAX_PAYLOAD, 24 KiB by default).
+MAX_FRAME: Final = 24_000
+
+FINAL_STATUSES: Final = frozenset({"completed", "failed", "busy", "no-answer"})
+
+# The message types that jambonz awaits no ack for; every other one gets an ack, known or not.
+UNACKED: Final = frozenset(
+    {
+        "call:status",
+        "verb:status",
+        "jambonz:error",
+        "llm:event",
+        "llm:tool-call",
+        "tts:tokens-result",
+        "tts:streaming-event",
+    }
+)
+
+
+class BadFrameError(Exception):
+    """A frame that is no jambonz message: the peer's fault, logged and passed over."""
+
+
+class FrameTooLargeError(Exception):
+    """What we wanted to send would make jambonz drop the connection: our fault."""
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """One frame from jambonz. `call_sid` is absent on an adulted child's socket."""
+
+    type: str
+    msgid: str
+    call_sid: str
+    hook: str
+    data: Mapping[str, Any]
+
+    @property
+    def wants_ack(self) -> bool:
+        return bool(self.msgid) and self.type not in UNACKED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewCall:
+    """`session:new` (or its repetition in `session:reconnect`): a call reached jambonz."""
+
+    call_sid: str
+    sip_call_id: str
+    from_number: str
+    to_number: str
+    trunk: str
+    authenticated_user: str
+    headers: Mapping[str, str]
+
+    @classmethod
+    def of(cls, envelope: Envelope) -> "NewCall":
+        data = envelope.data
+        sip = data.get("sip")
+        raw = sip.get("headers") if isinstance(sip, dict) else None
+        headers = {
+            name: value
+            for name, value in (raw.items() if isinstance(raw, dict) else ())
+            if isinstance(name, str) and isinstance(value, str)
+        }
+        user = ""
+        for name, value in headers.items():
+            if name.lower() == "x-authenticated-user":
+                user = value
+        call_sid = envelope.call_sid or _text(data, "call_sid")
+        if not call_sid:
+            raise BadFrameError("a new call without call_sid")
+        return cls(
+            call_sid=call_sid,
+            sip_call_id=_text(data, "call_id"),
+            from_number=_text(data, "from"),
+            to_number=_text(data, "to"),
+            trunk=_text(data, "originating_sip_trunk_name"),
+            authenticated_user=user,
+            headers=headers,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LegStatus:
+    """`call:status` of one leg: the caller's (the parent) or one that we dialled (a child)."""
+
+    call_sid: str
+    parent_call_sid: str
+    sip_call_id: str
+    status: str
+    code: int
+    reason: str
+    terminated_by: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    media: Mapping[str, Any] | None = None
+
+    @property
+    def final(self) -> bool:
+        return self.status in FINAL_STATUSES
+
+    @classmethod
+    def of(cls, data: Mapping[str, Any]) -> "LegStatus":
+        headers = data.get("headers")
+        media = data.get("media")
+        return cls(
+            call_sid=_text(data, "call_sid"),
+            parent_call_sid=_text(data, "parent_call_sid"),
+            sip_call_id=_text(data, "call_id"),
+            status=_text(data, "call_status"),
+            code=_number(data, "sip_status"),
+            reason=_text(data, "sip_reason"),
+            terminated_by=_text(data, "call_termination_by"),
+            headers=headers if isinstance(headers, dict) else {},
+            media=media if isinstance(media, dict) else None,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DialResult:
+    """What the action hook of a dial says. `code` 0: nothing said.
+
+    jambonz reports a ring timeout or a caller's cancel as no-answer/487 or, by a race of its own,
+    as ringing/180 or early-media/183: a code below 300 is no final one.
+    `caller_gone`: the caller's own leg had ended by then.
+    """
+
+    status: str
+    code: int
+    reason: str
+    call_sid: str
+    sip_call_id: str
+    caller_gone: bool
+
+    @classmethod
+    def of(cls, data: Mapping[str, Any]) -> "DialResult":
+        return cls(
+            status=_text(data, "dial_call_status"),
+            code=_number(data, "dial_sip_status"),
+            reason=_text(data, "dial_sip_reason"),
+            call_sid=_text(data, "dial_call_sid"),
+            sip_call_id=_text(data, "dial_sip_call_id"),
+            caller_gone=data.get("call_status") in FINAL_STATUSES,
+        )
+
+
+def parse(text: str) -> Envelope:
+    """One text frame. Raises BadFrameError."""
+    try:
+        frame = json.loads(text)
+    except ValueError as error:
+        raise BadFrameError(f"not JSON: {error}") from None
+    if not isinstance(frame, dict):
+        raise BadFrameError("not a JSON object")
+    data = frame.get("data")
+    kind = _text(frame, "type")
+    if not kind:
+        raise BadFrameError("no type")
+    return Envelope(
+        type=kind,
+        msgid=_text(frame, "msgid"),
+        call_sid=_text(frame, "call_sid"),
+        hook=_text(frame, "hook"),
+        data=data if isinstance(data, dict) else {},
+    )
+
+
+def ack(msgid: str, verbs: Verbs = ()) -> str:
+    """An acknowledgement; without verbs jambonz goes on with what it has."""
+    frame: dict[str, Any] = {"type": "ack", "msgid": msgid}
+    if verbs:
+        frame["data"] = [verb.wire() for verb in verbs]
+    return _frame(frame)
+
+
+def redirect(verbs: Verbs) -> str:
+    """A command that replaces what the call is doing, at once."""
+    return _frame(
+        {"type": "command", "command": "redirect", "data": [verb.wire() for verb in verbs]}
+    )
+
+
+def _frame(frame: dict[str, Any]) -> str:
+    text = json.dumps(frame, separators=(",", ":"))  # ASCII: characters are bytes
+    if len(text) > MAX_FRAME:
+        raise FrameTooLargeError(f"{len(text)} bytes, {MAX_FRAME} allowed")
+    return text
+
+
+def _text(data: Mapping[str, Any], key: str) -> str:
+    value = data.get(key)
+    return value if isinstance(value, str) else ""
+
+
+def _number(data: Mapping[str, Any], key: str) -> int:
+    value = data.get(key)
+    return value if isinstance(value, int) else 0

@@ -1,0 +1,25 @@
+"""What handlers find in the aiohttp application."""
+
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, Final, TypeAlias
+
+from aiohttp import web
+
+from config.settings import Settings
+from gateway.calls import CallStore
+from gateway.jambonz.session import JambonzEndpoint
+from gateway.live import LiveCalls
+from gateway.metrics import Metrics
+
+# Names of checks and whether each is passed: media relay alive, SIP listening, …
+Ready: TypeAlias = Callable[[], Awaitable[dict[str, bool]]]
+# The SIP messages of these Call-IDs in order of time.
+Ladder: TypeAlias = Callable[[Iterable[str]], list[dict[str, Any]]]
+
+SETTINGS: Final = web.AppKey("settings", Settings)
+STORE: Final = web.AppKey("store", CallStore)
+CALLS: Final = web.AppKey("calls", LiveCalls)
+METRICS: Final = web.AppKey("metrics", Metrics)
+ENDPOINT: Final = web.AppKey("endpoint", JambonzEndpoint)
+READY: Final[web.AppKey[Ready]] = web.AppKey("ready")
+LADDER: Final[web.AppKey[Ladder]] = web.AppKey("ladder")

@@ -1,0 +1,77 @@
+"""Structured logs: one event a line, JSON for machines, colours on a terminal.
+
+Ours come through structlog, other libraries' through the standard logging module; both end in
+the same format. Secrets are masked by the name of their key, whatever their type.
+"""
+
+import logging
+import sys
+from typing import Any, Literal, TextIO
+
+import structlog
+from pydantic import SecretStr
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+Style = Literal["auto", "json", "console"]
+
+MASK = "**********"
+_SECRET_WORDS = ("password", "secret", "token", "api_key", "authorization", "signature", "cookie")
+
+# These log every request as information; theirs is debugging to an operator.
+_CHATTY = ("httpx", "httpcore", "aiohttp.access", "asyncio", "aiosqlite", "sqlalchemy", "retell")
+
+
+def mask_secrets(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """Replace what a secret's key or type gives away."""
+    for key, value in event.items():
+        if isinstance(value, SecretStr) or any(word in key.lower() for word in _SECRET_WORDS):
+            event[key] = MASK
+    return event
+
+
+def configure(
+    level: str = "info",
+    style: Style = "auto",
+    stream: TextIO | None = None,
+) -> None:
+    """Set up logging for the process. `auto` is console on a terminal, else JSON."""
+    out = stream or sys.stderr
+    number = logging.getLevelNamesMapping()[level.upper()]
+    console = style == "console" or (style == "auto" and out.isatty())
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        mask_secrets,
+    ]
+    last: list[Processor] = (
+        [structlog.dev.ConsoleRenderer(colors=out.isatty())]
+        if console
+        else [
+            structlog.processors.dict_tracebacks,
+            structlog.processors.JSONRenderer(default=str),
+        ]
+    )
+    structlog.configure(
+        processors=[*shared, *last],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=structlog.WriteLoggerFactory(file=out),
+        cache_logger_on_first_use=stream is None,
+    )
+    handler = logging.StreamHandler(out)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(number)
+    for name in _CHATTY:
+        logging.getLogger(name).setLevel(max(number, logging.WARNING))
+
+
+def seconds(value: float | None) -> Any:
+    """A duration for a log line: milliseconds are enough."""
+    return None if value is None else round(value, 3)

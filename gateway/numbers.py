@@ -1,0 +1,36 @@
+"""Telephone numbers as people and carriers write them, brought to E.164."""
+
+from functools import lru_cache
+
+import phonenumbers
+
+_MARKS = str.maketrans("", "", " -.()/")
+
+
+def e164(text: str, default_country: str | None) -> str | None:
+    """The number in E.164, or None when it cannot be one (an extension, `anonymous`).
+
+    Without a leading `+` it is a national number of `default_country`, else, as many carriers
+    write it, a full number that lacks only the `+`.
+    """
+    if text.startswith("+") and text[1:].isdecimal() and text.isascii() and 8 <= len(text) <= 16:
+        return text
+    return _parsed(text, default_country)
+
+
+@lru_cache(maxsize=4096)
+def _parsed(text: str, default_country: str | None) -> str | None:
+    digits = text.translate(_MARKS)
+    if not digits.removeprefix("+").isdecimal() or not digits.isascii():
+        return None
+    tries: list[tuple[str, str | None]] = [(digits, default_country)] if default_country else []
+    if not digits.startswith("0"):
+        tries.append((f"+{digits.removeprefix('+')}", None))
+    for number, country in tries:
+        try:
+            parsed = phonenumbers.parse(number, country)
+        except phonenumbers.NumberParseException:
+            continue
+        if phonenumbers.is_possible_number(parsed):
+            return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
+    return None
