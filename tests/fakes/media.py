@@ -1,0 +1,83 @@
+"""A media plane without media: rewrites addresses as the relay does, remembers what was asked."""
+
+from dataclasses import dataclass, field
+
+from sip.core.sdp import SessionDescription
+from sip.media.plane import MediaError, MediaStats, PartyStats
+
+
+@dataclass
+class FakeMedia:
+    """Ports are the party's own: A is told of 30000, the n-th B-leg of 30000 + 2n."""
+
+    asked: list[tuple[str, ...]] = field(default_factory=list)
+    open_calls: set[str] = field(default_factory=set)
+    refuse: MediaError | None = None
+    _ports: dict[tuple[str, str], int] = field(default_factory=dict)
+
+    async def ping(self) -> None:
+        return None
+
+    async def close(self) -> None:
+        return None
+
+    async def offer(
+        self,
+        call_id: str,
+        from_tag: str,
+        sdp: str,
+        *,
+        to_tag: str | None = None,
+        media_address: str | None = None,
+        **_: object,
+    ) -> str:
+        self._ask("offer", call_id, from_tag, to_tag or "")
+        self.open_calls.add(call_id)
+        return self._rewrite(sdp, self._port(call_id, to_tag or "pending"), media_address)
+
+    async def answer(
+        self,
+        call_id: str,
+        from_tag: str,
+        to_tag: str,
+        sdp: str,
+        *,
+        media_address: str | None = None,
+        **_: object,
+    ) -> str:
+        self._ask("answer", call_id, from_tag, to_tag)
+        return self._rewrite(sdp, self._port(call_id, from_tag), media_address)
+
+    async def delete(self, call_id: str) -> MediaStats:
+        self._ask("delete", call_id)
+        self.open_calls.discard(call_id)
+        return MediaStats(parties={"a": PartyStats(packets_received=7)})
+
+    async def query(self, call_id: str) -> MediaStats:
+        return MediaStats()
+
+    def _ask(self, *what: str) -> None:
+        self.asked.append(what)
+        if self.refuse is not None:
+            raise self.refuse
+
+    def _port(self, call_id: str, tag: str) -> int:
+        tag = "b" if tag != "a" else "a"
+        return self._ports.setdefault((call_id, tag), 30000 + 2 * len(self._ports))
+
+    @staticmethod
+    def _rewrite(sdp: str, port: int, address: str | None) -> str:
+        parsed = SessionDescription.parse(sdp)
+        audio = parsed.audio
+        formats = " ".join(audio.formats) if audio is not None else "0"
+        rest = [line for line in sdp.splitlines() if line.startswith("a=")]
+        lines = [
+            "v=0",
+            "o=- 1 1 IN IP4 127.0.0.1",
+            "s=-",
+            f"c=IN IP4 {address or '127.0.0.1'}",
+            "t=0 0",
+            f"m=audio {port} RTP/AVP {formats}",
+            *rest,
+        ]
+        return "\r\n".join([*lines, ""])

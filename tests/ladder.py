@@ -1,0 +1,354 @@
+"""Call ladders: SIP peers that send and expect one message at a time, around a real softswitch.
+
+The peers are bare sockets and share no state machine with what they test; only grammar is shared.
+"""
+
+import asyncio
+import itertools
+import socket
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+
+from config.settings import SipAuthSettings
+from config.values import Source
+from sip.clock import LoopClock
+from sip.core.message import Headers, Request, Response, make_response, parse_message
+from sip.core.uri import Uri
+from sip.ids import Ids
+from sip.softswitch.app_socket import AppAddress
+from sip.softswitch.softswitch import Limits, Softswitch
+from sip.softswitch.trunks import Trunk, Trunks
+from sip.softswitch.trust import Gatekeeper
+from sip.trace import Trace
+from sip.transport.endpoint import Endpoint
+from tests.fakes.application import FakeApplication
+from tests.fakes.media import FakeMedia
+from tests.virtual import virtual_time
+
+DID = "+14155550100"
+CALLER = "+12125550101"
+PCMU = "\r\n".join(
+    [
+        "v=0",
+        "o=- 42 42 IN IP4 127.0.0.1",
+        "s=-",
+        "c=IN IP4 127.0.0.1",
+        "t=0 0",
+        "m=audio 40000 RTP/AVP 0 101",
+        "a=rtpmap:0 PCMU/8000",
+        "a=rtpmap:101 telephone-event/8000",
+        "a=ptime:20",
+        "",
+    ]
+)
+_numbers = itertools.count(1)
+
+
+class Peer:
+    """One SIP element on loopback. It answers nothing by itself."""
+
+    def __init__(self, name: str, gateway: Endpoint) -> None:
+        self.name = name
+        self.gateway = gateway
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind(("127.0.0.1", 0))
+        self.socket.setblocking(False)
+        self.port = self.socket.getsockname()[1]
+        self.tag = f"{name}-{next(_numbers)}"
+        #: what arrived and was not expected yet, and what came again
+        self.inbox: list[Request | Response] = []
+        self.again: list[str] = []
+        self.lost = 0
+        self._seen: set[bytes] = set()
+        self._invite: Request | None = None
+        self._received: dict[str, Request] = {}
+        self._answer: Response | None = None
+        self._cseq = 0
+        self._call_id = ""
+
+    # sending
+
+    async def send(
+        self,
+        what: str | int,
+        *,
+        reason: str | None = None,
+        sdp: str | None = None,
+        headers: tuple[tuple[str, str], ...] = (),
+        to: str = DID,
+        answering: str = "INVITE",
+        again: bool = False,
+    ) -> Request | Response:
+        """A request by method or, for a number, a response to the last request of `answering`."""
+        message: Request | Response
+        if isinstance(what, int):
+            message = self._response(what, reason, answering, headers, sdp)
+        else:
+            message = self._request(what, to, headers, sdp, again)
+        await self.transmit(message.to_bytes())
+        return message
+
+    async def transmit(self, data: bytes) -> None:
+        self.socket.sendto(data, (self.gateway.host, self.gateway.port))
+        await asyncio.sleep(0)
+
+    @property
+    def _in_dialog(self) -> bool:
+        called = "INVITE" in self._received
+        return called or (self._answer is not None and self._answer.status < 300)
+
+    def _request(
+        self,
+        method: str,
+        to: str,
+        extra: tuple[tuple[str, str], ...],
+        sdp: str | None,
+        again: bool,
+    ) -> Request:
+        if method == "INVITE" and not again and not self._in_dialog:
+            self.tag = f"{self.name}-{next(_numbers)}"
+            self._call_id = f"{self.tag}@test"
+            self._answer = None
+            self._received.clear()
+        if again and self._invite is not None and method == "INVITE":
+            return self._invite
+        if method not in ("ACK", "CANCEL"):
+            self._cseq += 1
+        headers = Headers()
+        branch = f"z9hG4bK-{self.tag}-{self._cseq}"
+        answered = self._answer is not None and self._answer.status < 300
+        if method == "ACK" and answered:
+            branch += "-ack"
+        headers.add("via", f"SIP/2.0/UDP 127.0.0.1:{self.port};branch={branch};rport")
+        headers.add("max-forwards", "70")
+        uas = self._received.get("INVITE")
+        if uas is not None:
+            to_value = str(uas.from_)
+            from_value = str(uas.to.with_param("tag", self.tag))
+            call_id = uas.call_id
+            target = str(uas.contact.uri) if uas.contact else uas.uri
+        else:
+            from_value = f"<sip:{CALLER}@127.0.0.1>;tag={self.tag}"
+            to_value = f"<sip:{to}@{self.gateway.hostport}>"
+            target = f"sip:{to}@{self.gateway.hostport}"
+            if self._answer is not None and method != "CANCEL":
+                to_value = str(self._answer.to)
+                if answered and self._answer.contact is not None:
+                    target = str(self._answer.contact.uri)
+            call_id = self._call_id or f"{self.tag}@test"
+        headers.add("from", from_value)
+        headers.add("to", to_value)
+        headers.add("call-id", call_id)
+        headers.add("cseq", f"{self._cseq} {method}")
+        headers.add("contact", f"<sip:127.0.0.1:{self.port}>")
+        for name, value in extra:
+            headers.add(name, value)
+        if sdp:
+            headers.add("content-type", "application/sdp")
+        request = Request(method, target, headers, (sdp or "").encode())
+        if method == "INVITE":
+            self._invite = request
+        return request
+
+    def _response(
+        self,
+        status: int,
+        reason: str | None,
+        answering: str,
+        extra: tuple[tuple[str, str], ...],
+        sdp: str | None,
+    ) -> Response:
+        request = self._received[answering]
+        headers = [*extra]
+        if answering == "INVITE" and status < 300:
+            headers.append(("Contact", f"<sip:127.0.0.1:{self.port}>"))
+        return make_response(
+            request,
+            status,
+            reason,
+            to_tag=self.tag if status > 100 else None,
+            headers=headers,
+            body=(sdp or "").encode(),
+            content_type="application/sdp" if sdp else None,
+        )
+
+    # receiving
+
+    async def expect(
+        self, what: str | int, *, within_s: float = 40.0, of: str | None = None
+    ) -> Any:
+        """The next message, which must be this method or status (of a request `of`)."""
+        message = await self.next(within_s)
+        found: str | int = message.method if isinstance(message, Request) else message.status
+        assert found == what, f"{self.name} expected {what}, got {message!r}"
+        if isinstance(message, Response):
+            if of is not None:
+                assert message.cseq.method == of
+            if message.cseq.method == "INVITE":
+                self._answer = message
+        else:
+            self._received[message.method] = message
+        return message
+
+    async def next(self, within_s: float = 40.0) -> Request | Response:
+        """The next message that is no retransmission."""
+        async with asyncio.timeout(within_s):
+            while True:
+                data = await asyncio.get_running_loop().sock_recv(self.socket, 65535)
+                if self.lost:
+                    self.lost -= 1
+                    continue
+                message = parse_message(data)
+                if data in self._seen:
+                    self.again.append(_title(message))
+                    continue
+                self._seen.add(data)
+                return message
+
+    async def silence(self, seconds: float) -> None:
+        """Nothing arrives for so long, not even a retransmission."""
+        try:
+            async with asyncio.timeout(seconds):
+                data = await asyncio.get_running_loop().sock_recv(self.socket, 65535)
+        except TimeoutError:
+            return
+        raise AssertionError(f"{self.name} expected silence, got {data[:60]!r}")
+
+    async def drain(self, seconds: float) -> list[str]:
+        """Everything that arrives in so many seconds, by title."""
+        found: list[str] = []
+        try:
+            async with asyncio.timeout(seconds):
+                while True:
+                    data = await asyncio.get_running_loop().sock_recv(self.socket, 65535)
+                    found.append(_title(parse_message(data)))
+        except TimeoutError:
+            return found
+
+    # stories that many ladders share
+
+    async def answer_call(self, sdp: str = PCMU) -> Request:
+        """As callee: 180, 200, ACK."""
+        invite: Request = await self.expect("INVITE")
+        await self.send(180)
+        await self.send(200, sdp=sdp)
+        await self.expect("ACK")
+        return invite
+
+    async def hang_up(self) -> None:
+        """BYE and its 200."""
+        await self.send("BYE")
+        await self.expect(200, of="BYE")
+
+    async def is_hung_up(self) -> Request:
+        """The other side's BYE."""
+        bye: Request = await self.expect("BYE")
+        await self.send(200, answering="BYE")
+        return bye
+
+
+class Ladder:
+    """The softswitch under test and its surroundings."""
+
+    def __init__(self, switch: Softswitch, app: FakeApplication, media: FakeMedia) -> None:
+        self.switch = switch
+        self.app = app
+        self.media = media
+        self.peers: dict[str, Peer] = {}
+
+    def peer(self, name: str) -> Peer:
+        return self.peers[name]
+
+    async def settled(self, within_s: float = 70.0) -> None:
+        """Nothing is left open: no call, dialog, transaction or media."""
+        for _ in range(int(within_s)):
+            if not any(self.switch.gauges.values()):
+                break
+            await asyncio.sleep(1)
+        assert not any(self.switch.gauges.values()), self.switch.gauges
+        assert not self.media.open_calls
+
+
+def dial(trunk: str, number: str = DID, **more: object) -> dict[str, object]:
+    """A dial verb as our application sends it."""
+    return {
+        "verb": "dial",
+        "target": [{"type": "phone", "number": number, "trunk": trunk}],
+        "answerOnBridge": True,
+        "actionHook": "/dial-action",
+        **more,
+    }
+
+
+PEERS = ("carrier", "agent", "second", "stranger", "retell")
+
+
+@asynccontextmanager
+async def make_ladder(**options: Any) -> AsyncIterator[Ladder]:
+    """A softswitch with trunks: carrier (open by source), agent and second (to dial), retell
+    (digest)."""
+    app = FakeApplication()
+    await app.start()
+    media = FakeMedia()
+    clock, ids = LoopClock(), Ids()
+    probe = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    probe.bind(("127.0.0.1", 0))
+    gateway = Endpoint("udp", "127.0.0.1", probe.getsockname()[1])
+    peers = {name: Peer(name, gateway) for name in PEERS}
+    probe.close()
+    trunks = Trunks([_trunk(peer) for name, peer in peers.items() if name != "stranger"])
+    async with aiohttp.ClientSession() as http:
+        switch = Softswitch(
+            clock=clock,
+            ids=ids,
+            http=http,
+            media=media,
+            trunks=trunks,
+            gatekeeper=Gatekeeper(trunks, "gateway.test", b"secret", SipAuthSettings()),
+            application=AppAddress(url=app.url),
+            limits=options.pop("limits", Limits(calls=100, calls_per_second=1000)),
+            realm="gateway.test",
+            trace=Trace(),
+        )
+        await switch.listen([gateway])
+        ladder = Ladder(switch, app, media)
+        ladder.peers = peers
+        try:
+            yield ladder
+        finally:
+            await switch.close()
+            await app.stop()
+            for peer in peers.values():
+                peer.socket.close()
+
+
+def _trunk(peer: Peer) -> Trunk:
+    return Trunk(
+        name=peer.name,
+        gateways=(Uri.parse(f"sip:127.0.0.1:{peer.port}"),),
+        sources=(Source.parse(f"127.0.0.1:{peer.port}"),),
+        login=("retell", "s3cret") if peer.name == "retell" else None,
+        no_response_s=8.0,
+    )
+
+
+def ladder_test(
+    test: Callable[[Ladder], Coroutine[Any, Any, None]],
+) -> Callable[[], None]:
+    """Run a story on virtual time, and check that it leaves nothing open."""
+
+    async def run() -> None:
+        async with make_ladder() as ladder:
+            await test(ladder)
+            await ladder.settled()
+
+    run.__doc__ = test.__doc__
+    run.__name__ = test.__name__
+    return virtual_time(run)
+
+
+def _title(message: Request | Response) -> str:
+    return message.method if isinstance(message, Request) else str(message.status)
