@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 #: Seconds for a new relay to say that it is ready.
 START_TIMEOUT_S = 10.0
 
-#: Seconds between SIGTERM and SIGKILL.
+#: Seconds that a relay has to end after its standard input did.
 STOP_TIMEOUT_S = 3.0
 
 #: Seconds before the first restart, doubled with each failure up to the second figure.
@@ -48,6 +48,7 @@ class RelayOptions:
     ports: tuple[int, int] = (20000, 29999)
     control: tuple[str, int] = ("127.0.0.1", 0)
     drain_s: float | None = None
+    window_s: float | None = None
 
     def arguments(self) -> list[str]:
         """As `python -m sip.media.relay` takes them."""
@@ -57,6 +58,8 @@ class RelayOptions:
         arguments += ["--advertise", self.advertise, "--ports", f"{self.ports[0]}-{self.ports[1]}"]
         if self.drain_s is not None:
             arguments += ["--drain", f"{self.drain_s:g}"]
+        if self.window_s is not None:
+            arguments += ["--window", f"{self.window_s:g}"]
         return arguments
 
 
@@ -159,16 +162,18 @@ class RelayProcess:
             if clock.now() - started > STABLE_S:
                 backoff_s = FIRST_BACKOFF_S
             log.error("media relay ended with %s; its calls have no audio any more", code)
-            await self._restart(backoff_s)
+            await self._restart(clock, backoff_s)
             backoff_s = min(backoff_s * 2, MAX_BACKOFF_S)
             self.restarts += 1
             log.warning("media relay started again, pid %d", self._process.pid)
             if self._on_restart is not None:
                 self._on_restart()
 
-    async def _restart(self, backoff_s: float) -> None:
+    async def _restart(self, clock: Clock, backoff_s: float) -> None:
         while True:
-            await asyncio.sleep(backoff_s)
+            waited = asyncio.Event()
+            clock.call_later(backoff_s, waited.set)
+            await waited.wait()
             await self._stop_process()
             try:
                 address = await self._start()
@@ -192,14 +197,12 @@ class RelayProcess:
         if process is not None:
             assert process.stdin is not None
             process.stdin.close()
-            if process.returncode is None:
-                process.terminate()
-                try:
-                    async with asyncio.timeout(STOP_TIMEOUT_S):
-                        await process.wait()
-                except TimeoutError:
-                    process.kill()
-            await process.wait()
+            try:
+                async with asyncio.timeout(STOP_TIMEOUT_S):
+                    await process.wait()
+            except TimeoutError:
+                process.kill()
+                await process.wait()
         if self._logger is not None:
             await asyncio.wait([self._logger])
             self._logger = None

@@ -12,6 +12,7 @@ import random
 import sys
 import time
 
+from sip.media.relay.latch import WINDOW_S
 from sip.media.relay.problems import ProblemLog
 from sip.media.relay.server import RelayOptions, RelayServer
 
@@ -88,6 +89,13 @@ def _options(arguments: list[str] | None = None) -> RelayOptions:
         help=f"rest of a port after use (default {DRAIN_S:g})",
     )
     parser.add_argument(
+        "--window",
+        type=_seconds,
+        default=WINDOW_S,
+        metavar="SECONDS",
+        help=f"how long after an answer a source may be learned (default {WINDOW_S:g})",
+    )
+    parser.add_argument(
         "--parent",
         action="store_true",
         help="end when standard input ends: the parent holds its other end",
@@ -106,7 +114,8 @@ def _options(arguments: list[str] | None = None) -> RelayOptions:
         first_port=first,
         last_port=last,
         drain_s=options.drain,
-        watch_stdin=options.parent,
+        window_s=options.window,
+        has_parent=options.parent,
     )
 
 

@@ -12,6 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
+from sip.core.sdp import SessionDescription
 from sip.media.ng.bencode import Bencoded, BencodeError, Encodable, decode_dict, encode
 from sip.media.plane import Learn, MediaError
 from sip.media.relay import rewrite
@@ -148,7 +149,7 @@ class Control:
         return self._report(self._sessions.find(_text(request, "call-id")), now)
 
     def _description(
-        self, request: Mapping[str, Bencoded], sdp: rewrite.Sdp, *, offer: bool
+        self, request: Mapping[str, Bencoded], sdp: SessionDescription, *, offer: bool
     ) -> Description:
         return Description(
             media=rewrite.remote_media(sdp, self._version, offer=offer),
@@ -156,7 +157,9 @@ class Control:
             learn=_learn(request),
         )
 
-    def _sdp_reply(self, request: Mapping[str, Bencoded], sdp: rewrite.Sdp, facing: Party) -> Reply:
+    def _sdp_reply(
+        self, request: Mapping[str, Bencoded], sdp: SessionDescription, facing: Party
+    ) -> Reply:
         address = self._advertise
         if "media-address" in request:
             address = rewrite.own_address(_text(request, "media-address"), self._version)

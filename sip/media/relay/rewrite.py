@@ -8,15 +8,15 @@ order and every unknown line pass as they came.
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
+from sip.core.errors import ParseError
+from sip.core.sdp import Attribute, Codec, Connection, Media, SessionDescription, parse
 from sip.media.plane import MediaError
 from sip.media.relay import policy
 from sip.media.relay.latch import SocketAddress
 from sip.media.relay.rtp import DEFAULT_CLOCK_RATE_HZ
-
-#: Larger descriptions are refused; a long offer with video is 3 KB.
-MAX_SIZE = 8192
 
 #: RTP without encryption, with or without feedback (RFC 3551, RFC 4585).
 PLAIN_PROTOCOLS = frozenset({"RTP/AVP", "RTP/AVPF"})
@@ -24,121 +24,73 @@ PLAIN_PROTOCOLS = frozenset({"RTP/AVP", "RTP/AVPF"})
 #: Attributes that end at the relay.
 STRIPPED = frozenset(
     {
+        # RFC 8839: there is one way to us, the address of the c= line
         "candidate", "remote-candidates", "end-of-candidates", "ice-ufrag", "ice-pwd", "ice-lite",
-        "ice-options", "ice-mismatch", "ice-pacing",  # RFC 8839: we are the only candidate
-        "rtcp-mux", "rtcp-mux-only", "group", "mid", "bundle-only",  # RFC 5761, 9143: own ports
-        "crypto", "fingerprint", "setup", "connection", "tls-id", "key-mgmt",  # no SRTP here
+        "ice-options", "ice-mismatch", "ice-pacing",
+        # RFC 5761, RFC 9143: RTP and RTCP have a port each, and every medium its own
+        "rtcp-mux", "rtcp-mux-only", "group", "mid", "bundle-only",
+        # RFC 4568, RFC 5763: nothing is encrypted here
+        "crypto", "fingerprint", "setup", "connection", "tls-id", "key-mgmt",
     }
 )  # fmt: skip
-
-#: Clock rates of the static payload types that are not 8000 Hz (RFC 3551 table 4).
-STATIC_RATES_HZ = {6: 16000, 10: 44100, 11: 44100, 14: 90000, 16: 11025, 17: 22050}
 
 
 @dataclass(frozen=True, slots=True)
 class RemoteMedia:
-    """Where a party wants its media; `rtp` None is hold, and `rates_hz` has its payload types."""
+    """Where a party wants its media (`rtp` None is hold) and by which payload types."""
 
     rtp: SocketAddress | None
     rtcp: SocketAddress | None
-    rates_hz: dict[int, int] = field(hash=False)
+    codecs: dict[int, Codec]
 
 
-@dataclass(slots=True)
-class _Section:
-    """One m= line with what belongs to it."""
-
-    kind: str
-    port: int
-    protocol: str
-    formats: list[str]
-    lines: list[str] = field(default_factory=list)
+def read(data: bytes) -> SessionDescription:
+    """Reads a description; `MediaError` bad-sdp if it is none."""
+    try:
+        return parse(data)
+    except ParseError as error:
+        raise _bad(error.reason) from None
 
 
-@dataclass(slots=True)
-class Sdp:
-    """A description in its lines, divided at the m= lines; `audio` is the section relayed."""
-
-    session: list[str]
-    sections: list[_Section]
-    audio: _Section | None
-
-
-def read(data: bytes) -> Sdp:
-    """Divides a description into its sections; `MediaError` bad-sdp if it is none."""
-    if len(data) > MAX_SIZE:
-        raise _bad(f"{len(data)} bytes are more than {MAX_SIZE}")
-    lines = [line for line in data.decode("utf-8", "surrogateescape").splitlines() if line]
-    if not lines or lines[0] != "v=0":
-        raise _bad("does not begin with v=0")
-    session: list[str] = []
-    sections: list[_Section] = []
-    for line in lines:
-        if len(line) < 2 or line[1] != "=" or not line[0].isalpha():
-            raise _bad(f"line {line[:40]!r}")
-        if line.startswith("m="):
-            sections.append(_section(line))
-        else:
-            (sections[-1].lines if sections else session).append(line)
-    audio = next((s for s in sections if s.kind == "audio" and s.port), None)
-    return Sdp(session, sections, audio)
-
-
-def _section(line: str) -> _Section:
-    words = line[2:].split()
-    if len(words) < 4:
-        raise _bad(f"line {line[:40]!r}")
-    port = words[1].partition("/")[0]
-    if not (port.isascii() and port.isdigit()) or int(port) > 65535:
-        raise _bad(f"port in {line[:40]!r}")
-    return _Section(words[0], int(port), words[2].upper(), words[3:])
-
-
-def remote_media(sdp: Sdp, version: int, *, offer: bool) -> RemoteMedia:
+def remote_media(sdp: SessionDescription, version: int, *, offer: bool) -> RemoteMedia:
     """What the relay needs of a description; `MediaError` bad-sdp if it cannot be relayed.
 
-    `version` is the relay's address family. An offer must have audio; an answer may refuse it.
+    `version` is the relay's address family, 4 or 6. An offer must have audio; an answer may
+    refuse it.
     """
     audio = sdp.audio
     if audio is None:
-        if offer or not sdp.sections:
+        if offer or not sdp.media:
             raise _bad("no audio offered")
         return RemoteMedia(None, None, {})
-    if audio.protocol not in PLAIN_PROTOCOLS:
+    if audio.protocol.upper() not in PLAIN_PROTOCOLS:
         raise _bad(f"audio by {audio.protocol} is not supported")
-    connection = _connection(audio.lines) or _connection(sdp.session)
+    connection = sdp.connection_of(audio)
     if connection is None:
-        raise _bad("no c= line")
-    host = _remote_address(connection, version)
-    rtp = None if host is None else _socket_address(host, audio.port)
-    rtcp = rtp and _socket_address(rtp[0], min(audio.port + 1, 65535))
-    explicit = _attribute(audio.lines, "rtcp")
-    if explicit is not None:
-        rtcp = _rtcp_address(explicit, host, version)
-    return RemoteMedia(rtp, rtcp if rtp else None, _rates(audio))
+        raise _bad("no connection address")
+    codecs = _codecs(audio)
+    host = _remote_address(connection.address, version)
+    if host is None:
+        return RemoteMedia(None, None, codecs)
+    return RemoteMedia(
+        _socket_address(host, audio.port), _rtcp_address(audio, host, version), codecs
+    )
 
 
-def rewritten(sdp: Sdp, address: str, port: int) -> str:
+def rewritten(sdp: SessionDescription, address: str, port: int) -> str:
     """The description with `address` and `port` (RTCP one above) in place of the sender's.
 
     Media other than the relayed audio is refused on the way (port 0), so that the other side
     does not send it.
     """
-    family = "IP6" if ":" in address else "IP4"
-    network = f"IN {family} {address}"
-    out = [_session_line(line, network) for line in sdp.session if not _stripped(line)]
-    for section in sdp.sections:
-        formats = " ".join(section.formats)
-        if section is not sdp.audio:
-            out.append(f"m={section.kind} 0 {section.protocol} {formats}")
-            continue
-        out.append(f"m={section.kind} {port} {section.protocol} {formats}")
-        for line in section.lines:
-            if line.startswith("a=rtcp:"):
-                out.append(f"a=rtcp:{port + 1}")
-            elif not _stripped(line):
-                out.append(_session_line(line, network))
-    return "\r\n".join(out) + "\r\n"
+    ours = Connection("IP6" if ":" in address else "IP4", address)
+    audio = sdp.audio
+    return sdp.replace(
+        origin=replace(sdp.origin, address_type=ours.address_type, address=ours.address),
+        connection=_connected(sdp.connection, ours),
+        attributes=_kept(sdp.attributes),
+        media=tuple(_relayed(m, ours, port) if m is audio else _refused(m) for m in sdp.media),
+    ).to_string()
 
 
 def own_address(text: str, version: int) -> str:
@@ -157,76 +109,68 @@ def normal_address(text: str) -> str | None:
         return None
 
 
-def _session_line(line: str, network: str) -> str:
-    if line.startswith("c="):
-        # RFC 3264 8.4: the all-zeroes address is a hold and must arrive as one.
-        return line if _is_hold(line) else f"c={network}"
-    if line.startswith("o="):
-        words = line.split()
-        if len(words) != 6:
-            raise _bad("o= line")
-        return " ".join([*words[:3], network])
-    return line
+def _relayed(audio: Media, ours: Connection, port: int) -> Media:
+    attributes = [
+        (name, str(port + 1)) if name == "rtcp" else (name, value)
+        for name, value in _kept(audio.attributes)
+    ]
+    return audio.replace(
+        port=port,
+        port_count=1,
+        connection=_connected(audio.connection, ours),
+        attributes=tuple(attributes),
+    )
 
 
-def _is_hold(line: str) -> bool:
-    return line.split()[-1] in ("0.0.0.0", "::")
+def _refused(media: Media) -> Media:
+    return media.replace(port=0, port_count=1, connection=None, attributes=(), other=())
 
 
-def _stripped(line: str) -> bool:
-    return line.startswith("a=") and line[2:].partition(":")[0] in STRIPPED
+def _connected(theirs: Connection | None, ours: Connection) -> Connection | None:
+    """RFC 3264 8.4: the all-zeroes address is a hold and must arrive as one."""
+    return theirs if theirs is None or theirs.unspecified else ours
 
 
-def _connection(lines: list[str]) -> str | None:
-    for line in lines:
-        if line.startswith("c="):
-            words = line[2:].split()
-            if len(words) != 3 or words[0] != "IN":
-                raise _bad("c= line")
-            return words[2].partition("/")[0]
-    return None
+def _kept(attributes: Iterable[Attribute]) -> tuple[Attribute, ...]:
+    return tuple(attribute for attribute in attributes if attribute[0] not in STRIPPED)
+
+
+def _rtcp_address(audio: Media, host: str, version: int) -> SocketAddress | None:
+    """RFC 3605: a port and perhaps an address; without it the port above RTP's (RFC 3550 11)."""
+    value = audio.attribute("rtcp")
+    if not value:
+        return _socket_address(host, audio.port + 1) if audio.port < 65535 else None
+    words = value.split()
+    if not words[0].isdigit() or not 0 < int(words[0]) < 65536 or len(words) not in (1, 4):
+        raise _bad(f"a=rtcp:{value}")
+    if len(words) == 4:
+        other = _remote_address(words[3], version)
+        return None if other is None else _socket_address(other, int(words[0]))
+    return _socket_address(host, int(words[0]))
 
 
 def _remote_address(text: str, version: int) -> str | None:
     try:
-        return policy.media_address(text, version)
+        return policy.media_address(text.partition("/")[0], version)
     except policy.AddressRefusedError as error:
         raise _bad(str(error)) from None
 
 
-def _rtcp_address(value: str, host: str | None, version: int) -> SocketAddress | None:
-    """RFC 3605: a port, and perhaps an address."""
-    words = value.split()
-    if not words or not words[0].isdigit() or not 0 < int(words[0]) < 65536:
-        raise _bad("a=rtcp")
-    if len(words) == 4:
-        host = _remote_address(words[3], version)
-    return None if host is None else _socket_address(host, int(words[0]))
-
-
-def _attribute(lines: list[str], name: str) -> str | None:
-    prefix = f"a={name}:"
-    return next((line[len(prefix) :] for line in lines if line.startswith(prefix)), None)
+def _codecs(audio: Media) -> dict[int, Codec]:
+    """Each payload type's codec, its name in capitals; "" and G.711's clock where it is unsaid."""
+    known = audio.rtpmap()
+    codecs: dict[int, Codec] = {}
+    for text in audio.formats:
+        if not (text.isascii() and text.isdigit() and int(text) < 128):
+            raise _bad(f"payload type {text}")
+        codec = known.get(int(text), Codec("", DEFAULT_CLOCK_RATE_HZ))
+        rate = codec.rate or DEFAULT_CLOCK_RATE_HZ
+        codecs[int(text)] = replace(codec, name=codec.name.upper(), rate=rate)
+    return codecs
 
 
 def _socket_address(host: str, port: int) -> SocketAddress:
     return (host, port, 0, 0) if ":" in host else (host, port)
-
-
-def _rates(audio: _Section) -> dict[int, int]:
-    rates: dict[int, int] = {}
-    for text in audio.formats:
-        if not (text.isascii() and text.isdigit()) or int(text) > 127:
-            raise _bad(f"payload type {text[:20]!r}")
-        payload_type = int(text)
-        rates[payload_type] = STATIC_RATES_HZ.get(payload_type, DEFAULT_CLOCK_RATE_HZ)
-    for line in audio.lines:
-        if line.startswith("a=rtpmap:"):
-            number, _, codec = line[9:].partition(" ")
-            rate = codec.strip().split("/")[1:2]
-            if number.isdigit() and int(number) in rates and rate and rate[0].isdigit():
-                rates[int(number)] = int(rate[0]) or DEFAULT_CLOCK_RATE_HZ
-    return rates
 
 
 def _bad(reason: str) -> MediaError:

@@ -40,8 +40,6 @@ class StreamStats:
         "_max_seq",
         "_newcomer",
         "_newcomer_seq",
-        "_received",
-        "_received_before",
         "_tick_s",
         "_timestamp",
         "octets",
@@ -64,10 +62,8 @@ class StreamStats:
         self._base_seq = 0
         self._max_seq = 0
         self._cycles = 0
-        self._received = 0
         self._bad_seq = -1
         self._expected_before = 0
-        self._received_before = 0
         self._timestamp = 0
         self._arrival_s = 0.0
         self._jitter_s = 0.0
@@ -108,7 +104,6 @@ class StreamStats:
             self._tick_s = 1.0 / self.rates_hz.get(payload_type, DEFAULT_CLOCK_RATE_HZ)
         self._timestamp = timestamp
         self._arrival_s = now
-        self._received += 1
         self.packets += 1
         self.octets += size
         return True
@@ -116,15 +111,14 @@ class StreamStats:
     def forget_source(self) -> None:
         """The party signalled another address: whatever SSRC comes next is its own."""
         if self.ssrc >= 0:
-            self._keep_loss()
+            self._close_sequence()
         self.ssrc = -1
         self._newcomer = -1
 
     @property
     def lost(self) -> int:
         """Packets missing in the sequence so far; duplicates may hide some (RFC 3550 A.3)."""
-        expected = self._expected_before + self._expected()
-        return max(0, expected - self._received_before - self._received)
+        return max(0, self._expected_before + self._expected() - self.packets)
 
     @property
     def jitter_ms(self) -> float:
@@ -151,7 +145,7 @@ class StreamStats:
         self._newcomer = ssrc
         self._newcomer_seq = (seq + 1) & 0xFFFF
         if proven:
-            self._keep_loss()
+            self._close_sequence()
             self.ssrc_changes += 1
         return proven
 
@@ -164,13 +158,10 @@ class StreamStats:
         self._base_seq = seq
         self._max_seq = seq
         self._cycles = 0
-        self._received = 0
         self._bad_seq = -1
 
-    def _keep_loss(self) -> None:
+    def _close_sequence(self) -> None:
         self._expected_before += self._expected()
-        self._received_before += self._received
-        self._received = 0
 
     def _jump(self, seq: int, delta: int) -> None:
         """A sequence number that is neither the next nor the last one."""
@@ -181,7 +172,7 @@ class StreamStats:
         elif delta <= 0x10000 - MAX_MISORDER:
             if seq == self._bad_seq:
                 # Two in sequence: the sender restarted without a word (RFC 3550 A.1).
-                self._keep_loss()
+                self._close_sequence()
                 self._restart_sequence(seq)
             else:
                 self._bad_seq = (seq + 1) & 0xFFFF

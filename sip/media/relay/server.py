@@ -48,7 +48,7 @@ class RelayOptions:
     last_port: int
     drain_s: float
     window_s: float = WINDOW_S
-    watch_stdin: bool = False
+    has_parent: bool = False
 
 
 class RelayServer:
@@ -85,7 +85,8 @@ class RelayServer:
         )
         self._epoll.register(self._control_socket, select.EPOLLIN)
         self._readers[self._control_socket.fileno()] = self._control_ready
-        if options.watch_stdin:
+        self._has_parent = options.has_parent
+        if options.has_parent:
             self._epoll.register(0, select.EPOLLIN | select.EPOLLHUP)
             self._readers[0] = self._stdin_ready
         self._wake_reader, self._wake_writer = os.pipe()
@@ -105,10 +106,17 @@ class RelayServer:
         self._stopping = True
 
     def handle_signals(self) -> None:
-        """SIGTERM and SIGINT end `run`; each wakes the loop."""
+        """SIGTERM and SIGINT end `run`, unless a parent does that.
+
+        Ctrl-C and service managers signal the parent and its children at once, but the parent
+        has calls to end, and counters to ask for, before audio may stop.
+        """
         signal.set_wakeup_fd(self._wake_writer, warn_on_full_buffer=False)
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: self.stop())
+            if self._has_parent:
+                signal.signal(number, signal.SIG_IGN)
+            else:
+                signal.signal(number, lambda *_: self.stop())
 
     def run(self) -> None:
         """Serves until stopped."""

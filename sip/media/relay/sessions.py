@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from sip.core.sdp import Codec
 from sip.media.plane import Learn, MediaError
 from sip.media.relay.endpoint import Endpoint, PacketBuffer, RtcpEndpoint, RtpEndpoint
 from sip.media.relay.latch import WINDOW_S
@@ -79,26 +80,22 @@ class Party:
         self.commit(now)
 
     def join(self, other: Party) -> None:
-        """Packets flow between these two. Either may use what any of the two negotiated.
-
-        RFC 3264 5.1 has each side send with the numbers of the other's description; some send
-        with their own, and 6.1 lets an answer renumber.
-        """
+        """Packets flow between these two, of the payload types that both described."""
         self.rtp.peer, other.rtp.peer = other.rtp, self.rtp
         self.rtcp.peer, other.rtcp.peer = other.rtcp, self.rtcp
-        rates = {**self.rates_hz, **other.rates_hz}
+        rates_hz = _negotiated(self._codecs(), other._codecs())
         for party in (self, other):
-            party.rtp.payload_types = frozenset(rates)
-            party.rtp.stats.rates_hz = rates
+            party.rtp.payload_types = frozenset(rates_hz)
+            party.rtp.stats.rates_hz = rates_hz
 
-    @property
-    def rates_hz(self) -> dict[int, int]:
-        """Clock rate by payload type of the descriptions in force and staged."""
-        rates: dict[int, int] = {}
-        for description in (self._description, self._staged):
-            if description is not None:
-                rates.update(description.media.rates_hz)
-        return rates
+    def _codecs(self) -> list[tuple[int, Codec]]:
+        """What the descriptions in force and staged have."""
+        return [
+            item
+            for description in (self._description, self._staged)
+            if description is not None
+            for item in description.media.codecs.items()
+        ]
 
     def part(self) -> None:
         """Nothing flows to or from this party any more."""
@@ -106,6 +103,25 @@ class Party:
             if endpoint.peer is not None and endpoint.peer.peer is endpoint:
                 endpoint.peer.peer = None
             endpoint.peer = None
+
+
+def _negotiated(one: list[tuple[int, Codec]], other: list[tuple[int, Codec]]) -> dict[int, int]:
+    """Clock rate by payload type of what two parties have in common.
+
+    RFC 3264 5.1 has each side send with the numbers of the other's description, and an answer
+    may number otherwise than its offer (6.1); some send with their own numbers all the same. So
+    a type passes if its codec, or its number, is in both. With one side unknown yet, all of the
+    other's pass.
+    """
+    if not one or not other:
+        return {number: codec.rate for number, codec in one or other}
+    numbers = {number for number, _ in one} & {number for number, _ in other}
+    named = {codec for _, codec in one if codec.name} & {codec for _, codec in other}
+    return {
+        number: codec.rate
+        for number, codec in [*one, *other]
+        if number in numbers or codec in named
+    }
 
 
 @dataclass(slots=True)
