@@ -1,7 +1,7 @@
 """Keeps the offers and answers of two joined legs in step (RFC 3264, RFC 3261 14)."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Protocol
 
 from sip.b2bua.call_events import Offer, OfferEnded
@@ -39,6 +39,22 @@ class Bridge:
     def tell_a(self, sdp: str) -> None:
         """The A-leg was answered before this B-leg came and must hear of its media."""
         self._spawn(self._update_a(sdp))
+
+    def rebuild(self, on_failure: Callable[[], None]) -> None:
+        """The media engine lost this call: make its media anew and tell both legs by re-INVITE.
+
+        `on_failure` is called where that cannot be done, and the call is deaf.
+        """
+
+        async def work() -> None:
+            try:
+                done = await self._rebuild()
+            except MediaError:
+                done = False
+            if not done:
+                on_failure()
+
+        self._spawn(work())
 
     async def close(self) -> None:
         """Stop negotiating; an open re-INVITE is refused, as its other side is gone."""
@@ -90,6 +106,19 @@ class Bridge:
         if offerer.remote_sdp is not None:
             await self._reoffer(offerer, offerer.remote_sdp)
             await self._reanswer(offerer, self._other(offerer).remote_sdp or "")
+
+    async def _rebuild(self) -> bool:
+        _, offer = await self._media.offer_to_b(
+            self.a.remote_sdp or "", address=self._addresses[self.b]
+        )
+        answer, _ = await self._ask(self.b, offer)
+        if answer is None:
+            return False
+        a_sdp = await self._media.answer_to_a(
+            self._tags[self.b], answer, address=self._addresses[self.a]
+        )
+        answer, _ = await self._ask(self.a, a_sdp)
+        return answer is not None
 
     async def _update_a(self, sdp: str) -> None:
         answer, _ = await self._ask(self.a, sdp)

@@ -78,6 +78,7 @@ class Call:
         #: the relay's counters, once the call is over
         self.stats: MediaStats | None = None
         self._plane_call = CallMedia(plane, self.status.call_sid)
+        self._bridge: Bridge | None = None
         self._on_status = on_status
         self._inbox: asyncio.Queue[tuple[Leg, Event]] = asyncio.Queue()
         self.a = InboundLeg(ua, transaction, self._receive, credentials=credentials)
@@ -167,6 +168,14 @@ class Call:
             raise
         return status
 
+    def media_lost(self, on_failure: Callable[[], None]) -> None:
+        """The media engine began anew and knows nothing of this call.
+
+        A call that talks gets new media; one that still rings notices at its answer.
+        """
+        if self._bridge is not None:
+            self._bridge.rebuild(on_failure)
+
     async def close(self) -> None:
         """Give the media ports back and keep the counters."""
         try:
@@ -196,7 +205,11 @@ class Call:
             limit.reschedule(None)
             bridge = Bridge(self.a, b, b_tag, self._plane_call, self._a_address, attempt)
             self._answer_a(answer, bridge)
-            await self._talk(bridge, status, time_limit_s)
+            self._bridge = bridge
+            try:
+                await self._talk(bridge, status, time_limit_s)
+            finally:
+                self._bridge = None
         return True
 
     @asynccontextmanager

@@ -93,6 +93,11 @@ class Softswitch:
         """What is open now."""
         return {"calls": len(self._calls), **self.ua.gauges}
 
+    def media_lost(self) -> None:
+        """The media engine was restarted: its calls are re-negotiated, or hung up."""
+        for driver in self._calls.values():
+            driver.call.media_lost(driver.end)
+
     async def close(self) -> None:
         """Refuse new calls, end the live ones, close the sockets."""
         self._draining = True

@@ -1,0 +1,130 @@
+"""Offers after the answer: RFC 3261 14, RFC 3264 8, and what crosses the B2BUA."""
+
+from tests.b2bua.test_call_stories import bridged, talk
+from tests.ladder import PCMU, Ladder, ladder_test
+
+HOLD = PCMU.replace("a=ptime:20", "a=ptime:20\r\na=sendonly")
+PCMA = PCMU.replace("AVP 0 101", "AVP 8 101").replace("0 PCMU", "8 PCMA")
+
+
+async def finish(ladder: Ladder) -> None:
+    await ladder.peer("carrier").hang_up()
+    await ladder.peer("agent").is_hung_up()
+
+
+@ladder_test
+async def test_a_session_refresh_is_answered_here(ladder: Ladder) -> None:
+    """The same offer again (a session timer's): the other leg hears nothing of it."""
+    bridged(ladder)
+    carrier, agent = ladder.peer("carrier"), ladder.peer("agent")
+    await talk(ladder)
+    await carrier.send("INVITE", sdp=PCMU)
+    await carrier.expect(100)
+    await carrier.expect(200, of="INVITE")
+    await carrier.send("ACK")
+    assert await agent.drain(2) == []
+    await finish(ladder)
+
+
+@ladder_test
+async def test_hold_crosses_and_its_answer_comes_back(ladder: Ladder) -> None:
+    bridged(ladder)
+    carrier, agent = ladder.peer("carrier"), ladder.peer("agent")
+    await talk(ladder)
+    await carrier.send("INVITE", sdp=HOLD)
+    await carrier.expect(100)
+    reinvite = await agent.expect("INVITE")
+    assert b"a=sendonly" in reinvite.body
+    await agent.send(200, sdp=PCMU.replace("a=ptime:20", "a=recvonly"))
+    await agent.expect("ACK")
+    answer = await carrier.expect(200, of="INVITE")
+    assert b"a=recvonly" in answer.body
+    await carrier.send("ACK")
+    await finish(ladder)
+
+
+@ladder_test
+async def test_the_agent_may_offer_as_well(ladder: Ladder) -> None:
+    bridged(ladder)
+    carrier, agent = ladder.peer("carrier"), ladder.peer("agent")
+    await talk(ladder)
+    await agent.send("INVITE", sdp=PCMA)
+    await agent.expect(100)
+    reinvite = await carrier.expect("INVITE")
+    assert b"PCMA" in reinvite.body
+    await carrier.send(200, sdp=PCMA)
+    await carrier.expect("ACK")
+    await agent.expect(200, of="INVITE")
+    await agent.send("ACK")
+    await finish(ladder)
+
+
+@ladder_test
+async def test_a_refused_offer_leaves_the_session_as_it_was(ladder: Ladder) -> None:
+    """RFC 3261 14.1: 488 goes back, and the media plane is told the old description again."""
+    bridged(ladder)
+    carrier, agent = ladder.peer("carrier"), ladder.peer("agent")
+    await talk(ladder)
+    asked = len(ladder.media.asked)
+    await carrier.send("INVITE", sdp=PCMA)
+    await carrier.expect(100)
+    await agent.expect("INVITE")
+    await agent.send(488)
+    await agent.expect("ACK")
+    await carrier.expect(488)
+    await carrier.send("ACK")
+    assert [what for what, *_ in ladder.media.asked[asked:]] == ["offer", "offer", "answer"]
+    await carrier.hang_up()
+    await agent.is_hung_up()
+
+
+@ladder_test
+async def test_glare_is_answered_491_and_tried_again(ladder: Ladder) -> None:
+    """RFC 3261 14.1: our re-INVITE meets the agent's 491 and comes again after 2.1 to 4 s."""
+    bridged(ladder)
+    carrier, agent = ladder.peer("carrier"), ladder.peer("agent")
+    await talk(ladder)
+    await carrier.send("INVITE", sdp=HOLD)
+    await carrier.expect(100)
+    await agent.expect("INVITE")
+    await agent.send("INVITE", sdp=PCMA)
+    await agent.expect(491)
+    await agent.send("ACK")
+    await agent.send(491)
+    await agent.expect("ACK")
+    await agent.expect("INVITE", within_s=4.1)
+    await agent.send(200, sdp=PCMU)
+    await agent.expect("ACK")
+    await carrier.expect(200, of="INVITE")
+    await carrier.send("ACK")
+    await finish(ladder)
+
+
+@ladder_test
+async def test_a_re_invite_without_sdp_gets_what_holds(ladder: Ladder) -> None:
+    """RFC 3261 14.2: asked for an offer, we repeat the description that is in force."""
+    bridged(ladder)
+    carrier = ladder.peer("carrier")
+    await talk(ladder)
+    await carrier.send("INVITE")
+    await carrier.expect(100)
+    answer = await carrier.expect(200, of="INVITE")
+    assert b"m=audio" in answer.body
+    await carrier.send("ACK", sdp=PCMU)
+    await finish(ladder)
+
+
+@ladder_test
+async def test_a_restarted_relay_gives_a_talking_call_new_media(ladder: Ladder) -> None:
+    bridged(ladder)
+    carrier, agent = ladder.peer("carrier"), ladder.peer("agent")
+    await talk(ladder)
+    ladder.switch.media_lost()
+    await agent.expect("INVITE")
+    await agent.send(200, sdp=PCMU)
+    await agent.expect("ACK")
+    await carrier.expect("INVITE")
+    await carrier.send(200, sdp=PCMU)
+    await carrier.expect("ACK")
+    await agent.hang_up()
+    await carrier.is_hung_up()
