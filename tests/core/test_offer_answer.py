@@ -7,7 +7,7 @@ import pytest
 from sip.core.offer_answer import TABLE, Input, OfferAnswer, State
 
 
-@pytest.mark.parametrize(("state", "event"), itertools.product(State, Input))
+@pytest.mark.parametrize(("state", "event"), list(itertools.product(State, Input)))
 def test_what_is_not_allowed_now_changes_nothing(state: State, event: Input) -> None:
     subject = OfferAnswer(state)
     allowed = (state, event) in TABLE

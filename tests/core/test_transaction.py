@@ -18,7 +18,7 @@ def actions(result: tuple[Action | Timer, ...]) -> list[Action]:
     return [action for action in result if isinstance(action, Action)]
 
 
-@pytest.mark.parametrize(("kind", "state", "event"), itertools.product(Kind, State, EVENTS))
+@pytest.mark.parametrize(("kind", "state", "event"), list(itertools.product(Kind, State, EVENTS)))
 def test_a_pair_that_is_not_listed_changes_nothing_and_does_nothing(
     kind: Kind, state: State, event: Input | Timer
 ) -> None:
