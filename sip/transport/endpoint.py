@@ -74,6 +74,11 @@ def uri_transport(uri: Uri) -> str:
     return "tls" if uri.scheme == "sips" else "udp"
 
 
+def is_loopback(host: str) -> bool:
+    """Whether `host` is an address that never leaves this machine."""
+    return is_address(host) and ipaddress.ip_address(host).is_loopback
+
+
 def is_address(host: str) -> bool:
     """Whether `host` is an IPv4 or (unbracketed) IPv6 address."""
     try:

@@ -16,7 +16,7 @@ from sip.core.timers import Timers
 from sip.core.uri import Uri
 from sip.ids import Ids
 from sip.trace import Trace
-from sip.transport.endpoint import DEFAULT_PORT, Endpoint, Flow, is_address
+from sip.transport.endpoint import DEFAULT_PORT, Endpoint, Flow, is_address, is_loopback
 from sip.transport.layer import TransportLayer
 from sip.transport.resolver import Resolver
 from sip.ua.transactions import ClientTransaction, Failure, ServerTransaction, TransactionLayer
@@ -130,7 +130,7 @@ class UserAgent:
     def host(self, flow: Flow) -> str:
         """Our address in Via, Contact and SDP towards the peer of `flow`."""
         local = self._transport.local_host(flow)
-        if self._advertise is None or local.startswith("127.") or local == "::1":
+        if self._advertise is None or is_loopback(local):
             return local
         return self._advertise
 

@@ -1,0 +1,230 @@
+"""The composition root: the one module that knows both the application and the softswitch.
+
+`serve` starts everything or nothing: a part that cannot start is a `StartupError` of one line, and
+what was started before it is stopped again.
+"""
+
+import asyncio
+import errno
+import gc
+import secrets
+import signal
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import asdict
+from typing import Any
+
+import aiohttp
+import structlog
+from aiohttp import web
+from sqlalchemy.exc import SQLAlchemyError
+
+from config.settings import Settings
+from gateway.app import JAMBONZ_PATH, make_app
+from sip.clock import LoopClock
+from sip.ids import Ids
+from sip.media.ng.client import NgClient
+from sip.media.plane import MediaError, MediaPlane
+from sip.media.supervisor import RelayOptions, RelayProcess
+from sip.softswitch.app_socket import AppAddress
+from sip.softswitch.softswitch import Limits, Softswitch
+from sip.softswitch.trunks import Trunks
+from sip.softswitch.trust import Gatekeeper
+from sip.trace import Trace
+from sip.transport.endpoint import Endpoint, is_loopback
+
+log = structlog.get_logger(__name__)
+
+
+class StartupError(Exception):
+    """The gateway cannot start; the text is one line: the key, what is wrong, what to do."""
+
+
+async def serve(settings: Settings, *, on_ready: Callable[[], None] = lambda: None) -> None:
+    """Run the gateway until SIGINT or SIGTERM. Raises StartupError.
+
+    `on_ready` is called once calls are taken.
+    """
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stopped.set)
+    async with running(settings):
+        # What lives now lives for good: the collector need not look at it again.
+        gc.collect()
+        gc.freeze()
+        on_ready()
+        await stopped.wait()
+        log.info("gateway.stopping")
+
+
+@asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[None]:
+    """The gateway, taking calls from entering to leaving. Raises StartupError on entering."""
+    async with AsyncExitStack() as stack:
+        parts = _Parts(settings)
+        await _start_http(parts, stack)
+        if settings.sip.listen:
+            await _start_media(parts, stack)
+            await _start_softswitch(parts, stack)
+        log.info("gateway.ready", **_summary(settings))
+        yield
+
+
+class _Parts:
+    """What is made in one step of starting and used in another."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.trace = Trace()
+        self.media: MediaPlane | None = None
+        self.switch: Softswitch | None = None
+
+    async def ready(self) -> dict[str, bool]:
+        """The checks of /readyz beyond the application's own."""
+        if not self.settings.sip.listen:
+            return {}
+        return {"sip": self.switch is not None, "media": await self._media_answers()}
+
+    async def _media_answers(self) -> bool:
+        try:
+            if self.media is not None:
+                await self.media.ping()
+        except MediaError:
+            return False
+        return self.media is not None
+
+    def ladder(self, sip_call_ids: Iterable[str]) -> list[dict[str, Any]]:
+        """The SIP messages of these dialogs, for the API."""
+        return [asdict(traced) for traced in self.trace.ladder(sip_call_ids)]
+
+    def gauges(self) -> dict[str, Callable[[], float]]:
+        """What /metrics shows of the softswitch: all of it is zero when nobody talks."""
+
+        def of(name: str) -> Callable[[], float]:
+            return lambda: float(self.switch.gauges[name]) if self.switch is not None else 0.0
+
+        names = {"open_calls": "calls", "open_legs": "dialogs", "open_transactions": "transactions"}
+        return {
+            **{shown: of(name) for shown, name in names.items()},
+            "open_sip_connections": of("connections"),
+            "asyncio_tasks": lambda: float(len(asyncio.all_tasks())),
+        }
+
+
+async def _start_http(parts: _Parts, stack: AsyncExitStack) -> None:
+    settings = parts.settings
+    app = make_app(settings, ready=parts.ready, ladder=parts.ladder, gauges=parts.gauges())
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=5)
+    try:
+        await runner.setup()
+    except (OSError, SQLAlchemyError) as error:
+        await runner.cleanup()
+        raise StartupError(f"storage.url: {error}") from None
+    stack.push_async_callback(runner.cleanup)
+    listen = settings.http.listen
+    try:
+        await web.TCPSite(runner, listen.host, listen.port).start()
+    except OSError as error:
+        raise StartupError(f"http.listen: {_cannot_listen(listen, error)}") from None
+
+
+async def _start_media(parts: _Parts, stack: AsyncExitStack) -> None:
+    settings = parts.settings
+    engine, *others = settings.media.engine
+    if others:
+        raise StartupError("media.engine: only one engine can be used at a time; name one")
+    if engine != "builtin":
+        _, _, hostport = engine.removeprefix("ng:").partition(":")
+        host, _, port = hostport.rpartition(":")
+        try:
+            client = await NgClient.connect((host.strip("[]"), int(port)), clock=LoopClock())
+            stack.push_async_callback(client.close)
+            await client.ping()
+        except MediaError as error:
+            raise StartupError(f"media.engine: {engine} does not answer: {error.text}") from None
+        parts.media = client
+        return
+    options = RelayOptions(
+        advertise=str(settings.sip.advertise or "127.0.0.1"),
+        listen="127.0.0.1" if _only_loopback(settings) else "0.0.0.0",
+        ports=(settings.media.ports.first, settings.media.ports.last),
+    )
+
+    def lost() -> None:
+        if parts.switch is not None:
+            parts.switch.media_lost()
+
+    try:
+        relay = await stack.enter_async_context(
+            RelayProcess(options, clock=LoopClock(), on_restart=lost)
+        )
+    except MediaError as error:
+        raise StartupError(f"media: the relay cannot start: {error.text}") from None
+    parts.media = relay.plane
+
+
+async def _start_softswitch(parts: _Parts, stack: AsyncExitStack) -> None:
+    settings = parts.settings
+    assert parts.media is not None, "media is started first"
+    connector = aiohttp.TCPConnector(limit=0)
+    http = await stack.enter_async_context(aiohttp.ClientSession(connector=connector))
+    trunks = Trunks.of(settings)
+    secret = secrets.token_bytes(32)
+    parts.switch = switch = Softswitch(
+        clock=LoopClock(),
+        ids=Ids(),
+        http=http,
+        media=parts.media,
+        trunks=trunks,
+        gatekeeper=Gatekeeper(trunks, settings.sip.realm, secret, settings.sip.auth),
+        application=_application(settings),
+        limits=Limits(
+            calls=settings.limits.calls, calls_per_second=settings.limits.calls_per_second
+        ),
+        realm=settings.sip.realm,
+        advertise=str(settings.sip.advertise) if settings.sip.advertise else None,
+        trace=parts.trace,
+    )
+    stack.push_async_callback(switch.close)
+    for listener in settings.sip.listen:
+        try:
+            await switch.listen([Endpoint(listener.transport, listener.host, listener.port)])
+        except OSError as error:
+            raise StartupError(f"sip.listen: {_cannot_listen(listener, error)}") from None
+
+
+def _application(settings: Settings) -> AppAddress:
+    application = settings.application
+    url = application.url
+    if url == "builtin":
+        listen = settings.http.listen
+        host = "127.0.0.1" if listen.host in ("0.0.0.0", "::") else listen.host
+        url = f"ws://[{host}]" if ":" in host else f"ws://{host}"
+        url += f":{listen.port}{JAMBONZ_PATH}"
+    password = application.password.get_secret_value() if application.password else None
+    return AppAddress(url=url, username=application.username, password=password)
+
+
+def _only_loopback(settings: Settings) -> bool:
+    return all(is_loopback(listener.host) for listener in settings.sip.listen)
+
+
+def _cannot_listen(address: object, error: OSError) -> str:
+    match error.errno:
+        case errno.EADDRINUSE:
+            return f"{address} is taken by another program; stop it or choose another port"
+        case errno.EADDRNOTAVAIL:
+            return f"{address} is no address of this machine"
+        case errno.EACCES:
+            return f"{address} may not be used by this user; ports below 1024 need privileges"
+    return f"cannot listen on {address}: {error.strerror or error}"
+
+
+def _summary(settings: Settings) -> dict[str, object]:
+    return {
+        "sip": [str(listener) for listener in settings.sip.listen],
+        "http": str(settings.http.listen),
+        "trunks": [trunk.name for trunk in settings.trunks],
+        "numbers": len(settings.numbers),
+    }
