@@ -54,6 +54,7 @@ def softswitch_on(data: Data) -> bool:
 
 def _trunks(data: Data) -> Iterator[Problem]:
     names: dict[str, int] = {}
+    users = {_mapping(data, "retell", "login").get("username"): "retell"}
     networks: dict[str, str] = {}
     for index, name, trunk in _named_trunks(data):
         path = ("trunks", index)
@@ -68,6 +69,10 @@ def _trunks(data: Data) -> Iterator[Problem]:
             if owner != name:
                 reason = f"{network} already identifies trunk {owner}"
                 yield Problem((*path, "identify", place), reason)
+        user = _mapping(trunk, "login").get("username")
+        if user is not None and users.setdefault(user, name) != name:
+            reason = f"{user} is already the user name of {users[user]}"
+            yield Problem((*path, "login", "username"), reason)
         profile = trunk.get("profile")
         if isinstance(profile, str) and not (PROFILES / f"{Path(profile).name}.yaml").is_file():
             yield Problem((*path, "profile"), f"there is no profile named {profile}")

@@ -14,7 +14,7 @@ from gateway.calls import CallRecord, Query, sip_call_ids
 from gateway.keys import LADDER, SETTINGS, STORE
 
 PREFIX: Final = "/api/v1"
-MAX_PAGE: Final = 500
+MAX_PAGE: Final = 1000
 
 # Query parameter -> column that must equal it.
 _FILTERS: Final = {
@@ -84,14 +84,6 @@ async def get_ladder(request: web.Request) -> web.Response:
 
 def shown(record: CallRecord) -> dict[str, Any]:
     """A call as the API shows it: times in ISO 8601 UTC, null where nothing is known."""
-    ending = None
-    if record.cause is not None:
-        ending = {
-            "by": record.ended_by,
-            "cause": record.cause,
-            "sip_status": record.sip_status,
-            "fault": record.fault,
-        }
     return {
         "call_id": record.call_id,
         "call_sid": record.call_sid,
@@ -110,7 +102,10 @@ def shown(record: CallRecord) -> dict[str, Any]:
         "answered_at": _iso(record.answered_ms),
         "ended_at": _iso(record.ended_ms),
         "duration_s": record.duration_s,
-        "ending": ending,
+        "ended_by": record.ended_by,
+        "cause": record.cause,
+        "sip_status": record.sip_status,
+        "fault": record.fault,
         "media": record.media,
         "retell_headers": record.retell_headers,
         "disconnection_reason": record.disconnection_reason,

@@ -1,7 +1,7 @@
 """The aiohttp application: the jambonz application, webhooks, REST API and health, wired."""
 
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Final
 
 from aiohttp import web
@@ -26,13 +26,16 @@ def make_app(
     *,
     ready: Ready | None = None,
     ladder: Ladder | None = None,
+    gauges: Mapping[str, Callable[[], float]] | None = None,
     now: Callable[[], float] = time.time,
 ) -> web.Application:
     """The application for one configuration; it opens and closes its storage and clients itself.
 
     `ready` is awaited by /readyz and names further checks (`{"sip": True, "media": True}`);
     without it only the storage is checked. `ladder` is called with SIP Call-IDs and returns their
-    messages for /api/v1/calls/{call_id}/ladder. `now` is wall-clock time in seconds since 1970.
+    messages for /api/v1/calls/{call_id}/ladder. `gauges` are read for /metrics and shown with
+    `gateway_` before their names (`{"open_legs": …}`). `now` is wall-clock time in seconds
+    since 1970.
 
     Run it so that records are complete: start it before the softswitch takes calls, stop it after
     the last call is over. Give AppRunner `access_log=None`: calls have their own lines.
@@ -48,7 +51,8 @@ def make_app(
     """
     app = web.Application(middlewares=[api.guard], client_max_size=MAX_BODY)
     app[SETTINGS] = settings
-    app[METRICS] = Metrics()
+    app[METRICS] = metrics = Metrics()
+    metrics.add(gauges or {})
     if ready is not None:
         app[READY] = ready
     if ladder is not None:
@@ -59,13 +63,13 @@ def make_app(
             open_store(settings.storage.url.get_secret_value()) as store,
             RetellClient(settings.retell, clock=time.monotonic) as retell,
         ):
-            calls = LiveCalls(settings, store, retell, app[METRICS], now=now)
+            calls = LiveCalls(settings, store, retell, metrics, now=now)
             app[STORE] = store
             app[CALLS] = calls
             app[ENDPOINT] = JambonzEndpoint(
                 settings.application,
                 calls,
-                app[METRICS],
+                metrics,
                 loopback_only=bool(settings.sip.listen),
             )
             yield

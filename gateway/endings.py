@@ -61,6 +61,12 @@ OUR_BUG: Final = Refusal(500, "Server Internal Error", "internal-error", Fault.G
 ANSWERED_BY_CALLER: Final = Ending("caller", "hangup", 200, Fault.NOBODY)
 ANSWERED_BY_CALLEE: Final = Ending("callee", "hangup", 200, Fault.NOBODY)
 ANSWERED_BY_GATEWAY: Final = Ending("gateway", "hangup", 200, Fault.NOBODY)
+# Calls that were answered and ended in no ordinary way, by the softswitch's word for it.
+ANSWERED_ODDLY: Final = {
+    "no-ack": Ending("caller", "no-ack", 200, Fault.CALLER),
+    "dialog-lost": Ending("gateway", "dialog-lost", 200, Fault.UNKNOWN),
+    "media": Ending("gateway", "media", 200, Fault.GATEWAY),
+}
 CANCELLED: Final = Ending("caller", "cancelled", 487, Fault.NOBODY)
 # The WebSocket to jambonz went away and did not come back: the call may go on without us.
 LOST: Final = Ending("gateway", "connection-lost", 0, Fault.UNKNOWN)

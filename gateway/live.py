@@ -13,7 +13,7 @@ import structlog
 
 from config.settings import Settings
 from gateway.calls import CallRecord, CallStore
-from gateway.endings import OUR_BUG, Ending, Refusal
+from gateway.endings import OUR_BUG, Ending, Fault, Refusal, registration_refusal
 from gateway.jambonz.messages import DialResult, LegStatus, NewCall, redirect
 from gateway.jambonz.verbs import PhoneTarget, SipTarget, Target, Verbs
 from gateway.log import seconds
@@ -126,9 +126,15 @@ class LiveCalls:
         self._now = now
         self._calls: dict[str, LiveCall] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._idle = asyncio.Event()
+        self._idle.set()
 
     def __len__(self) -> int:
         return len(self._calls)
+
+    async def none_left(self) -> None:
+        """Returns when no call is in progress: for an orderly end."""
+        await self._idle.wait()
 
     def find(self, call_sid: str) -> LiveCall | None:
         """The call whose caller's leg has that id."""
@@ -149,7 +155,7 @@ class LiveCalls:
         machine = CallMachine(chosen)
         record = _new_record(call_id, new, chosen, at)
         call = LiveCall(call_id, new, machine, session, record)
-        self._calls[new.call_sid] = call
+        self._keep(call)
         self._store.start(record)
         self._metrics.call_started(record.direction)
         log.info(
@@ -245,6 +251,10 @@ class LiveCalls:
                     self._after(call, LINGER_S, self._lingered)
         return verbs
 
+    def _keep(self, call: LiveCall) -> None:
+        self._calls[call.call_sid] = call
+        self._idle.clear()
+
     def _after(self, call: LiveCall, delay_s: float, then: Callable[[LiveCall], None]) -> None:
         if call.timer is not None:
             call.timer.cancel()
@@ -276,8 +286,11 @@ class LiveCalls:
             )
         except RegistrationError as error:
             outcome: str = error.failure
-            log.error(
+            refusal = registration_refusal(error.failure)
+            level = log.warning if refusal.fault is Fault.RETELL else log.error
+            level(
                 "call.not-registered",
+                fault=refusal.fault.value,
                 call_id=call.call_id,
                 failure=error.failure,
                 http_status=error.status or None,
@@ -308,7 +321,7 @@ class LiveCalls:
         machine = CallMachine(_refusing(self._settings, new, OUR_BUG))
         machine.adopt()
         call = LiveCall(record.call_id, new, machine, session, record)
-        self._calls[new.call_sid] = call
+        self._keep(call)
         if known:
             self._store.end(record)
         else:
@@ -322,6 +335,8 @@ class LiveCalls:
         if self._calls.get(call.call_sid) is not call:
             return
         del self._calls[call.call_sid]
+        if not self._calls:
+            self._idle.set()
         if call.timer is not None:
             call.timer.cancel()
             call.timer = None

@@ -20,6 +20,7 @@ from gateway.endings import (
     ANSWERED_BY_CALLEE,
     ANSWERED_BY_CALLER,
     ANSWERED_BY_GATEWAY,
+    ANSWERED_ODDLY,
     CANCELLED,
     LOST,
     OUR_BUG,
@@ -179,7 +180,7 @@ class CallMachine:
             case Failed():
                 return self._mistake()
             case Lost(at=at):
-                self._over(at, LOST)
+                self._over(at, self._refusal.ending() if self._refusal else LOST)
                 return ()
             case _:
                 assert_never(event)
@@ -219,6 +220,7 @@ class CallMachine:
         elif status.status == "in-progress":
             if tried.answered is None:
                 tried.answered = at
+            self._note_code(tried, status.code, status.reason)
             self._talking(at)
         elif status.final:
             tried.ended = True
@@ -312,6 +314,8 @@ class CallMachine:
 
     def _verdict(self, status: LegStatus) -> Ending:
         if status.status == "completed" or self.phase is Phase.TALKING:
+            if status.cause in ANSWERED_ODDLY:
+                return ANSWERED_ODDLY[status.cause]
             if status.terminated_by == "caller":
                 return ANSWERED_BY_CALLER
             callee_ended = any(tried.answered and tried.ended for tried in self.tried)
@@ -324,7 +328,8 @@ class CallMachine:
             return Ending(ending.by, ending.cause, code, ending.fault)
         if status.status == "no-answer":
             return CANCELLED
-        return Ending("gateway", "rejected", status.code, Fault.UNKNOWN)
+        # declined without our word: by the softswitch itself, or by a jambonz for its own reasons
+        return Ending("gateway", status.cause or "rejected", status.code, Fault.UNKNOWN)
 
     def _over(self, at: float, ending: Ending) -> None:
         self.phase = Phase.OVER

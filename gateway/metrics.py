@@ -1,5 +1,8 @@
 """The /metrics page: counters and histograms of calls, in a registry of their own."""
 
+import asyncio
+from collections.abc import Callable, Mapping
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
@@ -72,6 +75,15 @@ class Metrics:
             ["event", "outcome"],
             registry=self.registry,
         )
+
+        tasks = Gauge("gateway_asyncio_tasks", "Tasks of the event loop", registry=self.registry)
+        tasks.set_function(lambda: len(asyncio.all_tasks()))
+
+    def add(self, gauges: Mapping[str, Callable[[], float]]) -> None:
+        """Gauges that somebody else knows the value of; names without the `gateway_`."""
+        for name, value in gauges.items():
+            words = name.replace("_", " ").capitalize()
+            Gauge(f"gateway_{name}", words, registry=self.registry).set_function(value)
 
     def call_started(self, direction: str) -> None:
         self.started.labels(direction).inc()

@@ -96,7 +96,10 @@ class NewCall:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LegStatus:
-    """`call:status` of one leg: the caller's (the parent) or one that we dialled (a child)."""
+    """`call:status` of one leg: the caller's (the parent) or one that we dialled (a child).
+
+    `cause` and `media` come from our own softswitch only.
+    """
 
     call_sid: str
     parent_call_sid: str
@@ -105,6 +108,7 @@ class LegStatus:
     code: int
     reason: str
     terminated_by: str
+    cause: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
     media: Mapping[str, Any] | None = None
 
@@ -124,6 +128,7 @@ class LegStatus:
             code=_number(data, "sip_status"),
             reason=_text(data, "sip_reason"),
             terminated_by=_text(data, "call_termination_by"),
+            cause=_text(data, "cause"),
             headers=headers if isinstance(headers, dict) else {},
             media=media if isinstance(media, dict) else None,
         )
@@ -194,9 +199,10 @@ def redirect(verbs: Verbs) -> str:
 
 
 def _frame(frame: dict[str, Any]) -> str:
-    text = json.dumps(frame, separators=(",", ":"))  # ASCII: characters are bytes
-    if len(text) > MAX_FRAME:
-        raise FrameTooLargeError(f"{len(text)} bytes, {MAX_FRAME} allowed")
+    text = json.dumps(frame, separators=(",", ":"), ensure_ascii=False)
+    size = len(text) if text.isascii() else len(text.encode())
+    if size > MAX_FRAME:
+        raise FrameTooLargeError(f"{size} bytes, {MAX_FRAME} allowed")
     return text
 
 
