@@ -55,6 +55,8 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         "sip.transport",
         "sip.ua",
         "sip.b2bua.leg",
+        "sip.b2bua.inbound_leg",
+        "sip.b2bua.outbound_leg",
         "sip.b2bua.call_events",
         "sip.clock",
         "sip.ids",
