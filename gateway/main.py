@@ -108,7 +108,6 @@ class _Parts:
         return {
             **{shown: of(name) for shown, name in names.items()},
             "open_sip_connections": of("connections"),
-            "asyncio_tasks": lambda: float(len(asyncio.all_tasks())),
         }
 
 
@@ -123,10 +122,11 @@ async def _start_http(parts: _Parts, stack: AsyncExitStack) -> None:
         raise StartupError(f"storage.url: {error}") from None
     stack.push_async_callback(runner.cleanup)
     listen = settings.http.listen
+    address = f"{listen.host}:{listen.port}"
     try:
         await web.TCPSite(runner, listen.host, listen.port).start()
     except OSError as error:
-        raise StartupError(f"http.listen: {_cannot_listen(listen, error)}") from None
+        raise StartupError(f"http.listen: {_cannot_listen(address, error)}") from None
 
 
 async def _start_media(parts: _Parts, stack: AsyncExitStack) -> None:
@@ -224,7 +224,7 @@ def _cannot_listen(address: object, error: OSError) -> str:
 def _summary(settings: Settings) -> dict[str, object]:
     return {
         "sip": [str(listener) for listener in settings.sip.listen],
-        "http": str(settings.http.listen),
+        "http": f"{settings.http.listen.host}:{settings.http.listen.port}",
         "trunks": [trunk.name for trunk in settings.trunks],
         "numbers": len(settings.numbers),
     }
