@@ -11,6 +11,7 @@ from sip.core.errors import ParseError
 from sip.core.uri import (
     Params,
     Uri,
+    bare_host,
     bounded_cache,
     find_param,
     join_hostport,
@@ -174,8 +175,12 @@ class Via(_Parameterised):
 
     @property
     def received(self) -> str | None:
-        """Where the request came from, as the receiver noted it (RFC 3261 18.2.1)."""
-        return self.param("received")
+        """Where the request came from, as the receiver noted it (RFC 3261 18.2.1).
+
+        An IPv6 address is without brackets, which senders may or may not put (RFC 5118 4.5).
+        """
+        value = self.param("received")
+        return bare_host(value) if value else value
 
     @property
     def rport(self) -> str | None:
@@ -249,7 +254,7 @@ def parse_via(value: str) -> Via:
     if match is None:
         raise ParseError("Malformed Via")
     transport, host, port, params = match.groups()
-    return Via(transport.upper(), host.strip("[]"), parse_port(port), _params(params))
+    return Via(transport.upper(), bare_host(host), parse_port(port), _params(params))
 
 
 @bounded_cache

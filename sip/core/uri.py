@@ -125,6 +125,15 @@ def join_hostport(host: str, port: int | None) -> str:
     return shown if port is None else f"{shown}:{port}"
 
 
+def bare_host(text: str) -> str:
+    """A host without the brackets of an IPv6 reference.
+
+    RFC 5118 4.10: the grammar of RFC 3261 also derives three colons before an embedded IPv4
+    address; these are to be accepted, and mean two.
+    """
+    return text[1:-1].replace(":::", "::") if text.startswith("[") else text
+
+
 def parse_port(digits: str | None) -> int | None:
     """A port number of 1 to 65535, None for None; raises ParseError(400)."""
     if digits is None:
@@ -173,7 +182,7 @@ def _read_sip(scheme: str, rest: str) -> Uri:
         scheme,
         None if user is None else _unescape(user),
         None if password is None else _unescape(password),
-        host.strip("[]"),
+        bare_host(host),
         parse_port(port),
         _read_params(params),
         headers or "",
