@@ -272,7 +272,7 @@ class Ladder:
         assert not self.media.open_calls
 
 
-def dial(trunk: str, number: str = DID, **more: object) -> dict[str, object]:
+def dial(trunk: str, /, number: str = DID, **more: object) -> dict[str, object]:
     """A dial verb as our application sends it."""
     return {
         "verb": "dial",
@@ -288,8 +288,10 @@ PEERS = ("carrier", "agent", "second", "stranger", "retell")
 
 @asynccontextmanager
 async def make_ladder(**options: Any) -> AsyncIterator[Ladder]:
-    """A softswitch with trunks: carrier (open by source), agent and second (to dial), retell
-    (digest)."""
+    """A softswitch whose trunks are the peers: all open by source, but retell by digest.
+
+    Options: `limits`, and more `trunks`.
+    """
     app = FakeApplication()
     await app.start()
     media = FakeMedia()
@@ -299,7 +301,8 @@ async def make_ladder(**options: Any) -> AsyncIterator[Ladder]:
     gateway = Endpoint("udp", "127.0.0.1", probe.getsockname()[1])
     peers = {name: Peer(name, gateway) for name in PEERS}
     probe.close()
-    trunks = Trunks([_trunk(peer) for name, peer in peers.items() if name != "stranger"])
+    known = [_trunk(peer) for name, peer in peers.items() if name != "stranger"]
+    trunks = Trunks([*known, *options.pop("trunks", ())])
     async with aiohttp.ClientSession() as http:
         switch = Softswitch(
             clock=clock,

@@ -78,6 +78,7 @@ class Softswitch:
             ids=ids,
             on_request=self._on_request,
             known_source=self._known_source,
+            may_connect=self._may_connect,
             timers=timers,
             advertise=advertise,
             trace=trace,
@@ -114,6 +115,9 @@ class Softswitch:
 
     def _known_source(self, request: Request | None, source: Endpoint) -> bool:
         return self._gatekeeper.knows(request, source, self._clock.now())
+
+    def _may_connect(self, source: Endpoint) -> bool:
+        return self._gatekeeper.may_connect(source, self._clock.now())
 
     def _on_request(self, transaction: ServerTransaction) -> None:
         request, source = transaction.request, transaction.flow.remote

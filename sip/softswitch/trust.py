@@ -65,6 +65,12 @@ class Gatekeeper:
             return True
         return request is not None and self._claimed(request) is not None
 
+    def may_connect(self, source: Endpoint, now: float) -> bool:
+        """Whether this source may open a connection: it is known, or may prove itself on it."""
+        if self._silenced(source, now):
+            return False
+        return bool(self._by_login or self._trunks.from_source(source))
+
     def challenge(self, now: float, *, stale: bool) -> list[tuple[str, str]]:
         """Proxy-Authenticate headers, the strongest algorithm first (RFC 8760 2.3)."""
         values = self._digest.challenge(now, stale=stale)

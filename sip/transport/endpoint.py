@@ -57,6 +57,10 @@ class Flow(Protocol):
         """Send or queue; a failure is told later through the transport's `on_flow_lost`."""
         ...
 
+    def abort(self) -> None:
+        """Close a connection at once; nothing to do over UDP."""
+        ...
+
 
 def numeric_endpoint(uri: Uri) -> Endpoint | None:
     """The endpoint that `uri` names by IP address, or None where a name must be resolved."""

@@ -30,7 +30,7 @@ class TransportLayer:
         on_broken: Callable[[Flow, ParseError], None],
         admit: Callable[[Endpoint], bool] = lambda _: True,
     ) -> None:
-        """`admit` decides whether a peer may hold a connection at all."""
+        """`admit` decides whether a peer may make a connection to us at all."""
         self._on_message = on_message
         self._on_flow_lost = on_flow_lost
         self._on_broken = on_broken
@@ -101,8 +101,8 @@ class TransportLayer:
 
     # TcpOwner
 
-    def on_tcp_open(self, flow: TcpFlow) -> None:
-        if not self._admit(flow.remote):
+    def on_tcp_open(self, flow: TcpFlow, *, accepted: bool) -> None:
+        if accepted and not self._admit(flow.remote):
             flow.abort()
             return
         self._connections[flow.remote] = flow

@@ -20,7 +20,7 @@ class TcpOwner(Protocol):
     """Who gets what happens on connections."""
 
     def on_tcp_message(self, data: bytes, flow: "TcpFlow") -> None: ...
-    def on_tcp_open(self, flow: "TcpFlow") -> None: ...
+    def on_tcp_open(self, flow: "TcpFlow", *, accepted: bool) -> None: ...
     def on_tcp_broken(self, flow: "TcpFlow", error: ParseError) -> None: ...
     def on_tcp_lost(self, flow: "TcpFlow", error: Exception | None) -> None: ...
 
@@ -30,9 +30,11 @@ class TcpFlow(asyncio.Protocol):
 
     reliable = True
 
-    def __init__(self, owner: TcpOwner, local: Endpoint, remote: Endpoint) -> None:
+    def __init__(self, owner: TcpOwner, local: Endpoint, remote: Endpoint | None) -> None:
+        """`remote` is None for a connection that a peer makes: it is known once that is there."""
         self.local = local
-        self.remote = remote
+        self.remote = remote or Endpoint("tcp", "", 0)
+        self._accepted = remote is None
         self._owner = owner
         self._framer = StreamFramer()
         self._transport: asyncio.Transport | None = None
@@ -73,7 +75,7 @@ class TcpFlow(asyncio.Protocol):
             self._transport.abort()
             return
         self.remote = Endpoint("tcp", peer[0], peer[1])
-        self._owner.on_tcp_open(self)
+        self._owner.on_tcp_open(self, accepted=self._accepted)
         for data in self._queue:
             self._transport.write(data)
         self._queue.clear()
@@ -119,9 +121,8 @@ class TcpListener:
 
     async def start(self) -> None:
         """Begin to accept."""
-        unknown = Endpoint("tcp", "", 0)
         self._server = await asyncio.get_running_loop().create_server(
-            lambda: TcpFlow(self._owner, self.local, unknown), sock=self._socket
+            lambda: TcpFlow(self._owner, self.local, None), sock=self._socket
         )
 
     def connect(self, remote: Endpoint) -> TcpFlow:

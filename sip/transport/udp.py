@@ -36,6 +36,9 @@ class UdpFlow:
     def send(self, data: bytes) -> None:
         self.listener.send(data, (self.remote.host, self.remote.port))
 
+    def abort(self) -> None:
+        return None
+
 
 class UdpListener:
     """A bound UDP socket; `on_datagram(data, flow)` gets what arrives."""

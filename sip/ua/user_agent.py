@@ -54,6 +54,7 @@ class UserAgent:
         ids: Ids,
         on_request: Callable[[ServerTransaction], None],
         known_source: Callable[[Request | None, Endpoint], bool] = lambda *_: True,
+        may_connect: Callable[[Endpoint], bool] = lambda _: True,
         timers: Timers | None = None,
         advertise: str | None = None,
         product: str = "retell-sip-gateway",
@@ -63,7 +64,8 @@ class UserAgent:
         """`on_request` gets every new request outside a dialog and must answer it.
 
         `known_source(request, source)` says whether a stranger's message may be answered at all;
-        the request is None where it could not be read. `advertise` is our address as peers
+        the request is None where it could not be read; `may_connect(source)` whether it may open a
+        connection. `advertise` is our address as peers
         outside this host see it.
         """
         self.clock = clock
@@ -82,7 +84,7 @@ class UserAgent:
             on_message=self._receive,
             on_flow_lost=self._flow_lost,
             on_broken=self._broken,
-            admit=lambda source: self._known_source(None, source),
+            admit=may_connect,
         )
         self._transactions = TransactionLayer(
             clock=clock,
@@ -227,6 +229,7 @@ class UserAgent:
         user = self._dialogs.get((request.call_id, tag)) if tag else None
         if user is None and not self._known_source(request, flow.remote):
             self.dropped["unknown source"] += 1
+            flow.abort()
             return
         self._note("in", flow, request)
         if request.method == "ACK":

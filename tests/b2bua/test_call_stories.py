@@ -1,10 +1,12 @@
 """Calls as ladders: a carrier calls, the application dials, an agent answers or does not."""
 
+from typing import Any
+
 from sip.core.sdp import SessionDescription
 from tests.ladder import DID, PCMU, Ladder, dial, ladder_test
 
 
-def bridged(ladder: Ladder, **more: object) -> None:
+def bridged(ladder: Ladder, **more: Any) -> None:
     """The application dials the agent and hangs up after."""
     ladder.app.verbs = lambda _: [dial("agent", **more), {"verb": "hangup"}]
 

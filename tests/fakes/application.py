@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from aiohttp import WSCloseCode, WSMsgType, web
+from aiohttp import WSMsgType, web
 
 Json = dict[str, Any]
 Answer = Callable[[Json], object]
@@ -54,7 +54,7 @@ class FakeApplication:
     async def say(self, text: str) -> None:
         await self._sockets[-1].send_str(text)
 
-    async def drop(self, code: int = WSCloseCode.INTERNAL_ERROR) -> None:
+    async def drop(self, code: int = 1011) -> None:
         await self._sockets[-1].close(code=code)
 
     def told(self, kind: str) -> list[Json]:
@@ -96,7 +96,8 @@ class FakeApplication:
             case "session:reconnect":
                 answer = None
             case "verb:hook":
-                answer = self.hooks.get(frame["hook"], lambda _: None)(frame["data"])
+                hook = self.hooks.get(frame["hook"])
+                answer = None if hook is None else hook(frame["data"])
         if answer is not self.NO_ACK:
             ack: Json = {"type": "ack", "msgid": frame["msgid"]}
             if answer is not None:
