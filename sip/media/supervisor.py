@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Self
 
 from sip.clock import Clock, LoopClock
-from sip.media.ng.client import NgClient
+from sip.media.ng.client import TIMEOUT_S, NgClient
 from sip.media.plane import MediaError
 
 log = logging.getLogger(__name__)
@@ -68,7 +68,8 @@ class RelayProcess:
 
     Entering raises `MediaError` refused with the relay's own words if it cannot start, for
     instance because a port is taken. A relay that dies later is started again, its calls being
-    lost: `on_restart` is called when the new one serves, and `plane` speaks to that one.
+    lost: `on_restart` is called when the new one serves, and `plane` speaks to that one. A request
+    gives up after `timeout_s`; one that is under way during a restart goes to the new relay.
     """
 
     def __init__(
@@ -77,8 +78,10 @@ class RelayProcess:
         *,
         clock: Clock | None = None,
         on_restart: Callable[[], None] | None = None,
+        timeout_s: float = TIMEOUT_S,
     ) -> None:
         self._options = options
+        self._timeout_s = timeout_s
         self._clock = clock
         self._on_restart = on_restart
         self._process: asyncio.subprocess.Process | None = None
@@ -106,7 +109,7 @@ class RelayProcess:
         self._clock = clock
         try:
             address = await self._start()
-            self._plane = await NgClient.connect(address, clock=clock)
+            self._plane = await NgClient.connect(address, clock=clock, timeout_s=self._timeout_s)
             await self._plane.ping()
         except BaseException:
             await self._stop()

@@ -13,8 +13,11 @@ from sip.media.ng.bencode import Encodable
 from sip.media.plane import Learn, MediaError
 
 #: rtpengine: use the SDP's address rather than the signalling's; after learning drop packets
-#: from elsewhere; keep our ports when a peer's address changes; leave no keys in.
+#: from elsewhere; keep our ports when a peer's address changes; offer no keys of its own.
 FLAGS = ("trust-address", "strict-source", "port-latching", "SDES-off")
+
+#: Keys in a description that is relayed in the clear (RFC 4568, RFC 5763).
+_KEY_LINE = re.compile(r"^a=(?:crypto|fingerprint|setup|key-mgmt|tls-id)\b[^\n]*\n?", re.MULTILINE)
 
 _MEDIA_LINE = re.compile(r"^m=(\S+) (\d+)(\S*) (\S+)", re.MULTILINE)
 
@@ -41,11 +44,13 @@ def sdp_keys(
 
 
 def relayable(sdp: str) -> str:
-    """`sdp` with every medium but the first audio refused (port 0).
+    """`sdp` with every medium but the first audio refused (port 0), and without keys.
 
-    The relay does this too; rtpengine would relay video and terminate SRTP, and our calls are
-    to come out the same with either.
+    The relay does this too; rtpengine would relay video, terminate SRTP and pass keys on, and
+    our calls are to come out the same with either. Raises `MediaError` bad-sdp.
     """
+    if not sdp.startswith("v=0"):
+        raise MediaError("bad-sdp", "does not begin with v=0")
     found = False
 
     def refuse(match: re.Match[str]) -> str:
@@ -58,4 +63,4 @@ def relayable(sdp: str) -> str:
             return match[0]
         return f"m={kind} 0{rest} {protocol}"
 
-    return _MEDIA_LINE.sub(refuse, sdp)
+    return _KEY_LINE.sub("", _MEDIA_LINE.sub(refuse, sdp))

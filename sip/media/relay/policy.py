@@ -7,8 +7,6 @@ from functools import lru_cache
 
 from sip.media.plane import Learn
 
-IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
-
 #: Networks in which two addresses are neighbours: an IPv4 /24, an IPv6 /64.
 NEIGHBOURS_V4 = 24
 NEIGHBOURS_V6 = 64
@@ -38,15 +36,12 @@ def media_address(text: str, version: int) -> str | None:
         return None
     if address.is_multicast:
         raise AddressRefusedError(f"{text} is a multicast address")
-    if address.is_reserved and not _mapped(address):
-        raise AddressRefusedError(f"{text} is a reserved address")
-    if _mapped(address):
+    if isinstance(address, ipaddress.IPv4Address):
+        if address.is_reserved:
+            raise AddressRefusedError(f"{text} is a reserved address")
+    elif address.ipv4_mapped is not None:
         raise AddressRefusedError(f"{text} is an IPv4-mapped address")
     return str(address)
-
-
-def _mapped(address: IPAddress) -> bool:
-    return isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None
 
 
 def plausible(

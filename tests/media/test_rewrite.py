@@ -1,0 +1,145 @@
+"""SDP in, SDP out, side by side; and the descriptions that are not relayed."""
+
+import pytest
+
+from sip.core.sdp import parse
+from sip.media.plane import MediaError
+from sip.media.relay import rewrite
+
+OFFER = """\
+v=0
+o=- 1785 2 IN IP4 192.168.7.20
+s=Phone
+c=IN IP4 192.168.7.20
+b=AS:84
+t=0 0
+a=sendrecv
+a=group:BUNDLE audio video
+m=audio 16384/2 RTP/AVP 9 0 8 101
+c=IN IP4 192.168.7.21
+a=rtpmap:9 G722/8000
+a=rtpmap:101 telephone-event/8000
+a=fmtp:101 0-15
+a=rtcp:16400 IN IP4 192.168.7.22
+a=rtcp-mux
+a=mid:audio
+a=ice-ufrag:abcd
+a=candidate:1 1 UDP 2130706431 192.168.7.20 16384 typ host
+a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:c2VjcmV0
+a=fingerprint:sha-256 AA:BB
+a=ptime:20
+a=x-vendor:kept as it is
+m=video 16386 RTP/AVP 96
+a=rtpmap:96 H264/90000
+m=audio 16388 RTP/AVP 0
+"""
+
+RELAYED = """\
+v=0
+o=- 1785 2 IN IP4 203.0.113.10
+s=Phone
+c=IN IP4 203.0.113.10
+b=AS:84
+t=0 0
+a=sendrecv
+m=audio 20000 RTP/AVP 9 0 8 101
+c=IN IP4 203.0.113.10
+a=rtpmap:9 G722/8000
+a=rtpmap:101 telephone-event/8000
+a=fmtp:101 0-15
+a=rtcp:20001
+a=ptime:20
+a=x-vendor:kept as it is
+m=video 0 RTP/AVP 96
+m=audio 0 RTP/AVP 0
+"""
+
+
+def wire(text: str) -> bytes:
+    return text.replace("\n", "\r\n").encode()
+
+
+def offered(text: str, *, version: int = 4) -> rewrite.RemoteMedia:
+    return rewrite.remote_media(rewrite.read(wire(text)), version, offer=True)
+
+
+def plain(connection: str = "IN IP4 192.0.2.1", media: str = "audio 4000 RTP/AVP 0") -> str:
+    return f"v=0\no=- 1 1 IN IP4 192.0.2.1\ns=-\nc={connection}\nt=0 0\nm={media}\n"
+
+
+def test_addresses_change_and_the_rest_passes() -> None:
+    out = rewrite.rewritten(rewrite.read(wire(OFFER)), "203.0.113.10", 20000)
+    assert out.encode() == wire(RELAYED)
+
+
+def test_where_the_party_wants_its_media() -> None:
+    media = offered(OFFER)
+    assert media.rtp == ("192.168.7.21", 16384)
+    assert media.rtcp == ("192.168.7.22", 16400)
+    assert {number: codec.name for number, codec in media.codecs.items()} == {
+        9: "G722",
+        0: "PCMU",
+        8: "PCMA",
+        101: "TELEPHONE-EVENT",
+    }
+
+
+def test_rtcp_is_the_port_above_unless_said_otherwise() -> None:
+    assert offered(plain()).rtcp == ("192.0.2.1", 4001)
+    assert offered(plain() + "a=rtcp:5555\n").rtcp == ("192.0.2.1", 5555)
+
+
+def test_hold_by_the_zero_address_passes_as_hold() -> None:
+    """RFC 3264 8.4: our address in its place would end the hold."""
+    held = plain("IN IP4 0.0.0.0")
+    media = offered(held)
+    assert (media.rtp, media.rtcp) == (None, None)
+    out = parse(rewrite.rewritten(rewrite.read(wire(held)), "203.0.113.10", 20000))
+    assert out.connection is not None
+    assert out.connection.address == "0.0.0.0"
+    assert out.media[0].port == 20000
+    assert out.origin.address == "203.0.113.10"
+
+
+@pytest.mark.parametrize("direction", ["sendonly", "recvonly", "inactive", "sendrecv"])
+def test_the_direction_passes(direction: str) -> None:
+    out = rewrite.rewritten(rewrite.read(wire(plain() + f"a={direction}\n")), "203.0.113.10", 20000)
+    assert parse(out).media[0].direction == direction
+
+
+def test_ipv6() -> None:
+    text = plain("IN IP6 2001:db8::1")
+    assert offered(text, version=6).rtp == ("2001:db8::1", 4000, 0, 0)
+    out = rewrite.rewritten(rewrite.read(wire(text)), "2001:db8::99", 20000)
+    assert "c=IN IP6 2001:db8::99\r\n" in out
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("hello", "Malformed SDP"),
+        (plain("IN IP4 224.1.1.1/127"), "multicast"),
+        (plain("IN IP6 2001:db8::1"), "not IPv4"),
+        (plain("IN IP4 pbx.example.com"), "no IP address"),
+        (plain(media="audio 4000 RTP/SAVP 0"), "RTP/SAVP is not supported"),
+        (plain(media="audio 4000 UDP/TLS/RTP/SAVPF 0"), "is not supported"),
+        (plain(media="audio 0 RTP/AVP 0"), "no audio"),
+        (plain(media="image 4000 udptl t38"), "no audio"),
+        (plain(media="audio 4000 RTP/AVP PCMU"), "payload type"),
+        (plain(media="audio 4000 RTP/AVP 128"), "payload type"),
+        (plain() + "a=rtcp:0\n", "a=rtcp"),
+        (plain() + "a=rtcp:99999\n", "a=rtcp"),
+        (plain() + "a=rtcp:4001 IN IP4 224.1.1.1\n", "multicast"),
+    ],
+)
+def test_offers_that_are_not_relayed(text: str, why: str) -> None:
+    with pytest.raises(MediaError, match=why) as refused:
+        offered(text)
+    assert refused.value.slug == "bad-sdp"
+
+
+def test_an_answer_may_refuse_the_audio() -> None:
+    sdp = rewrite.read(wire(plain(media="audio 0 RTP/AVP 0")))
+    media = rewrite.remote_media(sdp, 4, offer=False)
+    assert (media.rtp, media.codecs) == (None, {})
+    assert "m=audio 0 RTP/AVP 0\r\n" in rewrite.rewritten(sdp, "203.0.113.10", 20000)

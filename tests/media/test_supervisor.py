@@ -1,0 +1,187 @@
+"""The relay's life: started, ended, started again, and left alone by a stalled parent."""
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from sip.media.ng.client import NgClient
+from sip.media.plane import MediaError
+from sip.media.supervisor import RelayOptions, RelayProcess
+from tests.media.conftest import ROOT
+from tests.media.talk import Talk
+
+OPTIONS = RelayOptions(advertise="127.0.0.1", listen="127.0.0.1", ports=(27100, 27199), drain_s=0)
+
+
+async def gone(pid: int) -> None:
+    """Waits until a process that need not be our child has ended."""
+    try:
+        handle = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_reader(handle, ended.set)
+    try:
+        async with asyncio.timeout(10):
+            await ended.wait()
+    finally:
+        loop.remove_reader(handle)
+        os.close(handle)
+
+
+def stop(process: subprocess.Popen[str]) -> None:
+    """Suspends a child of ours and returns when it is."""
+    process.send_signal(signal.SIGSTOP)
+    os.waitid(os.P_PID, process.pid, os.WSTOPPED)
+
+
+@contextmanager
+def parent() -> Iterator[tuple[subprocess.Popen[str], int, tuple[str, int]]]:
+    """Another process with a relay of its own: that process, the relay's pid and control."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.media.relay_parent"],
+        cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        assert process.stdin is not None
+        assert process.stdout is not None
+        pid, host, port = process.stdout.readline().split()
+        try:
+            yield process, int(pid), (host, int(port))
+        finally:
+            if process.poll() is None:
+                process.send_signal(signal.SIGCONT)
+                process.stdin.close()
+            process.wait(10)
+
+
+async def test_it_serves_and_leaves_no_process_behind() -> None:
+    async with RelayProcess(OPTIONS) as relay:
+        pid = relay.pid
+        async with Talk(relay.plane) as talk:
+            a, b = talk.phone("A"), talk.phone("B")
+            await talk.connect(a, b)
+            await a.speaks_to(b)
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+    with pytest.raises(MediaError, match="not running"):
+        _ = relay.plane
+
+
+async def test_a_killed_relay_is_started_again(caplog: pytest.LogCaptureFixture) -> None:
+    restarted = asyncio.Event()
+    async with RelayProcess(OPTIONS, on_restart=restarted.set) as relay:
+        plane, first = relay.plane, relay.pid
+        async with Talk(plane) as talk:
+            a, b = talk.phone("A"), talk.phone("B")
+            await talk.connect(a, b)
+            os.kill(first, signal.SIGKILL)
+            async with asyncio.timeout(20):
+                await restarted.wait()
+            assert relay.pid != first
+            assert relay.restarts == 1
+            with pytest.raises(MediaError) as lost:
+                await plane.query(talk.call_id)
+            assert lost.value.slug == "unknown-call"
+            # a re-INVITE brings the call back
+            await talk.offer(a, b, again=True)
+            await talk.answer(a, b)
+            await a.speaks_to(b)
+    messages = [record.getMessage() for record in caplog.records]
+    assert "media relay ended with -9; its calls have no audio any more" in messages
+    assert f"media relay started again, pid {relay_pid(messages)}" in messages
+
+
+def relay_pid(messages: list[str]) -> str:
+    return next(text.split()[-1] for text in messages if "started again" in text)
+
+
+async def test_requests_during_the_restart_wait_for_the_new_relay() -> None:
+    """The client repeats them, and is told of the new address meanwhile."""
+    async with RelayProcess(OPTIONS, timeout_s=30) as relay:
+        first = relay.pid
+        os.kill(first, signal.SIGKILL)
+        await gone(first)
+        plane = await NgClient.connect(relay.plane.address, timeout_s=0.05)
+        with pytest.raises(MediaError) as dead:
+            await plane.ping()
+        assert dead.value.slug == "timeout"
+        await plane.close()
+        await relay.plane.ping()
+        assert relay.pid != first
+
+
+async def test_a_taken_control_address_is_said_on_entering(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("127.0.0.1", 0))
+        control: tuple[str, int] = taken.getsockname()
+        options = RelayOptions(advertise="127.0.0.1", ports=(27100, 27199), control=control)
+        relay = RelayProcess(options)
+        with pytest.raises(MediaError, match=f"{control[1]}.*already in use") as refused:
+            await relay.__aenter__()
+    assert refused.value.slug == "refused"
+    assert [record.levelno for record in caplog.records if "already in use" in record.message] == [
+        logging.ERROR
+    ]
+
+
+async def test_audio_flows_while_the_parent_stalls() -> None:
+    """A garbage collection, a debugger, a suspended terminal: nobody hears it."""
+    with parent() as (process, _, control):
+        client = await NgClient.connect(control)
+        async with Talk(client) as talk:
+            a, b = talk.phone("A"), talk.phone("B")
+            await talk.connect(a, b)
+            stop(process)
+            for _ in range(50):
+                await a.speaks_to(b)
+                await b.speaks_to(a)
+            # even when it has something to say to a log that nobody reads
+            for _ in range(5):
+                with pytest.raises(MediaError):
+                    await client.request("nonsense", {})
+            await a.speaks_to(b)
+        await client.close()
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+async def test_a_relay_ends_with_its_parent(how: signal.Signals) -> None:
+    with parent() as (process, pid, _):
+        process.send_signal(how)
+        process.wait(10)
+        await gone(pid)
+
+
+async def test_signals_to_the_whole_group_leave_the_relay_to_its_parent() -> None:
+    """Ctrl-C and systemd signal both; calls are ended, and counters read, before audio stops."""
+    with parent() as (_, pid, control):
+        os.kill(pid, signal.SIGINT)
+        os.kill(pid, signal.SIGTERM)
+        client = await NgClient.connect(control)
+        async with Talk(client) as talk:
+            a, b = talk.phone("A"), talk.phone("B")
+            await talk.connect(a, b)
+            await a.speaks_to(b)
+        await client.close()
+
+
+def test_alone_it_ends_on_sigterm() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "sip.media.relay", "--control", "127.0.0.1:0",
+         "--listen", "127.0.0.1", "--ports", "27200-27209"],
+        cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("ready control=127.0.0.1:")
+        process.terminate()
+        assert process.wait(10) == 0
