@@ -11,6 +11,7 @@ import structlog
 from gateway.sandbox import countries
 from gateway.sandbox.calls import Calls
 from gateway.sandbox.errors import ApiError, SandboxError
+from gateway.sandbox.fallback import Forward
 from gateway.sandbox.models import AgentOverride, InboundOverride
 from gateway.sandbox.outcomes import Ending
 from gateway.sandbox.session import Session, Voices
@@ -62,7 +63,7 @@ class InboundCall:
         self._invite: Request = transaction.request
         self._call: Call | None = None
         self._call_id = calls.ids.retell_call_id()
-        self._session: Session | None = None
+        self._successor: Session | Forward | None = None
         self._source = transaction.flow.remote
         self._gone = False
         self._task: asyncio.Task[None] | None = None
@@ -74,8 +75,10 @@ class InboundCall:
 
     def close(self) -> None:
         """The sandbox ends."""
-        if self._session is not None:
-            self._session.close()
+        self._leg.reject(503)
+        self._leg.bye()
+        if self._successor is not None:
+            self._successor.close()
 
     @property
     def over(self) -> bool:
@@ -113,8 +116,8 @@ class InboundCall:
         if self._settings.headers_on_registered_calls:
             self._take_headers(call)
         self._ring()
-        await self._slot(call)
-        await self._answer(call, ())
+        if await self._slot(call, None):
+            await self._answer(call, ())
 
     async def _number(self, user: str) -> None:
         """Method 1: the called number must be imported."""
@@ -134,8 +137,8 @@ class InboundCall:
         call.variables = dict(choice.variables or {})
         self._call = call
         self._take_headers(call)
-        await self._slot(call)
-        await self._answer(call, tuple(number.codecs))
+        if await self._slot(call, number):
+            await self._answer(call, tuple(number.codecs))
 
     def _imported(self, user: str) -> Number:
         numbers = self._calls.store.numbers
@@ -186,12 +189,18 @@ class InboundCall:
         if self._settings.ring:
             self._leg.ring()
 
-    async def _slot(self, call: Call) -> None:
-        """Keep ringing until a slot is free (retell.com, concurrency)."""
+    async def _slot(self, call: Call, number: Number | None) -> bool:
+        """Keep ringing until a slot is free (retell.com, concurrency); False: gone elsewhere."""
         call.sip = self._view()
-        if not await self._calls.slots.wait(call.call_id, self._settings.over_limit_ring_s):
+        if await self._calls.slots.wait(call.call_id, self._settings.over_limit_ring_s):
+            return True
+        if number is None or number.fallback_number is None:
             self._calls.ended(call, Ending.CONCURRENCY.value)
             raise RefusedError(self._settings.sip.over_limit)
+        self._calls.ended(call, Ending.FALLBACK.value)
+        self._successor = forward = Forward(self._ua, self._leg, number)
+        await forward.start()
+        return False
 
     async def _answer(self, call: Call, codecs: tuple[str, ...]) -> None:
         if self._settings.answer_delay_s:
@@ -203,7 +212,8 @@ class InboundCall:
             )
         except OSError as error:
             raise RefusedError(503) from error
-        session = self._session = Session(self._calls, call, self._leg, agent, negotiator)
+        session = Session(self._calls, call, self._leg, agent, negotiator)
+        self._successor = session
         sdp = self._leg.remote_sdp
         remote = negotiator.read(sdp)
         if sdp is None or remote is None:
@@ -231,8 +241,8 @@ class InboundCall:
             # before an answer, all that a leg can tell is that the caller gave up
             self._gone = True
             self._task.cancel()
-        elif self._session is not None:
-            self._session.on_event(event)
+        elif self._successor is not None:
+            self._successor.on_event(event)
 
     def _refuse(self, refusal: RefusedError) -> None:
         log.info(
@@ -248,8 +258,8 @@ class InboundCall:
 
     def _withdraw(self) -> None:
         """Undo what was taken for a call that is not to be."""
-        if self._session is not None:
-            self._session.close()
+        if self._successor is not None:
+            self._successor.close()
         call = self._call
         if call is None or call.status is not Status.REGISTERED:
             return

@@ -10,6 +10,7 @@ from gateway.sandbox.outcomes import Ending, reason_for_status
 from gateway.sandbox.session import Session, Voices
 from gateway.sandbox.sip_headers import outgoing
 from gateway.sandbox.store import Call, Number, SipView
+from gateway.sandbox.trunk import credentials, termination
 from sip.b2bua.call_events import Connect, Event, Fail
 from sip.b2bua.leg import Leg
 from sip.b2bua.outbound_leg import Invitation, OutboundLeg
@@ -19,20 +20,9 @@ from sip.core.headers import NameAddr
 from sip.core.uri import Uri
 from sip.transport.endpoint import Flow
 from sip.transport.resolver import ResolveError
-from sip.ua.credentials import Credentials
 from sip.ua.user_agent import UserAgent
 
 log = structlog.get_logger(__name__)
-
-
-def termination(number: Number, to_number: str) -> Uri:
-    """Where to dial: `termination_uri` is a host, `host:port` or a SIP URI. Raises ParseError."""
-    text = number.termination_uri.strip()
-    if not text.lower().startswith(("sip:", "sips:")):
-        text = f"sip:{text}"
-    trunk = Uri.parse(text)
-    target = trunk.replace(user=to_number, password=None, headers="")
-    return target.with_param("transport", trunk.transport or number.transport.lower())
 
 
 class OutboundCall:
@@ -63,6 +53,9 @@ class OutboundCall:
     def close(self) -> None:
         """The sandbox ends."""
         self._stop_ringing()
+        if self._leg is not None:
+            self._leg.cancel()
+            self._leg.bye()
         if self._session is not None:
             self._session.close()
 
@@ -105,7 +98,7 @@ class OutboundCall:
             ),
             flow,
             self._on_event,
-            credentials=self._credentials(),
+            credentials=credentials(number),
         )
         self._leg, self._negotiator = leg, negotiator
         self._session = Session(self._calls, call, leg, agent, negotiator)
@@ -121,12 +114,6 @@ class OutboundCall:
             ring_s, self._give_up, Ending.RING_TIMEOUT.value
         )
         leg.start()
-
-    def _credentials(self) -> Credentials | None:
-        number = self._number
-        if not number.auth_username:
-            return None
-        return Credentials(number.auth_username, number.auth_password or "")
 
     def _on_event(self, _: Leg, event: Event) -> None:
         match event:

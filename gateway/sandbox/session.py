@@ -182,5 +182,8 @@ class Session:
     def _start(
         self, name: str, delay_s: float, callback: Callable[..., None], *args: object
     ) -> None:
-        if not self._over:
-            self._timers[name] = self._clock.call_later(delay_s, callback, *args)
+        if self._over:
+            return
+        if name in self._timers:
+            self._timers[name].cancel()
+        self._timers[name] = self._clock.call_later(delay_s, callback, *args)

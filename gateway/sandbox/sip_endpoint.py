@@ -67,7 +67,7 @@ class SipEndpoint:
         }
 
     async def close(self) -> None:
-        """End everything, without a word to peers."""
+        """Hang up on everybody and close every socket."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -71,9 +71,13 @@ class Udp(asyncio.DatagramProtocol):
     def __init__(self) -> None:
         self.received: asyncio.Queue[tuple[bytes, Address]] = asyncio.Queue()
         self.transport: asyncio.DatagramTransport
+        self.closed = asyncio.Event()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.DatagramTransport, transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.closed.set()
 
     def datagram_received(self, data: bytes, addr: Any) -> None:
         self.received.put_nowait((data, (addr[0], addr[1])))
@@ -94,6 +98,7 @@ async def udp() -> AsyncIterator[Udp]:
         yield protocol
     finally:
         transport.close()
+        await protocol.closed.wait()
 
 
 def sdp(media: Address, *, formats: str = "0 8 101", direction: str = "sendrecv") -> str:
