@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Final
 
+import httpx
 import structlog
 from retell import (
     APIConnectionError,
@@ -37,6 +38,7 @@ _FAILURES: Final = {
     422: RetellFailure.UNKNOWN_AGENT,
     429: RetellFailure.THROTTLED,
 }
+_MARKS: Final = str.maketrans("", "", "_-")
 _TEMPORARY: Final = frozenset(
     {
         RetellFailure.THROTTLED,
@@ -80,6 +82,9 @@ class RetellClient:
         )
 
     async def __aenter__(self) -> "RetellClient":
+        if self._settings.api_key is not None:
+            # The SDK imports its resources at first use, 0.2 s that no caller should wait for.
+            _ = self._sdk.call.with_raw_response.register_phone_call
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -106,7 +111,8 @@ class RetellClient:
             return await self._once(share, call_id, agent, from_number, to_number, variables)
         except RegistrationError as first:
             left = deadline - self._clock() - PAUSE_S
-            if first.failure not in _TEMPORARY or left < LEAST_RETRY_S:
+            registered = 200 <= first.status < 300  # odd as the answer was: never a second one
+            if registered or first.failure not in _TEMPORARY or left < LEAST_RETRY_S:
                 raise
             log.info("retell.retry", call_id=call_id, failure=first.failure, status=first.status)
         await asyncio.sleep(PAUSE_S)
@@ -125,7 +131,8 @@ class RetellClient:
         try:
             # The SDK's timeout is per read; the caller's patience is for the whole.
             async with asyncio.timeout(timeout_s):
-                call = await self._sdk.call.register_phone_call(
+                # Raw: of the many fields of a phone call only the id is wanted.
+                response = await self._sdk.call.with_raw_response.register_phone_call(
                     agent_id=agent,
                     direction="inbound",
                     from_number=from_number,
@@ -133,7 +140,7 @@ class RetellClient:
                     metadata={"gateway_call_id": call_id},
                     retell_llm_dynamic_variables=dict(variables),
                 )
-        except (TimeoutError, APITimeoutError):
+        except TimeoutError:
             text = f"no answer within {timeout_s:.1f} s"
             raise RegistrationError(RetellFailure.TIMEOUT, 0, text) from None
         except APIStatusError as error:
@@ -143,20 +150,29 @@ class RetellClient:
             text = _message(error)
             raise RegistrationError(failure, error.status_code, text) from None
         except APIConnectionError as error:
-            cause = error.__cause__ or error
-            raise RegistrationError(RetellFailure.UNREACHABLE, 0, str(cause)) from None
+            cause = error.__cause__
+            # httpx-aiohttp calls a refused connection a ConnectTimeout
+            connected = isinstance(error, APITimeoutError) and not isinstance(
+                cause, httpx.ConnectTimeout
+            )
+            failure = RetellFailure.TIMEOUT if connected else RetellFailure.UNREACHABLE
+            raise RegistrationError(failure, 0, str(cause or error)) from None
         except APIError as error:
             raise RegistrationError(RetellFailure.SERVER_ERROR, 0, str(error)) from None
-        retell_call_id = getattr(call, "call_id", None)
-        if not isinstance(retell_call_id, str) or not _usable(retell_call_id):
-            text = "the answer holds no usable call_id"
-            raise RegistrationError(RetellFailure.SERVER_ERROR, 201, text)
-        return retell_call_id
+        return _call_id(response.http_response)
 
 
-def _usable(retell_call_id: str) -> bool:
-    """Fit for the user part of a SIP URI as it stands."""
-    return retell_call_id.isascii() and retell_call_id.replace("_", "").replace("-", "").isalnum()
+def _call_id(response: httpx.Response) -> str:
+    """Retell's id for the call: fit for the user part of a SIP URI as it stands."""
+    try:
+        body = response.json()
+    except ValueError:
+        body = None
+    call_id = body.get("call_id") if isinstance(body, dict) else None
+    if isinstance(call_id, str) and call_id.isascii() and call_id.translate(_MARKS).isalnum():
+        return call_id
+    text = "the answer holds no usable call_id"
+    raise RegistrationError(RetellFailure.SERVER_ERROR, response.status_code, text)
 
 
 def _message(error: APIStatusError) -> str:

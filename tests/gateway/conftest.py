@@ -13,7 +13,7 @@ from aiohttp import web
 from config.settings import Settings
 from gateway.app import make_app
 from gateway.calls import CallRecord, Query
-from gateway.keys import CALLS, STORE
+from gateway.keys import CALLS, SETTINGS, STORE
 from tests.gateway.peer import Jambonz
 
 Json = dict[str, Any]
@@ -127,6 +127,9 @@ class Gateway:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         async with self.http.get(self.url + path, headers=headers) as response:
             return response.status, await response.json()
+
+    def app_settings(self) -> Settings:
+        return self.app[SETTINGS]
 
     async def records(self) -> list[CallRecord]:
         return await self.app[STORE].page(Query())

@@ -53,6 +53,17 @@ class Jambonz:
             self._url + path, protocols=("ws.jambonz.org",), headers={"User-Agent": "jambonz"}
         )
 
+    def move_to(self, http: aiohttp.ClientSession, url: str) -> None:
+        """Connect elsewhere next time."""
+        self._http, self._url = http, url
+
+    async def break_connection(self) -> None:
+        """The TCP connection dies: no close frame."""
+        connection = self.socket._conn  # aiohttp offers no other way to be rude
+        assert connection is not None
+        assert connection.transport is not None
+        connection.transport.abort()
+
     @property
     def socket(self) -> aiohttp.ClientWebSocketResponse:
         assert self._socket is not None
