@@ -212,6 +212,12 @@ class Call:
                 self._bridge = None
         return True
 
+    @property
+    def _hops_left(self) -> int:
+        """RFC 7332: a B2BUA counts hops down as a proxy does, or calls may go in circles."""
+        hops = self.a.invite.max_forwards
+        return 70 if hops is None else max(hops - 1, 0)
+
     @asynccontextmanager
     async def _placed(self, attempt: Attempt, offer: str) -> AsyncIterator[OutboundLeg]:
         """A B-leg that is hung up when the block is left, whichever way."""
@@ -221,6 +227,7 @@ class Call:
             callee=attempt.callee,
             sdp=offer,
             headers=attempt.headers,
+            max_forwards=self._hops_left,
         )
         leg = OutboundLeg(
             self.ua,

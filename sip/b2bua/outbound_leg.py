@@ -30,6 +30,7 @@ class Invitation:
     callee: NameAddr
     sdp: str
     headers: Headers = ()
+    max_forwards: int = 70
 
 
 class OutboundLeg(Leg):
@@ -99,7 +100,7 @@ class OutboundLeg(Leg):
     def _send_invite(self, proof: tuple[str, str] | None = None) -> None:
         wanted = self._invitation
         fields = Fields()
-        fields.add("max-forwards", "70")
+        fields.add("max-forwards", str(wanted.max_forwards))
         fields.add("from", str(wanted.caller.with_param("tag", self._tag)))
         fields.add("to", str(wanted.callee))
         fields.add("call-id", self._sip_call_id)

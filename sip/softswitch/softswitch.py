@@ -29,6 +29,8 @@ log = structlog.get_logger(__name__)
 
 #: How long live calls may take to say goodbye when the switch closes, in seconds.
 CLOSE_TIMEOUT_S = 5.0
+#: How long their BYEs may take to be answered after that, in seconds.
+GOODBYE_TIMEOUT_S = 2.0
 #: Retry-After of a 503 for want of capacity, in seconds (RFC 3261 21.5.4).
 RETRY_AFTER_S = 5
 
@@ -109,6 +111,7 @@ class Softswitch:
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
+        await self.ua.drain(GOODBYE_TIMEOUT_S)
         await self.ua.close()
 
     # requests outside dialogs

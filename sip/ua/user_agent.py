@@ -4,6 +4,8 @@ Every received message takes the same way: parse, match to a transaction, check 
 says, then to its dialog or to `on_request`. What nobody explains is dropped and counted.
 """
 
+import asyncio
+import contextlib
 from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Protocol
@@ -80,6 +82,7 @@ class UserAgent:
         self._advertise = advertise
         self._trace = trace
         self._dialogs: dict[tuple[str, str], DialogUser] = {}
+        self._drained: asyncio.Event | None = None
         self._transport = TransportLayer(
             on_message=self._receive,
             on_flow_lost=self._flow_lost,
@@ -102,6 +105,14 @@ class UserAgent:
     @property
     def listening(self) -> list[Endpoint]:
         return self._transport.listening
+
+    async def drain(self, timeout_s: float) -> None:
+        """Wait until no dialog is left, but not longer than so many seconds."""
+        drained = self._drained = asyncio.Event()
+        if self._dialogs:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(timeout_s):
+                    await drained.wait()
 
     async def close(self) -> None:
         """Drop every transaction and close every socket."""
@@ -196,6 +207,8 @@ class UserAgent:
 
     def close_dialog(self, sip_call_id: str, local_tag: str) -> None:
         self._dialogs.pop((sip_call_id, local_tag), None)
+        if not self._dialogs and self._drained is not None:
+            self._drained.set()
 
     # receiving
 
@@ -204,6 +217,7 @@ class UserAgent:
             return  # a keepalive (RFC 5626 4.4.1) or a NAT pinhole packet
         try:
             message = parse_message(data)
+            validate(message)
             if isinstance(message, Request):
                 self._receive_request(message, flow)
             else:
@@ -212,7 +226,6 @@ class UserAgent:
             self._broken(flow, error)
 
     def _receive_response(self, response: Response, flow: Flow) -> None:
-        validate(response)
         self._note("in", flow, response)
         if not self._transactions.receive_response(response):
             self.dropped["stray response"] += 1
@@ -224,7 +237,6 @@ class UserAgent:
             self._note("in", flow, request)
             transaction.receive(request)
             return
-        validate(request)
         tag = request.to.tag
         user = self._dialogs.get((request.call_id, tag)) if tag else None
         if user is None and not self._known_source(request, flow.remote):
@@ -285,13 +297,11 @@ class UserAgent:
         """A message that is none: say so where the sender is known and can be told."""
         self.dropped["malformed"] += 1
         request = error.request
-        if request is None or request.method == "ACK" or not error.status:
-            return
-        if not self._known_source(request, flow.remote):
+        if request is None or not self._known_source(None, flow.remote):
             return
         _mark_source(request, flow)
         response = self.response(request, error.status, error.reason, to_tag=self.ids.tag())
-        self._transmit(response.to_bytes(), self._reply_way(request, flow), response)
+        self._reply_way(request, flow).send(response.to_bytes())
 
     def _flow_lost(self, flow: Flow, error: Exception | None) -> None:
         self._transactions.flow_lost(flow)

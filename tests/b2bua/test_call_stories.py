@@ -63,6 +63,7 @@ async def test_the_b_leg_says_who_calls_whom_through_the_relay(ladder: Ladder) -
     assert invite.from_.uri.user == "+12125550199"
     assert invite.headers.get("x-gateway-call-id") == "c1"
     assert invite.call_id != f"{carrier.tag}@test"
+    assert invite.max_forwards == 69
     audio = SessionDescription.parse(invite.body).audio
     assert audio is not None
     assert audio.port >= 30000
