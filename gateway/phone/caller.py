@@ -19,7 +19,9 @@ from gateway.signature import AGENT, CALLER, Match
 
 _LISTEN_EVERY_S = 0.25
 _SILENT_S = 10.0  # so long without any response at all means that none will come
-_GREETING_S = 3.0  # we begin to play once the agent was heard, or after this
+_GREETING_S = 3.0  # we begin to play after this, if no agent's melody was heard
+_GREETING_AT_MOST_S = 8.0  # and after this, if it was and does not stop speaking
+_PAUSE_MS = 400
 _MELODY_PAUSE_MS = 2040  # a loop of three seconds: an echo's delay is told up to that
 _PLAYED_PAUSE_MS = 1000
 _PLAYED_AT_LEAST_MS = 1000  # anything shorter is like too much else
@@ -214,9 +216,10 @@ class Caller:
                 continue  # a real agent is listened to for the whole time
             if not greeted and signature.find(AGENT, self._recorder.pcm(last_ms=2500)).heard:
                 greeted = True
-                greeting_until = time.monotonic() + _LAST_NOTES_S
-            if time.monotonic() > greeting_until:
-                self._player.start()  # an agent that still sings does not listen
+                greeting_until = time.monotonic() + _GREETING_AT_MOST_S
+            paused = greeted and not audio.sound_ms(self._recorder.pcm(last_ms=_PAUSE_MS))
+            if paused or time.monotonic() > greeting_until:
+                self._player.start()  # an agent that still speaks does not listen
             if greeted and self._echoed_lately():
                 # Known by its first notes; the rest is on its way.
                 until = min(until, time.monotonic() + _LAST_NOTES_S)

@@ -1,0 +1,254 @@
+"""`run --demo`: one proven call through a real gateway, on the screen, and then the gateway stays.
+
+The sandbox and the gateway are processes of their own, started as an operator would start them;
+this process is the test phone and the narrator.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.rule import Rule
+
+from config.settings import Settings
+from gateway import ladder
+from gateway.api_client import ApiClient, ApiError
+from gateway.phone import AudioError, CallOptions, CallReport, Expect, PhoneError, place_call
+from gateway.preflight import Outcome, each_port
+
+LOGS = Path(".run")
+STARTS_WITHIN_S = 60.0
+ENDS_WITHIN_S = 10.0
+SANDBOX_PORT = 8090
+PHONE_PORT = 5090
+
+
+class DemoError(Exception):
+    """Something did not start or ended early: its own lines, and the code to end with."""
+
+    def __init__(self, lines: list[str], code: int) -> None:
+        super().__init__("\n".join(lines))
+        self.lines = lines
+        self.code = code
+
+
+def demonstrate(settings: Settings, path: Path | None, *, once: bool, console: Console) -> int:
+    """The exit code: 0 if the call was proved (and then, unless `once`, after Ctrl-C)."""
+    LOGS.mkdir(exist_ok=True)
+    try:
+        return asyncio.run(_Demo(settings, path, console).run(once))
+    except DemoError as error:
+        sys.stderr.write("".join(f"{line}\n" for line in error.lines))
+        return error.code
+    except KeyboardInterrupt:
+        return 0
+
+
+class _Demo:
+    def __init__(self, settings: Settings, path: Path | None, console: Console) -> None:
+        self._settings = settings
+        self._path = path
+        self._console = console
+        self._with_sandbox = not os.environ.get("RETELL_API_KEY")
+
+    async def run(self, once: bool) -> int:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, stop.set)
+        await self._nothing_in_the_way()
+        async with AsyncExitStack() as stack:
+            running = []
+            if self._with_sandbox:
+                self._say("Starting the sandbox, which plays Retell (no RETELL_API_KEY is set)")
+                running.append(await stack.enter_async_context(_program("sandbox", ["sandbox"])))
+            self._say(f"Starting the gateway{f' with {_short(self._path)}' if self._path else ''}")
+            arguments = ["run", *(["--config", str(self._path)] if self._path else [])]
+            running.append(await stack.enter_async_context(_program("gateway", arguments)))
+            await self._all_ready(running, stop)
+            if stop.is_set():
+                return 0
+            proved = await self._one_call()
+            if once:
+                return 0 if proved else 1
+            self._what_next()
+            await self._until_stopped(running, stop)
+            self._say("\nStopping")
+        return 0 if proved else 1
+
+    async def _nothing_in_the_way(self) -> None:
+        """Another gateway, or whatever has a port of ours: one line each, and nothing is begun."""
+        in_use = [one for one in each_port(self._settings) if one.outcome is Outcome.WRONG]
+        if in_use:
+            raise DemoError([f"error: {one.subject}: {one.text}" for one in in_use], 2)
+
+    async def _all_ready(self, running: list["_Running"], stop: asyncio.Event) -> None:
+        give_up_at = time.monotonic() + STARTS_WITHIN_S
+        async with ApiClient(self._settings) as api:
+            while not stop.is_set():
+                for program in running:
+                    program.must_run()
+                if await api.ready() and (not self._with_sandbox or await _listens(SANDBOX_PORT)):
+                    return
+                if time.monotonic() > give_up_at:
+                    names = " and ".join(str(program.log) for program in running)
+                    raise DemoError([f"error: the gateway did not get ready; see {names}"], 1)
+                await asyncio.sleep(0.1)
+
+    async def _one_call(self) -> bool:
+        number = next(iter(self._settings.numbers), None)
+        listener = next((one for one in self._settings.sip.listen if one.transport == "udp"), None)
+        if number is None or listener is None:
+            missing = "numbers" if number is None else "a udp listener in sip.listen"
+            self._say(f"No test call: the configuration has no {missing}")
+            return False
+        host = {"0.0.0.0": "127.0.0.1"}.get(listener.host, listener.host)
+        self._say(f"Calling {number} with the test phone …\n")
+        options = CallOptions(
+            number=number,
+            host=host,
+            port=listener.port,
+            listen_port=PHONE_PORT,
+            expect=Expect.MELODIES if self._with_sandbox else Expect.SOUND,
+        )
+        try:
+            report = await asyncio.to_thread(place_call, options)
+        except (PhoneError, AudioError) as error:
+            raise DemoError([f"error: {error}"], 1) from error
+        await self._show(report)
+        return report.proved
+
+    async def _show(self, report: CallReport) -> None:
+        record, messages = await self._record_of(report.sip_call_id)
+        if messages:
+            names = ("test phone", "gateway", "sandbox" if self._with_sandbox else "Retell")
+            drawn = ladder.draw(messages, a_leg=report.sip_call_id, names=names)
+            self._console.print(Padding(drawn, (0, 0, 1, 2)))
+        self._console.print(Padding(report.render(), (0, 0, 1, 2)))
+        if record:
+            self._console.print(
+                f"  Call record: {record['call_id']}, ended by {record['ended_by']},"
+                f" {record['cause']}, Retell's call id {record['retell_call_id'] or 'unknown'}\n",
+                soft_wrap=True,
+            )
+        if report.proved and self._with_sandbox:
+            verdict = "[green]Proved: each side heard the other.[/green]"
+        elif report.proved:
+            verdict = "[green]The agent was heard.[/green]"
+        else:
+            verdict = f"[red]Not proved.[/red] The gateway's log is {LOGS / 'gateway.log'}"
+        self._console.print(verdict)
+
+    async def _record_of(
+        self, sip_call_id: str
+    ) -> tuple[dict[str, Any] | None, list[dict[str, Any]]]:
+        """The call's record once it is closed, and its messages."""
+        give_up_at = time.monotonic() + 3.0
+        try:
+            async with ApiClient(self._settings) as api:
+                while True:
+                    listed = await api.calls(10)
+                    found = next((r for r in listed if r["a_sip_call_id"] == sip_call_id), None)
+                    if found is not None and found["state"] != "live":
+                        return found, await api.ladder(found["call_id"])
+                    if time.monotonic() > give_up_at:
+                        return found, []
+                    await asyncio.sleep(0.1)
+        except ApiError as error:
+            self._say(f"No ladder: {error}")
+            return None, []
+
+    def _what_next(self) -> None:
+        base = ApiClient(self._settings).base_url
+        program = f"{_short(Path(sys.executable)).parent}/retell-sip-gateway"
+        number = next(iter(self._settings.numbers))
+        lines = [
+            "",
+            Rule(style="dim"),
+            "The gateway is up. Ctrl-C ends it.",
+            f"  another call   {program} call {number}",
+            f"  past calls     {program} calls",
+            f"  metrics        {base}/metrics",
+            f"  log            tail -f {LOGS / 'gateway.log'}",
+        ]
+        for line in lines:
+            self._console.print(line, soft_wrap=True)
+
+    async def _until_stopped(self, running: list["_Running"], stop: asyncio.Event) -> None:
+        waits: list[asyncio.Task[Any]] = [asyncio.create_task(stop.wait())]
+        waits += [asyncio.create_task(program.process.wait()) for program in running]
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
+        if not stop.is_set():
+            for program in running:
+                program.must_run()
+
+    def _say(self, text: str) -> None:
+        self._console.print(text, soft_wrap=True)
+
+
+class _Running:
+    """A program of ours in a process of its own, its output in a log."""
+
+    def __init__(self, process: asyncio.subprocess.Process, log: Path) -> None:
+        self.process = process
+        self.log = log
+
+    def must_run(self) -> None:
+        """DemoError with what it said, if it has ended."""
+        code = self.process.returncode
+        if code is None:
+            return
+        # What is for people is plain text; log events are JSON.
+        said = [line for line in self.log.read_text().splitlines() if not line.startswith("{")]
+        unsaid = [f"error: it ended with code {code}; see {self.log}"]
+        raise DemoError(said[-5:] or unsaid, code or 1)
+
+
+@asynccontextmanager
+async def _program(name: str, arguments: list[str]) -> AsyncIterator[_Running]:
+    log = LOGS / f"{name}.log"
+    with log.open("wb") as file:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-m", "gateway", *arguments),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=file,
+            stderr=file,
+            start_new_session=True,  # Ctrl-C is for us; we end it in order
+        )
+    try:
+        yield _Running(process, log)
+    finally:
+        with suppress(ProcessLookupError):
+            process.terminate()
+        try:
+            async with asyncio.timeout(ENDS_WITHIN_S):
+                await process.wait()
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+
+
+async def _listens(port: int) -> bool:
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return False
+    writer.close()
+    return True
+
+
+def _short(path: Path) -> Path:
+    with suppress(ValueError):
+        return path.resolve().relative_to(Path.cwd())
+    return path
