@@ -109,13 +109,13 @@ class Bridge:
 
     async def _rebuild(self) -> bool:
         _, offer = await self._media.offer_to_b(
-            self.a.remote_sdp or "", address=self._addresses[self.b]
+            self.a.remote_sdp or "", address=self._addresses[self.b], source=_source(self.a)
         )
         answer, _ = await self._ask(self.b, offer)
         if answer is None:
             return False
         a_sdp = await self._media.answer_to_a(
-            self._tags[self.b], answer, address=self._addresses[self.a]
+            self._tags[self.b], answer, address=self._addresses[self.a], source=_source(self.b)
         )
         answer, _ = await self._ask(self.a, a_sdp)
         return answer is not None
@@ -132,11 +132,23 @@ class Bridge:
     async def _reoffer(self, offerer: Leg, sdp: str) -> str:
         other = self._other(offerer)
         return await self._media.reoffer(
-            self._tags[offerer], self._tags[other], sdp, address=self._addresses[other]
+            self._tags[offerer],
+            self._tags[other],
+            sdp,
+            address=self._addresses[other],
+            source=_source(offerer),
         )
 
     async def _reanswer(self, offerer: Leg, sdp: str) -> str:
         other = self._other(offerer)
         return await self._media.reanswer(
-            self._tags[offerer], self._tags[other], sdp, address=self._addresses[offerer]
+            self._tags[offerer],
+            self._tags[other],
+            sdp,
+            address=self._addresses[offerer],
+            source=_source(other),
         )
+
+
+def _source(leg: Leg) -> str:
+    return leg.flow.remote.host

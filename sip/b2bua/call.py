@@ -96,7 +96,7 @@ class Call:
         """Answer the A-leg although nobody is there to talk to yet. Raises MediaError."""
         if self.over or self.a.up:
             return
-        sdp = await self._plane_call.hold_a(self.a.remote_sdp or "", address=self._a_address)
+        sdp = await self._hold(self.a.remote_sdp or "")
         self._answer_a(sdp)
 
     def refused(self, status: int, reason: str) -> LegStatus:
@@ -194,7 +194,9 @@ class Call:
     ) -> bool:
         """One attempt, through to its end. False if it was never answered."""
         b_tag, offer = await self._plane_call.offer_to_b(
-            self.a.remote_sdp or "", address=attempt.media_address
+            self.a.remote_sdp or "",
+            address=attempt.media_address,
+            source=self.a.flow.remote.host,
         )
         async with self._placed(attempt, offer) as b:
             status.begin(b.sip_call_id)
@@ -250,11 +252,9 @@ class Call:
             if leg is b:
                 match event:
                     case Ring():
-                        await self._pass_ringing(event, b_tag, status)
+                        await self._pass_ringing(event, b, b_tag, status)
                     case Connect():
-                        sdp = await self._plane_call.answer_to_a(
-                            b_tag, event.sdp or "", address=self._a_address
-                        )
+                        sdp = await self._answer_of(b, b_tag, event.sdp or "")
                         status.answer(event.at)
                         self._on_status(status)
                         return sdp
@@ -267,10 +267,22 @@ class Call:
                     self._fail(status, 487, "Request Terminated", Cause.CANCELLED)
                     return None
 
-    async def _pass_ringing(self, event: Ring, b_tag: str, status: LegStatus) -> None:
+    async def _hold(self, a_sdp: str) -> str:
+        return await self._plane_call.hold_a(
+            a_sdp, address=self._a_address, source=self.a.flow.remote.host
+        )
+
+    async def _answer_of(self, b: OutboundLeg, b_tag: str, sdp: str) -> str:
+        return await self._plane_call.answer_to_a(
+            b_tag, sdp, address=self._a_address, source=b.flow.remote.host
+        )
+
+    async def _pass_ringing(
+        self, event: Ring, b: OutboundLeg, b_tag: str, status: LegStatus
+    ) -> None:
         sdp = None
         if event.sdp is not None:
-            sdp = await self._plane_call.answer_to_a(b_tag, event.sdp, address=self._a_address)
+            sdp = await self._answer_of(b, b_tag, event.sdp)
         self.a.ring(event.status, event.reason, sdp=sdp)
         progress = Progress.RINGING if sdp is None else Progress.EARLY_MEDIA
         if status.progress is not progress:
@@ -335,7 +347,7 @@ class Call:
             self.a.accept(self.a.local_sdp or "")
             return
         try:
-            sdp = await self._plane_call.hold_a(event.sdp, address=self._a_address)
+            sdp = await self._hold(event.sdp)
         except MediaError:
             self.a.refuse(488)
         else:

@@ -19,35 +19,49 @@ class CallMedia:
         self._open = False
         self._attempts = 0
 
-    async def offer_to_b(self, a_sdp: str, *, address: str) -> tuple[str, str]:
+    async def offer_to_b(self, a_sdp: str, *, address: str, source: str) -> tuple[str, str]:
         """The A-leg's description, ready for a new B-leg; answers (the B-leg's tag, SDP).
 
-        `address` is ours as the B-leg's peer sees it.
+        `address` is ours as the B-leg's peer sees it; here and below, `source` is where the
+        signalling that brought the description came from.
         """
         self._open = True
         self._attempts += 1
-        sdp = await self._plane.offer(self._call_id, A_TAG, a_sdp, media_address=address)
+        sdp = await self._plane.offer(
+            self._call_id, A_TAG, a_sdp, media_address=address, received_from=source
+        )
         return f"b{self._attempts}", sdp
 
-    async def answer_to_a(self, b_tag: str, b_sdp: str, *, address: str) -> str:
+    async def answer_to_a(self, b_tag: str, b_sdp: str, *, address: str, source: str) -> str:
         """A B-leg's answer (early or final), ready for the A-leg."""
-        return await self._plane.answer(self._call_id, A_TAG, b_tag, b_sdp, media_address=address)
-
-    async def hold_a(self, a_sdp: str, *, address: str) -> str:
-        """An answer for an A-leg that has nobody to talk to yet: the relay only listens."""
-        b_tag, offered = await self.offer_to_b(a_sdp, address=address)
-        return await self.answer_to_a(b_tag, silent_answer(offered), address=address)
-
-    async def reoffer(self, offerer: str, answerer: str, sdp: str, *, address: str) -> str:
-        """A re-INVITE's offer from one side, ready for the other."""
-        return await self._plane.offer(
-            self._call_id, offerer, sdp, to_tag=answerer, media_address=address
+        return await self._plane.answer(
+            self._call_id, A_TAG, b_tag, b_sdp, media_address=address, received_from=source
         )
 
-    async def reanswer(self, offerer: str, answerer: str, sdp: str, *, address: str) -> str:
+    async def hold_a(self, a_sdp: str, *, address: str, source: str) -> str:
+        """An answer for an A-leg that has nobody to talk to yet: the relay only listens."""
+        b_tag, offered = await self.offer_to_b(a_sdp, address=address, source=source)
+        return await self.answer_to_a(b_tag, silent_answer(offered), address=address, source=source)
+
+    async def reoffer(
+        self, offerer: str, answerer: str, sdp: str, *, address: str, source: str
+    ) -> str:
+        """A re-INVITE's offer from one side, ready for the other."""
+        return await self._plane.offer(
+            self._call_id,
+            offerer,
+            sdp,
+            to_tag=answerer,
+            media_address=address,
+            received_from=source,
+        )
+
+    async def reanswer(
+        self, offerer: str, answerer: str, sdp: str, *, address: str, source: str
+    ) -> str:
         """The answer to `reoffer`, ready for who offered."""
         return await self._plane.answer(
-            self._call_id, offerer, answerer, sdp, media_address=address
+            self._call_id, offerer, answerer, sdp, media_address=address, received_from=source
         )
 
     async def close(self) -> MediaStats | None:
