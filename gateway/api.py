@@ -11,7 +11,7 @@ from aiohttp.typedefs import Handler
 from pydantic import SecretStr
 
 from gateway.calls import CallRecord, Query, sip_call_ids
-from gateway.keys import LADDER, SETTINGS, STORE
+from gateway.keys import CALLS, LADDER, SETTINGS, STORE
 
 PREFIX: Final = "/api/v1"
 MAX_PAGE: Final = 1000
@@ -63,7 +63,9 @@ async def list_calls(request: web.Request) -> web.Response:
     query = _query(request.query)
     records = await request.app[STORE].page(query)
     cursor = records[-1].call_id if len(records) == query.limit else None
-    return web.json_response({"calls": [shown(item) for item in records], "next_cursor": cursor})
+    current = request.app[CALLS].current
+    calls = [shown(current(record)) for record in records]
+    return web.json_response({"calls": calls, "next_cursor": cursor})
 
 
 async def get_call(request: web.Request) -> web.Response:
@@ -138,7 +140,7 @@ async def _call(request: web.Request) -> CallRecord:
     record = await request.app[STORE].get(call_id)
     if record is None:
         raise ApiError(404, "no-such-call", f"there is no call {call_id}")
-    return record
+    return request.app[CALLS].current(record)
 
 
 def _query(given: Mapping[str, str]) -> Query:

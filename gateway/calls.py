@@ -138,7 +138,7 @@ class Query:
 
 
 class CallStore:
-    """The table of calls. Open with `open_store`; `save` returns at once."""
+    """The table of calls. Open with `open_store`; `start` and `end` return at once."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine

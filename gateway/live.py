@@ -140,6 +140,14 @@ class LiveCalls:
         """The call whose caller's leg has that id."""
         return self._calls.get(call_sid)
 
+    def current(self, record: CallRecord) -> CallRecord:
+        """The record as it is now: of a call in progress the stored one is its beginning."""
+        call = self._calls.get(record.call_sid)
+        if call is None or call.call_id != record.call_id:
+            return record
+        _note_progress(call.record, call.machine)
+        return call.record
+
     def begin(self, new: NewCall, session: Session) -> tuple[LiveCall, Verbs]:
         """A new call and the verbs that acknowledge it."""
         at = self._now()
@@ -392,8 +400,7 @@ def _new_record(call_id: str, new: NewCall, chosen: Plan, at: float) -> CallReco
     )
 
 
-def _close_record(record: CallRecord, machine: CallMachine, ending: Ending) -> None:
-    record.state = "ended"
+def _note_progress(record: CallRecord, machine: CallMachine) -> None:
     record.retell_call_id = machine.retell_call_id or record.retell_call_id
     connected = machine.connected
     if connected is not None:
@@ -401,6 +408,11 @@ def _close_record(record: CallRecord, machine: CallMachine, ending: Ending) -> N
         record.attempts = [_attempt(tried) for tried in machine.tried]
     if machine.answered is not None:
         record.answered_ms = round(machine.answered * 1000)
+
+
+def _close_record(record: CallRecord, machine: CallMachine, ending: Ending) -> None:
+    _note_progress(record, machine)
+    record.state = "ended"
     if machine.ended is not None:
         record.ended_ms = round(machine.ended * 1000)
     record.duration_s = _between(record.answered_ms, record.ended_ms)
