@@ -220,8 +220,10 @@ class InboundCall:
             # an INVITE without an offer (RFC 3261 13.2.1) is refused as well
             raise RefusedError(self._settings.sip.no_common_codec)
         self._calls.attach(call, session)
-        self._leg.answer(negotiator.answer(sdp, remote))
         session.expect(remote)
+        self._leg.answer(negotiator.answer(sdp, remote))
+        if call.sip is not None:
+            call.sip.final_status = 200
 
     def _view(self) -> SipView:
         invite = self._invite

@@ -286,6 +286,13 @@ class RtpPeer:
             self.packets.append(data)
             self._arrived.set()
 
+    async def until(self, packets: int) -> None:
+        """Wait until so many packets came."""
+        async with asyncio.timeout(WAIT_S):
+            while len(self.packets) < packets:
+                self._arrived.clear()
+                await self._arrived.wait()
+
     async def hears(self, melody: signature.Melody) -> None:
         """Wait until this melody is in what came; looked for twice a second."""
         looked_at = 0
