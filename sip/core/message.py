@@ -169,7 +169,7 @@ class Response(_Message):
 # --- reading -----------------------------------------------------------------------------------
 
 _SPACE: Final = re.compile(r"\s")
-_FOLD: Final = re.compile(r"[ \t]*+\r\n[ \t]++")
+_FOLD: Final = re.compile(r"\r\n[ \t]++")
 _STATUS_LINE: Final = re.compile(r"SIP/2\.0 ([1-6][0-9]{2})(?: (.*+))?", re.IGNORECASE)
 _VERSION: Final = re.compile(r"SIP/[0-9]+\.[0-9]+", re.IGNORECASE)
 

@@ -22,6 +22,8 @@ Line = tuple[str, str]
 
 MAX_SDP: Final = 16 * 1024
 """Longest description, in bytes or characters."""
+MAX_MEDIA: Final = 32
+"""Most `m=` sections."""
 DIRECTIONS: Final = ("sendrecv", "sendonly", "recvonly", "inactive")
 
 
@@ -224,7 +226,7 @@ _SHORT_NUMBER: Final = re.compile(r"[0-9]{1,9}")
 _ORIGIN: Final = re.compile(r"(\S+) (\S+) ([0-9]{1,64}) IN (IP4|IP6) (\S+) *")
 _CONNECTION: Final = re.compile(r"IN (IP4|IP6) ([A-Za-z0-9.:%_-]+(?:/[0-9]{1,5}){0,2}) *")
 _MEDIA: Final = re.compile(
-    r"([!-.0-~]+) ([0-9]{1,5})(?:/([0-9]{1,5}))? ([!-~]+)((?: [!-~]+)*) *"  # kind … formats
+    r"([!-.0-~]++) ([0-9]{1,5})(?:/([0-9]{1,5}))? ([!-~]++)((?: [!-~]++)*+) *+"  # kind … formats
 )
 _RTPMAP: Final = re.compile(r"([0-9]{1,3})\s+([^\s/]+)/([0-9]{1,9})(?:/([0-9]{1,3}))?\s*")
 
@@ -232,12 +234,15 @@ _RTPMAP: Final = re.compile(r"([0-9]{1,3})\s+([^\s/]+)/([0-9]{1,9})(?:/([0-9]{1,
 def parse(text: bytes | str) -> SessionDescription:
     """Reads a description.
 
-    Raises ParseError: 400 for what is no SDP, 488 for media without an address, 413 when over
-    16 KB. Bare LF ends a line too (RFC 8866 5), and a missing `s=` or `t=` is let pass.
+    Raises ParseError: 400 for what is no SDP, 488 for media without an address or more than 32 of
+    them, 413 when over 16 KB. Bare LF ends a line too (RFC 8866 5), and a missing `s=` or `t=` is
+    let pass.
     """
     if len(text) > MAX_SDP:
         raise ParseError("SDP Too Large", 413)
     sections = _sections(decode_text(text) if isinstance(text, bytes) else text)
+    if len(sections) > MAX_MEDIA + 1:
+        raise ParseError("SDP With Too Many Media", 488)
     description = _read_session(sections[0], sections[1:])
     if not all(m.connection or description.connection for m in description.media if m.active):
         raise ParseError("SDP Without Connection Address", 488)

@@ -137,7 +137,7 @@ class TestReading:
 
     def test_folded_lines_are_joined(self) -> None:
         """RFC 3261 7.3.1."""
-        message = request("Subject: I know \r\n\t you're there,\r\n  pick up\r\n")
+        message = request("Subject: I know\r\n\t you're there,\r\n  pick up\r\n")
         assert message.headers.get("subject") == "I know you're there, pick up"
 
     def test_empty_lines_before_the_message_are_skipped(self) -> None:

@@ -26,9 +26,8 @@ from sip.core.stream import PING, StreamFramer
 from sip.core.uri import Uri
 from tests.core.strategies import NAMES, cseqs, messages, mutated, name_addrs, uris, vias
 
-many = settings(
-    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)  # this machine may be busy, which is no fault of a message
+# Generating takes most of the time, and a busy machine is no fault of a message's.
+many = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 DATA = Path(__file__).parents[1] / "data"
 corpus = st.sampled_from([path.read_bytes() for path in sorted(DATA.glob("rfc4475/*.dat"))])
 descriptions = st.sampled_from([path.read_bytes() for path in sorted(DATA.glob("sdp/*.sdp"))])
