@@ -8,6 +8,7 @@ Typed headers are built where somebody reads them, and what only passes through 
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from contextlib import suppress
 from typing import Final
@@ -40,7 +41,7 @@ MAX_HEADERS: Final = 100
 """Most header lines."""
 
 
-class _Message:
+class _Message(ABC):
     """What requests and responses share.
 
     The typed accessors parse on reading and raise ParseError(400) when the field is missing or
@@ -111,8 +112,9 @@ class _Message:
         )
         return head.encode(errors="replace") + self.body
 
+    @abstractmethod
     def _start_line(self) -> str:
-        raise NotImplementedError
+        """The Request-Line or Status-Line, without its end."""
 
     def _line(self, name: str) -> str:
         line = self.headers.get(name)
@@ -206,7 +208,13 @@ def best_effort(head: bytes) -> Request | None:
 
 def _read_head(head: bytes) -> Request | Response:
     start_line, *lines = _lines(head)
-    return _read_start_line(start_line, _read_headers(lines))
+    if len(lines) > MAX_HEADERS:
+        raise ParseError("Too Many Header Fields")
+    headers, fault = _read_headers(lines)
+    message = _read_start_line(start_line, headers)
+    if fault:
+        raise ParseError(fault, 400, _answerable(message))
+    return message
 
 
 def _lines(head: bytes) -> list[str]:
@@ -221,19 +229,20 @@ def _lines(head: bytes) -> list[str]:
     return lines
 
 
-def _read_headers(lines: list[str]) -> Headers:
-    if len(lines) > MAX_HEADERS:
-        raise ParseError("Too Many Header Fields")
-    headers = Headers()
+def _read_headers(lines: list[str]) -> tuple[Headers, str]:
+    """The header fields, and what is wrong with a line that is none ("" when nothing is)."""
+    headers, fault = Headers(), ""
     fields = headers.fields
     for line in lines:
         name, colon, value = line.partition(":")
-        if not colon:
-            raise ParseError("Malformed Header Field")
         try:
             key, shown = field_name(name)
         except ValueError:
-            raise ParseError("Malformed Header Name") from None
+            fault = "Malformed Header Name"
+            continue
+        if not colon:
+            fault = "Malformed Header Field"
+            continue
         field = fields.get(key)
         if field is None:
             fields[key] = (shown, [value.strip()])
@@ -241,7 +250,7 @@ def _read_headers(lines: list[str]) -> Headers:
             field[1].append(value.strip())
     if "via" in fields:
         _split_vias(fields["via"][1])
-    return headers
+    return headers, fault
 
 
 def _split_vias(lines: list[str]) -> None:

@@ -206,17 +206,20 @@ class SessionDescription(_Attributes):
 
 # --- writing -----------------------------------------------------------------------------------
 
-_BEFORE_CONNECTION: Final = "iuep"
+
+def _comes_late(line: Line) -> bool:
+    """Whether a line stands after the connection: all but i, u, e and p do (RFC 8866 5)."""
+    return line[0] not in "iuep"
 
 
 def _body_lines(
     connection: Connection | None, other: Iterable[Line], attributes: Iterable[Attribute]
 ) -> Iterable[str]:
     """What follows the first lines of a session or media, in the order of RFC 8866 5."""
-    yield from (f"{key}={value}" for key, value in other if key in _BEFORE_CONNECTION)
+    yield from (f"{key}={value}" for key, value in other if not _comes_late((key, value)))
     if connection is not None:
         yield f"c={connection}"
-    yield from (f"{key}={value}" for key, value in other if key not in _BEFORE_CONNECTION)
+    yield from (f"{key}={value}" for key, value in other if _comes_late((key, value)))
     yield from (f"a={k}" if v is None else f"a={k}:{v}" for k, v in attributes)
 
 
@@ -310,6 +313,7 @@ def _read_body(
             connection = Connection(*_matched(_CONNECTION, value, "Connection"))
         else:
             other.append((key, value))
+    other.sort(key=_comes_late)  # as it will be written
     return connection, tuple(attributes), tuple(other)
 
 

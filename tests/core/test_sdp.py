@@ -143,6 +143,12 @@ class TestReading:
         assert sdp.parse(f"{PLAIN}\r\n") == expected
         assert sdp.parse(PLAIN.rstrip()) == expected
 
+    def test_lines_out_of_order_are_put_right(self) -> None:
+        mixed = PLAIN.replace("t=0 0\r\n", "b=AS:64\r\ni=about\r\nt=0 0\r\n")
+        description = sdp.parse(mixed)
+        assert "s=-\r\ni=about\r\nc=IN IP4 192.0.2.1\r\nb=AS:64\r\nt=0 0\r\n" in str(description)
+        assert sdp.parse(str(description)) == description
+
     def test_missing_name_and_time_are_let_pass(self) -> None:
         short = PLAIN.replace("s=-\r\n", "").replace("t=0 0\r\n", "")
         assert sdp.parse(short).to_string() == PLAIN
