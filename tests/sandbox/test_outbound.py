@@ -12,7 +12,7 @@ from gateway import signature
 from gateway.sandbox.outcomes import reason_for_status
 from gateway.sandbox.settings import Agent
 from tests.sandbox.peers import Message, SipPeer, hooks, rtp, sdp, udp
-from tests.sandbox.stage import NUMBER, Stage, number, stage, verified
+from tests.sandbox.stage import AGENT, NUMBER, Stage, number, stage, verified
 
 CALLEE = "+14155550199"
 NOWHERE = ("127.0.0.1", 9)
@@ -271,11 +271,10 @@ async def test_the_offer_follows_the_numbers_codecs() -> None:
 
 
 async def test_the_agent_hangs_up_on_the_callee_with_its_headers() -> None:
-    agent = Agent(greeting=False, hangup_after_s=0.05, hangup_headers={"X-Outcome": "booked"})
-    async with (
-        trunk() as carrier,
-        stage(preset_numbers=(number(carrier.address),), agent=agent) as on,
-    ):
+    """As the control path describes the agent, while the sandbox runs."""
+    async with trunk() as carrier, stage(preset_numbers=(number(carrier.address),)) as on:
+        described = {"hangup_after_s": 0.05, "hangup_headers": {"X-Outcome": "booked"}}
+        assert (await on.ask("PUT", f"/sandbox/agents/{AGENT}", described))[0] == 200
         call_id = await create(on)
         invite = await carrier.expect("INVITE")
         carrier.respond(invite, 200, body=sdp(NOWHERE))
