@@ -26,6 +26,7 @@ from gateway.phone import AudioError, CallOptions, Expect, PhoneError, place_cal
 from gateway.phone.options import parse_via
 
 FAILED, MISUSED = 1, 2
+USUAL_FILES = (Path("config/gateway.yaml"), Path("/etc/retell-sip-gateway/gateway.yaml"))
 PHONE_PORT = 5090
 """The test phone's own SIP port, by which config/sandbox.yaml knows it."""
 
@@ -46,8 +47,8 @@ ConfigOption = Annotated[
         "-c",
         envvar="GATEWAY_CONFIG",
         metavar="FILE",
-        help="The configuration. Default: config/gateway.yaml; without that and without"
-        " RETELL_API_KEY, the sandbox's own.",
+        help="The configuration. Default: config/gateway.yaml, or the one in"
+        " /etc/retell-sip-gateway; without those and without RETELL_API_KEY, the sandbox's.",
         show_default=False,
     ),
 ]
@@ -174,8 +175,15 @@ def call(
 
 
 @app.command()
-def sandbox() -> None:
+def sandbox(
+    unless_key: Annotated[
+        bool, typer.Option("--unless-key", help="End at once if RETELL_API_KEY is set.")
+    ] = False,
+) -> None:
     """Run Retell's stand-in: SIP 127.0.0.1:5070, REST http://127.0.0.1:8090."""
+    if unless_key and os.environ.get("RETELL_API_KEY"):
+        out.print("RETELL_API_KEY is set: no sandbox is needed")
+        return
     from gateway.sandbox.errors import SandboxError
     from gateway.sandbox.main import serve
     from gateway.sandbox.settings import DEMO_NUMBER, SandboxSettings
@@ -223,9 +231,9 @@ def config_path(given: Path | None) -> Path | None:
     """The file to read; None: the environment alone, as with the jambonz Retell example."""
     if given is not None:
         return given
-    usual = Path("config/gateway.yaml")
-    if usual.exists():
-        return usual
+    for usual in USUAL_FILES:
+        if usual.exists():
+            return usual
     if os.environ.get("RETELL_API_KEY"):
         return None
     return Path(config.__file__).with_name("sandbox.yaml")
