@@ -45,25 +45,26 @@ class Headers:
 
     def add(self, name: str, value: str) -> None:
         """A further line, after those of the same name."""
-        key, shown = field_name(name)
-        self.fields.setdefault(key, (shown, []))[1].append(one_line(value))
+        line = one_line(value)
+        self._lines(name).append(line)
 
     def prepend(self, name: str, value: str) -> None:
         """A further line, before those of the same name; a new name comes first of all."""
+        line = one_line(value)
         key, shown = field_name(name)
         if key not in self.fields:
             self.fields = {key: (shown, []), **self.fields}
-        self.fields[key][1].insert(0, one_line(value))
+        self.fields[key][1].insert(0, line)
 
     def set(self, name: str, value: str) -> None:
         """This line in place of all of that name."""
-        key, shown = field_name(name)
-        self.fields.setdefault(key, (shown, []))[1][:] = [one_line(value)]
+        line = one_line(value)
+        self._lines(name)[:] = [line]
 
     def replace_first(self, name: str, value: str) -> None:
         """This line in place of the first of that name; added when there is none."""
-        key, shown = field_name(name)
-        self.fields.setdefault(key, (shown, []))[1][:1] = [one_line(value)]
+        line = one_line(value)
+        self._lines(name)[:1] = [line]
 
     def remove(self, name: str) -> None:
         """Drops every line of that name; none is fine."""
@@ -83,6 +84,11 @@ class Headers:
 
     def __repr__(self) -> str:
         return f"Headers({list(self)!r})"
+
+    def _lines(self, name: str) -> list[str]:
+        """The lines of that name, to be changed; none yet for a new one."""
+        key, shown = field_name(name)
+        return self.fields.setdefault(key, (shown, []))[1]
 
     def _find(self, name: str) -> Field | None:
         return self.fields.get(name) or self.fields.get(canonical(name))

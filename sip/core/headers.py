@@ -154,7 +154,7 @@ class _Parameterised:
     params: Params
 
     def param(self, name: str) -> str | None:
-        """A parameter by its lower-case name, unquoted: "" when it has no value, None if absent."""
+        """A parameter, unquoted: "" when it has no value, None if absent."""
         value = find_param(self.params, name)
         return unquote(value) if value else value
 
@@ -232,10 +232,10 @@ class CSeq:
 
 
 _VIA: Final = re.compile(
-    rf"\s*+SIP\s*+/\s*+{TOKEN.pattern}\s*+/\s*+({TOKEN.pattern})"  # version, transport
-    r"\s++(\[[0-9A-Fa-f:.]++\]|[A-Za-z0-9._-]++)(?:\s*+:\s*+(\d{1,5}))?+\s*+"  # sent-by
+    rf"\s*+[Ss][Ii][Pp]\s*+/\s*+{TOKEN.pattern}\s*+/\s*+({TOKEN.pattern})"  # version, transport
+    r"\s++(\[[0-9A-Fa-f:.]++\]|[A-Za-z0-9._-]++)(?:\s*+:\s*+([0-9]{1,5}))?+\s*+"  # sent-by
     r"(;.*+)?",
-    re.DOTALL | re.IGNORECASE,
+    re.DOTALL,
 )
 # The display name may be more than tokens: senders leave out quotes round "J. O'Neil (desk)" and
 # round names that are not ASCII. What would make it ambiguous stays refused (RFC 4475 3.1.2.15).

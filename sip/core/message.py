@@ -172,8 +172,8 @@ class Response(_Message):
 
 _SPACE: Final = re.compile(r"\s")
 _FOLD: Final = re.compile(r"\r\n[ \t]++")
-_STATUS_LINE: Final = re.compile(r"SIP/2\.0 ([1-6][0-9]{2})(?: (.*+))?", re.IGNORECASE)
-_VERSION: Final = re.compile(r"SIP/[0-9]+\.[0-9]+", re.IGNORECASE)
+_STATUS_LINE: Final = re.compile(r"SIP/2\.0 ([1-6][0-9]{2})(?: (.*+))?", re.IGNORECASE | re.ASCII)
+_VERSION: Final = re.compile(r"SIP/[0-9]+\.[0-9]+", re.IGNORECASE | re.ASCII)
 
 
 def parse_message(data: bytes) -> Request | Response:

@@ -80,8 +80,10 @@ class Uri:
         return join_hostport(self.host, self.port)
 
     def __str__(self) -> str:
-        if self.scheme not in ("sip", "sips"):
-            return f"{self.scheme}:{self.user or ''}{_params_text(self.params)}"
+        if self.scheme == "tel":
+            return f"tel:{_escape(self.user or '', _TEL_SAFE)}{_params_text(self.params)}"
+        if self.scheme not in _READERS:
+            return f"{self.scheme}:{self.user}"
         user = ""
         if self.user is not None:
             password = "" if self.password is None else ":" + _escape(self.password, _PASSWORD_SAFE)
@@ -106,8 +108,9 @@ def same_uri(a: Uri, b: Uri) -> bool:
 
 def find_param(params: Params, name: str) -> str | None:
     """The raw value of a parameter: "" when it has none, None when there is no such parameter."""
+    lowered = name.lower()
     for key, value in params:
-        if key == name or key.lower() == name:
+        if key == name or key.lower() == lowered:
             return value if value is not None else ""
     return None
 
@@ -147,6 +150,7 @@ def parse_port(digits: str | None) -> int | None:
 # Characters that need no escape, beyond the letters and digits (RFC 3261 25.1).
 _USER_SAFE: Final = "-_.!~*'()&=+$,;?/"
 _PASSWORD_SAFE: Final = "-_.!~*'()&=+$,"
+_TEL_SAFE: Final = "-.()*#+"
 _PARAM_SAFE: Final = "-_.!~*'()[]/:&+$"
 
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_.+-]*+")
@@ -155,7 +159,7 @@ _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*+):")
 # A user may hold what the grammar wants escaped, such as the # of a feature code: PBXs send it so.
 _SIP: Final = re.compile(
     r"(?:([^@:]++)(?::([^@]*+))?@)?"  # user, password
-    r"(\[[0-9A-Fa-f:.]++\]|[A-Za-z0-9._-]++)(?::(\d{1,5}))?"  # host, port
+    r"(\[[0-9A-Fa-f:.]++\]|[A-Za-z0-9._-]++)(?::([0-9]{1,5}))?"  # host, port
     r"((?:;[^;?@]++)*+)"  # parameters
     r"(?:\?([^@]++))?"  # headers
 )

@@ -103,6 +103,8 @@ class TestVia:
             "HTTP/1.1/TCP example.com",
             "SIP/2.0/UDP exa mple.com",
             "SIP/2.0/UDP example.com:70000",
+            "SIP/2.0/UDP \u212aelvin.example.com",
+            "\u017fIP/2.0/UDP example.com",
             "SIP/2.0/UDP example.com:",
             "SIP/2.0/UDP example.com;;branch=z9hG4bK7",
             "SIP/2.0/UDP example.com, SIP/2.0/UDP example.net",

@@ -59,6 +59,8 @@ def test_the_parts_of_a_uri(text: str, expected: Uri) -> None:
         'sip:"a"@example.com',
         "sip:a@exam\0ple.com",
         "sip:2001:db8::10",
+        "sip:example.com:\u0665060",
+        "sip:\u212aelvin.example.com",
         "sip:[2001:db8::1",
         "tel:",
         "tel:forty-two",
@@ -90,11 +92,16 @@ def test_a_feature_code_may_come_unescaped() -> None:
     assert str(uri) == "sip:*31%234155550100@example.com"
 
 
+def test_a_telephone_number_cannot_leave_its_uri() -> None:
+    assert str(Uri("tel", "+1415>;a")) == "tel:+1415%3E%3Ba"
+
+
 def test_parameters_by_name() -> None:
     uri = Uri.parse("sip:example.com;Transport=TLS;lr")
     assert uri.transport == "tls"
     assert uri.param("lr") == ""
     assert uri.param("maddr") is None
+    assert uri.param("TRANSPORT") == "TLS"
     assert uri.has_param("lr")
     assert not uri.has_param("maddr")
     assert Uri.parse("sip:example.com").transport is None
