@@ -1,7 +1,8 @@
 """NG requests against the relay's control in this process; time is virtual, ports are real."""
 
 import random
-from collections.abc import Iterator
+import socket
+from collections.abc import Callable, Iterator
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -9,7 +10,6 @@ from hypothesis import strategies as st
 
 from sip.media.ng.bencode import Bencoded, Encodable, decode_dict, encode
 from sip.media.relay.control import REPLY_LIFETIME_S, Control
-from sip.media.relay.endpoint import Endpoint
 from sip.media.relay.ports import PortPool
 from sip.media.relay.sessions import Sessions
 
@@ -22,14 +22,14 @@ SDP = (
 
 
 class Desk:
-    """A `Control` with all it needs, a list of what it logged, and the endpoints it watches."""
+    """A `Control` with all it needs, a list of what it logged, and the sockets it watches."""
 
     def __init__(self, pairs: int = 4) -> None:
         self.logged: list[str] = []
-        self.watched: set[Endpoint] = set()
+        self.watched: set[socket.socket] = set()
         self.now = 1000.0
         self.pool = PortPool(HOST, 22000, 22000 + 2 * pairs - 1, drain_s=0.0, rng=random.Random(7))
-        self.sessions = Sessions(self.pool, watch=self.watched.add, unwatch=self.watched.remove)
+        self.sessions = Sessions(self.pool, self)
         self.control = Control(
             self.sessions,
             advertise="203.0.113.10",
@@ -41,6 +41,12 @@ class Desk:
 
     def problem(self, event: str, **fields: object) -> None:
         self.logged.append(event)
+
+    def watch(self, sock: socket.socket, reader: Callable[[float], None]) -> None:
+        self.watched.add(sock)
+
+    def unwatch(self, sock: socket.socket) -> None:
+        self.watched.remove(sock)
 
     def raw(self, datagram: bytes) -> bytes | None:
         return self.control.handle(datagram, CLIENT, self.now)

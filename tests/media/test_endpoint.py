@@ -1,8 +1,12 @@
 """One party's sockets in this process: what a packet does to counters, and that none raises."""
 
+import errno
+import os
+import select
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Generic, TypeVar
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -10,31 +14,58 @@ from hypothesis import strategies as st
 
 from sip.media.plane import Learn
 from sip.media.relay import rtcp
-from sip.media.relay.endpoint import Endpoint, PacketBuffer, RtcpEndpoint, RtpEndpoint
-from tests.media.talk import receiver_report, rtp
+from sip.media.relay.endpoint import TWIN_AFTER, PacketBuffer, RtcpEndpoint, RtpEndpoint
+from sip.media.relay.twin import open_twin
+from tests.media.talk import PATIENCE_S, receiver_report, rtp
 
 PARTY = "127.0.0.2"
 OTHER = "127.0.0.3"
 
+Kind = TypeVar("Kind", RtpEndpoint, RtcpEndpoint)
 
-class Wire:
-    """Two endpoints joined back to back, the party of one, and a socket that is not the party's."""
 
-    def __init__(self, kind: type[RtpEndpoint] | type[RtcpEndpoint], window_s: float) -> None:
+class Wire(Generic[Kind]):
+    """Two endpoints back to back: `party` sends to `near`, and `listener` hears what `far` sends.
+
+    It is their poller too, and time stands still at 100 s, long after the learning window.
+    """
+
+    def __init__(self, kind: type[Kind]) -> None:
         self._sockets = [_bound(host) for host in ("127.0.0.1", "127.0.0.1", PARTY, OTHER, PARTY)]
         ours, theirs, self.party, self.listener, self.second = self._sockets
+        self._readers: dict[int, Callable[[float], None]] = {}
+        self._poll = select.epoll()
         buffer = PacketBuffer()
-        self.endpoint: Endpoint = kind(ours, buffer, window_s)
-        self.far: Endpoint = kind(theirs, buffer, window_s)
-        self.endpoint.expect(self.party.getsockname(), 0.0, signalling_ip=None, learn=Learn.ANY)
+        self.near: Kind = kind(ours, self, buffer, 0.0)
+        self.far: Kind = kind(theirs, self, buffer, 0.0)
+        self.near.expect(self.party.getsockname(), 0.0, signalling_ip=None, learn=Learn.ANY)
         self.far.expect(self.listener.getsockname(), 0.0, signalling_ip=None, learn=Learn.ANY)
-        self.endpoint.peer, self.far.peer = self.far, self.endpoint
-        if isinstance(self.endpoint, RtpEndpoint):
-            self.endpoint.payload_types = frozenset({0, 101})
+        self.near.peer, self.far.peer = self.far, self.near
+
+    def watch(self, sock: socket.socket, reader: Callable[[float], None]) -> None:
+        self._poll.register(sock, select.EPOLLIN)
+        self._readers[sock.fileno()] = reader
+
+    def unwatch(self, sock: socket.socket) -> None:
+        self._poll.unregister(sock)
+        del self._readers[sock.fileno()]
+
+    @property
+    def watched(self) -> int:
+        return len(self._readers)
 
     def send(self, data: bytes, by: socket.socket | None = None) -> None:
-        (by or self.party).sendto(data, self.endpoint.socket.getsockname())
-        self.endpoint.on_readable()
+        """Sends to `near` and lets whichever socket gets it read it."""
+        (by or self.party).sendto(data, self.near.socket.getsockname())
+        for fd, _ in self._poll.poll(PATIENCE_S):
+            self._readers[fd](100.0)
+
+    def settle(self, ssrc: int = 7) -> int:
+        """Packets until the party has a twin; the next sequence number."""
+        for seq in range(1, TWIN_AFTER + 1):
+            self.send(rtp(0, seq, seq * 160, ssrc))
+            assert self.heard() is not None
+        return TWIN_AFTER + 1
 
     def heard(self) -> bytes | None:
         try:
@@ -43,6 +74,10 @@ class Wire:
             return None
 
     def close(self) -> None:
+        self.near.close()
+        self.far.close()
+        assert self._readers == {}
+        self._poll.close()
         for sock in self._sockets:
             sock.close()
 
@@ -55,21 +90,21 @@ def _bound(host: str) -> socket.socket:
 
 
 @pytest.fixture
-def wire() -> Iterator[Wire]:
-    """RTP, with a learning window that closed long ago."""
-    wire = Wire(RtpEndpoint, window_s=0.0)
+def wire() -> Iterator[Wire[RtpEndpoint]]:
+    wire = Wire(RtpEndpoint)
+    wire.near.payload_types = frozenset({0, 101})
     yield wire
     wire.close()
 
 
 @pytest.fixture
-def rtcp_wire() -> Iterator[Wire]:
-    wire = Wire(RtcpEndpoint, window_s=0.0)
+def rtcp_wire() -> Iterator[Wire[RtcpEndpoint]]:
+    wire = Wire(RtcpEndpoint)
     yield wire
     wire.close()
 
 
-def test_a_packet_passes_unchanged(wire: Wire) -> None:
+def test_a_packet_passes_unchanged(wire: Wire[RtpEndpoint]) -> None:
     extended = struct.pack("!BBHII", 0xB2, 0x80, 5, 800, 9) + b"csrc" * 2 + b"\0\1\0\1ext!voice\3"
     wire.send(extended)
     assert wire.heard() == extended
@@ -77,64 +112,185 @@ def test_a_packet_passes_unchanged(wire: Wire) -> None:
     assert wire.far.octets_sent == len(extended)
 
 
-def test_after_the_window_a_stranger_is_not_learned_and_the_party_still_is(wire: Wire) -> None:
+def test_after_the_window_a_stranger_is_not_learned_and_the_party_still_is(
+    wire: Wire[RtpEndpoint],
+) -> None:
     wire.send(rtp(0, 1, 160, 7), by=wire.listener)
     assert wire.heard() is None
-    assert wire.endpoint.foreign == 1
+    assert wire.near.foreign == 1
     wire.send(rtp(0, 1, 160, 7))
     assert wire.heard() is not None
 
 
-def test_a_late_first_packet_from_the_partys_other_port_is_learned(wire: Wire) -> None:
+def test_a_late_first_packet_from_the_partys_other_port_is_learned(
+    wire: Wire[RtpEndpoint],
+) -> None:
     """Muted until long after the answer, behind a NAT that changed the port."""
     wire.send(rtp(0, 1, 160, 7), by=wire.second)
     assert wire.heard() is not None
-    assert wire.endpoint.remote == wire.second.getsockname()
+    assert wire.near.remote == wire.second.getsockname()
 
 
-def test_nothing_is_sent_before_the_other_side_is_known(wire: Wire) -> None:
+def test_nothing_is_sent_before_the_other_side_is_known(wire: Wire[RtpEndpoint]) -> None:
     wire.far.remote = None
     wire.send(rtp(0, 1, 160, 7))
-    wire.endpoint.peer = None
+    wire.near.peer = None
     wire.send(rtp(0, 2, 320, 7))
     assert wire.heard() is None
-    assert isinstance(wire.endpoint, RtpEndpoint)
-    assert wire.endpoint.stats.packets == 2
+    assert wire.near.stats.packets == 2
+    assert wire.far.packets_sent == 0
 
 
-def test_a_send_that_fails_is_counted_and_harms_nothing(wire: Wire) -> None:
+def test_a_send_that_fails_is_counted_and_harms_nothing(wire: Wire[RtpEndpoint]) -> None:
     wire.far.remote = ("255.255.255.255", 9)  # broadcast without leave: EACCES
     wire.send(rtp(0, 1, 160, 7))
     assert wire.far.send_errors == 1
     assert wire.far.packets_sent == 0
 
 
-def test_a_wake_up_without_a_packet_is_nothing(wire: Wire, rtcp_wire: Wire) -> None:
-    wire.endpoint.on_readable()
-    rtcp_wire.endpoint.on_readable()
-    assert wire.endpoint.refused == rtcp_wire.endpoint.refused == 0
+def test_a_learned_party_gets_a_socket_of_its_own_and_nothing_changes(
+    wire: Wire[RtpEndpoint],
+) -> None:
+    seq = wire.settle()
+    assert wire.watched == 3
+    for packet in (rtp(0, seq, seq * 160, 7), rtp(101, seq + 1, seq * 160, 7, b"\1\0\0\xa0")):
+        wire.send(packet)
+        assert wire.heard() == packet
+    wire.send(rtp(8, seq + 2, seq * 160, 7))
+    wire.send(b"\x80")
+    wire.send(rtp(0, 1, 160, 0xBAD))
+    wire.send(rtp(0, 1, 160, 7), by=wire.second)
+    wire.send(rtp(0, 1, 160, 7), by=wire.listener)
+    assert wire.heard() is None
+    assert wire.near.stats.packets == TWIN_AFTER + 2
+    assert wire.near.refused == 3
+    assert wire.near.foreign == 2
+
+
+def test_what_reaches_the_twin_before_it_is_connected_is_judged(
+    wire: Wire[RtpEndpoint], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between bind and connect it hears everybody; a stranger's packet must not slip in."""
+
+    def with_a_stranger_waiting(
+        leased: socket.socket, peer: tuple[str, int] | tuple[str, int, int, int]
+    ) -> socket.socket:
+        twin = open_twin(leased, wire.second.getsockname())
+        wire.second.sendto(rtp(0, 99, 99 * 160, 7), leased.getsockname())
+        twin.connect(peer)
+        wire.party.sendto(rtp(0, 17, 17 * 160, 7), leased.getsockname())
+        return twin
+
+    monkeypatch.setattr("sip.media.relay.endpoint.open_twin", with_a_stranger_waiting)
+    wire.settle()
+    assert wire.near.foreign == 1
+    assert wire.heard() == rtp(0, 17, 17 * 160, 7)
+    assert wire.heard() is None
+
+
+def test_without_a_descriptor_for_a_twin_the_leased_socket_goes_on(
+    wire: Wire[RtpEndpoint], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def exhausted(*_: object) -> socket.socket:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr("sip.media.relay.endpoint.open_twin", exhausted)
+    seq = wire.settle()
+    assert wire.watched == 2
+    wire.send(rtp(0, seq, seq * 160, 7))
+    assert wire.heard() is not None
+
+
+def test_the_port_stays_exclusive_beside_a_twin(wire: Wire[RtpEndpoint]) -> None:
+    """Not even a program that asks to share it may bind a port with a call on it."""
+    wire.settle()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as thief:
+        thief.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with pytest.raises(OSError, match=os.strerror(errno.EADDRINUSE)):
+            thief.bind(wire.near.socket.getsockname())
+
+
+def test_a_new_address_closes_the_twin_and_is_learned(wire: Wire[RtpEndpoint]) -> None:
+    wire.settle()
+    wire.near.expect(wire.second.getsockname(), 100.0, signalling_ip=None, learn=Learn.SDP)
+    assert wire.watched == 2
+    wire.send(rtp(0, 1, 160, 0xB), by=wire.second)
+    assert wire.heard() is not None
+    wire.send(rtp(0, 2, 320, 7))
+    assert wire.heard() is None
+    assert wire.near.foreign == 1
+
+
+def test_hold_stops_sending_by_the_twin_and_resume_goes_on(wire: Wire[RtpEndpoint]) -> None:
+    """`far`'s party is learned and has a twin; then it holds by 0.0.0.0."""
+    wire.far.payload_types = frozenset({0})
+    for seq in range(TWIN_AFTER):
+        wire.listener.sendto(rtp(0, seq, seq * 160, 9), wire.far.socket.getsockname())
+        wire.far.on_readable(100.0)
+    assert wire.far.twin_send is not None
+    wire.far.expect(None, 100.0, signalling_ip=None, learn=Learn.ANY)
+    wire.send(rtp(0, 1, 160, 7))
+    assert wire.heard() is None
+    wire.far.expect(wire.listener.getsockname(), 100.0, signalling_ip=None, learn=Learn.ANY)
+    assert wire.far.twin_send is not None
+    wire.send(rtp(0, 2, 320, 7))
+    assert wire.heard() is not None
+    assert wire.far.packets_sent == 1
+
+
+def test_an_icmp_error_costs_no_packet(wire: Wire[RtpEndpoint]) -> None:
+    """On a connected socket an unreachable port, real or forged, fails the next send."""
+    wire.far.payload_types = frozenset({0})
+    for seq in range(TWIN_AFTER):
+        wire.listener.sendto(rtp(0, seq, seq * 160, 9), wire.far.socket.getsockname())
+        wire.far.on_readable(100.0)
+    address = wire.listener.getsockname()
+    wire.listener.close()
+    wire.send(rtp(0, 1, 160, 7))  # the answer to this is the ICMP error
+    wire.listener = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    wire.listener.setblocking(False)
+    wire.listener.bind(address)
+    wire._sockets.append(wire.listener)
+    packet = rtp(0, 2, 320, 7)
+    # Straight to the reader: the poll would have cleared the error first.
+    wire.party.sendto(packet, wire.near.socket.getsockname())
+    wire.near.on_readable(100.0)
+    assert wire.heard() == packet
+    assert wire.far.packets_sent == 2
+    assert wire.far.send_errors == 0
+
+
+def test_a_wake_up_without_a_packet_is_nothing(
+    wire: Wire[RtpEndpoint], rtcp_wire: Wire[RtcpEndpoint]
+) -> None:
+    wire.near.on_readable(100.0)
+    wire.near.on_twin_readable(100.0)
+    rtcp_wire.near.on_readable(100.0)
+    assert wire.near.refused == rtcp_wire.near.refused == 0
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.binary(max_size=64), own=st.booleans())
-def test_any_bytes_on_rtp_are_taken_or_counted(wire: Wire, data: bytes, own: bool) -> None:
-    endpoint = wire.endpoint
-    assert isinstance(endpoint, RtpEndpoint)
-    before = endpoint.stats.packets + endpoint.foreign + endpoint.refused
+def test_any_bytes_on_rtp_are_taken_or_counted(
+    wire: Wire[RtpEndpoint], data: bytes, own: bool
+) -> None:
+    near = wire.near
+    before = near.stats.packets + near.foreign + near.refused
     wire.send(data, by=None if own else wire.listener)
-    assert endpoint.stats.packets + endpoint.foreign + endpoint.refused == before + 1
+    assert near.stats.packets + near.foreign + near.refused == before + 1
     heard = wire.heard()
     assert heard is None or (heard == data and own)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.binary(max_size=64), own=st.booleans())
-def test_any_bytes_on_rtcp_are_taken_or_counted(rtcp_wire: Wire, data: bytes, own: bool) -> None:
-    endpoint = rtcp_wire.endpoint
-    assert isinstance(endpoint, RtcpEndpoint)
-    before = endpoint.packets + endpoint.foreign + endpoint.refused
+def test_any_bytes_on_rtcp_are_taken_or_counted(
+    rtcp_wire: Wire[RtcpEndpoint], data: bytes, own: bool
+) -> None:
+    near = rtcp_wire.near
+    before = near.packets + near.foreign + near.refused
     rtcp_wire.send(data, by=None if own else rtcp_wire.listener)
-    assert endpoint.packets + endpoint.foreign + endpoint.refused == before + 1
+    assert near.packets + near.foreign + near.refused == before + 1
 
 
 @pytest.mark.parametrize(

@@ -1,24 +1,38 @@
 """One socket facing one party, and what happens to a packet that arrives on it.
 
-`RtpEndpoint.on_readable` is the path of every packet: receive into the shared buffer, compare
-the source, look at the header, count, send. It makes the source's address tuple and nothing else
-of size; `bench/` measures it.
+`RtpEndpoint` is the path of every packet: receive into the shared buffer, check the source, look
+at the header, count, send. Nothing of size is made on the way; `bench/` measures it.
 """
 
 from __future__ import annotations
 
 import socket
-from time import monotonic
+from collections.abc import Callable
+from typing import Protocol
 
 from sip.media.plane import Learn
 from sip.media.relay import rtcp
 from sip.media.relay.latch import WINDOW_S, Latch, SocketAddress
 from sip.media.relay.rtp import HEADER, HEADER_SIZE, StreamStats
+from sip.media.relay.twin import open_twin
 
 #: No UDP datagram is larger, so none is ever cut.
 BUFFER_SIZE = 65535
 
+#: Packets from the learned source after which it gets a socket of its own, 0.3 s of them.
+TWIN_AFTER = 16
+
 _unpack = HEADER.unpack_from
+
+
+class Poller(Protocol):
+    """Calls `reader(now)` when `sock` has a packet; `now` is monotonic seconds."""
+
+    def watch(self, sock: socket.socket, reader: Callable[[float], None]) -> None: ...
+
+    def unwatch(self, sock: socket.socket) -> None:
+        """To be called before the socket is closed."""
+        ...
 
 
 class PacketBuffer:
@@ -41,43 +55,52 @@ class Endpoint:
 
     __slots__ = (
         "_buffer",
+        "_poller",
         "_receive",
         "_view",
         "foreign",
         "latch",
         "octets_sent",
         "packets_sent",
-        "peer",
         "refused",
         "remote",
-        "send",
         "send_errors",
+        "send_to",
         "socket",
         "source",
     )
 
     def __init__(
-        self, sock: socket.socket, buffer: PacketBuffer, window_s: float = WINDOW_S
+        self,
+        sock: socket.socket,
+        poller: Poller,
+        buffer: PacketBuffer,
+        window_s: float = WINDOW_S,
     ) -> None:
         self.socket = sock
         self.latch = Latch(window_s)
         #: A copy of `latch.source`, one attribute nearer.
         self.source: SocketAddress | None = None
         self.remote: SocketAddress | None = None
-        self.peer: Endpoint | None = None
         self.packets_sent = 0
         self.octets_sent = 0
         self.foreign = 0
         self.refused = 0
         self.send_errors = 0
-        self.send = sock.sendto
+        self.send_to = sock.sendto
         self._receive = sock.recvfrom_into
+        self._poller = poller
         self._buffer = buffer.data
         self._view = buffer.view
+        poller.watch(sock, self.on_readable)
 
-    def on_readable(self) -> None:
-        """Takes one datagram off the socket and forwards it if it is the party's."""
+    def on_readable(self, now: float) -> None:
+        """Takes one datagram off the leased socket and forwards it if it is the party's."""
         raise NotImplementedError
+
+    def close(self) -> None:
+        """Nothing arrives any more. The leased socket itself is the pool's to close."""
+        self._poller.unwatch(self.socket)
 
     def expect(
         self,
@@ -102,31 +125,37 @@ class Endpoint:
             self.remote = source
         return True
 
-    def _forward(self, size: int) -> None:
-        peer = self.peer
-        if peer is None or peer.remote is None:
-            return
-        try:
-            peer.send(self._view[:size], peer.remote)
-        except OSError:
-            peer.send_errors += 1
-            return
-        peer.packets_sent += 1
-        peer.octets_sent += size
-
 
 class RtpEndpoint(Endpoint):
-    """The RTP socket facing a party."""
+    """The RTP socket facing a party, and its twin once the party's source is known."""
 
-    __slots__ = ("payload_types", "stats")
+    __slots__ = (
+        "_twin",
+        "_twin_receive",
+        "_until_twin",
+        "payload_types",
+        "peer",
+        "stats",
+        "twin_send",
+    )
 
     def __init__(
-        self, sock: socket.socket, buffer: PacketBuffer, window_s: float = WINDOW_S
+        self,
+        sock: socket.socket,
+        poller: Poller,
+        buffer: PacketBuffer,
+        window_s: float = WINDOW_S,
     ) -> None:
-        super().__init__(sock, buffer, window_s)
+        super().__init__(sock, poller, buffer, window_s)
+        self.peer: RtpEndpoint | None = None
         self.stats = StreamStats()
-        #: What the party may send: the payload types of both descriptions.
+        #: What the party may send: the payload types that both descriptions have.
         self.payload_types: frozenset[int] = frozenset()
+        #: Sends to `remote` by the twin; None without one and while there is no `remote`.
+        self.twin_send: Callable[[memoryview], int] | None = None
+        self._twin: socket.socket | None = None
+        self._twin_receive = sock.recv_into
+        self._until_twin = TWIN_AFTER
 
     def expect(
         self,
@@ -139,65 +168,140 @@ class RtpEndpoint(Endpoint):
         """As `Endpoint.expect`; another address may speak with another SSRC."""
         changed = super().expect(address, now, signalling_ip=signalling_ip, learn=learn)
         if changed:
-            self.stats.forget_source()
+            self._forget_source()
+        elif self._twin is not None:
+            self.twin_send = self._twin.send if self.remote is not None else None
         return changed
 
-    def on_readable(self) -> None:
+    def close(self) -> None:
+        self._close_twin()
+        super().close()
+
+    def on_readable(self, now: float) -> None:
         try:
             size, source = self._receive(self._buffer)
         except OSError:
-            return  # a spurious wake-up, or the ICMP error of an earlier packet
-        now = monotonic()
+            return  # a spurious wake-up
+        if source != self.source:
+            if not self._is_rtp(size) or not self._learn(source, now):
+                self.foreign += 1
+                return
+            self._forget_source()
+        self._take(size, now)
+        if self._until_twin:
+            self._until_twin -= 1
+            if not self._until_twin:
+                self._open_twin(source, now)
+
+    def on_twin_readable(self, now: float) -> None:
+        """Takes one datagram of the learned source."""
+        try:
+            size = self._twin_receive(self._buffer)
+        except OSError:
+            return  # the ICMP error of an earlier packet; it is cleared by having been read
+        self._take(size, now)
+
+    def _is_rtp(self, size: int) -> bool:
         if size < HEADER_SIZE:
-            self._refuse(source)
+            return False
+        first, second = self._buffer[0], self._buffer[1]
+        return first & 0xC0 == 0x80 and second & 0x7F in self.payload_types
+
+    def _take(self, size: int, now: float) -> None:
+        """Counts the learned source's datagram in the buffer and forwards it if it may pass."""
+        if size < HEADER_SIZE:
+            self.refused += 1
             return
         first, second, seq, timestamp, ssrc = _unpack(self._buffer)
         payload_type = second & 0x7F
-        if first & 0xC0 != 0x80 or payload_type not in self.payload_types:
-            self._refuse(source)
-            return
-        if source != self.source:
-            if not self._learn(source, now):
-                self.foreign += 1
-                return
-            self.stats.forget_source()
-        if not self.stats.update(payload_type, seq, timestamp, ssrc, size, now):
+        if (
+            payload_type not in self.payload_types
+            or first & 0xC0 != 0x80
+            or not self.stats.update(payload_type, seq, timestamp, ssrc, size, now)
+        ):
             self.refused += 1
             return
-        # _forward, written out: a call costs more than what it does.
         peer = self.peer
         if peer is None:
             return
-        remote = peer.remote
-        if remote is None:
-            return
+        send = peer.twin_send
         try:
-            peer.send(self._view[:size], remote)
+            if send is not None:
+                send(self._view[:size])
+            elif peer.remote is not None:
+                peer.send_to(self._view[:size], peer.remote)
+            else:
+                return
         except OSError:
-            peer.send_errors += 1
-            return
+            if not peer.send_again(self._view[:size]):
+                return
         peer.packets_sent += 1
         peer.octets_sent += size
 
-    def _refuse(self, source: SocketAddress) -> None:
-        if source == self.source:
-            self.refused += 1
-        else:
-            self.foreign += 1
+    def send_again(self, packet: memoryview) -> bool:
+        """After a failure, by the leased socket, which no ICMP error (forged or not) reaches."""
+        try:
+            if self.remote is not None:
+                self.send_to(packet, self.remote)
+                return True
+        except OSError:
+            self.send_errors += 1
+        return False
+
+    def _forget_source(self) -> None:
+        """Another source may be, or has been, learned: nothing of the last one holds."""
+        self._close_twin()
+        self.stats.forget_source()
+        self._until_twin = TWIN_AFTER
+
+    def _open_twin(self, source: SocketAddress, now: float) -> None:
+        try:
+            twin = open_twin(self.socket, source)
+        except OSError:
+            return  # no file descriptor, or no route: the leased socket goes on
+        self._twin = twin
+        # What came between its bind and its connect may be anybody's.
+        while True:
+            try:
+                size, sender = twin.recvfrom_into(self._buffer)
+            except BlockingIOError:
+                break
+            except OSError:
+                continue
+            if sender == source:
+                self._take(size, now)
+            else:
+                self.foreign += 1
+        self._twin_receive = twin.recv_into
+        self.twin_send = twin.send if self.remote is not None else None
+        self._poller.watch(twin, self.on_twin_readable)
+
+    def _close_twin(self) -> None:
+        twin, self._twin = self._twin, None
+        self.twin_send = None
+        self._twin_receive = self.socket.recv_into
+        if twin is not None:
+            self._poller.unwatch(twin)
+            twin.close()
 
 
 class RtcpEndpoint(Endpoint):
     """The RTCP socket facing a party; reports pass as they are, as no SSRC is rewritten."""
 
-    __slots__ = ("packets",)
+    __slots__ = ("packets", "peer")
 
     def __init__(
-        self, sock: socket.socket, buffer: PacketBuffer, window_s: float = WINDOW_S
+        self,
+        sock: socket.socket,
+        poller: Poller,
+        buffer: PacketBuffer,
+        window_s: float = WINDOW_S,
     ) -> None:
-        super().__init__(sock, buffer, window_s)
+        super().__init__(sock, poller, buffer, window_s)
+        self.peer: RtcpEndpoint | None = None
         self.packets = 0
 
-    def on_readable(self) -> None:
+    def on_readable(self, now: float) -> None:
         try:
             size, source = self._receive(self._buffer)
         except OSError:
@@ -205,8 +309,17 @@ class RtcpEndpoint(Endpoint):
         if not rtcp.valid(self._buffer, size):
             self.refused += 1
             return
-        if source != self.source and not self._learn(source, monotonic()):
+        if source != self.source and not self._learn(source, now):
             self.foreign += 1
             return
         self.packets += 1
-        self._forward(size)
+        peer = self.peer
+        if peer is None or peer.remote is None:
+            return
+        try:
+            peer.send_to(self._view[:size], peer.remote)
+        except OSError:
+            peer.send_errors += 1
+            return
+        peer.packets_sent += 1
+        peer.octets_sent += size

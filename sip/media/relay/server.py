@@ -18,7 +18,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from sip.media.relay.control import Control
-from sip.media.relay.endpoint import Endpoint
 from sip.media.relay.latch import WINDOW_S
 from sip.media.relay.ports import PortPool
 from sip.media.relay.problems import ProblemLog
@@ -32,6 +31,9 @@ MAX_EVENTS = 512
 
 #: The largest control request taken: a whole datagram.
 MAX_REQUEST = 65535
+
+#: RTP, its twin, and RTCP.
+FILES_PER_PAIR = 3
 
 #: Descriptors that the relay needs beside the media sockets.
 SPARE_FILES = 64
@@ -58,7 +60,7 @@ class RelayServer:
         self._problems = problems
         self._stopping = False
         self._epoll = select.epoll()
-        self._readers: dict[int, Callable[[], None]] = {}
+        self._readers: dict[int, Callable[[float], None]] = {}
         self._control_waits = False
         host, port = options.control
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -72,10 +74,8 @@ class RelayServer:
             drain_s=options.drain_s,
             rng=rng,
         )
-        self._raise_file_limit(pool.size * 2 + SPARE_FILES)
-        self._sessions = Sessions(
-            pool, watch=self._watch, unwatch=self._unwatch, window_s=options.window_s
-        )
+        self._raise_file_limit(pool.size * FILES_PER_PAIR + SPARE_FILES)
+        self._sessions = Sessions(pool, self, window_s=options.window_s)
         self._control = Control(
             self._sessions,
             advertise=options.advertise,
@@ -123,15 +123,32 @@ class RelayServer:
         # What exists now stays for good; what calls make and leave is freed by reference counts.
         gc.collect()
         gc.freeze()
+        monotonic = time.monotonic
         poll = self._epoll.poll
         readers = self._readers
         while not self._stopping:
-            for fd, _ in poll(TICK_S, MAX_EVENTS):
-                # A control request never closes sockets within this loop, so each fd is there.
-                readers[fd]()
+            events = poll(TICK_S, MAX_EVENTS)
+            # One time for all: they had arrived by now, and waiting for us is not their jitter.
+            now = monotonic()
+            for fd, _ in events:
+                reader = readers.get(fd)
+                if reader is not None:  # a packet in this turn may have closed a twin
+                    reader(now)
             if self._control_waits:
                 self._control_waits = False
                 self._serve_control()
+
+    def watch(self, sock: socket.socket, reader: Callable[[float], None]) -> None:
+        """See `Poller.watch`."""
+        fd = sock.fileno()
+        self._readers[fd] = reader
+        self._epoll.register(fd, select.EPOLLIN)
+
+    def unwatch(self, sock: socket.socket) -> None:
+        """See `Poller.unwatch`."""
+        fd = sock.fileno()
+        self._epoll.unregister(fd)
+        del self._readers[fd]
 
     def close(self) -> None:
         """Ends every call and closes every descriptor."""
@@ -141,17 +158,7 @@ class RelayServer:
         os.close(self._wake_reader)
         os.close(self._wake_writer)
 
-    def _watch(self, endpoint: Endpoint) -> None:
-        fd = endpoint.socket.fileno()
-        self._readers[fd] = endpoint.on_readable
-        self._epoll.register(fd, select.EPOLLIN)
-
-    def _unwatch(self, endpoint: Endpoint) -> None:
-        fd = endpoint.socket.fileno()
-        self._epoll.unregister(fd)
-        del self._readers[fd]
-
-    def _control_ready(self) -> None:
+    def _control_ready(self, now: float) -> None:
         self._control_waits = True
 
     def _serve_control(self) -> None:
@@ -167,13 +174,13 @@ class RelayServer:
         except OSError as error:
             self._problems.problem("control-reply", to=source, reason=error)
 
-    def _stdin_ready(self) -> None:
+    def _stdin_ready(self, now: float) -> None:
         """The parent holds the other end of the pipe; its end is the parent's."""
         if not os.read(0, 4096):
             self._problems.line("info", "parent-gone")
             self.stop()
 
-    def _woken(self) -> None:
+    def _woken(self, now: float) -> None:
         os.read(self._wake_reader, 4096)
 
     def _raise_file_limit(self, wanted: int) -> None:
@@ -188,5 +195,5 @@ class RelayServer:
                 "file-limit",
                 limit=limit,
                 wanted=wanted,
-                calls=(limit - SPARE_FILES) // 4,
+                calls=(limit - SPARE_FILES) // (2 * FILES_PER_PAIR),
             )

@@ -8,12 +8,11 @@ A party's endpoints face *it*: its packets arrive there, and packets for it leav
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from sip.core.sdp import Codec
 from sip.media.plane import Learn, MediaError
-from sip.media.relay.endpoint import Endpoint, PacketBuffer, RtcpEndpoint, RtpEndpoint
+from sip.media.relay.endpoint import PacketBuffer, Poller, RtcpEndpoint, RtpEndpoint
 from sip.media.relay.latch import WINDOW_S
 from sip.media.relay.ports import NoPortsError, PortPair, PortPool
 from sip.media.relay.rewrite import RemoteMedia
@@ -33,11 +32,13 @@ class Party:
 
     __slots__ = ("_description", "_staged", "pair", "rtcp", "rtp", "tag")
 
-    def __init__(self, tag: str, pair: PortPair, buffer: PacketBuffer, window_s: float) -> None:
+    def __init__(
+        self, tag: str, pair: PortPair, poller: Poller, buffer: PacketBuffer, window_s: float
+    ) -> None:
         self.tag = tag
         self.pair = pair
-        self.rtp = RtpEndpoint(pair.rtp, buffer, window_s)
-        self.rtcp = RtcpEndpoint(pair.rtcp, buffer, window_s)
+        self.rtp = RtpEndpoint(pair.rtp, poller, buffer, window_s)
+        self.rtcp = RtcpEndpoint(pair.rtcp, poller, buffer, window_s)
         self._description: Description | None = None
         self._staged: Description | None = None
 
@@ -99,10 +100,14 @@ class Party:
 
     def part(self) -> None:
         """Nothing flows to or from this party any more."""
-        for endpoint in (self.rtp, self.rtcp):
-            if endpoint.peer is not None and endpoint.peer.peer is endpoint:
-                endpoint.peer.peer = None
-            endpoint.peer = None
+        if self.rtp.peer is not None and self.rtp.peer.peer is self.rtp:
+            self.rtp.peer.peer = None
+        if self.rtcp.peer is not None and self.rtcp.peer.peer is self.rtcp:
+            self.rtcp.peer.peer = None
+        self.rtp.peer = None
+        self.rtcp.peer = None
+        self.rtp.close()
+        self.rtcp.close()
 
 
 def _negotiated(one: list[tuple[int, Codec]], other: list[tuple[int, Codec]]) -> dict[int, int]:
@@ -137,23 +142,11 @@ class Call:
 
 
 class Sessions:
-    """Every call of the relay.
+    """Every call of the relay. `now` is monotonic seconds throughout."""
 
-    `watch` and `unwatch` tell the loop of an endpoint that begins or ceases to exist; the latter
-    is called while its socket is still open. `now` is monotonic seconds throughout.
-    """
-
-    def __init__(
-        self,
-        pool: PortPool,
-        *,
-        watch: Callable[[Endpoint], None],
-        unwatch: Callable[[Endpoint], None],
-        window_s: float = WINDOW_S,
-    ) -> None:
+    def __init__(self, pool: PortPool, poller: Poller, *, window_s: float = WINDOW_S) -> None:
         self._pool = pool
-        self._watch = watch
-        self._unwatch = unwatch
+        self._poller = poller
         self._window_s = window_s
         self._buffer = PacketBuffer()
         self._calls: dict[str, Call] = {}
@@ -290,14 +283,11 @@ class Sessions:
             self._end(party, now)
 
     def _party(self, tag: str, now: float, new: list[Party]) -> Party:
-        party = Party(tag, self._pool.lease(now), self._buffer, self._window_s)
+        pair = self._pool.lease(now)
+        party = Party(tag, pair, self._poller, self._buffer, self._window_s)
         new.append(party)
-        self._watch(party.rtp)
-        self._watch(party.rtcp)
         return party
 
     def _end(self, party: Party, now: float) -> None:
         party.part()
-        self._unwatch(party.rtp)
-        self._unwatch(party.rtcp)
         self._pool.release(party.pair, now)
