@@ -67,8 +67,10 @@ class Source:
         place = self.data
         for part in path[:-1]:
             inner = place.get(part)
-            if not isinstance(inner, dict):
+            if inner is None:
                 inner = place[part] = {}
+            if not isinstance(inner, dict):
+                return  # the models say what is wrong with it
             place = inner
         place[path[-1]] = value
         self.variables[path] = variable
