@@ -92,7 +92,7 @@ def _bound(host: str) -> socket.socket:
 @pytest.fixture
 def wire() -> Iterator[Wire[RtpEndpoint]]:
     wire = Wire(RtpEndpoint)
-    wire.near.payload_types = frozenset({0, 101})
+    wire.near.stream.negotiate({0: 8000, 101: 8000})
     yield wire
     wire.close()
 
@@ -137,7 +137,7 @@ def test_nothing_is_sent_before_the_other_side_is_known(wire: Wire[RtpEndpoint])
     wire.near.peer = None
     wire.send(rtp(0, 2, 320, 7))
     assert wire.heard() is None
-    assert wire.near.stats.packets == 2
+    assert wire.near.stream.packets == 2
     assert wire.far.packets_sent == 0
 
 
@@ -162,7 +162,7 @@ def test_a_learned_party_gets_a_socket_of_its_own_and_nothing_changes(
     wire.send(rtp(0, 1, 160, 7), by=wire.second)
     wire.send(rtp(0, 1, 160, 7), by=wire.listener)
     assert wire.heard() is None
-    assert wire.near.stats.packets == TWIN_AFTER + 2
+    assert wire.near.stream.packets == TWIN_AFTER + 2
     assert wire.near.refused == 3
     assert wire.near.foreign == 2
 
@@ -223,7 +223,7 @@ def test_a_new_address_closes_the_twin_and_is_learned(wire: Wire[RtpEndpoint]) -
 
 def test_hold_stops_sending_by_the_twin_and_resume_goes_on(wire: Wire[RtpEndpoint]) -> None:
     """`far`'s party is learned and has a twin; then it holds by 0.0.0.0."""
-    wire.far.payload_types = frozenset({0})
+    wire.far.stream.negotiate({0: 8000})
     for seq in range(TWIN_AFTER):
         wire.listener.sendto(rtp(0, seq, seq * 160, 9), wire.far.socket.getsockname())
         wire.far.on_readable(100.0)
@@ -240,7 +240,7 @@ def test_hold_stops_sending_by_the_twin_and_resume_goes_on(wire: Wire[RtpEndpoin
 
 def test_an_icmp_error_costs_no_packet(wire: Wire[RtpEndpoint]) -> None:
     """On a connected socket an unreachable port, real or forged, fails the next send."""
-    wire.far.payload_types = frozenset({0})
+    wire.far.stream.negotiate({0: 8000})
     for seq in range(TWIN_AFTER):
         wire.listener.sendto(rtp(0, seq, seq * 160, 9), wire.far.socket.getsockname())
         wire.far.on_readable(100.0)
@@ -275,9 +275,9 @@ def test_any_bytes_on_rtp_are_taken_or_counted(
     wire: Wire[RtpEndpoint], data: bytes, own: bool
 ) -> None:
     near = wire.near
-    before = near.stats.packets + near.foreign + near.refused
+    before = near.stream.packets + near.foreign + near.refused
     wire.send(data, by=None if own else wire.listener)
-    assert near.stats.packets + near.foreign + near.refused == before + 1
+    assert near.stream.packets + near.foreign + near.refused == before + 1
     heard = wire.heard()
     assert heard is None or (heard == data and own)
 

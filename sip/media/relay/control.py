@@ -175,22 +175,22 @@ class Control:
 
 
 def _party_report(party: Party, now: float, epoch: float) -> Encodable:
-    stats = party.rtp.stats
-    silent_s = stats.silent_s(now)
+    stream = party.rtp.stream
+    silent_s = stream.silent_s(now)
     rtp: dict[str, Encodable] = {
-        "packets": stats.packets,
-        "bytes": stats.octets,
+        "packets": stream.packets,
+        "bytes": stream.octets,
         "errors": party.rtp.send_errors,
         "packets sent": party.rtp.packets_sent,
         "bytes sent": party.rtp.octets_sent,
-        "lost": stats.lost,
-        "jitter us": round(stats.jitter_ms * 1000),
+        "lost": stream.lost,
+        "jitter us": round(stream.jitter_ms * 1000),
         "foreign": party.rtp.foreign + party.rtcp.foreign,
         "refused": party.rtp.refused + party.rtcp.refused,
-        "SSRC changes": stats.ssrc_changes,
+        "SSRC changes": stream.ssrc_changes,
     }
     if silent_s is not None:
-        rtp["payload type"] = stats.payload_type
+        rtp["payload type"] = stream.payload_type
         rtp["silent ms"] = round(silent_s * 1000)
     rtcp: dict[str, Encodable] = {
         "packets": party.rtcp.packets,

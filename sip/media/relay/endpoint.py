@@ -13,7 +13,7 @@ from typing import Protocol
 from sip.media.plane import Learn
 from sip.media.relay import rtcp
 from sip.media.relay.latch import WINDOW_S, Latch, SocketAddress
-from sip.media.relay.rtp import HEADER, HEADER_SIZE, StreamStats
+from sip.media.relay.rtp import RtpStream
 from sip.media.relay.twin import open_twin
 
 #: No UDP datagram is larger, so none is ever cut.
@@ -21,8 +21,6 @@ BUFFER_SIZE = 65535
 
 #: Packets from the learned source after which it gets a socket of its own, 0.3 s of them.
 TWIN_AFTER = 16
-
-_unpack = HEADER.unpack_from
 
 
 class Poller(Protocol):
@@ -133,9 +131,8 @@ class RtpEndpoint(Endpoint):
         "_twin",
         "_twin_receive",
         "_until_twin",
-        "payload_types",
         "peer",
-        "stats",
+        "stream",
         "twin_send",
     )
 
@@ -148,9 +145,7 @@ class RtpEndpoint(Endpoint):
     ) -> None:
         super().__init__(sock, poller, buffer, window_s)
         self.peer: RtpEndpoint | None = None
-        self.stats = StreamStats()
-        #: What the party may send: the payload types that both descriptions have.
-        self.payload_types: frozenset[int] = frozenset()
+        self.stream = RtpStream()
         #: Sends to `remote` by the twin; None without one and while there is no `remote`.
         self.twin_send: Callable[[memoryview], int] | None = None
         self._twin: socket.socket | None = None
@@ -183,11 +178,14 @@ class RtpEndpoint(Endpoint):
         except OSError:
             return  # a spurious wake-up
         if source != self.source:
-            if not self._is_rtp(size) or not self._learn(source, now):
+            if not self.stream.reads(self._buffer, size) or not self._learn(source, now):
                 self.foreign += 1
                 return
             self._forget_source()
-        self._take(size, now)
+        if not self.stream.take(self._buffer, size, now):
+            self.refused += 1
+            return
+        self._forward(size)
         if self._until_twin:
             self._until_twin -= 1
             if not self._until_twin:
@@ -199,28 +197,13 @@ class RtpEndpoint(Endpoint):
             size = self._twin_receive(self._buffer)
         except OSError:
             return  # the ICMP error of an earlier packet; it is cleared by having been read
-        self._take(size, now)
-
-    def _is_rtp(self, size: int) -> bool:
-        if size < HEADER_SIZE:
-            return False
-        first, second = self._buffer[0], self._buffer[1]
-        return first & 0xC0 == 0x80 and second & 0x7F in self.payload_types
-
-    def _take(self, size: int, now: float) -> None:
-        """Counts the learned source's datagram in the buffer and forwards it if it may pass."""
-        if size < HEADER_SIZE:
+        if self.stream.take(self._buffer, size, now):
+            self._forward(size)
+        else:
             self.refused += 1
-            return
-        first, second, seq, timestamp, ssrc = _unpack(self._buffer)
-        payload_type = second & 0x7F
-        if (
-            payload_type not in self.payload_types
-            or first & 0xC0 != 0x80
-            or not self.stats.update(payload_type, seq, timestamp, ssrc, size, now)
-        ):
-            self.refused += 1
-            return
+
+    def _forward(self, size: int) -> None:
+        """Sends what is in the buffer on to the other party."""
         peer = self.peer
         if peer is None:
             return
@@ -251,7 +234,7 @@ class RtpEndpoint(Endpoint):
     def _forget_source(self) -> None:
         """Another source may be, or has been, learned: nothing of the last one holds."""
         self._close_twin()
-        self.stats.forget_source()
+        self.stream.forget_source()
         self._until_twin = TWIN_AFTER
 
     def _open_twin(self, source: SocketAddress, now: float) -> None:
@@ -268,10 +251,12 @@ class RtpEndpoint(Endpoint):
                 break
             except OSError:
                 continue
-            if sender == source:
-                self._take(size, now)
-            else:
+            if sender != source:
                 self.foreign += 1
+            elif self.stream.take(self._buffer, size, now):
+                self._forward(size)
+            else:
+                self.refused += 1
         self._twin_receive = twin.recv_into
         self.twin_send = twin.send if self.remote is not None else None
         self._poller.watch(twin, self.on_twin_readable)

@@ -1,11 +1,12 @@
 """RTP as far as a relay reads it: the fixed header and the receiver's arithmetic (RFC 3550).
 
-A relay forwards bytes; nothing here allocates or copies a packet.
+A relay forwards bytes; nothing here copies a packet.
 """
 
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
 
 #: RFC 3550 5.1: V/P/X/CC, M/PT, sequence number, timestamp, SSRC.
 HEADER = struct.Struct("!BBHII")
@@ -20,14 +21,19 @@ MAX_MISORDER = 100
 #: packets, and the newcomer has sent two packets in sequence (RFC 3550's probation).
 SSRC_SILENCE_S = 0.060
 
+#: Timestamps that run from the clock by more than this are a restart and no jitter.
+MAX_DRIFT_S = 10.0
+
 DEFAULT_CLOCK_RATE_HZ = 8000
 
+_unpack = HEADER.unpack_from
 
-class StreamStats:
-    """What one RTP stream's receiver knows: RFC 3550 A.1 (sequence), A.3 (loss), A.8 (jitter).
 
-    `update` takes a packet of the accepted source and says whether it is to be forwarded.
-    It is on the path of every packet.
+class RtpStream:
+    """What the receiver of one stream knows: RFC 3550 A.1 (sequence), A.3 (loss), A.8 (jitter).
+
+    `take` judges and counts a packet that came from the party. It is on the path of every
+    packet, which is why it is one function and looks first at what nearly all packets are.
     """
 
     __slots__ = (
@@ -41,11 +47,12 @@ class StreamStats:
         "_newcomer",
         "_newcomer_seq",
         "_tick_s",
+        "_ticks_s",
         "_timestamp",
+        "_type",
         "octets",
         "packets",
         "payload_type",
-        "rates_hz",
         "ssrc",
         "ssrc_changes",
     )
@@ -53,12 +60,14 @@ class StreamStats:
     def __init__(self) -> None:
         self.packets = 0
         self.octets = 0
+        #: Of the last packet taken; -1 before the first, as is `ssrc`.
         self.payload_type = -1
         self.ssrc = -1
         self.ssrc_changes = 0
-        #: Clock rate by payload type, from the SDP; G.711's where it says nothing.
-        self.rates_hz: dict[int, int] = {}
+        self._ticks_s: dict[int, float] = {}
         self._tick_s = 1.0 / DEFAULT_CLOCK_RATE_HZ
+        #: The payload type last taken under the present negotiation.
+        self._type = -1
         self._base_seq = 0
         self._max_seq = 0
         self._cycles = 0
@@ -70,39 +79,49 @@ class StreamStats:
         self._newcomer = -1
         self._newcomer_seq = 0
 
-    def update(
-        self, payload_type: int, seq: int, timestamp: int, ssrc: int, size: int, now: float
-    ) -> bool:
-        """Counts one packet of `size` octets that arrived at `now` (monotonic seconds).
+    def negotiate(self, rates_hz: Mapping[int, int]) -> None:
+        """Only these payload types may pass from now on; the values are their clock rates."""
+        self._ticks_s = {number: 1.0 / rate for number, rate in rates_hz.items()}
+        self._type = -1
 
-        False if it belongs to another synchronisation source than the one that is speaking; such
-        a packet is not counted here and must not be forwarded.
+    def reads(self, packet: bytes | bytearray, size: int) -> bool:
+        """Whether this is RTP of a negotiated payload type, whoever it is from."""
+        return (
+            size >= HEADER_SIZE and packet[0] & 0xC0 == 0x80 and packet[1] & 0x7F in self._ticks_s
+        )
+
+    def take(self, packet: bytes | bytearray, size: int, now: float) -> bool:
+        """Counts the first `size` octets of `packet`, arrived at `now` (monotonic seconds).
+
+        False, and not counted, if it may not pass: no RTP, a payload type that was not
+        negotiated, or another synchronisation source than the one that is speaking.
         """
-        if ssrc != self.ssrc:
-            if not self._admit(ssrc, seq, now):
+        if size < HEADER_SIZE:
+            return False
+        first, second, seq, timestamp, ssrc = _unpack(packet)
+        if ssrc != self.ssrc or second & 0x7F != self._type or first & 0xC0 != 0x80:
+            if first & 0xC0 != 0x80:
                 return False
-            self._start(ssrc, seq)
-        else:
-            delta = (seq - self._max_seq) & 0xFFFF
-            if delta == 1:
-                self._max_seq = seq
-                if seq == 0:
-                    self._cycles += 0x10000
-            elif delta:
-                self._jump(seq, delta)
-            if timestamp != self._timestamp:
-                # Packets of one DTMF event share a timestamp (RFC 4733 2.5.1.2): no jitter in that.
-                step = (timestamp - self._timestamp) & 0xFFFFFFFF
-                if step >= 0x80000000:
-                    step -= 0x100000000
-                drift = now - self._arrival_s - step * self._tick_s
-                if drift < 0.0:
-                    drift = -drift
+            if not self._change(second & 0x7F, seq, timestamp, ssrc, now):
+                return False
+        delta = (seq - self._max_seq) & 0xFFFF
+        if delta == 1:
+            self._max_seq = seq
+            if not seq:
+                self._cycles += 0x10000
+        elif delta:
+            self._jump(seq, delta)
+        if timestamp != self._timestamp:
+            # Packets of one DTMF event share a timestamp (RFC 4733 2.5.1.2): no jitter in that.
+            step = (timestamp - self._timestamp) & 0xFFFFFFFF
+            if step >= 0x80000000:
+                step -= 0x100000000
+            drift = now - self._arrival_s - step * self._tick_s
+            if drift < 0.0:
+                drift = -drift
+            if drift < MAX_DRIFT_S:
                 self._jitter_s += (drift - self._jitter_s) * 0.0625
-        if payload_type != self.payload_type:
-            self.payload_type = payload_type
-            self._tick_s = 1.0 / self.rates_hz.get(payload_type, DEFAULT_CLOCK_RATE_HZ)
-        self._timestamp = timestamp
+            self._timestamp = timestamp
         self._arrival_s = now
         self.packets += 1
         self.octets += size
@@ -110,8 +129,7 @@ class StreamStats:
 
     def forget_source(self) -> None:
         """The party signalled another address: whatever SSRC comes next is its own."""
-        if self.ssrc >= 0:
-            self._close_sequence()
+        self._close_sequence()
         self.ssrc = -1
         self._newcomer = -1
 
@@ -134,27 +152,38 @@ class StreamStats:
             return 0
         return self._cycles + self._max_seq - self._base_seq + 1
 
+    def _change(self, payload_type: int, seq: int, timestamp: int, ssrc: int, now: float) -> bool:
+        """A packet that differs from the last one in payload type or SSRC: may it?"""
+        tick_s = self._ticks_s.get(payload_type)
+        if tick_s is None:
+            return False
+        if ssrc != self.ssrc:
+            if not self._admit(ssrc, seq, now):
+                return False
+            self._timestamp = timestamp
+        self._type = self.payload_type = payload_type
+        self._tick_s = tick_s
+        return True
+
     def _admit(self, ssrc: int, seq: int, now: float) -> bool:
         """RFC 3550 A.1's probation for an SSRC that is not the stream's."""
-        if self.ssrc < 0:
-            return True
-        if now - self._arrival_s < SSRC_SILENCE_S:
-            self._newcomer = -1
-            return False
-        proven = ssrc == self._newcomer and seq == self._newcomer_seq
-        self._newcomer = ssrc
-        self._newcomer_seq = (seq + 1) & 0xFFFF
-        if proven:
-            self._close_sequence()
+        if self.ssrc >= 0:
+            if now - self._arrival_s < SSRC_SILENCE_S:
+                self._newcomer = -1
+                return False
+            proven = ssrc == self._newcomer and seq == self._newcomer_seq
+            self._newcomer = ssrc
+            self._newcomer_seq = (seq + 1) & 0xFFFF
+            if not proven:
+                return False
             self.ssrc_changes += 1
-        return proven
-
-    def _start(self, ssrc: int, seq: int) -> None:
+        self._close_sequence()
         self.ssrc = ssrc
         self._newcomer = -1
-        self._restart_sequence(seq)
+        self._start_sequence(seq)
+        return True
 
-    def _restart_sequence(self, seq: int) -> None:
+    def _start_sequence(self, seq: int) -> None:
         self._base_seq = seq
         self._max_seq = seq
         self._cycles = 0
@@ -173,6 +202,6 @@ class StreamStats:
             if seq == self._bad_seq:
                 # Two in sequence: the sender restarted without a word (RFC 3550 A.1).
                 self._close_sequence()
-                self._restart_sequence(seq)
+                self._start_sequence(seq)
             else:
                 self._bad_seq = (seq + 1) & 0xFFFF

@@ -86,8 +86,7 @@ class Party:
         self.rtcp.peer, other.rtcp.peer = other.rtcp, self.rtcp
         rates_hz = _negotiated(self._codecs(), other._codecs())
         for party in (self, other):
-            party.rtp.payload_types = frozenset(rates_hz)
-            party.rtp.stats.rates_hz = rates_hz
+            party.rtp.stream.negotiate(rates_hz)
 
     def _codecs(self) -> list[tuple[int, Codec]]:
         """What the descriptions in force and staged have."""

@@ -2,16 +2,31 @@
 
 import pytest
 
-from sip.media.relay.rtp import MAX_DROPOUT, SSRC_SILENCE_S, StreamStats
+from sip.media.relay.rtp import MAX_DROPOUT, SSRC_SILENCE_S, RtpStream
+from tests.media.talk import rtp
 
 PTIME_S = 0.020
 TICKS = 160
 
 
-class Sender:
-    """Feeds packets of 172 octets to a `StreamStats`, 20 ms apart unless told otherwise."""
+def stream(rates_hz: dict[int, int] | None = None) -> RtpStream:
+    """A receiver to which PCMU, or what is given, was negotiated."""
+    fresh = RtpStream()
+    fresh.negotiate(rates_hz or {0: 8000})
+    return fresh
 
-    def __init__(self, stats: StreamStats, *, ssrc: int = 0xA, seq: int = 0, at: float = 0.0):
+
+def take(
+    stats: RtpStream, seq: int, timestamp: int, now: float, *, ssrc: int = 1, payload_type: int = 0
+) -> bool:
+    packet = rtp(payload_type, seq, timestamp, ssrc)
+    return stats.take(packet, len(packet), now)
+
+
+class Sender:
+    """Feeds packets of 172 octets to a `RtpStream`, 20 ms apart unless told otherwise."""
+
+    def __init__(self, stats: RtpStream, *, ssrc: int = 0xA, seq: int = 0, at: float = 0.0):
         self.stats = stats
         self.ssrc = ssrc
         self.seq = seq
@@ -21,14 +36,8 @@ class Sender:
     def send(self, count: int = 1, *, late_s: float = 0.0, payload_type: int = 0) -> bool:
         taken = True
         for _ in range(count):
-            taken = self.stats.update(
-                payload_type,
-                self.seq & 0xFFFF,
-                self.timestamp & 0xFFFFFFFF,
-                self.ssrc,
-                172,
-                self.now + late_s,
-            )
+            packet = rtp(payload_type, self.seq, self.timestamp, self.ssrc)
+            taken = self.stats.take(packet, len(packet), self.now + late_s)
             self.skip()
         return taken
 
@@ -39,14 +48,14 @@ class Sender:
 
 
 def test_an_even_stream_has_neither_loss_nor_jitter() -> None:
-    stats = StreamStats()
+    stats = stream()
     Sender(stats).send(500)
     assert (stats.packets, stats.octets, stats.lost) == (500, 500 * 172, 0)
     assert stats.jitter_ms == pytest.approx(0.0, abs=1e-6)
 
 
 def test_missing_packets_are_lost() -> None:
-    stats = StreamStats()
+    stats = stream()
     sender = Sender(stats)
     sender.send(10)
     sender.skip(3)
@@ -56,7 +65,7 @@ def test_missing_packets_are_lost() -> None:
 
 @pytest.mark.parametrize("first", [0xFFFE, 0xFFFF, 0, 1])
 def test_the_sequence_number_wraps(first: int) -> None:
-    stats = StreamStats()
+    stats = stream()
     sender = Sender(stats, seq=first)
     sender.send(4)
     assert stats.lost == 0
@@ -65,7 +74,7 @@ def test_the_sequence_number_wraps(first: int) -> None:
 
 
 def test_loss_across_the_wrap_is_counted() -> None:
-    stats = StreamStats()
+    stats = stream()
     sender = Sender(stats, seq=0xFFF0)
     sender.send(10)
     sender.skip(12)
@@ -76,26 +85,26 @@ def test_loss_across_the_wrap_is_counted() -> None:
 
 def test_misordered_packets_are_not_lost() -> None:
     """Each pair changes places, also the one astride the wrap."""
-    stats = StreamStats()
+    stats = stream()
     for first in range(0xFFF1, 0x1000F, 2):
         for seq in (first + 1, first):
-            stats.update(0, seq & 0xFFFF, seq * TICKS & 0xFFFFFFFF, 1, 172, seq * PTIME_S)
+            take(stats, seq, seq * TICKS, seq * PTIME_S)
     # The very first packet came before the base that it set: RFC 3550 A.1 has no way to know.
     assert stats.packets == 30
     assert stats.lost == 0
 
 
 def test_duplicates_never_make_loss_negative() -> None:
-    stats = StreamStats()
+    stats = stream()
     for _ in range(5):
-        stats.update(0, 7, 1120, 1, 172, 0.0)
+        take(stats, 7, 1120, 0.0)
     assert stats.lost == 0
     assert stats.packets == 5
 
 
 def test_a_sender_that_restarts_its_sequence_is_followed() -> None:
     """RFC 3550 A.1: two packets in sequence after a great jump are a restart, not loss."""
-    stats = StreamStats()
+    stats = stream()
     sender = Sender(stats, seq=100)
     sender.send(10)
     sender.seq = 40_000
@@ -108,17 +117,17 @@ def test_a_sender_that_restarts_its_sequence_is_followed() -> None:
 
 
 def test_one_stray_packet_does_not_move_the_sequence() -> None:
-    stats = StreamStats()
+    stats = stream()
     sender = Sender(stats, seq=100)
     sender.send(10)
-    stats.update(0, 100 + MAX_DROPOUT + 5000, sender.timestamp, sender.ssrc, 172, sender.now)
+    take(stats, 100 + MAX_DROPOUT + 5000, sender.timestamp, sender.now, ssrc=sender.ssrc)
     sender.send(10)
     assert stats.lost == 0
 
 
 def test_jitter_of_alternating_delay_is_that_of_the_rfc() -> None:
     """Packets late by 0 and 10 ms in turn: |D| is always 10 ms and J converges to it."""
-    stats = StreamStats()
+    stats = stream()
     sender = Sender(stats)
     expected = 0.0
     sender.send()
@@ -129,7 +138,7 @@ def test_jitter_of_alternating_delay_is_that_of_the_rfc() -> None:
 
 
 def test_jitter_survives_the_wrap_of_the_timestamp() -> None:
-    stats = StreamStats()
+    stats = stream()
     sender = Sender(stats)
     sender.timestamp = 0xFFFFFFFF - 5 * TICKS
     sender.send(20)
@@ -138,23 +147,22 @@ def test_jitter_survives_the_wrap_of_the_timestamp() -> None:
 
 def test_jitter_uses_the_clock_rate_of_the_payload_type() -> None:
     """The same ticks mean another time at 48 kHz (RFC 7587)."""
-    stats = StreamStats()
-    stats.rates_hz = {111: 48000}
+    stats = stream({111: 48000})
     for index in range(50):
-        stats.update(111, index, index * 960, 1, 100, index * 0.020)
+        take(stats, index, index * 960, index * 0.020, payload_type=111)
     assert stats.jitter_ms == pytest.approx(0.0, abs=1e-6)
 
 
 def test_the_packets_of_one_dtmf_event_are_no_jitter() -> None:
     """RFC 4733 2.5.1.2: every packet of an event has the timestamp of its beginning."""
-    stats = StreamStats()
+    stats = stream({101: 8000})
     for index in range(50):
-        stats.update(101, index, 8000, 1, 16, index * 0.020)
+        take(stats, index, 8000, index * 0.020, payload_type=101)
     assert stats.jitter_ms == 0.0
 
 
 def test_a_second_ssrc_is_refused_while_the_first_speaks() -> None:
-    stats = StreamStats()
+    stats = stream()
     voice = Sender(stats)
     voice.send(10)
     intruder = Sender(stats, ssrc=0xBAD, seq=500, at=voice.now)
@@ -168,7 +176,7 @@ def test_a_second_ssrc_is_refused_while_the_first_speaks() -> None:
 
 def test_a_new_ssrc_is_taken_when_the_old_one_has_fallen_silent() -> None:
     """Carriers change SSRC without a word, from ringback to the callee for instance."""
-    stats = StreamStats()
+    stats = stream()
     ringback = Sender(stats)
     ringback.send(10)
     callee = Sender(stats, ssrc=0xB, seq=9000, at=ringback.now + SSRC_SILENCE_S)
@@ -180,15 +188,15 @@ def test_a_new_ssrc_is_taken_when_the_old_one_has_fallen_silent() -> None:
 
 
 def test_packets_of_random_ssrcs_take_nothing_over() -> None:
-    stats = StreamStats()
+    stats = stream()
     Sender(stats).send(10)
     for index in range(100):
-        assert not stats.update(0, index, index * TICKS, 1000 + index, 172, 10.0 + index * PTIME_S)
+        assert not take(stats, index, index * TICKS, 10.0 + index * PTIME_S, ssrc=1000 + index)
     assert stats.packets == 10
 
 
 def test_a_signalled_change_of_source_frees_the_ssrc_and_keeps_the_loss() -> None:
-    stats = StreamStats()
+    stats = stream()
     before = Sender(stats)
     before.send(5)
     before.skip(2)
@@ -201,8 +209,47 @@ def test_a_signalled_change_of_source_frees_the_ssrc_and_keeps_the_loss() -> Non
 
 
 def test_silence_is_time_since_the_last_packet() -> None:
-    stats = StreamStats()
+    stats = stream()
     assert stats.silent_s(5.0) is None
     sender = Sender(stats, at=10.0)
     sender.send()
     assert stats.silent_s(12.5) == pytest.approx(2.5)
+
+
+def test_a_new_ssrc_with_other_timestamps_is_no_jitter() -> None:
+    stats = stream()
+    first = Sender(stats)
+    first.send(10)
+    second = Sender(stats, ssrc=0xB, seq=9000, at=first.now + 1.0)
+    second.timestamp = 2_000_000_000
+    second.send(20)
+    assert stats.ssrc_changes == 1
+    assert stats.jitter_ms == pytest.approx(0.0, abs=1e-6)
+
+
+def test_a_restarted_timestamp_is_no_jitter() -> None:
+    stats = stream()
+    sender = Sender(stats)
+    sender.send(10)
+    sender.timestamp += 1_000_000_000
+    sender.send(10)
+    assert stats.jitter_ms == pytest.approx(0.0, abs=1e-6)
+
+
+def test_only_negotiated_payload_types_pass_also_after_a_change() -> None:
+    stats = stream({0: 8000, 8: 8000})
+    assert take(stats, 1, 160, 0.02)
+    assert take(stats, 2, 320, 0.04, payload_type=8)
+    assert not take(stats, 3, 480, 0.06, payload_type=18)
+    stats.negotiate({0: 8000})
+    assert not take(stats, 3, 480, 0.06, payload_type=8)
+    assert take(stats, 4, 640, 0.08)
+    assert (stats.packets, stats.payload_type) == (3, 0)
+
+
+@pytest.mark.parametrize("packet", [b"", b"\x80" * 11, b"\x00" * 172, b"\x40" + b"\0" * 20])
+def test_what_is_no_rtp_is_not_taken(packet: bytes) -> None:
+    stats = stream()
+    assert not stats.reads(packet, len(packet))
+    assert not stats.take(packet, len(packet), 0.0)
+    assert stats.packets == 0
