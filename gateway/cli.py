@@ -30,7 +30,7 @@ USUAL_FILES = (Path("config/gateway.yaml"), Path("/etc/retell-sip-gateway/gatewa
 PHONE_PORT = 5090
 """The test phone's own SIP port, by which config/sandbox.yaml knows it."""
 
-out = Console(highlight=False)
+out = Console(highlight=False, width=None if sys.stdout.isatty() else 150)
 app = typer.Typer(
     name="retell-sip-gateway",
     help="Connects SIP trunks, PBXs and phone numbers to Retell AI voice agents.",
@@ -176,22 +176,24 @@ def call(
 
 @app.command()
 def sandbox(
+    config_file: ConfigOption = None,
     unless_key: Annotated[
         bool, typer.Option("--unless-key", help="End at once if RETELL_API_KEY is set.")
     ] = False,
 ) -> None:
-    """Run Retell's stand-in: SIP 127.0.0.1:5070, REST http://127.0.0.1:8090."""
+    """Run Retell's stand-in, where the gateway's configuration expects Retell."""
     if unless_key and os.environ.get("RETELL_API_KEY"):
         out.print("RETELL_API_KEY is set: no sandbox is needed")
         return
     from gateway.sandbox.errors import SandboxError
     from gateway.sandbox.main import serve
-    from gateway.sandbox.settings import DEMO_NUMBER, SandboxSettings
+    from gateway.stand_in import StandInError, stand_in
 
+    settings = settings_of(config_path(config_file))
     log.configure(os.environ.get("LOGLEVEL", "info"))
     try:
-        _run_loop(serve(SandboxSettings(preset_numbers=(DEMO_NUMBER,))))
-    except SandboxError as error:
+        _run_loop(serve(stand_in(settings)))
+    except (SandboxError, StandInError) as error:
         fail(_one_line(error), MISUSED)
 
 
@@ -261,19 +263,19 @@ async def _show(settings: Settings, call_id: str) -> tuple[dict[str, Any], list[
 
 def _table(listed: list[dict[str, Any]]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim")
-    for title in ("started", "from", "to", "by", "talked", "ended by", "status", "call"):
-        table.add_column(title, no_wrap=True)
+    for title in ("call", "started (UTC)", "from", "to", "trunk", "talked", "ended by", "how"):
+        table.add_column(title, overflow="fold")
     for record in listed:
         talked = record["duration_s"]
         table.add_row(
-            str(record["started_at"])[:19].replace("T", " "),
+            record["call_id"],
+            str(record["started_at"])[5:19].replace("T", " "),
             record["from"],
             record["to"],
             record["trunk"],
             f"{talked:.1f} s" if talked is not None else "-",
             record["ended_by"] or record["state"],
             f"{record['sip_status'] or ''} {record['cause'] or ''}".strip() or "-",
-            record["call_id"],
         )
     return table
 

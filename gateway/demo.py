@@ -14,6 +14,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 from rich.console import Console
 from rich.padding import Padding
 from rich.rule import Rule
@@ -27,7 +28,6 @@ from gateway.preflight import Outcome, each_port
 LOGS = Path(".run")
 STARTS_WITHIN_S = 60.0
 ENDS_WITHIN_S = 10.0
-SANDBOX_PORT = 8090
 PHONE_PORT = 5090
 
 
@@ -58,6 +58,7 @@ class _Demo:
         self._path = path
         self._console = console
         self._with_sandbox = not os.environ.get("RETELL_API_KEY")
+        self._sandbox = _Sandbox(settings)
 
     async def run(self, once: bool) -> int:
         stop = asyncio.Event()
@@ -67,12 +68,14 @@ class _Demo:
         await self._nothing_in_the_way()
         async with AsyncExitStack() as stack:
             running = []
+            given = ["--config", str(self._path)] if self._path else []
             if self._with_sandbox:
                 self._say("Starting the sandbox, which plays Retell (no RETELL_API_KEY is set)")
-                running.append(await stack.enter_async_context(_program("sandbox", ["sandbox"])))
+                running.append(
+                    await stack.enter_async_context(_program("sandbox", ["sandbox", *given]))
+                )
             self._say(f"Starting the gateway{f' with {_short(self._path)}' if self._path else ''}")
-            arguments = ["run", *(["--config", str(self._path)] if self._path else [])]
-            running.append(await stack.enter_async_context(_program("gateway", arguments)))
+            running.append(await stack.enter_async_context(_program("gateway", ["run", *given])))
             await self._all_ready(running, stop)
             if stop.is_set():
                 return 0
@@ -86,6 +89,10 @@ class _Demo:
 
     async def _nothing_in_the_way(self) -> None:
         """Another gateway, or whatever has a port of ours: one line each, and nothing is begun."""
+        async with ApiClient(self._settings) as api:
+            if await api.ready():
+                text = f"error: a gateway is running already at {api.base_url}; end it first"
+                raise DemoError([text], 2)
         in_use = [one for one in each_port(self._settings) if one.outcome is Outcome.WRONG]
         if in_use:
             raise DemoError([f"error: {one.subject}: {one.text}" for one in in_use], 2)
@@ -96,7 +103,7 @@ class _Demo:
             while not stop.is_set():
                 for program in running:
                     program.must_run()
-                if await api.ready() and (not self._with_sandbox or await _listens(SANDBOX_PORT)):
+                if await api.ready() and (not self._with_sandbox or await self._sandbox.ready()):
                     return
                 if time.monotonic() > give_up_at:
                     names = " and ".join(str(program.log) for program in running)
@@ -135,8 +142,9 @@ class _Demo:
         self._console.print(Padding(report.render(), (0, 0, 1, 2)))
         if record:
             self._console.print(
-                f"  Call record: {record['call_id']}, ended by {record['ended_by']},"
-                f" {record['cause']}, Retell's call id {record['retell_call_id'] or 'unknown'}\n",
+                f"  The agent's own ear: {await self._agents_ear(record)}\n"
+                f"  Call record {record['call_id']}: ended by {record['ended_by']}"
+                f" ({record['cause']}), at Retell {record['retell_call_id'] or 'unknown'}\n",
                 soft_wrap=True,
             )
         if report.proved and self._with_sandbox:
@@ -146,6 +154,11 @@ class _Demo:
         else:
             verdict = f"[red]Not proved.[/red] The gateway's log is {LOGS / 'gateway.log'}"
         self._console.print(verdict)
+
+    async def _agents_ear(self, record: dict[str, Any]) -> str:
+        if not self._with_sandbox or not record["b_sip_call_id"]:
+            return "only Retell knows"
+        return await self._sandbox.heard(record["b_sip_call_id"])
 
     async def _record_of(
         self, sip_call_id: str
@@ -196,6 +209,42 @@ class _Demo:
         self._console.print(text, soft_wrap=True)
 
 
+class _Sandbox:
+    """The sandbox's own interface: what its agent heard, as a second witness beside the phone."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._base = f"{settings.retell.base_url.rstrip('/')}/sandbox"
+        key = settings.retell.api_key
+        self._headers = {"Authorization": f"Bearer {key.get_secret_value()}"} if key else {}
+
+    async def ready(self) -> bool:
+        return await self._get("") is not None
+
+    async def heard(self, sip_call_id: str) -> str:
+        found = await self._get(f"/calls?sip_call_id={sip_call_id}")
+        call_id = found["items"][0]["call"]["call_id"] if found and found["items"] else ""
+        report = await self._get(f"/calls/{call_id}") if call_id else None
+        heard = (report or {}).get("heard") or {}
+        melody = (heard.get("melodies") or {}).get("caller") or {"heard": False, "score": 0.0}
+        verdict = "heard" if melody["heard"] else "did NOT hear"
+        return (
+            f"it {verdict} the caller's melody (similarity {melody['score']:.2f}),"
+            f" {heard.get('packets', 0)} packets"
+        )
+
+    async def _get(self, path: str) -> dict[str, Any] | None:
+        timeout = aiohttp.ClientTimeout(total=3)
+        try:
+            async with (
+                aiohttp.ClientSession(timeout=timeout, headers=self._headers) as session,
+                session.get(self._base + path) as response,
+            ):
+                answer = await response.json() if response.status == 200 else None
+        except (OSError, aiohttp.ClientError, TimeoutError):
+            return None
+        return answer if isinstance(answer, dict) else None
+
+
 class _Running:
     """A program of ours in a process of its own, its output in a log."""
 
@@ -237,15 +286,6 @@ async def _program(name: str, arguments: list[str]) -> AsyncIterator[_Running]:
         except TimeoutError:
             process.kill()
             await process.wait()
-
-
-async def _listens(port: int) -> bool:
-    try:
-        _, writer = await asyncio.open_connection("127.0.0.1", port)
-    except OSError:
-        return False
-    writer.close()
-    return True
 
 
 def _short(path: Path) -> Path:

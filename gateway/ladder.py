@@ -5,7 +5,7 @@ from typing import Any
 
 from rich.text import Text
 
-_RUNG = 30  # columns between two uprights
+_RUNG = 31  # columns between two uprights
 _TIME = 8
 
 
@@ -62,7 +62,7 @@ def _label(summary: str) -> str:
 
 
 def _arrow(label: str, rightwards: bool) -> str:
-    label = label[: _RUNG - 6]
+    label = label[: _RUNG - 4]
     line = f" {label} ".center(_RUNG - 2, "─")
     return f"{line}─▶" if rightwards else f"◀─{line}"
 

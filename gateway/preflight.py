@@ -33,7 +33,7 @@ async def inspect(settings: Settings) -> list[Finding]:
     """Everything found, good and bad; nothing stays open and nothing is changed."""
     async with ApiClient(settings) as api:
         running = await api.ready()
-    findings = [_ports(settings, running)] if running else each_port(settings)
+    findings = [_ports(settings)] if running else each_port(settings)
     findings.append(await _storage(settings.storage.url.get_secret_value()))
     if settings.http.admin_token is None:
         text = "not set: /api/v1 and the calls command are off"
@@ -41,8 +41,9 @@ async def inspect(settings: Settings) -> list[Finding]:
     return findings
 
 
-def _ports(settings: Settings, running: bool) -> Finding:
-    text = f"a gateway is running on {settings.http.listen}, so its ports are in use"
+def _ports(settings: Settings) -> Finding:
+    listen = settings.http.listen
+    text = f"a gateway is running on {listen.host}:{listen.port}, so its ports are in use"
     return Finding("ports", Outcome.NOTE, text)
 
 

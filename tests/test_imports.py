@@ -48,6 +48,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "gateway.main": ("sip", "config", "gateway"),
     # The command line starts each of the programs.
     "gateway.cli": ("config", "gateway"),
+    "gateway.stand_in": ("config", "gateway.sandbox.settings"),
     # Retell's stand-in is a program of its own. It speaks SIP with our stack and shares nothing
     # with the gateway but its log format and the melodies by which a call is recognised.
     "gateway.sandbox": (
