@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Protocol
 
-from sip.b2bua.call_events import Offer, OfferEnded
+from sip.b2bua.call_events import Answer, Offer, OfferEnded
 from sip.b2bua.call_media import A_TAG, CallMedia, same_session
 from sip.b2bua.leg import Leg
 from sip.media.plane import MediaError
@@ -29,10 +29,12 @@ class Bridge:
         self._waiting: dict[Leg, asyncio.Future[OfferEnded]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def negotiate(self, leg: Leg, event: Offer | OfferEnded) -> None:
-        """A re-INVITE came from `leg`, or ours to it was answered."""
+    def negotiate(self, leg: Leg, event: Offer | OfferEnded | Answer) -> None:
+        """A re-INVITE came from `leg`, or an offer of ours to it was answered."""
         if isinstance(event, Offer):
             self._spawn(self._cross(leg, event.sdp))
+        elif isinstance(event, Answer):
+            self._spawn(self._move(leg, event.sdp))
         elif (waiting := self._waiting.pop(leg, None)) is not None and not waiting.done():
             waiting.set_result(event)
 
@@ -123,11 +125,15 @@ class Bridge:
     async def _update_a(self, sdp: str) -> None:
         answer, _ = await self._ask(self.a, sdp)
         if answer is not None:
-            try:
-                await self._reoffer(self.a, answer)
-                await self._reanswer(self.a, self.b.remote_sdp or "")
-            except MediaError:
-                return  # the old description of the A-leg's side still holds
+            await self._move(self.a, answer)
+
+    async def _move(self, leg: Leg, sdp: str) -> None:
+        """`leg` answered an offer of ours: its media may be elsewhere now."""
+        try:
+            await self._reoffer(leg, sdp)
+            await self._reanswer(leg, self._other(leg).remote_sdp or "")
+        except MediaError:
+            return  # the old description of its side still holds
 
     async def _reoffer(self, offerer: Leg, sdp: str) -> str:
         other = self._other(offerer)

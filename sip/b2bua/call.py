@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from sip.b2bua.bridge import Bridge
 from sip.b2bua.call_events import (
+    Answer,
     Cause,
     Connect,
     Disconnect,
@@ -303,7 +304,7 @@ class Call:
                 while not self.over:
                     leg, event = await self._inbox.get()
                     match event:
-                        case Offer() | OfferEnded():
+                        case Offer() | OfferEnded() | Answer():
                             bridge.negotiate(leg, event)
                         case Disconnect() if leg is bridge.b:
                             status.headers = event.headers

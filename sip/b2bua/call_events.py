@@ -75,6 +75,13 @@ class OfferEnded(CallEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Answer(CallEvent):
+    """The peer's answer to the offer that we made when its re-INVITE brought none."""
+
+    sdp: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Disconnect(CallEvent):
     """The leg is over. `headers` are those of the peer's BYE that may interest the application."""
 
@@ -93,4 +100,4 @@ class Fail(CallEvent):
     headers: Headers = ()
 
 
-Event = Ring | Connect | Confirm | Offer | OfferEnded | Disconnect | Fail
+Event = Ring | Connect | Confirm | Offer | OfferEnded | Answer | Disconnect | Fail

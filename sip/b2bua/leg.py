@@ -8,7 +8,16 @@ import asyncio
 from collections.abc import Callable, Sequence
 from enum import Enum, auto
 
-from sip.b2bua.call_events import Cause, Disconnect, Event, Headers, Offer, OfferEnded, Origin
+from sip.b2bua.call_events import (
+    Answer,
+    Cause,
+    Disconnect,
+    Event,
+    Headers,
+    Offer,
+    OfferEnded,
+    Origin,
+)
 from sip.clock import Timer
 from sip.core.dialog import Dialog, Order
 from sip.core.message import Request, Response
@@ -109,9 +118,12 @@ class Leg:
             return
         if self.dialog is not None:
             self.dialog.refresh_target(transaction.request)
-        self._offers.step(Input.SEND_ANSWER)
         if transaction.request.body:
-            self.remote_sdp = transaction.request.body.decode()
+            self._offers.step(Input.SEND_ANSWER)
+            self.remote_sdp = transaction.request.body.decode(errors="replace")
+        else:
+            self._offers.step(Input.CLOSE)
+            self._offers.step(Input.SEND_OFFER)
         self._answer_2xx(transaction, sdp)
 
     def refuse(self, status: int, headers: Sequence[tuple[str, str]] = ()) -> None:
@@ -142,7 +154,8 @@ class Leg:
 
     def on_ack(self, ack: Request) -> None:
         """The ACK to one of our 2xx."""
-        if self._unacked.pop(ack.cseq.number, None) is None:
+        response = self._unacked.pop(ack.cseq.number, None)
+        if response is None:
             return
         self._stop("resend")
         self._stop("no ack")
@@ -151,6 +164,18 @@ class Leg:
             self._on_confirmed()
         if self._bye_when_acked is not None and self.state is LegState.UP:
             self._send_bye(self._bye_when_acked)
+        elif self._offers.state is State.OFFERED:
+            # RFC 3261 13.2.2.4: our 2xx made the offer, so its answer is in the ACK
+            self._offers.step(Input.RECEIVE_ANSWER)
+            if ack.body:
+                self.remote_sdp = ack.body.decode(errors="replace")
+                self._emit(Answer(at=self.ua.clock.now(), sdp=self.remote_sdp))
+
+    def drop(self) -> None:
+        """Forget the leg at once; the other side will find out."""
+        self._end()
+        for task in self._lookups:
+            task.cancel()
 
     def _on_confirmed(self) -> None:
         """Our first 2xx was acknowledged."""

@@ -1,5 +1,6 @@
 """Trunks: whose a request is, and how a number or URI is dialled through one."""
 
+import functools
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -69,6 +70,8 @@ class Trunks:
 
     def __init__(self, trunks: Iterable[Trunk]) -> None:
         self._by_name: Mapping[str, Trunk] = {trunk.name: trunk for trunk in trunks}
+        # Asked for every request, by the same few peers, and by scanners: cached, bounded.
+        self.from_source = functools.lru_cache(maxsize=4096)(self._from_source)
 
     @classmethod
     def of(cls, settings: Settings) -> "Trunks":
@@ -91,9 +94,9 @@ class Trunks:
     def named(self, name: str) -> Trunk | None:
         return self._by_name.get(name)
 
-    def from_source(self, source: Endpoint) -> list[Trunk]:
+    def _from_source(self, source: Endpoint) -> tuple[Trunk, ...]:
         """The trunks that send from `source`, Retell's first."""
-        return [trunk for trunk in self._by_name.values() if trunk.matches(source)]
+        return tuple(trunk for trunk in self._by_name.values() if trunk.matches(source))
 
     def by_login(self, username: str) -> Trunk | None:
         """The trunk whose peer proves itself as `username`."""

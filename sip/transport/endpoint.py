@@ -1,5 +1,6 @@
 """Addresses of SIP peers and the flows that lead to them."""
 
+import functools
 import ipaddress
 from dataclasses import dataclass
 from typing import Protocol
@@ -78,11 +79,13 @@ def uri_transport(uri: Uri) -> str:
     return "tls" if uri.scheme == "sips" else "udp"
 
 
+@functools.lru_cache(maxsize=4096)
 def is_loopback(host: str) -> bool:
     """Whether `host` is an address that never leaves this machine."""
     return is_address(host) and ipaddress.ip_address(host).is_loopback
 
 
+@functools.lru_cache(maxsize=4096)
 def is_address(host: str) -> bool:
     """Whether `host` is an IPv4 or (unbracketed) IPv6 address."""
     try:

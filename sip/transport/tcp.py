@@ -93,6 +93,9 @@ class TcpFlow(asyncio.Protocol):
                 self.send(PONG)
             else:
                 self._owner.on_tcp_message(message, self)
+        if self._framer.fault is not None:  # after good messages: those were served first
+            self._owner.on_tcp_broken(self, self._framer.fault)
+            self.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._closed = True

@@ -45,6 +45,10 @@ class DialogUser(Protocol):
         """The ACK to our 2xx."""
         ...
 
+    def drop(self) -> None:
+        """The user agent closes: stop every timer, say nothing more."""
+        ...
+
 
 class UserAgent:
     """Listens, sends, and keeps transactions and dialogs apart."""
@@ -117,6 +121,8 @@ class UserAgent:
     async def close(self) -> None:
         """Drop every transaction and close every socket."""
         self._transactions.close()
+        for user in list(self._dialogs.values()):
+            user.drop()
         self._dialogs.clear()
         await self._transport.close()
 
@@ -227,6 +233,9 @@ class UserAgent:
 
     def _receive_response(self, response: Response, flow: Flow) -> None:
         self._note("in", flow, response)
+        if len(response.headers.get_all("via")) > 1:
+            self.dropped["misrouted response"] += 1  # RFC 3261 8.1.3.3: it is not for us
+            return
         if not self._transactions.receive_response(response):
             self.dropped["stray response"] += 1
 

@@ -110,8 +110,11 @@ async def test_a_re_invite_without_sdp_gets_what_holds(ladder: Ladder) -> None:
     await carrier.expect(100)
     answer = await carrier.expect(200, of="INVITE")
     assert b"m=audio" in answer.body
+    asked = len(ladder.media.asked)
     await carrier.send("ACK", sdp=PCMU)
+    assert await ladder.peer("agent").drain(1) == []
     await finish(ladder)
+    assert [what for what, *_ in ladder.media.asked[asked:]][:2] == ["offer", "answer"]
 
 
 @ladder_test
