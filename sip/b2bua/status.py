@@ -9,6 +9,8 @@ from sip.b2bua.call_events import Cause, Headers
 class Progress(Enum):
     """How far a leg is; the value is jambonz's `call_status`."""
 
+    __hash__ = object.__hash__  # members are singletons
+
     TRYING = "trying"
     RINGING = "ringing"
     EARLY_MEDIA = "early-media"

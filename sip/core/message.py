@@ -117,10 +117,10 @@ class _Message(ABC):
         """The Request-Line or Status-Line, without its end."""
 
     def _line(self, name: str) -> str:
-        line = self.headers.get(name)
-        if line is None:
+        field = self.headers.fields.get(name)
+        if field is None:
             raise ParseError(f"Missing {wire_name(name)}")
-        return line
+        return field[1][0]
 
 
 class Request(_Message):

@@ -7,6 +7,9 @@ from enum import Enum
 class Timer(Enum):
     """Timers of RFC 3261 17 and RFC 6026; the letter is the RFC's."""
 
+    # Members are singletons, and looked up for every message: identity is their hash.
+    __hash__ = object.__hash__
+
     A = "INVITE request retransmission"
     B = "INVITE transaction timeout"
     D = "wait for response retransmissions after an INVITE failed"

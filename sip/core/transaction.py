@@ -13,6 +13,8 @@ from sip.core.timers import RETRANSMISSION, Timer, Timers
 class Kind(Enum):
     """Which of the four machines."""
 
+    __hash__ = object.__hash__  # members are singletons; see Timer
+
     INVITE_CLIENT = auto()
     CLIENT = auto()
     INVITE_SERVER = auto()
@@ -21,6 +23,8 @@ class Kind(Enum):
 
 class State(Enum):
     """RFC 3261 figures 5 to 8, and Accepted of RFC 6026."""
+
+    __hash__ = object.__hash__  # members are singletons; see Timer
 
     CALLING = auto()
     TRYING = auto()
@@ -33,6 +37,8 @@ class State(Enum):
 
 class Input(Enum):
     """What can happen to a transaction besides a timer."""
+
+    __hash__ = object.__hash__  # members are singletons; see Timer
 
     START = auto()
     #: client: a response came in; server: the user of the transaction sends one

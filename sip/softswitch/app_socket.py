@@ -6,12 +6,12 @@ silence from then on, any other close means reconnecting with `session:reconnect
 
 import asyncio
 import contextlib
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
+import orjson
 import structlog
 
 from sip.ids import Ids
@@ -148,7 +148,7 @@ class AppSocket:
     async def _write(self) -> None:
         while True:
             message = await self._outbox.get()
-            text = json.dumps(message)
+            text = orjson.dumps(message).decode()
             while True:
                 await self._connected.wait()
                 if await self._put(text):
@@ -191,7 +191,8 @@ class AppSocket:
             log.error("application lost", call_sid=self._call_sid, error=str(error))
             return False
         msgid = self._ids.msgid()
-        if not await self._put(json.dumps(self._envelope("session:reconnect", msgid, self._first))):
+        again = self._envelope("session:reconnect", msgid, self._first)
+        if not await self._put(orjson.dumps(again).decode()):
             return False
         acknowledged = self._acks[msgid] = asyncio.get_running_loop().create_future()
         try:
@@ -213,8 +214,8 @@ class AppSocket:
         if message.type is not aiohttp.WSMsgType.TEXT:
             return
         try:
-            frame = json.loads(message.data)
-        except ValueError:
+            frame = orjson.loads(message.data)
+        except orjson.JSONDecodeError:
             self.error("the message is not JSON", message.data[:200])
             return
         match frame:

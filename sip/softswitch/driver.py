@@ -113,6 +113,9 @@ class Driver:
         """Verb after verb; waits for commands when none is left."""
         while not self.call.over:
             work: Coroutine[None, None, None]
+            if self._verbs and self._at_once(self._verbs[0]):
+                self._verbs.popleft()
+                continue
             if self._verbs:
                 work = self._execute(self._verbs.popleft())
             elif self._socket.gone:
@@ -177,31 +180,34 @@ class Driver:
 
     # verbs
 
-    async def _execute(self, verb: Verb) -> None:
-        self._running = verb
-        try:
-            await self._do(verb)
-        finally:
-            self._running = None
-
-    async def _do(self, verb: Verb) -> None:
+    def _at_once(self, verb: Verb) -> bool:
+        """Run a verb that takes no time; False if it is none."""
         match verb:
-            case Dial():
-                await self._dial(verb)
             case Decline():
                 self.call.reject(verb.status, verb.reason, verb.headers)
             case Hangup():
                 self.call.hangup(verb.headers)
-            case Answer():
-                await self._answer()
-            case Redirect():
-                await self._ask(verb.action_hook, self._tagged(self._parent()))
             case Tag():
                 self._customer_data = verb.data
             case Config():
                 pass
+            case Dial() | Answer() | Redirect():
+                return False
             case _:
                 assert_never(verb)
+        return True
+
+    async def _execute(self, verb: Verb) -> None:
+        self._running = verb
+        try:
+            if isinstance(verb, Dial):
+                await self._dial(verb)
+            elif isinstance(verb, Answer):
+                await self._answer()
+            elif isinstance(verb, Redirect):
+                await self._ask(verb.action_hook, self._tagged(self._parent()))
+        finally:
+            self._running = None
 
     async def _answer(self) -> None:
         try:

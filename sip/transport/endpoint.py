@@ -27,6 +27,11 @@ class Endpoint:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{host}:{self.port}"
 
+    @property
+    def version(self) -> int:
+        """4 or 6."""
+        return 6 if ":" in self.host else 4
+
     @classmethod
     def parse(cls, text: str) -> "Endpoint":
         """`udp:0.0.0.0:5060`; raises ValueError."""

@@ -1,7 +1,6 @@
 """All listeners and connections of one user agent: in come messages with their flow."""
 
 import functools
-import ipaddress
 import socket
 from collections.abc import Callable
 from typing import TypeVar
@@ -121,11 +120,12 @@ class TransportLayer:
 
 def _same_family(listeners: list[Listener], remote: Endpoint) -> Listener:
     """The listener to reach `remote` from: the first of its address family."""
-    version = ipaddress.ip_address(remote.host).version
     for listener in listeners:
-        if ipaddress.ip_address(listener.local.host).version == version:
+        if listener.local.version == remote.version:
             return listener
-    raise OSError(f"no {remote.transport} listener over IPv{version}, so {remote} is out of reach")
+    raise OSError(
+        f"no {remote.transport} listener over IPv{remote.version}, so {remote} is out of reach"
+    )
 
 
 @functools.lru_cache(maxsize=1024)
