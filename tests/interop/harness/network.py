@@ -13,7 +13,6 @@ from typing import Self
 SIP_PORT = 5080
 HTTP_PORT = 8080
 REST_PORT = 8090
-CONTROL_PORT = 4444
 _RESERVED_BY = 5079
 _BLOCKS = range(16, 240)
 # Below the kernel's own range for outgoing sockets (32768 and up), above the gateway's default.
@@ -102,6 +101,12 @@ class Network:
     def stranger(self) -> Party:
         """No trunk, no login, no registration explains this one."""
         return self.party("stranger", 66)
+
+    def phone(self, role: str, number: int) -> Party:
+        """A place for baresip. It sends its RTP and makes its TCP connections from the address
+        that the kernel prefers, 127.0.0.1 on loopback: so there it lives, on ports of this block.
+        """
+        return Party(role, "127.0.0.1", 6100 + 10 * self.block + 2 * number)
 
     @property
     def http(self) -> str:

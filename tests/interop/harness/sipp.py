@@ -3,8 +3,9 @@
 import asyncio
 import contextlib
 import csv
+import re
 import signal
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -21,6 +22,7 @@ MEDIA_PORT = 6000
 
 # SIPp's exit codes: all calls succeeded; some failed; ended with no call at all.
 ALL_WELL, SOME_FAILED, NO_CALLS = 0, 1, 99
+_ECHOED = re.compile(r"(\d+) Total echo RTP pckts 1st stream")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,8 @@ class Outcome:
     failed: int
     retransmitted: int
     """Messages that SIPp itself had to send again."""
+    echoed: int
+    """RTP packets that it sent back; known of a callee with `echo` that was stopped."""
     log: MessageLog
     errors: str
 
@@ -68,11 +72,15 @@ class Sipp:
     keys: Mapping[str, str] = field(default_factory=dict)
     login: tuple[str, str] | None = None
     echo: bool = False
+    files: Sequence[Path] = ()
+    """Linked into the directory that SIPp runs in."""
     limit_s: float = 60
     _program: Program | None = None
 
     async def start(self) -> Self:
-        self.directory.mkdir(parents=True, exist_ok=True)
+        self.directory.mkdir(parents=True)
+        for file in self.files:
+            (self.directory / file.name).symlink_to(file)
         self._program = await Program.start(
             self.command(), log=self.directory / "screen.txt", cwd=self.directory
         )
@@ -126,22 +134,15 @@ class Sipp:
     async def stop(self) -> Outcome:
         """Tell it to take no more calls, and end it if that is not enough."""
         assert self._program is not None, "not started"
+        if self.echo:  # SIPp writes its screens, which count the packets, only when told to
+            self._program.send(signal.SIGUSR2)
+            await asyncio.sleep(0.1)
         self._program.send(signal.SIGUSR1)
         try:
             await self._program.wait(1.0)
         except TimeoutError:
             await self._program.kill()
         return self._outcome()
-
-    async def screens(self) -> str:
-        """SIPp's own statistics screens, as they are now."""
-        assert self._program is not None, "not started"
-        self._program.send(signal.SIGUSR2)
-        pattern = f"{self.scenario}_{self._program.pid}_screen.log"
-        async with asyncio.timeout(5):
-            while not (self.directory / pattern).exists():
-                await asyncio.sleep(0.05)
-        return (self.directory / pattern).read_text()
 
     async def __aenter__(self) -> Self:
         return await self.start()
@@ -183,7 +184,13 @@ class Sipp:
             succeeded=total("SuccessfulCall(C)"),
             failed=total("FailedCall(C)"),
             retransmitted=total("Retransmissions(C)"),
+            echoed=self._echoed(),
             log=MessageLog.read(self.directory / "messages.log"),
             errors=(errors.read_text(errors="replace") if errors.exists() else "")
             + ("" if rows else self._program.tail()),
         )
+
+    def _echoed(self) -> int:
+        screens = sorted(self.directory.glob("*_screen.log"))
+        counts = _ECHOED.findall(screens[-1].read_text()) if screens else []
+        return int(counts[0]) if counts else 0
