@@ -87,4 +87,4 @@ def _rtpengine(core: int, directory: Path) -> Iterator[RunningEngine]:
 
 
 RELAY = Engine("relay", "our relay", _relay)
-RTPENGINE = Engine("rtpengine", "rtpengine, user space", _rtpengine)
+RTPENGINE = Engine("rtpengine", "rtpengine", _rtpengine)

@@ -5,7 +5,7 @@ import platform
 import re
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import metadata
 from pathlib import Path
 
@@ -74,3 +74,20 @@ def _output(argv: list[str]) -> str:
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return done.stdout + done.stderr
+
+
+def stolen_share() -> Callable[[], float]:
+    """A function that tells which share of the time since now the hypervisor kept for others."""
+    before = _processor_times()
+
+    def share() -> float:
+        spent = [after - first for after, first in zip(_processor_times(), before, strict=True)]
+        return spent[7] / sum(spent) if sum(spent) else 0.0
+
+    return share
+
+
+def _processor_times() -> list[int]:
+    """user, nice, system, idle, iowait, irq, softirq, steal of all cores (proc(5))."""
+    first = Path("/proc/stat").read_text(encoding="ascii").splitlines()[0]
+    return [int(field) for field in first.split()[1:9]]

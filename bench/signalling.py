@@ -1,17 +1,19 @@
 """CPU a call and the highest rate without failure, for each system in turn."""
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 from bench.cores import Cores
 from bench.errors import BenchError
 from bench.figures import median
 from bench.plan import Plan
 from bench.say import Say
-from bench.sipp import CallsResult, agents, calling
-from bench.systems import RunningSystem, System, Usage, free_port, warm_up
+from bench.sipp import agents, calling
+from bench.systems import RunningSystem, System, free_port, warm_up
 
 _FIRST_GUESS = 0.6
 """The search starts at this share of what the CPU per call promises."""
@@ -59,30 +61,80 @@ class HighestRate:
     why: str
 
 
-def _run_calls(
-    system: RunningSystem,
-    rate: int,
-    seconds: float,
-    *,
-    agent_port: int,
-    plan: Plan,
-    cores: Cores,
-    directory: Path,
-) -> tuple[CallsResult, Usage]:
-    calls = round(rate * seconds)
-    with agents(port=agent_port, core=cores.generator, directory=directory) as answering:
-        before = system.cpu()
-        with calling(
-            target_port=system.port,
-            port=free_port(),
+class _Bed:
+    """A system started, warm, and kept running until it is left."""
+
+    def __init__(self, system: System, plan: Plan, cores: Cores, directory: Path) -> None:
+        self._system = system
+        self._plan = plan
+        self._cores = cores
+        self._directory = directory
+        self._agent_port = free_port()
+        self._stack = ExitStack()
+        self._running: RunningSystem | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """End the system; the next run starts it afresh."""
+        self._running = None
+        self._stack.close()
+
+    def _warm(self) -> RunningSystem:
+        if self._running is None:
+            self._running = self._stack.enter_context(
+                self._system.running(
+                    agent_port=self._agent_port,
+                    core=self._cores.tested,
+                    directory=self._directory,
+                )
+            )
+            warm_up(
+                self._running,
+                agent_port=self._agent_port,
+                core=self._cores.generator,
+                directory=self._directory,
+            )
+        return self._running
+
+    def run(self, rate: int, seconds: float) -> CpuRun:
+        """One batch of calls and what they cost."""
+        system = self._warm()
+        calls = round(rate * seconds)
+        core, directory, hold_ms = self._cores.generator, self._directory, self._plan.hold_ms
+        with agents(port=self._agent_port, core=core, directory=directory) as answering:
+            before = system.cpu()
+            with calling(
+                target_port=system.port,
+                port=free_port(),
+                rate=rate,
+                calls=calls,
+                hold_ms=hold_ms,
+                core=core,
+                directory=directory,
+            ) as batch:
+                result = batch.finish(hold_ms=hold_ms, answering=answering)
+            used = system.cpu() - before
+        completed = max(1, result.completed)
+        return CpuRun(
+            system=self._system.key,
             rate=rate,
-            calls=calls,
-            hold_ms=plan.hold_ms,
-            core=cores.generator,
-            directory=directory,
-        ) as batch:
-            result = batch.finish(hold_ms=plan.hold_ms, answering=answering)
-        return result, system.cpu() - before
+            calls=result.calls,
+            clean=result.clean,
+            failed=result.calls - result.completed,
+            retransmissions=result.retransmissions,
+            signalling_ms=used.signalling / completed * 1000,
+            relay_ms=used.relay / completed * 1000,
+        )
 
 
 def measure_cpu(
@@ -95,29 +147,8 @@ def measure_cpu(
     seconds: float | None = None,
 ) -> CpuRun:
     """A fresh start, a warm-up, then one batch of calls."""
-    agent_port = free_port()
-    with system.running(agent_port=agent_port, core=cores.tested, directory=directory) as running:
-        warm_up(running, agent_port=agent_port, core=cores.generator, directory=directory)
-        result, used = _run_calls(
-            running,
-            rate,
-            seconds or plan.signalling_s,
-            agent_port=agent_port,
-            plan=plan,
-            cores=cores,
-            directory=directory,
-        )
-    completed = max(1, result.completed)
-    return CpuRun(
-        system=system.key,
-        rate=rate,
-        calls=result.calls,
-        clean=result.clean,
-        failed=result.calls - result.completed,
-        retransmissions=result.retransmissions,
-        signalling_ms=used.signalling / completed * 1000,
-        relay_ms=used.relay / completed * 1000,
-    )
+    with _Bed(system, plan, cores, directory) as bed:
+        return bed.run(rate, seconds or plan.signalling_s)
 
 
 def common_rate(peer: System, *, plan: Plan, cores: Cores, directory: Path, say: Say) -> int:
@@ -165,37 +196,32 @@ def highest_rate(
 ) -> HighestRate:
     """Raise the rate until a step fails twice, then halve the gap to the last clean one.
 
-    Each step begins with a fresh start, so that calls left over from a failure cannot spoil it.
+    After a failure the system is started afresh: left-over calls would spoil the next step.
     """
     best: int | None = None
     failed_at: int | None = None
     why = ""
     rate = _rounded(_FIRST_GUESS * 1000 / cpu_ms)
-    for _ in range(plan.search_steps):
-        for _attempt in range(2):
-            run = measure_cpu(
-                system,
-                rate,
-                plan=plan,
-                cores=cores,
-                directory=directory,
-                seconds=plan.search_step_s,
-            )
-            say(f"search: {system.label} at {rate} calls/s: {run.outcome}")
+    with _Bed(system, plan, cores, directory) as bed:
+        for _ in range(plan.search_steps):
+            for _attempt in range(2):
+                run = bed.run(rate, plan.search_step_s)
+                say(f"search: {system.label} at {rate} calls/s: {run.outcome}")
+                if run.clean:
+                    break
+                bed.stop()
             if run.clean:
-                break
-        if run.clean:
-            best = rate
-        else:
-            failed_at, why = rate, run.outcome
-        if failed_at is None:
-            rate = _rounded(rate * _STEP)
-        elif best is None:
-            rate = _rounded(failed_at / _STEP / _STEP)
-        else:
-            rate = _rounded((best + failed_at) / 2)
-            if rate in (best, failed_at):
-                break
+                best = rate
+            else:
+                failed_at, why = rate, run.outcome
+            if failed_at is None:
+                rate = _rounded(rate * _STEP)
+            elif best is None:
+                rate = _rounded(failed_at / _STEP / _STEP)
+            else:
+                rate = _rounded((best + failed_at) / 2)
+                if rate in (best, failed_at):
+                    break
     return HighestRate(system=system.key, rate=best, failed_at=failed_at, why=why)
 
 

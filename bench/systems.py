@@ -3,6 +3,7 @@
 import socket
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from bench.process import (
     rss_bytes,
     wait_for_udp,
 )
-from bench.sipp import AGENT_HOST, TESTED_HOST, agents, calling
+from bench.sipp import AGENT_HOST, CALLER_HOST, TESTED_HOST, agents, calling
 
 _WARM_UP_CALLS = 40
 _WARM_UP_RATE = 40
@@ -93,6 +94,13 @@ def free_port(host: str = "") -> int:
         return int(sock.getsockname()[1])
 
 
+def free_tcp_port() -> int:
+    """A TCP port of loopback that was free a moment ago."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
 def warm_up(system: RunningSystem, *, agent_port: int, core: int, directory: Path) -> None:
     """A few whole calls, so that imports, caches and connections are behind us."""
     with (
@@ -133,7 +141,7 @@ def _sippy(agent_port: int, core: int, directory: Path) -> Iterator[RunningSyste
         yield RunningSystem(process, port)
 
 
-SIPPY = System("sippy", "sippy b2bua_simple", _sippy)
+SIPPY = System("sippy", "sippy", _sippy)
 
 
 def _softswitch(*, media: bool) -> Start:
@@ -153,3 +161,68 @@ def _softswitch(*, media: bool) -> Start:
 
 SOFTSWITCH = System("softswitch", "softswitch alone", _softswitch(media=False))
 SOFTSWITCH_MEDIA = System("softswitch+media", "softswitch and relay", _softswitch(media=True))
+
+
+_GATEWAY_CONFIG = """\
+http: {{listen: "127.0.0.1:{http_port}", admin_token: bench-admin-token}}
+sip:
+  listen: ["udp:{tested}:{port}"]
+  advertise: {tested}
+  realm: bench
+media: {{ports: 30000-45999}}
+storage: {{url: "sqlite:///{directory}/gateway.db"}}
+retell:
+  api_key: key_bench
+  sip_uri: "sip:{agent}:{agent_port};transport=udp"
+  method: trunk
+  identify: []
+trunks:
+  - name: carrier
+    kind: carrier
+    identify: ["{caller}/32"]
+numbers:
+  "*": {{agent: agent_bench}}
+limits: {{calls: 100000, calls_per_second: 100000}}
+log: {{level: info, format: json}}
+"""
+
+
+@contextmanager
+def _gateway(agent_port: int, core: int, directory: Path) -> Iterator[RunningSystem]:
+    port, http_port = free_port(), free_tcp_port()
+    config = directory / "gateway.yaml"
+    config.write_text(
+        _GATEWAY_CONFIG.format(
+            http_port=http_port,
+            tested=TESTED_HOST,
+            port=port,
+            directory=directory,
+            agent=AGENT_HOST,
+            agent_port=agent_port,
+            caller=CALLER_HOST,
+        ),
+        encoding="utf-8",
+    )
+    argv = [sys.executable, "-m", "gateway", "run", "--config", str(config)]
+    with PinnedProcess(argv, core=core, output=directory / "output.txt") as process:
+        wait_for_udp(process, port, timeout_s=60.0)
+        _wait_until_ready(process, http_port)
+        yield RunningSystem(process, port)
+
+
+def _wait_until_ready(process: PinnedProcess, http_port: int, timeout_s: float = 20.0) -> None:
+    url = f"http://127.0.0.1:{http_port}/readyz"
+    deadline = time.monotonic() + timeout_s
+    problem = ""
+    while time.monotonic() < deadline:
+        process.check_alive()
+        try:
+            with urllib.request.urlopen(url, timeout=2):
+                return
+        except OSError as error:
+            problem = str(error)
+        time.sleep(0.1)
+    raise BenchError(f"the gateway was not ready within {timeout_s:.0f} s: {problem}")
+
+
+GATEWAY = System("gateway", "whole gateway", _gateway)

@@ -1,0 +1,226 @@
+"""From measurements to rows: which figure is held against which target."""
+
+from collections.abc import Mapping, Sequence
+
+from bench.figures import median
+from bench.media import MediaStep
+from bench.memory import MemoryRun
+from bench.plan import Plan
+from bench.report import Details, Row, Section
+from bench.setup_delay import DelayRun, median_delay
+from bench.signalling import CpuRun, HighestRate, median_run
+
+SOFTSWITCH_SHARE = 1 / 3
+GATEWAY_SHARE = 1.0
+GATEWAY_RATE = 200
+DELAY_P50_MS = 3.0
+DELAY_P99_MS = 15.0
+RELAYED_CALLS = 900
+MEMORY_PER_CALL_KB = 100.0
+
+
+def signalling_section(
+    runs: Sequence[CpuRun],
+    rates: Mapping[str, HighestRate],
+    *,
+    labels: Mapping[str, str],
+    peer: str,
+    common: int,
+    plan: Plan,
+) -> Section:
+    """CPU a call beside the peer's at one rate, then the highest rates."""
+    section = Section(title="Signalling: one whole call, INVITE to BYE on both legs")
+    reference = median_run(runs, peer, common)
+    shares = {"softswitch": SOFTSWITCH_SHARE, "gateway": GATEWAY_SHARE}
+    for rate in sorted({run.rate for run in runs}):
+        for key, label in labels.items():
+            run = median_run(runs, key, rate)
+            if run is None:
+                continue
+            parts = f" (relay {run.relay_ms:.2f} of it)" if run.relay_ms else ""
+            measured = f"{run.total_ms:.2f} ms a call{parts}"
+            target, met = "", None
+            if rate == common and reference is not None:
+                share = run.total_ms / reference.total_ms
+                measured += f", {share:.2f} of {labels[peer]}'s"
+                if key in shares:
+                    target = f"≤ {shares[key]:.2f} of {labels[peer]}'s"
+                    met = round(share, 2) <= round(shares[key], 2)
+            troubled = [r for r in runs if (r.system, r.rate) == (key, rate) and not r.clean]
+            if troubled:
+                measured += f"; {len(troubled)} of {plan.rounds} runs: {troubled[0].outcome}"
+            quality = f"CPU at {rate} calls/s"
+            section.rows.append(
+                Row(quality=quality, system=label, measured=measured, target=target, met=met)
+            )
+    for key, highest in rates.items():
+        section.rows.append(_rate_row(labels[key], highest, key == "gateway"))
+    if common != plan.call_rate:
+        section.notes.append(
+            f"{labels[peer]} does not carry {plan.call_rate} calls/s on this core: "
+            f"the systems are compared at {common} calls/s."
+        )
+    return section
+
+
+def _rate_row(label: str, highest: HighestRate, with_target: bool) -> Row:
+    if highest.rate is None:
+        measured = f"none; {highest.failed_at} calls/s: {highest.why}"
+    else:
+        measured = f"{highest.rate} calls/s"
+        if highest.failed_at is not None:
+            measured += f" (at {highest.failed_at}: {highest.why})"
+        else:
+            measured += " or more"
+    return Row(
+        quality="highest rate without failure",
+        system=label,
+        measured=measured,
+        target=f"≥ {GATEWAY_RATE} calls/s" if with_target else "",
+        met=(highest.rate or 0) >= GATEWAY_RATE if with_target else None,
+    )
+
+
+def delay_section(runs: Sequence[DelayRun], *, labels: Mapping[str, str], plan: Plan) -> Section:
+    """INVITE in to INVITE out."""
+    section = Section(
+        title=f"Added set-up delay: INVITE in to INVITE out, {plan.delay_rate} calls/s"
+    )
+    for key, label in labels.items():
+        run = median_delay(runs, key)
+        if run is None:
+            continue
+        held = key == "gateway"
+        extra = f"; {run.unfinished} of {run.calls} calls unfinished" if run.unfinished else ""
+        extra += f"; {run.repeated} INVITEs repeated" if run.repeated else ""
+        section.rows.append(
+            Row(
+                quality="p50",
+                system=label,
+                measured=f"{run.p50_ms:.2f} ms{extra}",
+                target=f"≤ {DELAY_P50_MS:g} ms" if held else "",
+                met=round(run.p50_ms, 2) <= DELAY_P50_MS if held else None,
+            )
+        )
+        section.rows.append(
+            Row(
+                quality="p99",
+                system=label,
+                measured=f"{run.p99_ms:.2f} ms (worst {run.max_ms:.0f} ms)",
+                target=f"≤ {DELAY_P99_MS:g} ms" if held else "",
+                met=round(run.p99_ms, 2) <= DELAY_P99_MS if held else None,
+            )
+        )
+    return section
+
+
+def media_section(
+    steps: Sequence[MediaStep], alone: MediaStep | None, *, labels: Mapping[str, str]
+) -> Section:
+    """Calls relayed on one core, and what a packet costs beside the peer."""
+    section = Section(title="Media: G.711, 20 ms, both ways, one core")
+    section.details = Details(
+        headings=(
+            *("calls", "engine", "loss", "delay p50", "p99", "CPU a packet", "a call"),
+            *("core busy", "carried"),
+        )
+    )
+    for step in steps:
+        carried = "yes" if step.carried else "no"
+        section.details.lines.append(
+            (
+                str(step.calls),
+                labels[step.engine],
+                f"{step.loss:.3%}",
+                f"{step.p50_ms:.2f} ms",
+                f"{step.p99_ms:.2f} ms",
+                f"{step.packet_us or 0:.1f} µs",
+                f"{100 * (step.call_core or 0):.3f} %",
+                f"{step.engine_core or 0:.0%}",
+                carried + (", generator at its limit" if step.generator_limited else ""),
+            )
+        )
+    section.rows += [
+        _carried_row([step for step in steps if step.engine == key], label, key == "relay")
+        for key, label in labels.items()
+        if any(step.engine == key for step in steps)
+    ]
+    ratio = _packet_ratio(steps)
+    if ratio is not None:
+        section.rows.append(
+            Row(
+                quality="CPU a packet",
+                system=labels["relay"],
+                measured=f"{ratio:.2f} of {labels['rtpengine']}'s",
+                target="≤ 1.00",
+                met=round(ratio, 2) <= 1.0,
+            )
+        )
+    section.rows += [
+        Row(
+            quality="memory a call",
+            system=labels[step.engine],
+            measured=f"{(step.memory_per_call or 0) / 1000:.1f} kB at {step.calls} calls",
+        )
+        for step in {step.engine: step for step in steps if step.carried}.values()
+    ]
+    if alone is not None:
+        ceiling = round(alone.calls / alone.generator_core, -1)
+        section.notes.append(
+            f"The generator alone, callers and agents joined directly: {alone.calls} calls at "
+            f"{alone.generator_core:.0%} of its core, so about {ceiling:.0f} at most; "
+            f"loss {alone.loss:.3%}, delay p50 {alone.p50_ms * 1000:.0f} µs, "
+            f"p99 {alone.p99_ms * 1000:.0f} µs (part of every delay above)."
+        )
+    return section
+
+
+def _carried_row(steps: Sequence[MediaStep], label: str, with_target: bool) -> Row:
+    carried = max((step.calls for step in steps if step.carried), default=0)
+    failed = next((step for step in steps if not step.carried), None)
+    measured = f"{carried} calls" + (f" (not {failed.calls})" if failed else " or more")
+    met: bool | None = carried >= RELAYED_CALLS
+    if not met and failed is not None and failed.generator_limited:
+        met = None
+    return Row(
+        quality="relayed, loss < 0.1 %, p99 < 5 ms",
+        system=label,
+        measured=measured,
+        target=f"≥ {RELAYED_CALLS} calls" if with_target else "",
+        met=met if with_target else None,
+    )
+
+
+def _packet_ratio(steps: Sequence[MediaStep]) -> float | None:
+    """The median over the steps that both engines ran."""
+    cost = {(step.engine, step.calls): step.packet_us for step in steps}
+    ratios = [
+        ours / theirs
+        for (engine, calls), ours in cost.items()
+        if engine == "relay" and ours and (theirs := cost.get(("rtpengine", calls)))
+    ]
+    return median(ratios) if ratios else None
+
+
+def memory_section(runs: Sequence[MemoryRun], *, labels: Mapping[str, str]) -> Section:
+    """Resident memory a call, signalling and relay together."""
+    section = Section(title="Memory: resident, signalling and relay together")
+    for run in runs:
+        held = run.system == "gateway"
+        kilobytes = run.per_call / 1000
+        relay = f", relay {run.relay_per_call / 1000:.1f} of it" if run.relay_per_call else ""
+        lost = run.calls - run.completed
+        section.rows.append(
+            Row(
+                quality=f"a call, {run.calls} at once",
+                system=labels[run.system],
+                measured=(
+                    f"{kilobytes:.1f} kB{relay} (before {run.before / 1e6:.1f} MB, with calls "
+                    f"{run.during / 1e6:.1f} MB, after {run.after / 1e6:.1f} MB)"
+                    + (f"; {lost} calls failed" if lost else "")
+                ),
+                target=f"≤ {MEMORY_PER_CALL_KB:g} kB" if held else "",
+                met=round(kilobytes, 1) <= MEMORY_PER_CALL_KB if held else None,
+            )
+        )
+    return section
