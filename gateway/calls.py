@@ -40,7 +40,7 @@ log = structlog.get_logger(__name__)
 State = Literal["live", "ended", "interrupted"]
 
 # A burst of calls becomes one transaction; a crash loses at most this much.
-GATHER_S: Final = 0.05
+GATHER_S: Final = 0.2
 RETRY_S: Final = 1.0
 # Records kept while the store fails; at 20 calls a second an hour's worth.
 MAX_WAITING: Final = 72_000
@@ -349,6 +349,7 @@ def _tune_sqlite(connection: Any, _: Any) -> None:
     cursor.close()
 
 
+_encode: Final = json.JSONEncoder(separators=(",", ":")).encode
 _FIELDS: Final = tuple(item.name for item in fields(CallRecord))
 
 
@@ -356,7 +357,7 @@ def _row(record: CallRecord) -> dict[str, Any]:
     row = {name: getattr(record, name) for name in _FIELDS}
     for name in _JSON:
         value = row[name]
-        row[name] = None if value is None else json.dumps(value, separators=(",", ":"))
+        row[name] = None if value is None else _encode(value)
     return row
 
 

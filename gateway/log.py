@@ -4,8 +4,10 @@ Ours come through structlog, other libraries' through the standard logging modul
 the same format. Secrets are masked by the name of their key, whatever their type.
 """
 
+import json
 import logging
 import sys
+from functools import lru_cache
 from typing import Any, Literal, TextIO
 
 import structlog
@@ -24,9 +26,23 @@ _CHATTY = ("httpx", "httpcore", "aiohttp.access", "asyncio", "aiosqlite", "sqlal
 def mask_secrets(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     """Replace what a secret's key or type gives away."""
     for key, value in event.items():
-        if isinstance(value, SecretStr) or any(word in key.lower() for word in _SECRET_WORDS):
+        if isinstance(value, SecretStr) or _names_secret(key):
             event[key] = MASK
     return event
+
+
+@lru_cache(maxsize=1024)  # keys are few and every line has a dozen
+def _names_secret(key: str) -> bool:
+    low = key.lower()
+    return any(word in low for word in _SECRET_WORDS)
+
+
+# structlog's own renderer makes an encoder for every line.
+_encode = json.JSONEncoder(default=str).encode
+
+
+def _render_json(_: WrappedLogger, __: str, event: EventDict) -> str:
+    return _encode(event)
 
 
 def configure(
@@ -49,7 +65,7 @@ def configure(
         if console
         else [
             structlog.processors.dict_tracebacks,
-            structlog.processors.JSONRenderer(default=str),
+            _render_json,
         ]
     )
     structlog.configure(
