@@ -170,7 +170,11 @@ class RelayProcess:
             self.restarts += 1
             log.warning("media relay started again, pid %d", self._process.pid)
             if self._on_restart is not None:
-                self._on_restart()
+                try:
+                    self._on_restart()
+                except Exception:
+                    # Whoever asked to be told has a fault; the relay must be watched all the same.
+                    log.exception("media relay: the restart could not be announced")
 
     async def _restart(self, clock: Clock, backoff_s: float) -> None:
         while True:

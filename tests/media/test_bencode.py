@@ -23,7 +23,7 @@ def test_decode_undoes_encode(value: Bencoded) -> None:
 @pytest.mark.parametrize(
     ("value", "wire"),
     [
-        ({"b": 1, "a": "x"}, b"d1:a1:x1:bi1ee"),
+        ({"b": 1, "a": "x"}, b"d1:bi1e1:a1:xe"),
         ([], b"le"),
         (-7, b"i-7e"),
         ("", b"0:"),

@@ -123,6 +123,7 @@ class NgClient:
         """See `MediaPlane.offer`."""
         keys = flags.sdp_keys(sdp, media_address, received_from, learn)
         keys |= {"call-id": call_id, "from-tag": from_tag}
+        known = call_id in self._memories
         memory = self._memories.setdefault(call_id, _Memory(from_tag))
         if to_tag is not None:
             keys["to-tag"] = to_tag
@@ -133,7 +134,12 @@ class NgClient:
                 memory.attempt += 1
                 memory.answered = False
             keys["via-branch"] = f"attempt-{memory.attempt}"
-        return _sdp_of(await self.request("offer", keys))
+        try:
+            return _sdp_of(await self.request("offer", keys))
+        except MediaError:
+            if not known:
+                self._memories.pop(call_id, None)
+            raise
 
     async def answer(
         self,

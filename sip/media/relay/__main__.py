@@ -14,7 +14,7 @@ import time
 
 from sip.media.relay.latch import WINDOW_S
 from sip.media.relay.problems import ProblemLog
-from sip.media.relay.server import RelayOptions, RelayServer
+from sip.media.relay.server import RelayServer, ServerOptions
 
 #: Seconds that a port pair rests after use.
 DRAIN_S = 5.0
@@ -52,7 +52,7 @@ def _seconds(text: str) -> float:
     return value
 
 
-def _options(arguments: list[str] | None = None) -> RelayOptions:
+def _options(arguments: list[str] | None = None) -> ServerOptions:
     parser = argparse.ArgumentParser(prog="python -m sip.media.relay", description=__doc__)
     parser.add_argument(
         "--control",
@@ -107,7 +107,7 @@ def _options(arguments: list[str] | None = None) -> RelayOptions:
     if (":" in advertise) != (":" in options.listen):
         parser.error("--advertise and --listen are of different address families")
     first, last = options.ports
-    return RelayOptions(
+    return ServerOptions(
         control=options.control,
         listen=options.listen,
         advertise=advertise,

@@ -143,6 +143,19 @@ class Control:
 
     def _delete(self, request: Mapping[str, Bencoded], now: float) -> Reply:
         call = self._sessions.delete(_text(request, "call-id"), now)
+        for party in call.parties.values():
+            foreign = party.rtp.foreign + party.rtcp.foreign
+            if foreign:
+                self._problems.problem(
+                    "foreign-packets", call_id=call.call_id, tag=party.tag, packets=foreign
+                )
+            if party.rtp.send_errors:
+                self._problems.problem(
+                    "send-errors",
+                    call_id=call.call_id,
+                    tag=party.tag,
+                    packets=party.rtp.send_errors,
+                )
         return self._report(call, now)
 
     def _query(self, request: Mapping[str, Bencoded], now: float) -> Reply:

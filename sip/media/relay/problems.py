@@ -16,8 +16,12 @@ from collections.abc import Callable
 INTERVAL_S = 10.0
 
 
+#: Longest value written; what was received may be long.
+MAX_VALUE = 200
+
+
 def _quoted(value: object) -> str:
-    text = str(value)
+    text = str(value)[:MAX_VALUE]
     if text and text.isascii() and text.isprintable() and not set(text) & set(' ="\\'):
         return text
     return json.dumps(text)

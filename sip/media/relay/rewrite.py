@@ -35,6 +35,9 @@ STRIPPED = frozenset(
 )  # fmt: skip
 
 
+_UNSAID = Codec("", DEFAULT_CLOCK_RATE_HZ)
+
+
 @dataclass(frozen=True, slots=True)
 class RemoteMedia:
     """Where a party wants its media (`rtp` None is hold) and by which payload types."""
@@ -163,9 +166,9 @@ def _codecs(audio: Media) -> dict[int, Codec]:
     for text in audio.formats:
         if not (text.isascii() and text.isdigit() and int(text) < 128):
             raise _bad(f"payload type {text}")
-        codec = known.get(int(text), Codec("", DEFAULT_CLOCK_RATE_HZ))
+        codec = known.get(int(text), _UNSAID)
         rate = codec.rate or DEFAULT_CLOCK_RATE_HZ
-        codecs[int(text)] = replace(codec, name=codec.name.upper(), rate=rate)
+        codecs[int(text)] = Codec(codec.name.upper(), rate, codec.channels)
     return codecs
 
 
