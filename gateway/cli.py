@@ -26,6 +26,7 @@ from gateway.phone import AudioError, CallOptions, Expect, PhoneError, place_cal
 from gateway.phone.options import parse_via
 
 FAILED, MISUSED = 1, 2
+ROOT_CONFIG = Path(config.__file__)
 USUAL_FILES = (Path("config/gateway.yaml"), Path("/etc/retell-sip-gateway/gateway.yaml"))
 PHONE_PORT = 5090
 """The test phone's own SIP port, by which config/sandbox.yaml knows it."""
@@ -89,7 +90,11 @@ def run(
 
         raise typer.Exit(demonstrate(settings, path, once=once, console=out))
     from gateway.main import StartupError, serve
+    from gateway.preflight import Outcome, relay_ports
 
+    relay = relay_ports(settings)
+    if relay is not None and relay.outcome is Outcome.WRONG:
+        fail(f"{relay.subject}: {relay.text}", MISUSED)
     log.configure(os.environ.get("LOGLEVEL", "info"))
     try:
         _run_loop(serve(settings))
@@ -238,7 +243,7 @@ def config_path(given: Path | None) -> Path | None:
             return usual
     if os.environ.get("RETELL_API_KEY"):
         return None
-    return Path(config.__file__).with_name("sandbox.yaml")
+    return ROOT_CONFIG.with_name("sandbox.yaml")
 
 
 def settings_of(path: Path | None) -> Settings:

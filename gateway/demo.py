@@ -11,13 +11,13 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 from rich.console import Console
 from rich.padding import Padding
-from rich.rule import Rule
 
 from config.settings import Settings
 from gateway import ladder
@@ -28,7 +28,6 @@ from gateway.preflight import Outcome, each_port
 LOGS = Path(".run")
 STARTS_WITHIN_S = 60.0
 ENDS_WITHIN_S = 10.0
-PHONE_PORT = 5090
 
 
 class DemoError(Exception):
@@ -123,7 +122,7 @@ class _Demo:
             number=number,
             host=host,
             port=listener.port,
-            listen_port=PHONE_PORT,
+            listen_port=_phone_port(self._settings),
             expect=Expect.MELODIES if self._with_sandbox else Expect.SOUND,
         )
         try:
@@ -138,8 +137,8 @@ class _Demo:
         if messages:
             names = ("test phone", "gateway", "sandbox" if self._with_sandbox else "Retell")
             drawn = ladder.draw(messages, a_leg=report.sip_call_id, names=names)
-            self._console.print(Padding(drawn, (0, 0, 1, 2)))
-        self._console.print(Padding(report.render(), (0, 0, 1, 2)))
+            self._console.print(Padding(drawn, (0, 0, 1, 2), expand=False))
+        self._console.print(Padding(report.render(), (0, 0, 1, 2), expand=False))
         if record:
             self._console.print(
                 f"  The agent's own ear: {await self._agents_ear(record)}\n"
@@ -182,18 +181,20 @@ class _Demo:
     def _what_next(self) -> None:
         base = ApiClient(self._settings).base_url
         program = f"{_short(Path(sys.executable)).parent}/retell-sip-gateway"
-        number = next(iter(self._settings.numbers))
+        calls = [
+            f"  {program} call {number}   (method {one.method or self._settings.retell.method})"
+            for number, one in list(self._settings.numbers.items())[:3]
+        ]
         lines = [
-            "",
-            Rule(style="dim"),
-            "The gateway is up. Ctrl-C ends it.",
-            f"  another call   {program} call {number}",
-            f"  past calls     {program} calls",
-            f"  metrics        {base}/metrics",
-            f"  log            tail -f {LOGS / 'gateway.log'}",
+            "─" * 80,
+            "The gateway is up. Ctrl-C ends it. In another terminal:",
+            *calls,
+            f"  {program} calls",
+            f"  curl {base}/metrics",
+            f"  tail -f {LOGS / 'gateway.log'}",
         ]
         for line in lines:
-            self._console.print(line, soft_wrap=True)
+            self._say(line)
 
     async def _until_stopped(self, running: list["_Running"], stop: asyncio.Event) -> None:
         waits: list[asyncio.Task[Any]] = [asyncio.create_task(stop.wait())]
@@ -286,6 +287,13 @@ async def _program(name: str, arguments: list[str]) -> AsyncIterator[_Running]:
         except TimeoutError:
             process.kill()
             await process.wait()
+
+
+def _phone_port(settings: Settings) -> int:
+    """The port by which a trunk knows a phone on this machine; 0, any, if none names one."""
+    here = ip_address("127.0.0.1")
+    known = (one for trunk in settings.trunks for one in trunk.identify if here in one.network)
+    return next((one.port for one in known if one.port is not None), 0)
 
 
 def _short(path: Path) -> Path:

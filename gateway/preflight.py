@@ -34,6 +34,8 @@ async def inspect(settings: Settings) -> list[Finding]:
     async with ApiClient(settings) as api:
         running = await api.ready()
     findings = [_ports(settings)] if running else each_port(settings)
+    if not running and (relay := relay_ports(settings)) is not None:
+        findings.append(relay)
     findings.append(await _storage(settings.storage.url.get_secret_value()))
     if settings.http.admin_token is None:
         text = "not set: /api/v1 and the calls command are off"
@@ -55,6 +57,24 @@ def each_port(settings: Settings) -> list[Finding]:
         kind = "udp" if listener.transport == "udp" else "tcp"
         findings.append(_bindable("sip.listen", kind, listener.host, listener.port))
     return findings
+
+
+def relay_ports(settings: Settings) -> Finding | None:
+    """Whether the relay has a pair of ports to begin with; None with an engine elsewhere.
+
+    Some taken ports do no harm, the relay passes over them; all taken would fail every call.
+    """
+    if settings.media.engine != ("builtin",) or not settings.sip.listen:
+        return None
+    ports = settings.media.ports
+    subject = f"media.ports {ports.first}-{ports.last}"
+    for first in range(ports.first + ports.first % 2, ports.last, 2):
+        if all(
+            _bindable("", "udp", "0.0.0.0", port).outcome is Outcome.FINE
+            for port in (first, first + 1)
+        ):
+            return Finding(subject, Outcome.FINE, "free")
+    return Finding(subject, Outcome.WRONG, "all of them are taken by other programs")
 
 
 def _bindable(key: str, kind: str, host: str, port: int) -> Finding:

@@ -1,0 +1,115 @@
+"""The program run as an operator runs it, on ports that nobody else has."""
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Free ports of 127.0.0.1; `relay` is the first of a range of forty."""
+
+    http: int
+    sip: int
+    retell_http: int
+    retell_sip: int
+    phone: int
+    relay: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def lines(self) -> list[str]:
+        """What was said on standard error, without the JSON of the log."""
+        return [line for line in self.err.splitlines() if line and not line.startswith("{")]
+
+
+Run = Callable[..., Ended]
+
+
+@pytest.fixture
+def ports() -> Ports:
+    held = [_free(socket.SOCK_STREAM) for _ in range(5)]
+    relay = _free(socket.SOCK_DGRAM)
+    numbers = [one.getsockname()[1] for one in held]
+    first = min(relay.getsockname()[1] // 2 * 2, 65000)
+    for one in (*held, relay):
+        one.close()
+    http, sip, retell_http, retell_sip, phone = numbers
+    return Ports(
+        http=http,
+        sip=sip,
+        retell_http=retell_http,
+        retell_sip=retell_sip,
+        phone=phone,
+        relay=first,
+    )
+
+
+@pytest.fixture
+def config_text(ports: Ports) -> str:
+    """config/sandbox.yaml as it is, on the test's own ports."""
+    text = (ROOT / "config" / "sandbox.yaml").read_text()
+    for usual, own in (
+        (":8080", f":{ports.http}"),
+        (":5060", f":{ports.sip}"),
+        (":8090", f":{ports.retell_http}"),
+        (":5070", f":{ports.retell_sip}"),
+        (":5090", f":{ports.phone}"),
+        ("20000-20999", f"{ports.relay}-{ports.relay + 39}"),
+    ):
+        assert usual in text
+        text = text.replace(usual, own)
+    return text
+
+
+@pytest.fixture
+def config_file(tmp_path: Path, config_text: str) -> Path:
+    path = tmp_path / "gateway.yaml"
+    path.write_text(config_text)
+    return path
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Run:
+    """Runs `python -m gateway` in a directory of its own and waits for it to end."""
+
+    def run(*arguments: str | Path, timeout_s: float = 60, **variables: str) -> Ended:
+        done = subprocess.run(
+            [sys.executable, "-m", "gateway", *map(str, arguments)],
+            cwd=tmp_path,
+            env=environment(**variables),
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
+        )
+        return Ended(done.returncode, done.stdout, done.stderr)
+
+    return run
+
+
+def environment(**variables: str) -> dict[str, str]:
+    """This process's, without what an operator's shell may hold for the gateway."""
+    ours = ("RETELL", "GATEWAY", "PSTN", "OVERRIDE", "LOGLEVEL", "PHONE", "PORT", "WS_PORT")
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(ours)}
+    return kept | {"PYTHONPATH": str(ROOT)} | variables
+
+
+def _free(kind: int) -> socket.socket:
+    held = socket.socket(socket.AF_INET, kind)
+    held.bind(("127.0.0.1", 0))
+    return held
