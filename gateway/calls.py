@@ -5,12 +5,12 @@ burst of calls costs a few commits and no call waits for the disk.
 """
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Final, Literal
 
+import orjson
 import structlog
 from sqlalchemy import (
     BigInteger,
@@ -306,8 +306,9 @@ class CallStore:
 async def open_store(url: str) -> AsyncIterator[CallStore]:
     """The store at a `sqlite:///` or `postgresql://` URL, its table made, its writer running.
 
-    On exit everything noted is stored. Raises SQLAlchemyError when it cannot be opened.
+    On exit everything noted is stored. Raises OSError or SQLAlchemyError when it cannot be opened.
     """
+    _check_file(make_url(url))
     engine = create_async_engine(driver_url(url))
     if engine.dialect.name == "sqlite":
         event.listen(engine.sync_engine, "connect", _tune_sqlite)
@@ -341,6 +342,14 @@ def driver_url(url: str) -> URL:
     return parsed.set(drivername=drivers.get(parsed.drivername, parsed.drivername))
 
 
+def _check_file(url: URL) -> None:
+    """An SQLite file that cannot be opened, told by its own name: the driver's thread would only
+    say that it could not, and linger."""
+    if url.drivername == "sqlite" and url.database not in (None, "", ":memory:"):
+        with open(url.database, "ab"):
+            pass
+
+
 def _tune_sqlite(connection: Any, _: Any) -> None:
     cursor = connection.cursor()
     # Readers do not block the writer; a power cut may lose the last moment, never the file.
@@ -349,7 +358,6 @@ def _tune_sqlite(connection: Any, _: Any) -> None:
     cursor.close()
 
 
-_encode: Final = json.JSONEncoder(separators=(",", ":")).encode
 _FIELDS: Final = tuple(item.name for item in fields(CallRecord))
 
 
@@ -357,7 +365,7 @@ def _row(record: CallRecord) -> dict[str, Any]:
     row = {name: getattr(record, name) for name in _FIELDS}
     for name in _JSON:
         value = row[name]
-        row[name] = None if value is None else _encode(value)
+        row[name] = None if value is None else orjson.dumps(value).decode()
     return row
 
 
@@ -365,7 +373,7 @@ def _record(row: RowMapping) -> CallRecord:
     values = dict(row)
     for name in _JSON:
         if values[name] is not None:
-            values[name] = json.loads(values[name])
+            values[name] = orjson.loads(values[name])
     return CallRecord(**values)
 
 

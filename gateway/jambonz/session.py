@@ -244,6 +244,10 @@ class JambonzEndpoint:
 
 def _from_loopback(request: web.Request) -> bool:
     """From this machine, and not on behalf of somebody behind a proxy on it."""
+    transport = request.transport
+    own = transport.get_extra_info("sockname") if transport is not None else None
     peer = request.remote or ""
     local = peer == "::1" or peer.startswith(("127.", "::ffff:127."))
+    # listening on one outer address, we reach ourselves from that very address
+    local = local or (own is not None and peer == own[0])
     return local and not {"X-Forwarded-For", "Forwarded"} & set(request.headers)

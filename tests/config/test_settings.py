@@ -64,7 +64,6 @@ def test_sandbox_is_valid_without_any_environment() -> None:
         Listener("tcp", "127.0.0.1", 5060),
     )
     assert settings.retell.base_url == "http://127.0.0.1:8090"
-    assert settings.retell.identify == ()
 
 
 def test_empty_file_has_every_default(tmp_path: Path) -> None:
