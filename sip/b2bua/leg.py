@@ -4,7 +4,6 @@
 re-INVITE both ways, ACK, digest inside the dialog. A leg knows SDP only as text.
 """
 
-import asyncio
 from collections.abc import Callable, Sequence
 from enum import Enum, auto
 
@@ -23,8 +22,9 @@ from sip.core.dialog import Dialog, Order
 from sip.core.message import Request, Response
 from sip.core.offer_answer import Input, OfferAnswer, State
 from sip.transport.endpoint import Flow
-from sip.transport.resolver import ResolveError
 from sip.ua.credentials import Credentials
+from sip.ua.dialog_client import DialogClient
+from sip.ua.success import Success
 from sip.ua.transactions import Failure, ServerTransaction
 from sip.ua.user_agent import ALLOW, SDP, UserAgent
 
@@ -72,9 +72,8 @@ class Leg:
         self._reinvite: ServerTransaction | None = None
         self._bye_when_acked: Headers | None = None
         self._timers: dict[str, Timer] = {}
-        self._acks: dict[int, tuple[bytes, Flow, Request]] = {}
-        self._unacked: dict[int, Response] = {}
-        self._lookups: set[asyncio.Task[None]] = set()
+        self._success: Success | None = None
+        self._client: DialogClient | None = None
 
     # identity
 
@@ -154,11 +153,11 @@ class Leg:
 
     def on_ack(self, ack: Request) -> None:
         """The ACK to one of our 2xx."""
-        response = self._unacked.pop(ack.cseq.number, None)
-        if response is None:
+        success = self._success
+        if success is None or success.cseq != ack.cseq.number:
             return
-        self._stop("resend")
-        self._stop("no ack")
+        success.stop()
+        self._success = None
         if self.state is LegState.ANSWERED:
             self.state = LegState.UP
             self._on_confirmed()
@@ -174,8 +173,8 @@ class Leg:
     def drop(self) -> None:
         """Forget the leg at once; the other side will find out."""
         self._end()
-        for task in self._lookups:
-            task.cancel()
+        if self._client is not None:
+            self._client.close()
 
     def _on_confirmed(self) -> None:
         """Our first 2xx was acknowledged."""
@@ -214,7 +213,7 @@ class Leg:
 
     def _send_bye(self, headers: Headers = ()) -> None:
         self._leave()
-        self._request("BYE", headers=headers, on_end=lambda _: self._end())
+        self._in_dialog.request("BYE", headers=headers, on_end=lambda _: self._end())
 
     def _send_reinvite(self, sdp: str, attempt: int) -> None:
         def ended(response: Response | None) -> None:
@@ -240,103 +239,15 @@ class Leg:
             if self.state is LegState.UP and self._offers.step(Input.SEND_OFFER):
                 self._send_reinvite(sdp, attempt + 1)
 
-        self._request("INVITE", sdp=sdp, on_end=ended)
+        self._in_dialog.request("INVITE", sdp=sdp, on_end=ended)
 
-    def _request(
-        self,
-        method: str,
-        *,
-        headers: Sequence[tuple[str, str]] = (),
-        sdp: str | None = None,
-        on_end: Callable[[Response | None], None],
-        authorised: bool = False,
-    ) -> None:
-        """A request in the dialog; `on_end` gets its final response, or None if nobody answered."""
-        dialog = self.dialog
-        assert dialog is not None, "a leg sends nothing in a dialog that it does not have"
-        request = dialog.request(method, headers=headers)
-        if sdp is not None:
-            request.headers.add("content-type", SDP)
-            request.body = sdp.encode()
-
-        def on_response(response: Response) -> None:
-            if response.status < 200:
-                return
-            if method == "INVITE" and response.status < 300:
-                if self._resend_ack(request.cseq.number):
-                    return
-                dialog.refresh_target(response)
-                self._ack(request)
-            proof = None
-            if self.credentials is not None and not authorised:
-                proof = self.credentials.answer(request, response, self.ua.ids)
-            if proof is None:
-                on_end(response)
-                return
-            self._request(
-                method, headers=[*headers, proof], sdp=sdp, on_end=on_end, authorised=True
-            )
-
-        def send(flow: Flow) -> None:
-            if method == "INVITE":
-                request.headers.add("contact", self.ua.contact(flow))
-                request.headers.add("allow", ALLOW)
-            self.ua.send(request, flow, on_response, lambda _: on_end(None))
-
-        self._with_flow(send, lambda: on_end(None))
-
-    def _ack(self, invite: Request) -> None:
-        """Acknowledge the 2xx to `invite` (RFC 3261 13.2.2.4); kept for its retransmissions."""
-        dialog = self.dialog
-        assert dialog is not None, "a 2xx makes a dialog before it is acknowledged"
-        ack = dialog.request("ACK", cseq=invite.cseq.number)
-        for name in ("authorization", "proxy-authorization"):  # RFC 3261 22.1
-            for value in invite.headers.get_all(name):
-                ack.headers.add(name, value)
-
-        def send(flow: Flow) -> None:
-            self._acks[invite.cseq.number] = (self.ua.send_ack(ack, flow), flow, ack)
-
-        self._with_flow(send, self._lost)
-
-    def _resend_ack(self, cseq: int) -> bool:
-        if cseq not in self._acks:
-            return False
-        data, flow, ack = self._acks[cseq]
-        self.ua.resend(data, flow, ack)
-        return True
-
-    def _with_flow(self, send: Callable[[Flow], None], lost: Callable[[], None]) -> None:
-        """Call `send` with the way to the dialog's next hop.
-
-        The connection that the leg came up on is used while it lives: a peer behind NAT or a TCP
-        client cannot be reached otherwise. Over UDP the next hop is the route's or the Contact's.
-        """
-        assert self.dialog is not None
-        if self.flow.reliable and not self.flow.closed:
-            send(self.flow)
-            return
-        uri = self.dialog.next_hop()
-        try:
-            flow = self.ua.flow_now(uri)
-        except OSError:
-            lost()
-            return
-        if flow is not None:
-            send(flow)
-            return
-
-        async def look_up() -> None:
-            try:
-                found = await self.ua.flow_to(uri)
-            except (ResolveError, OSError):
-                lost()
-            else:
-                send(found)
-
-        task = asyncio.get_running_loop().create_task(look_up())
-        self._lookups.add(task)
-        task.add_done_callback(self._lookups.discard)
+    @property
+    def _in_dialog(self) -> DialogClient:
+        """What sends our requests in the present dialog."""
+        assert self.dialog is not None, "a leg sends nothing in a dialog that it does not have"
+        if self._client is None or self._client.dialog is not self.dialog:
+            self._client = DialogClient(self.ua, self.dialog, self.flow, self.credentials)
+        return self._client
 
     # our 2xx until it is acknowledged
 
@@ -349,31 +260,17 @@ class Leg:
         headers: Sequence[tuple[str, str]] = (),
     ) -> None:
         """Send 200 and repeat it until the ACK comes (RFC 3261 13.3.1.4, over TCP too)."""
-        request = transaction.request
         self.local_sdp = sdp
         fields = [("Contact", self.ua.contact(transaction.flow)), ("Allow", ALLOW), *headers]
-        response = self.ua.response(request, 200, to_tag=to_tag, headers=fields, sdp=sdp)
-        number = request.cseq.number
-        self._unacked[number] = response
+        response = self.ua.response(
+            transaction.request, 200, to_tag=to_tag, headers=fields, sdp=sdp
+        )
         transaction.on_ack = self.on_ack
-        transaction.respond(response)
-        timers = self.ua.timers
-
-        def resend(interval_s: float) -> None:
-            transaction.respond(response)
-            following = min(2 * interval_s, timers.t2_s)
-            self._start("resend", following, lambda: resend(following))
-
-        def give_up() -> None:
-            self._stop("resend")
-            self._unacked.pop(number, None)
-            self._no_ack()
-
-        self._start("resend", timers.t1_s, lambda: resend(timers.t1_s))
-        self._start("no ack", timers.give_up_s, give_up)
+        self._success = Success(self.ua, transaction, response, self._no_ack)
 
     def _no_ack(self) -> None:
         """RFC 3261 13.3.1.4: nobody acknowledged our 2xx, so hang up."""
+        self._success = None
         if not self.up:
             return
         if self._bye_when_acked is not None:  # the call is done with this leg already
@@ -416,6 +313,9 @@ class Leg:
             timer.cancel()
 
     def _stop_all(self) -> None:
+        if self._success is not None:
+            self._success.stop()
+            self._success = None
         for name in list(self._timers):
             self._stop(name)
 

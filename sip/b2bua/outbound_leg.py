@@ -148,13 +148,13 @@ class OutboundLeg(Leg):
     def _on_success(self, request: Request, response: Response) -> None:
         confirmed = self.dialog is not None and self.dialog.confirmed
         if confirmed and self.dialog is not None and response.to.tag == self.dialog.remote_tag:
-            self._resend_ack(request.cseq.number)
+            self._in_dialog.resend_ack(request.cseq.number)
             return
         if confirmed or self.state is LegState.ENDED:
             self._drop_fork(request, response)
             return
         self.dialog = Dialog.as_uac(request, response)
-        self._ack(request)
+        self._in_dialog.ack(request, self._lost)
         if self.state is LegState.LEAVING:  # RFC 3261 9.1: the answer crossed our CANCEL
             self._stop_all()
             self._send_bye()

@@ -1,0 +1,124 @@
+"""Requests of ours in a dialog: their way, their challenges, the ACKs to their 2xx."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from sip.core.dialog import Dialog
+from sip.core.message import Request, Response
+from sip.transport.endpoint import Flow
+from sip.transport.resolver import ResolveError
+from sip.ua.credentials import Credentials
+from sip.ua.user_agent import ALLOW, SDP, UserAgent
+
+
+class DialogClient:
+    """The UAC half of a dialog (RFC 3261 12.2.1, 13.2.2.4, 22)."""
+
+    def __init__(
+        self, ua: UserAgent, dialog: Dialog, flow: Flow, credentials: Credentials | None
+    ) -> None:
+        """`flow` is the way that the dialog came up on."""
+        self.dialog = dialog
+        self._ua = ua
+        self._flow = flow
+        self._credentials = credentials
+        self._acks: dict[int, tuple[bytes, Flow, Request]] = {}
+        self._lookups: set[asyncio.Task[None]] = set()
+
+    def request(
+        self,
+        method: str,
+        *,
+        headers: Sequence[tuple[str, str]] = (),
+        sdp: str | None = None,
+        on_end: Callable[[Response | None], None],
+        authorised: bool = False,
+    ) -> None:
+        """Send a request; `on_end` gets its final response, or None if nobody answered.
+
+        A challenge is answered once. The 2xx to a re-INVITE is acknowledged here.
+        """
+        request = self.dialog.request(method, headers=headers)
+        if sdp is not None:
+            request.headers.add("content-type", SDP)
+            request.body = sdp.encode()
+
+        def on_response(response: Response) -> None:
+            if response.status < 200:
+                return
+            if method == "INVITE" and response.status < 300:
+                if self.resend_ack(request.cseq.number):
+                    return
+                self.dialog.refresh_target(response)
+                self.ack(request, lambda: on_end(None))
+            proof = None
+            if self._credentials is not None and not authorised:
+                proof = self._credentials.answer(request, response, self._ua.ids)
+            if proof is None:
+                on_end(response)
+                return
+            self.request(method, headers=[*headers, proof], sdp=sdp, on_end=on_end, authorised=True)
+
+        def send(flow: Flow) -> None:
+            if method == "INVITE":
+                request.headers.add("contact", self._ua.contact(flow))
+                request.headers.add("allow", ALLOW)
+            self._ua.send(request, flow, on_response, lambda _: on_end(None))
+
+        self._find_way(send, lambda: on_end(None))
+
+    def ack(self, invite: Request, on_lost: Callable[[], None]) -> None:
+        """Acknowledge the 2xx to `invite` (RFC 3261 13.2.2.4); kept for its retransmissions."""
+        ack = self.dialog.request("ACK", cseq=invite.cseq.number)
+        for name in ("authorization", "proxy-authorization"):  # RFC 3261 22.1
+            for value in invite.headers.get_all(name):
+                ack.headers.add(name, value)
+
+        def send(flow: Flow) -> None:
+            self._acks[invite.cseq.number] = (self._ua.send_ack(ack, flow), flow, ack)
+
+        self._find_way(send, on_lost)
+
+    def resend_ack(self, cseq: int) -> bool:
+        """The 2xx came again, so our ACK was lost. False if none was sent yet."""
+        if cseq not in self._acks:
+            return False
+        data, flow, ack = self._acks[cseq]
+        self._ua.resend(data, flow, ack)
+        return True
+
+    def close(self) -> None:
+        """Stop looking up names."""
+        for task in self._lookups:
+            task.cancel()
+
+    def _find_way(self, send: Callable[[Flow], None], lost: Callable[[], None]) -> None:
+        """Call `send` with the way to the dialog's next hop, or `lost` where there is none.
+
+        The connection that the dialog came up on is used while it lives: a peer behind NAT or a
+        TCP client cannot be reached otherwise. Over UDP the next hop is the route's or Contact's.
+        """
+        if self._flow.reliable and not self._flow.closed:
+            send(self._flow)
+            return
+        uri = self.dialog.next_hop()
+        try:
+            flow = self._ua.flow_now(uri)
+        except OSError:
+            lost()
+            return
+        if flow is not None:
+            send(flow)
+            return
+
+        async def look_up() -> None:
+            try:
+                found = await self._ua.flow_to(uri)
+            except (ResolveError, OSError):
+                lost()
+            else:
+                send(found)
+
+        task = asyncio.get_running_loop().create_task(look_up())
+        self._lookups.add(task)
+        task.add_done_callback(self._lookups.discard)

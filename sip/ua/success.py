@@ -1,0 +1,43 @@
+"""Our 2xx to an INVITE, sent again until its ACK comes: RFC 3261 13.3.1.4, over TCP as well."""
+
+from collections.abc import Callable
+
+from sip.clock import Timer
+from sip.core.message import Response
+from sip.ua.transactions import ServerTransaction
+from sip.ua.user_agent import UserAgent
+
+
+class Success:
+    """One 2xx on its way to be acknowledged."""
+
+    def __init__(
+        self,
+        ua: UserAgent,
+        transaction: ServerTransaction,
+        response: Response,
+        on_give_up: Callable[[], None],
+    ) -> None:
+        """Sends it at once; `on_give_up` is called when nobody acknowledged it in 64*T1."""
+        self.cseq = transaction.request.cseq.number
+        self._ua = ua
+        self._transaction = transaction
+        self._response = response
+        self._interval_s = ua.timers.t1_s
+        transaction.respond(response)
+        self._resend = ua.clock.call_later(self._interval_s, self._again)
+        self._give_up: Timer = ua.clock.call_later(ua.timers.give_up_s, self._end, on_give_up)
+
+    def stop(self) -> None:
+        """It was acknowledged, or nobody cares any more."""
+        self._resend.cancel()
+        self._give_up.cancel()
+
+    def _again(self) -> None:
+        self._transaction.respond(self._response)
+        self._interval_s = min(2 * self._interval_s, self._ua.timers.t2_s)
+        self._resend = self._ua.clock.call_later(self._interval_s, self._again)
+
+    def _end(self, on_give_up: Callable[[], None]) -> None:
+        self.stop()
+        on_give_up()
