@@ -24,6 +24,7 @@ async def test_every_call_completes(network: Network, tmp_path: Path) -> None:
     def cross_the_wires(settings: Json) -> None:
         settings["trunks"][0]["identify"] = [outer.host]
         settings["retell"]["sip_uri"] = f"sip:{inner};transport=udp"
+        settings["retell"]["ring_timeout_s"] = 30  # repetitions take their time
 
     async with (
         Gateway(network, "udp", tmp_path, cross_the_wires) as gateway,
@@ -59,7 +60,7 @@ async def test_every_call_completes(network: Network, tmp_path: Path) -> None:
         ):
             # the losses were real, and nothing went round the wire
             assert way.lost >= 0.05 * (way.lost + way.passed)
-            assert way.passed > 3 * CALLS
+            assert way.passed > 2 * CALLS
         records = await scene.records()
         assert len(records) == CALLS
         assert {ending(record) for record in records} == {("caller", "hangup", 200)}
