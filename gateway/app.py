@@ -82,6 +82,7 @@ def make_app(
             web.get(JAMBONZ_PATH, _jambonz),
             web.get(JAMBONZ_PATH + "{adulting:(/adulting)+}", _jambonz),
             web.post("/webhooks/retell/events", webhooks.events),
+            web.post("/webhooks/retell/inbound", webhooks.inbound),
             web.get("/healthz", health.healthz),
             web.get("/readyz", health.readyz),
             web.get("/metrics", health.metrics),

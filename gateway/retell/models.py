@@ -19,11 +19,7 @@ class EventCall(_Open):
         """Our id, by either way it travels: metadata (method 2) or a header (method 1)."""
         if isinstance(own := (self.metadata or {}).get("gateway_call_id"), str):
             return own
-        for name, value in (self.custom_sip_headers or {}).items():
-            # the docs disagree on whether the X- stays in the name
-            if name.lower().removeprefix("x-") == "gateway-call-id" and isinstance(value, str):
-                return value
-        return None
+        return _own_header(self.custom_sip_headers)
 
 
 class Event(_Open):
@@ -31,6 +27,41 @@ class Event(_Open):
 
     event: str
     call: EventCall | None = None
+
+
+class InboundCall(_Open):
+    """The call that Retell asks about; with `call_id` since September 2026."""
+
+    from_number: str
+    to_number: str
+    call_id: str | None = None
+    custom_sip_headers: dict[str, object] | None = None
+
+    def gateway_call_id(self) -> str | None:
+        """Our id, which came with the INVITE."""
+        return _own_header(self.custom_sip_headers)
+
+
+class InboundEvent(_Open):
+    """`call_inbound`: how shall this call of an imported number be answered?"""
+
+    call_inbound: InboundCall
+
+
+def _own_header(headers: dict[str, object] | None) -> str | None:
+    for name, value in (headers or {}).items():
+        # the docs disagree on whether the X- stays in the name
+        if name.lower().removeprefix("x-") == "gateway-call-id" and isinstance(value, str):
+            return value
+    return None
+
+
+def parse_inbound(body: str) -> InboundCall | None:
+    """The call, or None when the body is no such event."""
+    try:
+        return InboundEvent.model_validate_json(body).call_inbound
+    except ValidationError:
+        return None
 
 
 def parse_event(body: str) -> Event | None:

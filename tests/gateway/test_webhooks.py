@@ -22,13 +22,24 @@ def signature(body: str, key: str = KEY, at_ms: int | None = None) -> str:
     return f"v={at_ms},d={digest}"
 
 
-async def post(gateway: Gateway, body: str, sign: str | None) -> int:
+async def post(gateway: Gateway, body: str, sign: str | None, path: str = "events") -> int:
     headers = {"Content-Type": "application/json"}
     if sign is not None:
         headers["X-Retell-Signature"] = sign
-    url = f"{gateway.url}/webhooks/retell/events"
+    url = f"{gateway.url}/webhooks/retell/{path}"
     async with gateway.http.post(url, data=body.encode(), headers=headers) as response:
         return response.status
+
+
+async def ask(gateway: Gateway, **call: Any) -> Any:
+    """The answer to Retell's question about an inbound call."""
+    call = {"from_number": "+12125550100", "to_number": TRUNK_DID, **call}
+    body = json.dumps({"event": "call_inbound", "event_timestamp": 1, "call_inbound": call})
+    headers = {"X-Retell-Signature": signature(body)}
+    url = f"{gateway.url}/webhooks/retell/inbound"
+    async with gateway.http.post(url, data=body, headers=headers) as response:
+        assert response.status == 200
+        return (await response.json())["call_inbound"]
 
 
 async def event(gateway: Gateway, name: str, **call: Any) -> int:
@@ -120,6 +131,33 @@ async def test_no_key_no_webhooks(start: Start) -> None:
     gateway = await start(retell={}, numbers={"*": {}})
     body = '{"event":"call_ended"}'
     assert await post(gateway, body, signature(body)) == 503
+
+
+async def test_inbound_call_is_given_its_numbers_agent_and_variables(start: Start) -> None:
+    gateway = await start(numbers={TRUNK_DID: {"agent": "agent_1", "variables": {"plan": "gold"}}})
+    async with gateway.jambonz() as jambonz:
+        await jambonz.new_call(to=TRUNK_DID)
+        call_id = (await gateway.records())[0].call_id
+        answer = await ask(
+            gateway, call_id=RETELL_CALL, custom_sip_headers={"x-gateway-call-id": call_id}
+        )
+        assert answer == {
+            "override_agent_id": "agent_1",
+            "dynamic_variables": {"plan": "gold"},
+            "metadata": {"gateway_call_id": call_id},
+        }
+        await jambonz.answered()
+        await jambonz.callee_hangs_up()
+    assert (await gateway.record()).retell_call_id == RETELL_CALL
+
+
+async def test_inbound_call_of_which_nothing_is_known_is_left_to_retell(gateway: Gateway) -> None:
+    assert await ask(gateway, to_number="+14155550199") == {}
+
+
+async def test_inbound_question_must_be_signed_and_sensible(gateway: Gateway) -> None:
+    assert await post(gateway, "{}", None, "inbound") == 401
+    assert await post(gateway, "{}", signature("{}"), "inbound") == 400
 
 
 def test_signature_vector() -> None:
