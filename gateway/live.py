@@ -13,9 +13,9 @@ import structlog
 
 from config.settings import Settings
 from gateway.calls import CallRecord, CallStore
-from gateway.endings import OUR_BUG, Ending, Fault, Refusal, registration_refusal
+from gateway.endings import OUR_BUG, Fault, Refusal, registration_refusal
 from gateway.jambonz.messages import DialResult, LegStatus, NewCall, redirect
-from gateway.jambonz.verbs import PhoneTarget, SipTarget, Target, Verbs
+from gateway.jambonz.verbs import Verbs
 from gateway.log import seconds
 from gateway.machine import (
     DIAL_HOOK,
@@ -29,9 +29,9 @@ from gateway.machine import (
     Phase,
     Registered,
     RegistrationFailed,
-    Tried,
 )
 from gateway.metrics import Metrics
+from gateway.record import between, close_record, new_record, note_progress
 from gateway.retell.client import RegistrationError, RetellClient
 from gateway.routing import (
     Dialling,
@@ -145,7 +145,7 @@ class LiveCalls:
         call = self._calls.get(record.call_sid)
         if call is None or call.call_id != record.call_id:
             return record
-        _note_progress(call.record, call.machine)
+        note_progress(call.record, call.machine)
         return call.record
 
     def begin(self, new: NewCall, session: Session) -> tuple[LiveCall, Verbs]:
@@ -161,7 +161,7 @@ class LiveCalls:
             log.exception("call.plan-failed", call_id=call_id, call_sid=new.call_sid)
             chosen = _refusing(self._settings, new, OUR_BUG)
         machine = CallMachine(chosen)
-        record = _new_record(call_id, new, chosen, at)
+        record = new_record(call_id, new, chosen, at)
         call = LiveCall(call_id, new, machine, session, record)
         self._keep(call)
         self._store.start(record)
@@ -324,7 +324,7 @@ class LiveCalls:
         known = record is not None
         if record is None:
             chosen = _refusing(self._settings, new, OUR_BUG)
-            record = _new_record(new_call_id(at), new, chosen, at)
+            record = new_record(new_call_id(at), new, chosen, at)
         record.state, record.cause, record.fault, record.ended_by = "live", None, None, None
         machine = CallMachine(_refusing(self._settings, new, OUR_BUG))
         machine.adopt()
@@ -350,9 +350,9 @@ class LiveCalls:
             call.timer = None
         machine, record = call.machine, call.record
         ending = machine.ending or OUR_BUG.ending()
-        _close_record(record, machine, ending)
+        close_record(record, machine, ending)
         self._store.end(record)
-        setup_s = _between(record.started_ms, record.answered_ms)
+        setup_s = between(record.started_ms, record.answered_ms)
         self._metrics.call_ended(
             record.direction, ending, machine.tried, setup_s, record.duration_s
         )
@@ -370,7 +370,7 @@ class LiveCalls:
             fault=ending.fault.value,
             setup_s=seconds(setup_s),
             talk_s=seconds(record.duration_s),
-            total_s=seconds(_between(record.started_ms, record.ended_ms)),
+            total_s=seconds(between(record.started_ms, record.ended_ms)),
             attempts=[f"{item['trunk']}:{item['code'] or '-'}" for item in record.attempts],
         )
 
@@ -382,73 +382,3 @@ def _refusing(settings: Settings, new: NewCall, refusal: Refusal) -> Plan:
         to_number=new.to_number,
         refusal=refusal,
     )
-
-
-def _new_record(call_id: str, new: NewCall, chosen: Plan, at: float) -> CallRecord:
-    dialling = chosen if isinstance(chosen, Dialling) else None
-    return CallRecord(
-        call_id=call_id,
-        call_sid=new.call_sid[:64],
-        direction=chosen.direction.value,
-        trunk=new.trunk[:128] or new.authenticated_user[:128],
-        from_number=chosen.from_number[:255],
-        to_number=chosen.to_number[:255],
-        method=dialling.method if dialling else None,
-        agent=dialling.agent if dialling else None,
-        a_sip_call_id=new.sip_call_id[:255] or None,
-        started_ms=round(at * 1000),
-    )
-
-
-def _note_progress(record: CallRecord, machine: CallMachine) -> None:
-    record.retell_call_id = machine.retell_call_id or record.retell_call_id
-    connected = machine.connected
-    if connected is not None:
-        record.b_sip_call_id = connected.sip_call_id[:255] or None
-        record.attempts = [_attempt(tried) for tried in machine.tried]
-    if machine.answered is not None:
-        record.answered_ms = round(machine.answered * 1000)
-
-
-def _close_record(record: CallRecord, machine: CallMachine, ending: Ending) -> None:
-    _note_progress(record, machine)
-    record.state = "ended"
-    if machine.ended is not None:
-        record.ended_ms = round(machine.ended * 1000)
-    record.duration_s = _between(record.answered_ms, record.ended_ms)
-    record.ended_by = ending.by
-    record.cause = ending.cause
-    record.sip_status = ending.sip_status or None
-    record.fault = ending.fault.value
-    record.media = machine.media
-    record.retell_headers = machine.far_headers
-
-
-def _attempt(tried: Tried) -> dict[str, Any]:
-    return {
-        "trunk": tried.attempt.trunk,
-        "role": tried.attempt.role.value,
-        "target": _shown(tried.attempt.target),
-        "started_ms": round(tried.started * 1000),
-        "code": tried.code or None,
-        "reason": tried.reason or None,
-        "early_media": tried.early_media,
-        "sip_call_id": tried.sip_call_id or None,
-    }
-
-
-def _shown(target: Target | None) -> str:
-    """What was dialled. A registered call's URI is Retell's id, which the record has anyway."""
-    match target:
-        case PhoneTarget(number=number):
-            return number
-        case SipTarget(uri=uri):
-            return uri
-        case None:
-            return "registered call"
-
-
-def _between(first_ms: int | None, last_ms: int | None) -> float | None:
-    if first_ms is None or last_ms is None:
-        return None
-    return max(0, last_ms - first_ms) / 1000
