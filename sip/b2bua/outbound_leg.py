@@ -94,6 +94,8 @@ class OutboundLeg(Leg):
         self._leave()
         if self._provisional:
             self._send_cancel()
+        elif self._transaction is not None:
+            self._transaction.stop_resending()
 
     # INVITE
 
@@ -211,6 +213,8 @@ class OutboundLeg(Leg):
     def _on_silence(self) -> None:
         """Nothing came back: tell the call, and clean up quietly if the peer wakes up after all."""
         self._leave()
+        if self._transaction is not None:
+            self._transaction.stop_resending()
         status, reason, cause = failure_status(Failure.TIMEOUT)
         self._emit(Fail(at=self.ua.clock.now(), status=status, reason=reason, cause=cause))
 

@@ -10,7 +10,7 @@ from sip.clock import Clock
 from sip.clock import Timer as Running
 from sip.core.headers import Via
 from sip.core.message import Headers, Request, Response
-from sip.core.timers import Timer, Timers
+from sip.core.timers import RETRANSMISSION, Timer, Timers
 from sip.core.transaction import Action, Input, Kind, Machine, State
 from sip.ids import MAGIC_COOKIE
 from sip.transport.endpoint import Flow
@@ -114,6 +114,11 @@ class ClientTransaction(_Transaction):
             self._step(Input.SUCCESS, response)
         else:
             self._step(Input.FAILURE, response)
+
+    def stop_resending(self) -> None:
+        """The request is no longer wanted: do not wake a peer with it that has slept so far."""
+        for timer in RETRANSMISSION & self._running.keys():
+            self._running.pop(timer).cancel()
 
     def cancel(
         self, headers: tuple[tuple[str, str], ...], on_failure: Callable[[Failure], None]

@@ -1,11 +1,13 @@
 """One socket facing one party, and what happens to a packet that arrives on it.
 
-`RtpEndpoint` is the path of every packet: receive into the shared buffer, check the source, look
-at the header, count, send. Nothing of size is made on the way; `bench/` measures it.
+`RtpEndpoint.on_twin_readable` is the path of nearly every packet: read, look at the header, count,
+write. Its cost is that of the two system calls and about as much again; `bench/` measures it.
+(`read` and `write` are cheaper than the socket's methods, whose arguments take longer to parse.)
 """
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Callable
 from typing import Protocol
@@ -16,11 +18,15 @@ from sip.media.relay.latch import WINDOW_S, Latch, SocketAddress
 from sip.media.relay.rtp import RtpStream
 from sip.media.relay.twin import open_twin
 
-#: No UDP datagram is larger, so none is ever cut.
-BUFFER_SIZE = 65535
+#: Longest datagram taken; one that fills it was cut and is refused. Audio fits an Ethernet frame.
+MAX_PACKET = 4096
 
 #: Packets from the learned source after which it gets a socket of its own, 0.3 s of them.
 TWIN_AFTER = 16
+
+
+_read = os.read
+_write = os.write
 
 
 class Poller(Protocol):
@@ -33,16 +39,6 @@ class Poller(Protocol):
         ...
 
 
-class PacketBuffer:
-    """The one buffer that every packet passes through; the relay has a single thread."""
-
-    __slots__ = ("data", "view")
-
-    def __init__(self) -> None:
-        self.data = bytearray(BUFFER_SIZE)
-        self.view = memoryview(self.data)
-
-
 class Endpoint:
     """What RTP and RTCP endpoints share: where packets go to and may come from.
 
@@ -52,10 +48,8 @@ class Endpoint:
     """
 
     __slots__ = (
-        "_buffer",
         "_poller",
         "_receive",
-        "_view",
         "foreign",
         "latch",
         "octets_sent",
@@ -63,7 +57,6 @@ class Endpoint:
         "refused",
         "remote",
         "send_errors",
-        "send_to",
         "socket",
         "source",
     )
@@ -72,7 +65,6 @@ class Endpoint:
         self,
         sock: socket.socket,
         poller: Poller,
-        buffer: PacketBuffer,
         window_s: float = WINDOW_S,
     ) -> None:
         self.socket = sock
@@ -85,11 +77,8 @@ class Endpoint:
         self.foreign = 0
         self.refused = 0
         self.send_errors = 0
-        self.send_to = sock.sendto
-        self._receive = sock.recvfrom_into
+        self._receive = sock.recvfrom
         self._poller = poller
-        self._buffer = buffer.data
-        self._view = buffer.view
         poller.watch(sock, self.on_readable)
 
     def on_readable(self, now: float) -> None:
@@ -129,27 +118,21 @@ class RtpEndpoint(Endpoint):
 
     __slots__ = (
         "_twin",
-        "_twin_receive",
+        "_twin_fd",
         "_until_twin",
         "peer",
+        "send_fd",
         "stream",
-        "twin_send",
     )
 
-    def __init__(
-        self,
-        sock: socket.socket,
-        poller: Poller,
-        buffer: PacketBuffer,
-        window_s: float = WINDOW_S,
-    ) -> None:
-        super().__init__(sock, poller, buffer, window_s)
+    def __init__(self, sock: socket.socket, poller: Poller, window_s: float = WINDOW_S) -> None:
+        super().__init__(sock, poller, window_s)
         self.peer: RtpEndpoint | None = None
         self.stream = RtpStream()
-        #: Sends to `remote` by the twin; None without one and while there is no `remote`.
-        self.twin_send: Callable[[memoryview], int] | None = None
+        #: The twin's descriptor, which sends to `remote`; -1 without one or while on hold.
+        self.send_fd = -1
         self._twin: socket.socket | None = None
-        self._twin_receive = sock.recv_into
+        self._twin_fd = -1
         self._until_twin = TWIN_AFTER
 
     def expect(
@@ -164,8 +147,7 @@ class RtpEndpoint(Endpoint):
         changed = super().expect(address, now, signalling_ip=signalling_ip, learn=learn)
         if changed:
             self._forget_source()
-        elif self._twin is not None:
-            self.twin_send = self._twin.send if self.remote is not None else None
+        self.send_fd = self._twin_fd if self.remote is not None else -1
         return changed
 
     def close(self) -> None:
@@ -174,18 +156,15 @@ class RtpEndpoint(Endpoint):
 
     def on_readable(self, now: float) -> None:
         try:
-            size, source = self._receive(self._buffer)
+            packet, source = self._receive(MAX_PACKET)
         except OSError:
             return  # a spurious wake-up
         if source != self.source:
-            if not self.stream.reads(self._buffer, size) or not self._learn(source, now):
+            if not self.stream.reads(packet) or not self._learn(source, now):
                 self.foreign += 1
                 return
             self._forget_source()
-        if not self.stream.take(self._buffer, size, now):
-            self.refused += 1
-            return
-        self._forward(size)
+        self._take(packet, now)
         if self._until_twin:
             self._until_twin -= 1
             if not self._until_twin:
@@ -194,38 +173,38 @@ class RtpEndpoint(Endpoint):
     def on_twin_readable(self, now: float) -> None:
         """Takes one datagram of the learned source."""
         try:
-            size = self._twin_receive(self._buffer)
+            packet = _read(self._twin_fd, MAX_PACKET)
         except OSError:
             return  # the ICMP error of an earlier packet; it is cleared by having been read
-        if self.stream.take(self._buffer, size, now):
-            self._forward(size)
-        else:
-            self.refused += 1
+        self._take(packet, now)
 
-    def _forward(self, size: int) -> None:
-        """Sends what is in the buffer on to the other party."""
+    def _take(self, packet: bytes, now: float) -> None:
+        """Counts a datagram of the learned source and forwards it if it may pass."""
+        if not self.stream.take(packet, now) or len(packet) == MAX_PACKET:
+            self.refused += 1
+            return
         peer = self.peer
         if peer is None:
             return
-        send = peer.twin_send
+        fd = peer.send_fd
         try:
-            if send is not None:
-                send(self._view[:size])
+            if fd >= 0:
+                _write(fd, packet)
             elif peer.remote is not None:
-                peer.send_to(self._view[:size], peer.remote)
+                peer.socket.sendto(packet, peer.remote)
             else:
                 return
         except OSError:
-            if not peer.send_again(self._view[:size]):
+            if not peer.send_again(packet):
                 return
         peer.packets_sent += 1
-        peer.octets_sent += size
+        peer.octets_sent += len(packet)
 
-    def send_again(self, packet: memoryview) -> bool:
+    def send_again(self, packet: bytes) -> bool:
         """After a failure, by the leased socket, which no ICMP error (forged or not) reaches."""
         try:
             if self.remote is not None:
-                self.send_to(packet, self.remote)
+                self.socket.sendto(packet, self.remote)
                 return True
         except OSError:
             self.send_errors += 1
@@ -243,28 +222,25 @@ class RtpEndpoint(Endpoint):
         except OSError:
             return  # no file descriptor, or no route: the leased socket goes on
         self._twin = twin
+        self._twin_fd = twin.fileno()
+        self.send_fd = self._twin_fd if self.remote is not None else -1
         # What came between its bind and its connect may be anybody's.
         while True:
             try:
-                size, sender = twin.recvfrom_into(self._buffer)
+                packet, sender = twin.recvfrom(MAX_PACKET)
             except BlockingIOError:
                 break
             except OSError:
                 continue
-            if sender != source:
-                self.foreign += 1
-            elif self.stream.take(self._buffer, size, now):
-                self._forward(size)
+            if sender == source:
+                self._take(packet, now)
             else:
-                self.refused += 1
-        self._twin_receive = twin.recv_into
-        self.twin_send = twin.send if self.remote is not None else None
+                self.foreign += 1
         self._poller.watch(twin, self.on_twin_readable)
 
     def _close_twin(self) -> None:
         twin, self._twin = self._twin, None
-        self.twin_send = None
-        self._twin_receive = self.socket.recv_into
+        self._twin_fd = self.send_fd = -1
         if twin is not None:
             self._poller.unwatch(twin)
             twin.close()
@@ -275,23 +251,17 @@ class RtcpEndpoint(Endpoint):
 
     __slots__ = ("packets", "peer")
 
-    def __init__(
-        self,
-        sock: socket.socket,
-        poller: Poller,
-        buffer: PacketBuffer,
-        window_s: float = WINDOW_S,
-    ) -> None:
-        super().__init__(sock, poller, buffer, window_s)
+    def __init__(self, sock: socket.socket, poller: Poller, window_s: float = WINDOW_S) -> None:
+        super().__init__(sock, poller, window_s)
         self.peer: RtcpEndpoint | None = None
         self.packets = 0
 
     def on_readable(self, now: float) -> None:
         try:
-            size, source = self._receive(self._buffer)
+            packet, source = self._receive(MAX_PACKET)
         except OSError:
             return
-        if not rtcp.valid(self._buffer, size):
+        if not rtcp.valid(packet) or len(packet) == MAX_PACKET:
             self.refused += 1
             return
         if source != self.source and not self._learn(source, now):
@@ -302,9 +272,9 @@ class RtcpEndpoint(Endpoint):
         if peer is None or peer.remote is None:
             return
         try:
-            peer.send_to(self._view[:size], peer.remote)
+            peer.socket.sendto(packet, peer.remote)
         except OSError:
             peer.send_errors += 1
             return
         peer.packets_sent += 1
-        peer.octets_sent += size
+        peer.octets_sent += len(packet)

@@ -10,15 +10,14 @@ FIRST_TYPE = 192
 LAST_TYPE = 223
 
 
-def valid(buffer: bytearray | bytes | memoryview, size: int) -> bool:
+def valid(packet: bytes) -> bool:
     """Whether the first packet of the compound has RTCP's version, a type of its range and fits.
 
     RFC 3550 A.2 also wants SR or RR first; reduced-size RTCP (RFC 5506) does not, so that is
     not asked for.
     """
-    if size < MIN_SIZE or buffer[0] & 0xC0 != 0x80:
+    if len(packet) < MIN_SIZE or packet[0] & 0xC0 != 0x80:
         return False
-    if not FIRST_TYPE <= buffer[1] <= LAST_TYPE:
+    if not FIRST_TYPE <= packet[1] <= LAST_TYPE:
         return False
-    length = ((buffer[2] << 8 | buffer[3]) + 1) * 4
-    return length <= size
+    return ((packet[2] << 8 | packet[3]) + 1) * 4 <= len(packet)

@@ -43,9 +43,9 @@ class RtpStream:
         "_cycles",
         "_expected_before",
         "_jitter_s",
-        "_max_seq",
         "_newcomer",
         "_newcomer_seq",
+        "_next_seq",
         "_tick_s",
         "_ticks_s",
         "_timestamp",
@@ -69,7 +69,7 @@ class RtpStream:
         #: The payload type last taken under the present negotiation.
         self._type = -1
         self._base_seq = 0
-        self._max_seq = 0
+        self._next_seq = 0
         self._cycles = 0
         self._bad_seq = -1
         self._expected_before = 0
@@ -84,18 +84,21 @@ class RtpStream:
         self._ticks_s = {number: 1.0 / rate for number, rate in rates_hz.items()}
         self._type = -1
 
-    def reads(self, packet: bytes | bytearray, size: int) -> bool:
+    def reads(self, packet: bytes) -> bool:
         """Whether this is RTP of a negotiated payload type, whoever it is from."""
         return (
-            size >= HEADER_SIZE and packet[0] & 0xC0 == 0x80 and packet[1] & 0x7F in self._ticks_s
+            len(packet) >= HEADER_SIZE
+            and packet[0] & 0xC0 == 0x80
+            and packet[1] & 0x7F in self._ticks_s
         )
 
-    def take(self, packet: bytes | bytearray, size: int, now: float) -> bool:
-        """Counts the first `size` octets of `packet`, arrived at `now` (monotonic seconds).
+    def take(self, packet: bytes, now: float) -> bool:
+        """Counts a packet that arrived at `now` (monotonic seconds).
 
         False, and not counted, if it may not pass: no RTP, a payload type that was not
         negotiated, or another synchronisation source than the one that is speaking.
         """
+        size = len(packet)
         if size < HEADER_SIZE:
             return False
         first, second, seq, timestamp, ssrc = _unpack(packet)
@@ -104,18 +107,14 @@ class RtpStream:
                 return False
             if not self._change(second & 0x7F, seq, timestamp, ssrc, now):
                 return False
-        delta = (seq - self._max_seq) & 0xFFFF
-        if delta == 1:
-            self._max_seq = seq
-            if not seq:
-                self._cycles += 0x10000
-        elif delta:
-            self._jump(seq, delta)
-        if timestamp != self._timestamp:
-            # Packets of one DTMF event share a timestamp (RFC 4733 2.5.1.2): no jitter in that.
-            step = (timestamp - self._timestamp) & 0xFFFFFFFF
-            if step >= 0x80000000:
-                step -= 0x100000000
+        if seq == self._next_seq:
+            self._next_seq = seq + 1  # 65536 is never seen, so that a wrap is a jump
+        else:
+            self._jump(seq)
+        step = timestamp - self._timestamp
+        if step:  # Packets of one DTMF event share a timestamp (RFC 4733 2.5.1.2): no jitter there.
+            if not -0x80000000 <= step < 0x80000000:
+                step += 0x100000000 if step < 0 else -0x100000000
             drift = now - self._arrival_s - step * self._tick_s
             if drift < 0.0:
                 drift = -drift
@@ -150,7 +149,7 @@ class RtpStream:
     def _expected(self) -> int:
         if self.ssrc < 0:
             return 0
-        return self._cycles + self._max_seq - self._base_seq + 1
+        return self._cycles + self._next_seq - self._base_seq
 
     def _change(self, payload_type: int, seq: int, timestamp: int, ssrc: int, now: float) -> bool:
         """A packet that differs from the last one in payload type or SSRC: may it?"""
@@ -185,23 +184,26 @@ class RtpStream:
 
     def _start_sequence(self, seq: int) -> None:
         self._base_seq = seq
-        self._max_seq = seq
+        self._next_seq = seq
         self._cycles = 0
         self._bad_seq = -1
 
     def _close_sequence(self) -> None:
         self._expected_before += self._expected()
 
-    def _jump(self, seq: int, delta: int) -> None:
-        """A sequence number that is neither the next nor the last one."""
+    def _jump(self, seq: int) -> None:
+        """A sequence number that is not the expected one (RFC 3550 A.1)."""
+        delta = (seq - self._next_seq) & 0xFFFF
         if delta < MAX_DROPOUT:
-            if seq < self._max_seq:
+            # Forward, with loss if delta is not 0, and past a wrap if the number is lower.
+            if seq < self._next_seq:
                 self._cycles += 0x10000
-            self._max_seq = seq
-        elif delta <= 0x10000 - MAX_MISORDER:
+            self._next_seq = seq + 1
+        elif delta < 0x10000 - MAX_MISORDER:
             if seq == self._bad_seq:
-                # Two in sequence: the sender restarted without a word (RFC 3550 A.1).
+                # Two in sequence: the sender restarted without a word.
                 self._close_sequence()
                 self._start_sequence(seq)
+                self._next_seq = seq + 1
             else:
                 self._bad_seq = (seq + 1) & 0xFFFF

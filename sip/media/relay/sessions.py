@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from sip.core.sdp import Codec
 from sip.media.plane import Learn, MediaError
-from sip.media.relay.endpoint import PacketBuffer, Poller, RtcpEndpoint, RtpEndpoint
+from sip.media.relay.endpoint import Poller, RtcpEndpoint, RtpEndpoint
 from sip.media.relay.latch import WINDOW_S
 from sip.media.relay.ports import NoPortsError, PortPair, PortPool
 from sip.media.relay.rewrite import RemoteMedia
@@ -32,13 +32,11 @@ class Party:
 
     __slots__ = ("_description", "_staged", "pair", "rtcp", "rtp", "tag")
 
-    def __init__(
-        self, tag: str, pair: PortPair, poller: Poller, buffer: PacketBuffer, window_s: float
-    ) -> None:
+    def __init__(self, tag: str, pair: PortPair, poller: Poller, window_s: float) -> None:
         self.tag = tag
         self.pair = pair
-        self.rtp = RtpEndpoint(pair.rtp, poller, buffer, window_s)
-        self.rtcp = RtcpEndpoint(pair.rtcp, poller, buffer, window_s)
+        self.rtp = RtpEndpoint(pair.rtp, poller, window_s)
+        self.rtcp = RtcpEndpoint(pair.rtcp, poller, window_s)
         self._description: Description | None = None
         self._staged: Description | None = None
 
@@ -147,7 +145,6 @@ class Sessions:
         self._pool = pool
         self._poller = poller
         self._window_s = window_s
-        self._buffer = PacketBuffer()
         self._calls: dict[str, Call] = {}
 
     def __len__(self) -> int:
@@ -283,7 +280,7 @@ class Sessions:
 
     def _party(self, tag: str, now: float, new: list[Party]) -> Party:
         pair = self._pool.lease(now)
-        party = Party(tag, pair, self._poller, self._buffer, self._window_s)
+        party = Party(tag, pair, self._poller, self._window_s)
         new.append(party)
         return party
 
