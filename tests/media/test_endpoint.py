@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from sip.media.plane import Learn
 from sip.media.relay import rtcp
-from sip.media.relay.endpoint import TWIN_AFTER, PacketBuffer, RtcpEndpoint, RtpEndpoint
+from sip.media.relay.endpoint import MAX_PACKET, TWIN_AFTER, RtcpEndpoint, RtpEndpoint
 from sip.media.relay.twin import open_twin
 from tests.media.talk import PATIENCE_S, receiver_report, rtp
 
@@ -35,9 +35,8 @@ class Wire(Generic[Kind]):
         ours, theirs, self.party, self.listener, self.second = self._sockets
         self._readers: dict[int, Callable[[float], None]] = {}
         self._poll = select.epoll()
-        buffer = PacketBuffer()
-        self.near: Kind = kind(ours, self, buffer, 0.0)
-        self.far: Kind = kind(theirs, self, buffer, 0.0)
+        self.near: Kind = kind(ours, self, 0.0)
+        self.far: Kind = kind(theirs, self, 0.0)
         self.near.expect(self.party.getsockname(), 0.0, signalling_ip=None, learn=Learn.ANY)
         self.far.expect(self.listener.getsockname(), 0.0, signalling_ip=None, learn=Learn.ANY)
         self.near.peer, self.far.peer = self.far, self.near
@@ -227,15 +226,24 @@ def test_hold_stops_sending_by_the_twin_and_resume_goes_on(wire: Wire[RtpEndpoin
     for seq in range(TWIN_AFTER):
         wire.listener.sendto(rtp(0, seq, seq * 160, 9), wire.far.socket.getsockname())
         wire.far.on_readable(100.0)
-    assert wire.far.twin_send is not None
+    assert wire.far.send_fd >= 0
     wire.far.expect(None, 100.0, signalling_ip=None, learn=Learn.ANY)
     wire.send(rtp(0, 1, 160, 7))
     assert wire.heard() is None
     wire.far.expect(wire.listener.getsockname(), 100.0, signalling_ip=None, learn=Learn.ANY)
-    assert wire.far.twin_send is not None
+    assert wire.far.send_fd >= 0
     wire.send(rtp(0, 2, 320, 7))
     assert wire.heard() is not None
     assert wire.far.packets_sent == 1
+
+
+def test_a_datagram_that_was_cut_is_refused(wire: Wire[RtpEndpoint]) -> None:
+    fits, cut = (rtp(0, n, n * 160, 7, b"\0" * (MAX_PACKET - 14 + n)) for n in (1, 2))
+    wire.send(fits)
+    assert wire.heard() == fits
+    wire.send(cut)
+    assert wire.heard() is None
+    assert wire.near.refused == 1
 
 
 def test_an_icmp_error_costs_no_packet(wire: Wire[RtpEndpoint]) -> None:
@@ -308,4 +316,4 @@ def test_any_bytes_on_rtcp_are_taken_or_counted(
     ],
 )
 def test_what_rtcp_is(packet: bytes, valid: bool) -> None:
-    assert rtcp.valid(packet, len(packet)) is valid
+    assert rtcp.valid(packet) is valid

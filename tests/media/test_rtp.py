@@ -20,7 +20,7 @@ def take(
     stats: RtpStream, seq: int, timestamp: int, now: float, *, ssrc: int = 1, payload_type: int = 0
 ) -> bool:
     packet = rtp(payload_type, seq, timestamp, ssrc)
-    return stats.take(packet, len(packet), now)
+    return stats.take(packet, now)
 
 
 class Sender:
@@ -37,7 +37,7 @@ class Sender:
         taken = True
         for _ in range(count):
             packet = rtp(payload_type, self.seq, self.timestamp, self.ssrc)
-            taken = self.stats.take(packet, len(packet), self.now + late_s)
+            taken = self.stats.take(packet, self.now + late_s)
             self.skip()
         return taken
 
@@ -250,6 +250,6 @@ def test_only_negotiated_payload_types_pass_also_after_a_change() -> None:
 @pytest.mark.parametrize("packet", [b"", b"\x80" * 11, b"\x00" * 172, b"\x40" + b"\0" * 20])
 def test_what_is_no_rtp_is_not_taken(packet: bytes) -> None:
     stats = stream()
-    assert not stats.reads(packet, len(packet))
-    assert not stats.take(packet, len(packet), 0.0)
+    assert not stats.reads(packet)
+    assert not stats.take(packet, 0.0)
     assert stats.packets == 0
