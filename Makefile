@@ -32,6 +32,7 @@ test: .venv/.installed-dev
 	@$(python) -m pytest
 
 bench: .venv/.installed-bench
+	@.ci/system-packages
 	@$(python) -m bench
 
 compile = $(python) -m uv pip compile pyproject.toml --quiet --upgrade --universal \
