@@ -49,7 +49,7 @@ async def test_a_thousand_calls(network: Network, tmp_path: Path, words: Path) -
         after = await gateway.holdings()
         assert after.transactions == 0
         assert after.tasks <= before.tasks
-        assert sum(after.files) <= sum(before.files)
+        assert sum(after.sockets) <= sum(before.sockets)
         assert gateway.problems() == []
 
 

@@ -4,20 +4,25 @@ Both sides speak, and each recording must hold the other's words: content, not p
 """
 
 import asyncio
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import pytest
+import pytest_asyncio
 
 from tests.interop.harness import speech
 from tests.interop.harness.baresip import Baresip
 from tests.interop.harness.gateway import LOGIN, PLAIN, TO_A_THEN_B, Gateway, Json
 from tests.interop.harness.network import Network
-from tests.interop.harness.scene import ending
+from tests.interop.harness.scene import Scene, ending
 from tests.interop.harness.sipp import Transport
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 SAME, OTHER = 0.9, 0.6
 TALK_S = 7.0
+DESK = ("desk-phone", "interop-phone-password")
 
 
 class Voice(NamedTuple):
@@ -42,7 +47,7 @@ def voices(tmp_path_factory: pytest.TempPathFactory) -> tuple[Voice, Voice]:
     )
 
 
-def test_the_measure_tells_speech_apart(voices: tuple[Voice, Voice]) -> None:
+async def test_the_measure_tells_speech_apart(voices: tuple[Voice, Voice]) -> None:
     customer, agent = (speech.read(voice.once) for voice in voices)
     talk = speech.read(voices[0].again)
     assert speech.likeness(talk, customer) > SAME
@@ -52,64 +57,77 @@ def test_the_measure_tells_speech_apart(voices: tuple[Voice, Voice]) -> None:
     assert speech.likeness(silence[:0], customer) == 0
 
 
-@pytest.mark.parametrize("transport", ["udp", "tcp"])
+@pytest_asyncio.fixture(scope="module", loop_scope="session", params=["udp", "tcp"])
+async def exchange(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Gateway]:
+    """A gateway with the customer's phone behind carrier A and as an extension of its own, and
+    the agent's phone in Retell's place."""
+    transport = cast(Transport, request.param)
+
+    def add_phones(settings: Json) -> None:
+        customer, agent = network.phone("customer", 0), network.phone("agent", 1)
+        login = {"username": DESK[0], "password": DESK[1]}
+        settings["retell"]["sip_uri"] = f"sip:{agent};transport={transport}"
+        settings["retell"]["identify"] = [agent.host]
+        settings["trunks"][0]["gateways"] = [f"sip:{customer};transport={transport}"]
+        settings["trunks"].append({"name": "desk", "kind": "pbx", "login": login})
+
+    with Network() as network:
+        directory = tmp_path_factory.mktemp("exchange")
+        async with Gateway(network, transport, directory, add_phones) as gateway:
+            yield gateway
+
+
 async def test_the_phone_calls_the_agent(
-    transport: Transport, network: Network, tmp_path: Path, voices: tuple[Voice, Voice]
+    exchange: Gateway, tmp_path: Path, voices: tuple[Voice, Voice]
 ) -> None:
     """The phone proves itself by its password; another baresip plays Retell's agent."""
     customer, agent = voices
-    desk, far = network.phone("desk", 0), network.phone("agent", 1)
-    user, password = "desk-phone", "interop-phone-password"
-
-    def add_phones(settings: Json) -> None:
-        login = {"username": user, "password": password}
-        settings["trunks"].append({"name": "desk", "kind": "pbx", "login": login})
-        settings["retell"]["sip_uri"] = f"sip:{far};transport={transport}"
-
+    near, far = exchange.network.phone("customer", 0), exchange.network.phone("agent", 1)
+    scene = Scene(exchange, tmp_path)
+    await scene.open()
     async with (
-        Gateway(network, transport, tmp_path, add_phones) as gateway,
-        Baresip(desk, customer.again, tmp_path / "customer", user=user, password=password) as phone,
-        Baresip(far, agent.again, tmp_path / "agent", user=PLAIN) as retell,
+        Baresip(near, customer.again, tmp_path / "customer", user=DESK[0], password=DESK[1]) as us,
+        Baresip(far, agent.again, tmp_path / "agent", user=PLAIN) as them,
     ):
-        await phone.dial(f"sip:{PLAIN}@{network.gateway};transport={transport}")
-        await phone.event("CALL_ESTABLISHED")
+        await us.dial(f"sip:{PLAIN}@{exchange.network.gateway};transport={exchange.transport}")
+        await us.event("CALL_ESTABLISHED")
         await asyncio.sleep(TALK_S)
-        await phone.hangup()
-        await retell.event("CALL_CLOSED")
-        [record] = await ended(gateway)
-    hears(phone.heard(), agent, customer)
-    hears(retell.heard(), customer, agent)
+        await us.hangup()
+        await them.event("CALL_CLOSED")
+        record = await scene.record()
+    hears(us.heard(), agent, customer)
+    hears(them.heard(), customer, agent)
     assert ending(record) == ("caller", "hangup", 200)
-    assert gateway.problems() == []
+    assert record["trunk"] == "desk"
+    assert exchange.problems() == []
 
 
-@pytest.mark.parametrize("transport", ["udp", "tcp"])
 async def test_the_phone_is_called(
-    transport: Transport, network: Network, tmp_path: Path, voices: tuple[Voice, Voice]
+    exchange: Gateway, tmp_path: Path, voices: tuple[Voice, Voice]
 ) -> None:
-    """Retell's side calls out, proving itself; the carrier's customer is the phone."""
+    """Retell's side calls out, proving itself; the carrier's customer picks up and hangs up."""
     customer, agent = voices
-    near, far = network.phone("phone", 0), network.phone("agent", 1)
-
-    def add_phones(settings: Json) -> None:
-        settings["retell"]["identify"] = [far.host]
-        settings["trunks"][0]["gateways"] = [f"sip:{near};transport={transport}"]
-
+    near, far = exchange.network.phone("customer", 0), exchange.network.phone("agent", 1)
+    scene = Scene(exchange, tmp_path)
+    await scene.open()
     async with (
-        Gateway(network, transport, tmp_path, add_phones) as gateway,
-        Baresip(near, customer.again, tmp_path / "customer", user=TO_A_THEN_B) as phone,
-        Baresip(far, agent.again, tmp_path / "agent", user=LOGIN[0], password=LOGIN[1]) as retell,
+        Baresip(near, customer.again, tmp_path / "customer", user=TO_A_THEN_B) as us,
+        Baresip(far, agent.again, tmp_path / "agent", user=LOGIN[0], password=LOGIN[1]) as them,
     ):
-        await retell.dial(f"sip:{TO_A_THEN_B}@{network.gateway};transport={transport}")
-        await retell.event("CALL_ESTABLISHED")
+        to = f"sip:{TO_A_THEN_B}@{exchange.network.gateway};transport={exchange.transport}"
+        await them.dial(to)
+        await them.event("CALL_ESTABLISHED")
         await asyncio.sleep(TALK_S)
-        await phone.hangup()
-        await retell.event("CALL_CLOSED")
-        [record] = await ended(gateway)
-    hears(phone.heard(), agent, customer)
-    hears(retell.heard(), customer, agent)
+        await us.hangup()
+        await them.event("CALL_CLOSED")
+        record = await scene.record()
+    hears(us.heard(), agent, customer)
+    hears(them.heard(), customer, agent)
     assert ending(record) == ("callee", "hangup", 200)
-    assert gateway.problems() == []
+    assert record["direction"] == "retell"
+    assert exchange.problems() == []
 
 
 def hears(recording: Path, other: Voice, self: Voice) -> None:
@@ -117,14 +135,3 @@ def hears(recording: Path, other: Voice, self: Voice) -> None:
     samples = speech.read(recording)
     assert speech.likeness(samples, speech.read(other.once)) > SAME
     assert speech.likeness(samples, speech.read(self.once)) < OTHER
-
-
-async def ended(gateway: Gateway) -> list[Json]:
-    """The call records, once no call is up."""
-    records = await gateway.calls()
-    for _ in range(50):
-        if records and all(record["ended_at"] for record in records):
-            break
-        await asyncio.sleep(0.1)
-        records = await gateway.calls()
-    return records

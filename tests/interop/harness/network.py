@@ -1,7 +1,8 @@
 """A block of loopback addresses for one gateway and everybody around it.
 
-Every party has an address of its own, as in the world, and the same SIP port; a block is reserved
-while it is in use, so that several gateways (and several test runs) live side by side.
+The gateway is at 127.0.0.1 on ports of its block; everybody else has an address of his own, as in
+the world, and the same SIP port. A block is reserved while it is in use, so that several gateways
+(and several test runs) live side by side.
 """
 
 import os
@@ -11,7 +12,6 @@ from types import TracebackType
 from typing import Self
 
 SIP_PORT = 5080
-HTTP_PORT = 8080
 REST_PORT = 8090
 _RESERVED_BY = 5079
 _BLOCKS = range(16, 240)
@@ -34,7 +34,7 @@ class Party:
 
 
 class Network:
-    """Context manager: 127.0.BLOCK.0/24 with its parties, nobody else's until it is left."""
+    """Context manager: 127.0.BLOCK.0/24 and ten ports, nobody else's until it is left."""
 
     def __init__(self) -> None:
         self.block = 0
@@ -69,7 +69,7 @@ class Network:
 
     @property
     def gateway(self) -> Party:
-        return self.party("gateway", 1)
+        return Party("gateway", "127.0.0.1", self._port(4))
 
     @property
     def carrier_a(self) -> Party:
@@ -106,11 +106,11 @@ class Network:
         """A place for baresip. It sends its RTP and makes its TCP connections from the address
         that the kernel prefers, 127.0.0.1 on loopback: so there it lives, on ports of this block.
         """
-        return Party(role, "127.0.0.1", 6100 + 10 * self.block + 2 * number)
+        return Party(role, "127.0.0.1", self._port(2 * number))
 
     @property
     def http(self) -> str:
-        return f"{self.gateway.host}:{HTTP_PORT}"
+        return f"{self.gateway.host}:{self._port(5)}"
 
     @property
     def rest(self) -> str:
@@ -121,3 +121,7 @@ class Network:
     def media_ports(self) -> tuple[int, int]:
         first = _MEDIA_FIRST + _MEDIA_PORTS * (self.block % _MEDIA_RANGES)
         return first, first + _MEDIA_PORTS - 1
+
+    def _port(self, offset: int) -> int:
+        """One of the ten ports that this block has on 127.0.0.1."""
+        return 6000 + 10 * self.block + offset

@@ -108,6 +108,10 @@ def descendants(pid: int) -> list[int]:
     return found
 
 
-def open_files(pid: int) -> int:
-    """How many file descriptors a process holds."""
-    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
+def open_sockets(pid: int) -> int:
+    """How many sockets a process holds."""
+    count = 0
+    for entry in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(OSError):
+            count += os.readlink(entry).startswith("socket:")
+    return count

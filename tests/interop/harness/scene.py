@@ -84,7 +84,7 @@ class Scene:
         return records[0]
 
     async def nothing_left(self) -> None:
-        """No more legs, calls, tasks, descriptors and children than before.
+        """No more legs, calls, tasks, sockets and children than before.
 
         Transactions are not looked at here: they stay for 64 x T1 by design; test_afterwards
         looks at them.
@@ -107,10 +107,10 @@ class Scene:
             left["legs"] = (self._before.legs, now.legs)
         if now.tasks > self._before.tasks:
             left["tasks"] = (self._before.tasks, now.tasks)
-        if len(now.files) > len(self._before.files):
-            left["processes"] = (self._before.files, now.files)
-        if sum(now.files) > sum(self._before.files):
-            left["descriptors"] = (self._before.files, now.files)
+        if len(now.sockets) > len(self._before.sockets):
+            left["processes"] = (self._before.sockets, now.sockets)
+        if sum(now.sockets) > sum(self._before.sockets):
+            left["sockets"] = (self._before.sockets, now.sockets)
         return left
 
     async def _start(self, **what: Any) -> Sipp:

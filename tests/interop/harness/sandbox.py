@@ -1,0 +1,98 @@
+"""The project's own stand-in for Retell, a process where a gateway's configuration expects it."""
+
+import asyncio
+import sys
+from types import TracebackType
+from typing import Any, Self
+
+import aiohttp
+
+from tests.interop.harness.gateway import LOGIN, Gateway
+from tests.interop.harness.programs import Program
+
+Json = dict[str, Any]
+READY_S = 30.0
+
+
+class Sandbox:
+    """Async context manager: `python -m gateway sandbox` beside a running gateway."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+        self._program: Program | None = None
+        self._http: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        self._program = await Program.start(
+            [sys.executable, "-m", "gateway", "sandbox", "--config", str(self._gateway.config)],
+            log=self._gateway.directory / "sandbox.log",
+            cwd=self._gateway.directory,
+        )
+        retell = self._gateway.settings["retell"]
+        self._http = aiohttp.ClientSession(
+            base_url=retell["base_url"], headers={"Authorization": f"Bearer {retell['api_key']}"}
+        )
+        try:
+            async with asyncio.timeout(READY_S):
+                await self._ready()
+        except BaseException:
+            await self._http.close()
+            await self._program.kill()
+            raise
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        assert self._http is not None
+        assert self._program is not None
+        await self._http.close()
+        await self._program.stop()
+
+    async def import_number(self, number: str) -> None:
+        """Make `number` one of Retell's, whose calls go out through our gateway."""
+        body = {
+            "phone_number": number,
+            "termination_uri": str(self._gateway.network.gateway),
+            "transport": self._gateway.transport.upper(),
+            "sip_trunk_auth_username": LOGIN[0],
+            "sip_trunk_auth_password": LOGIN[1],
+            "outbound_agents": [{"agent_id": "agent_sandbox", "weight": 1}],
+        }
+        await self._ask("POST", "/import-phone-number", body)
+
+    async def create_phone_call(self, from_number: str, to_number: str) -> str:
+        """Have Retell call somebody; returns the Retell call id."""
+        body = {"from_number": from_number, "to_number": to_number}
+        call = await self._ask("POST", "/v2/create-phone-call", body)
+        return str(call["call_id"])
+
+    async def ended(self, call_id: str, timeout: float = 15.0) -> Json:
+        """The call, once it is over for Retell."""
+        async with asyncio.timeout(timeout):
+            while True:
+                call = await self._ask("GET", f"/v2/get-call/{call_id}")
+                if call["call_status"] in ("ended", "not_connected", "error"):
+                    return call
+                await asyncio.sleep(0.1)
+
+    async def _ask(self, method: str, path: str, body: Json | None = None) -> Json:
+        assert self._http is not None
+        async with self._http.request(method, path, json=body) as response:
+            assert response.ok, f"{method} {path}: {response.status} {await response.text()}"
+            answer: Json = await response.json()
+            return answer
+
+    async def _ready(self) -> None:
+        assert self._program is not None
+        while self._program.running:
+            try:
+                await self._ask("GET", "/get-concurrency")
+            except aiohttp.ClientConnectionError:
+                await asyncio.sleep(0.05)
+            else:
+                return
+        raise AssertionError(f"the sandbox did not start:\n{self._program.tail()}")
