@@ -84,6 +84,13 @@ def run(
     if once and not demo:
         fail("--once belongs to --demo", MISUSED)
     path = config_path(config_file)
+    if demo and path is None:
+        fail(
+            "RETELL_API_KEY is set, so a configuration of your own is needed: copy"
+            " config/gateway.example.yaml to config/gateway.yaml and edit it. Or unset"
+            " RETELL_API_KEY, and the sandbox plays Retell",
+            MISUSED,
+        )
     settings = settings_of(path)
     if demo:
         from gateway.demo import demonstrate

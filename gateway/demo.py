@@ -112,9 +112,16 @@ class _Demo:
     async def _one_call(self) -> bool:
         number = next(iter(self._settings.numbers), None)
         listener = next((one for one in self._settings.sip.listen if one.transport == "udp"), None)
-        if number is None or listener is None:
-            missing = "numbers" if number is None else "a udp listener in sip.listen"
-            self._say(f"No test call: the configuration has no {missing}")
+        phone_port = _phone_port(self._settings)
+        if number is None or listener is None or phone_port is None:
+            missing = (
+                "numbers"
+                if number is None
+                else "udp listener in sip.listen"
+                if listener is None
+                else 'trunk with identify: ["127.0.0.1:5090"], by which to know the test phone'
+            )
+            self._console.print(f"[red]No test call:[/red] the configuration has no {missing}")
             return False
         host = {"0.0.0.0": "127.0.0.1"}.get(listener.host, listener.host)
         self._say(f"Calling {number} with the test phone …\n")
@@ -122,7 +129,7 @@ class _Demo:
             number=number,
             host=host,
             port=listener.port,
-            listen_port=_phone_port(self._settings),
+            listen_port=phone_port,
             expect=Expect.MELODIES if self._with_sandbox else Expect.SOUND,
         )
         try:
@@ -270,7 +277,8 @@ async def _program(name: str, arguments: list[str]) -> AsyncIterator[_Running]:
     with log.open("wb") as file:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
-            *("-m", "gateway", *arguments),
+            # -P: a folder here that is called config or sip is not ours
+            *("-P", "-m", "gateway", *arguments),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=file,
             stderr=file,
@@ -289,11 +297,11 @@ async def _program(name: str, arguments: list[str]) -> AsyncIterator[_Running]:
             await process.wait()
 
 
-def _phone_port(settings: Settings) -> int:
-    """The port by which a trunk knows a phone on this machine; 0, any, if none names one."""
+def _phone_port(settings: Settings) -> int | None:
+    """The port from which a trunk takes calls of a phone on this machine; 0: from any port."""
     here = ip_address("127.0.0.1")
-    known = (one for trunk in settings.trunks for one in trunk.identify if here in one.network)
-    return next((one.port for one in known if one.port is not None), 0)
+    known = [one for trunk in settings.trunks for one in trunk.identify if here in one.network]
+    return (known[0].port or 0) if known else None
 
 
 def _short(path: Path) -> Path:

@@ -134,6 +134,18 @@ def test_the_usual_file_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     assert cli.config_path(Path("mine.yaml")) == Path("mine.yaml")
 
 
+def test_a_key_without_a_configuration_is_explained(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RETELL_API_KEY", "key")
+    result = runner.invoke(cli.app, ["run", "--demo"])
+    assert result.exit_code == 2
+    (line,) = result.stderr.splitlines()
+    assert "config/gateway.example.yaml" in line
+    assert "unset RETELL_API_KEY" in line
+
+
 # --- what is in the way --------------------------------------------------------------------------
 
 
