@@ -62,6 +62,11 @@ class Program:
     def running(self) -> bool:
         return self._process.returncode is None
 
+    @property
+    def exit_code(self) -> int | None:
+        """None while it runs."""
+        return self._process.returncode
+
     async def wait(self, timeout: float) -> int:
         """Its exit code; TimeoutError if it still runs after `timeout` seconds."""
         async with asyncio.timeout(timeout):

@@ -36,7 +36,7 @@ class Scene:
 
     async def close(self) -> None:
         for party in self._parties:
-            await party.__aexit__(None, None, None)
+            await party.close()
 
     async def callee(self, scenario: str, party: Party, **more: Any) -> Sipp:
         """Somebody who waits to be called."""
@@ -96,7 +96,7 @@ class Scene:
                 return
             await asyncio.sleep(0.1)
             now = await self.gateway.holdings()
-        raise AssertionError(f"left over: {self._left(now)}\n{self.gateway.program.tail()}")
+        raise AssertionError(f"left over: {self._left(now)}\n{self.gateway.program.tail(8)}")
 
     def _left(self, now: Holdings) -> dict[str, object]:
         assert self._before is not None

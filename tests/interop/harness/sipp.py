@@ -20,8 +20,6 @@ Transport = Literal["udp", "tcp"]
 SCENARIOS = Path(__file__).parents[2] / "sipp"
 MEDIA_PORT = 6000
 
-# SIPp's exit codes: all calls succeeded; some failed; ended with no call at all.
-ALL_WELL, SOME_FAILED, NO_CALLS = 0, 1, 99
 _ECHOED = re.compile(r"(\d+) Total echo RTP pckts 1st stream")
 
 
@@ -30,6 +28,7 @@ class Outcome:
     """What one SIPp run came to."""
 
     exit_code: int
+    """0: all calls succeeded; 1: some failed; 99: there was none."""
     created: int
     succeeded: int
     failed: int
@@ -153,6 +152,10 @@ class Sipp:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """End it at once, if it still runs."""
         if self._program is not None and self._program.running:
             await self._program.kill()
 
@@ -179,7 +182,7 @@ class Sipp:
 
         errors = self.directory / "errors.log"
         return Outcome(
-            exit_code=self._program._process.returncode or 0,
+            exit_code=self._program.exit_code or 0,
             created=total("TotalCallCreated"),
             succeeded=total("SuccessfulCall(C)"),
             failed=total("FailedCall(C)"),
