@@ -97,7 +97,7 @@ class Bench:
         if peer is not None:
             common = common_rate(peer, plan=plan, cores=cores, directory=directory, say=say)
         jobs = [(system, common) for system in self._systems]
-        if common != plan.call_rate:
+        if common != plan.call_rate and plan.thorough:
             jobs += [
                 (system, plan.call_rate)
                 for system in self._systems
@@ -108,7 +108,9 @@ class Bench:
         rates = {}
         for system in self._systems:
             typical = median_run(runs, system.key, common)
-            if system is SOFTSWITCH_MEDIA or typical is None:
+            if typical is None or system is SOFTSWITCH_MEDIA:
+                continue
+            if system is SIPPY and not plan.thorough:
                 continue
             rates[system.key] = highest_rate(
                 system, typical.total_ms, plan=plan, cores=cores, directory=directory, say=say
@@ -149,6 +151,8 @@ class Bench:
         require_sipp()
         runs = []
         for system in self._systems:
+            if system is not GATEWAY and not self._plan.thorough:
+                continue
             run = measure_memory(
                 system, plan=self._plan, cores=self._cores, directory=self._directory
             )
@@ -183,7 +187,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--systems",
         type=lambda text: _chosen(text, keys),
-        default=list(keys),
+        default=None,
         metavar="NAMES",
         help=f"comma-separated: {', '.join(keys)}",
     )
@@ -214,9 +218,13 @@ def main() -> int:
     if not console.is_terminal:
         console = Console(width=_WIDTH)
     try:
+        plan = QUICK if arguments.quick else FULL
+        keys = arguments.systems or [
+            system.key for system in _SYSTEMS if plan.thorough or system is not SOFTSWITCH_MEDIA
+        ]
         bench = Bench(
-            QUICK if arguments.quick else FULL,
-            [system for system in _SYSTEMS if system.key in arguments.systems],
+            plan,
+            [system for system in _SYSTEMS if system.key in keys],
             [engine for engine in _ENGINES if engine.key in arguments.engines],
             console,
         )

@@ -209,12 +209,12 @@ def _run(
 def measure_engines(
     engines: Sequence[Engine], *, plan: Plan, cores: Cores, directory: Path, say: Say
 ) -> list[MediaStep]:
-    """Each engine in turn at each step; an engine that fails a step twice is done."""
+    """Each engine in turn at each step; an engine that fails a step is done."""
     steps: list[MediaStep] = []
     running = list(engines)
     for calls in plan.media_steps:
         for engine in list(running):
-            for _attempt in range(2):
+            for _attempt in range(plan.attempts):
                 step = measure_step(engine, calls, plan=plan, cores=cores, directory=directory)
                 say(
                     f"media: {engine.label}, {calls} calls: loss {step.loss:.3%}, "

@@ -15,10 +15,17 @@ class Plan:
     """The peer is measured at the first of these that it carries without failure."""
     hold_ms: int = 200
     """Between ACK and BYE."""
+    thorough: bool
+    """Also the softswitch with its relay, the peers' memory and highest rate, and `call_rate` where
+    the peer cannot follow."""
     signalling_s: float
     search_step_s: float
+    search_from: float
+    """The search starts at this share of the rate that the CPU per call promises."""
     search_steps: int
-    """The search for the highest rate stops after this many steps. A failing step is repeated."""
+    """The search for the highest rate stops after this many steps."""
+    attempts: int
+    """How often a failing step is tried before it counts as failed."""
     delay_rate: int = 50
     delay_s: float
     media_steps: tuple[int, ...]
@@ -31,9 +38,12 @@ class Plan:
 FULL = Plan(
     name="full",
     rounds=3,
+    thorough=True,
     signalling_s=5.0,
     search_step_s=3.0,
+    search_from=0.6,
     search_steps=5,
+    attempts=2,
     delay_s=6.0,
     media_steps=(100, 300, 500, 700, 900),
     media_s=6.0,
@@ -44,9 +54,12 @@ FULL = Plan(
 QUICK = Plan(
     name="quick",
     rounds=1,
+    thorough=False,
     signalling_s=4.0,
     search_step_s=2.0,
+    search_from=0.8,
     search_steps=2,
+    attempts=1,
     delay_s=5.0,
     media_steps=(300, 900),
     media_s=4.0,

@@ -55,7 +55,7 @@ def signalling_section(
             )
     for key, highest in rates.items():
         section.rows.append(_rate_row(labels[key], highest, key == "gateway"))
-    if common != plan.call_rate:
+    if common != plan.call_rate and reference is not None:
         section.notes.append(
             f"{labels[peer]} does not carry {plan.call_rate} calls/s on this core: "
             f"the systems are compared at {common} calls/s."

@@ -15,10 +15,9 @@ from bench.say import Say
 from bench.sipp import agents, calling
 from bench.systems import RunningSystem, System, free_port, warm_up
 
-_FIRST_GUESS = 0.6
-"""The search starts at this share of what the CPU per call promises."""
 _STEP = 1.2
 _ROUND_TO = 10
+_ROOM = 0.92
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +36,11 @@ class CpuRun:
     @property
     def total_ms(self) -> float:
         return self.signalling_ms + self.relay_ms
+
+    @property
+    def core_busy(self) -> float:
+        """The share of its core that this rate takes."""
+        return self.total_ms * self.rate / 1000
 
     @property
     def outcome(self) -> str:
@@ -157,8 +161,9 @@ def common_rate(peer: System, *, plan: Plan, cores: Cores, directory: Path, say:
         run = measure_cpu(
             peer, rate, plan=plan, cores=cores, directory=directory, seconds=plan.search_step_s
         )
-        say(f"{peer.label} at {rate} calls/s: {run.outcome}")
-        if run.clean:
+        say(f"{peer.label} at {rate} calls/s: {run.outcome}, core {run.core_busy:.0%} busy")
+        # A short run can end well though the peer falls behind: it must have room to spare.
+        if run.clean and run.core_busy < _ROOM:
             return rate
     raise BenchError(f"{peer.label} carries none of {plan.peer_rates} calls/s without failure")
 
@@ -180,11 +185,9 @@ def measure_in_turn(
 
 
 def median_run(runs: Sequence[CpuRun], system: str, rate: int) -> CpuRun | None:
-    """The run of the median total among this system's at this rate."""
-    mine = sorted(
-        (run for run in runs if run.system == system and run.rate == rate),
-        key=lambda run: run.total_ms,
-    )
+    """The run of the median total among this system's at this rate, clean ones if there are any."""
+    mine = [run for run in runs if run.system == system and run.rate == rate]
+    mine = [run for run in mine if run.clean] or mine
     if not mine:
         return None
     middle = median([run.total_ms for run in mine])
@@ -194,17 +197,17 @@ def median_run(runs: Sequence[CpuRun], system: str, rate: int) -> CpuRun | None:
 def highest_rate(
     system: System, cpu_ms: float, *, plan: Plan, cores: Cores, directory: Path, say: Say
 ) -> HighestRate:
-    """Raise the rate until a step fails twice, then halve the gap to the last clean one.
+    """Raise the rate until a step fails, then halve the gap to the last clean one.
 
     After a failure the system is started afresh: left-over calls would spoil the next step.
     """
     best: int | None = None
     failed_at: int | None = None
     why = ""
-    rate = _rounded(_FIRST_GUESS * 1000 / cpu_ms)
+    rate = _rounded(plan.search_from * 1000 / cpu_ms)
     with _Bed(system, plan, cores, directory) as bed:
         for _ in range(plan.search_steps):
-            for _attempt in range(2):
+            for _attempt in range(plan.attempts):
                 run = bed.run(rate, plan.search_step_s)
                 say(f"search: {system.label} at {rate} calls/s: {run.outcome}")
                 if run.clean:

@@ -114,7 +114,7 @@ class CallBatch:
             failed=int(row["FailedCall(C)"]),
             retransmissions=retransmissions,
             elapsed_s=elapsed_s,
-            on_time=status is not None and elapsed_s <= ramp_s * 1.05 + 1.0,
+            on_time=status is not None and elapsed_s <= ramp_s * 1.02 + 0.5,
         )
 
 

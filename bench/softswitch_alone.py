@@ -107,6 +107,8 @@ async def _serve(port: int, agent_port: int, *, with_media: bool) -> None:
             advertise=TESTED_HOST,
         )
         await switch.listen([Endpoint("udp", TESTED_HOST, port)])
+        # As the gateway does when it is ready.
+        gc.collect()
         gc.freeze()
         await stopping.wait()
         await switch.close()
