@@ -31,8 +31,10 @@ FROM debian:trixie-slim AS base
 RUN apt-get update \
     && apt-get install -y --no-install-recommends ca-certificates python3 \
     && rm -rf /var/lib/apt/lists/* \
-    && useradd --uid 10001 --shell /usr/sbin/nologin --home-dir /var/lib/retell-sip-gateway --create-home gateway \
-    && mkdir /etc/retell-sip-gateway
+    && useradd --uid 10001 --shell /usr/sbin/nologin \
+        --home-dir /var/lib/retell-sip-gateway --no-create-home gateway \
+    && install -d -o gateway -g gateway /var/lib/retell-sip-gateway \
+    && install -d /etc/retell-sip-gateway
 ENV PATH=/opt/gateway/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 USER gateway
 WORKDIR /var/lib/retell-sip-gateway

@@ -246,7 +246,7 @@ def config_path(given: Path | None) -> Path | None:
     if given is not None:
         return given
     for usual in USUAL_FILES:
-        if usual.exists():
+        if os.path.exists(usual):  # False, not an error, in a folder we may not look into
             return usual
     if os.environ.get("RETELL_API_KEY"):
         return None
