@@ -79,7 +79,7 @@ def test_an_older_cseq_is_told_from_a_new_one() -> None:
 def test_a_2xx_moves_the_target_and_the_route_set_of_an_early_dialog() -> None:
     """13.2.2.4."""
     dialog = Dialog.as_uac(invite(), ok(*ROUTES, status=183))
-    assert not dialog.confirmed
+    before = dialog.confirmed
     dialog.learn(ok(("record-route", "<sip:p3.example.com;lr>")))
-    assert dialog.confirmed
+    assert (before, dialog.confirmed) == (False, True)
     assert dialog.routes == ("<sip:p3.example.com;lr>",)

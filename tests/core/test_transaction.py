@@ -110,11 +110,8 @@ def test_our_failure_is_repeated_until_its_ack() -> None:
     assert call.step(Input.FAILURE) == (Action.SEND, Timer.G, Timer.H)
     assert [call.start_s(Timer.G) for _ in range(5)] == [0.5, 1, 2, 4, 4]
     assert actions(call.step(Timer.G)) == [Action.SEND]
-    call.step(Input.ACK)
-    assert call.state is State.CONFIRMED
-    assert actions(call.step(Timer.G)) == []
-    call.step(Timer.I)
-    assert call.state is State.TERMINATED
+    states = [call.state for event in (Input.ACK, Timer.G, Timer.I) if call.step(event) is not None]
+    assert states == [State.CONFIRMED, State.CONFIRMED, State.TERMINATED]
 
 
 def test_a_repeated_invite_after_our_2xx_is_absorbed() -> None:
