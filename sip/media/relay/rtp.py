@@ -8,9 +8,15 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping
 
-#: RFC 3550 5.1: V/P/X/CC, M/PT, sequence number, timestamp, SSRC.
-HEADER = struct.Struct("!BBHII")
+#: RFC 3550 5.1: V/P/X/CC/M/PT, sequence number, timestamp, SSRC. The first two octets are taken
+#: as one number, as they are nearly always what they were in the packet before.
+HEADER = struct.Struct("!HHII")
 HEADER_SIZE = HEADER.size
+
+_VERSION = 0xC000
+_VERSION_2 = 0x8000
+_MARKER = 0x0080
+_TYPE = 0x007F
 
 #: RFC 3550 A.1: a forward jump up to this is loss, beyond it perhaps a restart.
 MAX_DROPOUT = 3000
@@ -43,13 +49,13 @@ class RtpStream:
         "_cycles",
         "_expected_before",
         "_jitter_s",
+        "_kind",
         "_newcomer",
         "_newcomer_seq",
         "_next_seq",
         "_tick_s",
         "_ticks_s",
         "_timestamp",
-        "_type",
         "octets",
         "packets",
         "payload_type",
@@ -66,8 +72,8 @@ class RtpStream:
         self.ssrc_changes = 0
         self._ticks_s: dict[int, float] = {}
         self._tick_s = 1.0 / DEFAULT_CLOCK_RATE_HZ
-        #: The payload type last taken under the present negotiation.
-        self._type = -1
+        #: The first two octets last taken under the present negotiation, marker aside.
+        self._kind = -1
         self._base_seq = 0
         self._next_seq = 0
         self._cycles = 0
@@ -82,7 +88,7 @@ class RtpStream:
     def negotiate(self, rates_hz: Mapping[int, int]) -> None:
         """Only these payload types may pass from now on; the values are their clock rates."""
         self._ticks_s = {number: 1.0 / rate for number, rate in rates_hz.items()}
-        self._type = -1
+        self._kind = -1
 
     def reads(self, packet: bytes) -> bool:
         """Whether this is RTP of a negotiated payload type, whoever it is from."""
@@ -101,12 +107,11 @@ class RtpStream:
         size = len(packet)
         if size < HEADER_SIZE:
             return False
-        first, second, seq, timestamp, ssrc = _unpack(packet)
-        if ssrc != self.ssrc or second & 0x7F != self._type or first & 0xC0 != 0x80:
-            if first & 0xC0 != 0x80:
-                return False
-            if not self._change(second & 0x7F, seq, timestamp, ssrc, now):
-                return False
+        kind, seq, timestamp, ssrc = _unpack(packet)
+        if (kind != self._kind or ssrc != self.ssrc) and not self._change(
+            kind, seq, timestamp, ssrc, now
+        ):
+            return False
         if seq == self._next_seq:
             self._next_seq = seq + 1  # 65536 is never seen, so that a wrap is a jump
         else:
@@ -151,16 +156,17 @@ class RtpStream:
             return 0
         return self._cycles + self._next_seq - self._base_seq
 
-    def _change(self, payload_type: int, seq: int, timestamp: int, ssrc: int, now: float) -> bool:
-        """A packet that differs from the last one in payload type or SSRC: may it?"""
-        tick_s = self._ticks_s.get(payload_type)
-        if tick_s is None:
+    def _change(self, kind: int, seq: int, timestamp: int, ssrc: int, now: float) -> bool:
+        """A packet that differs from the last one in its first two octets or SSRC: may it?"""
+        tick_s = self._ticks_s.get(kind & _TYPE)
+        if kind & _VERSION != _VERSION_2 or tick_s is None:
             return False
         if ssrc != self.ssrc:
             if not self._admit(ssrc, seq, now):
                 return False
             self._timestamp = timestamp
-        self._type = self.payload_type = payload_type
+        self._kind = kind & ~_MARKER
+        self.payload_type = kind & _TYPE
         self._tick_s = tick_s
         return True
 
