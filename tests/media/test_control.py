@@ -208,6 +208,7 @@ def test_an_answer_to_nothing_is_an_unknown_call(desk: Desk) -> None:
     desk.offer()
     assert reason(desk.answer(from_tag="X")).startswith("unknown-call: ")
     assert reason(desk.answer(to_tag="A")).startswith("refused: ")
+    assert reason(desk.offer(to_tag="A")).startswith("refused: ")
 
 
 def test_exhaustion_is_no_ports_and_takes_nothing(desk: Desk) -> None:

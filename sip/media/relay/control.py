@@ -118,10 +118,13 @@ class Control:
 
     def _offer(self, request: Mapping[str, Bencoded], now: float) -> Reply:
         sdp = rewrite.read(_bytes(request, "sdp"))
+        from_tag = _text(request, "from-tag")
+        to_tag = _text(request, "to-tag") if "to-tag" in request else None
+        _check_tags(from_tag, to_tag)
         receiver = self._sessions.offer(
             _text(request, "call-id"),
-            _text(request, "from-tag"),
-            _text(request, "to-tag") if "to-tag" in request else None,
+            from_tag,
+            to_tag,
             self._description(request, sdp, offer=True),
             now,
         )
@@ -130,8 +133,7 @@ class Control:
     def _answer(self, request: Mapping[str, Bencoded], now: float) -> Reply:
         sdp = rewrite.read(_bytes(request, "sdp"))
         from_tag, to_tag = _text(request, "from-tag"), _text(request, "to-tag")
-        if from_tag == to_tag:
-            raise MediaError("refused", "from-tag and to-tag are the same")
+        _check_tags(from_tag, to_tag)
         sender = self._sessions.answer(
             _text(request, "call-id"),
             from_tag,
@@ -259,6 +261,11 @@ def _bytes(request: Mapping[str, Bencoded], key: str) -> bytes:
 
 def _text(request: Mapping[str, Bencoded], key: str) -> str:
     return _bytes(request, key).decode("utf-8", "surrogateescape")
+
+
+def _check_tags(from_tag: str, to_tag: str | None) -> None:
+    if from_tag == to_tag:
+        raise MediaError("refused", "from-tag and to-tag are the same")
 
 
 def _received_from(request: Mapping[str, Bencoded]) -> str | None:

@@ -23,8 +23,8 @@ from sip.media.relay.ports import PortPool
 from sip.media.relay.problems import ProblemLog
 from sip.media.relay.sessions import Sessions
 
-#: Longest sleep; housekeeping happens at least this often.
-TICK_S = 1.0
+#: Whatever is to be done arrives on a descriptor, signals too.
+FOREVER = -1
 
 #: Sockets served in one turn before the next look at control.
 MAX_EVENTS = 512
@@ -143,16 +143,20 @@ class RelayServer:
         readers = self._readers
         busy, served, look = False, 0, 0.0
         while not self._stopping:
-            events = poll(TICK_S, MAX_EVENTS)
+            events = poll(FOREVER, MAX_EVENTS)
             # One time for all: they had arrived by now, and waiting for us is not their jitter.
             now = monotonic()
             served += len(events)
             if now >= look:
                 busy, served, look = served > BUSY_EVENTS, 0, now + LOOK_S
-            for fd, _ in events:
-                reader = readers[fd]
-                if reader is not None:  # a packet in this turn may have closed a twin
-                    reader(now)
+            try:
+                for fd, _ in events:
+                    reader = readers[fd]
+                    if reader is not None:  # a packet in this turn may have closed a twin
+                        reader(now)
+            except Exception as error:
+                # Our fault; what was not served in this turn is ready in the next one.
+                self._problems.problem("internal-error", reason=repr(error))
             if self._control_waits:
                 self._control_waits = False
                 self._serve_control()
