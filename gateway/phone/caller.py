@@ -298,10 +298,10 @@ class Caller:
 
     def _delay_ms(self, echo: Match) -> int | None:
         """From the last time we began to play to hearing it begin."""
-        first_at, started_at = self._recorder.reception().first_at, self._player.started_at
-        if first_at is None or started_at is None:
+        heard_at, started_at = self._recorder.arrived_at(echo.at_ms), self._player.started_at
+        if heard_at is None or started_at is None:
             return None
-        since = first_at + echo.at_ms / 1000 - started_at
+        since = heard_at - started_at
         # A place is known to 40 ms only, so an instant echo may seem to come before its sound.
         return max(0, round(1000 * ((since + 0.06) % self._player.loop_s - 0.06)))
 

@@ -24,6 +24,7 @@ class Recorder:
     def __init__(self) -> None:
         self._lock = Lock()
         self._pcm = bytearray()
+        self._arrivals: list[tuple[int, float]] = []  # where in the recording, and when
         self._received = 0
         self._jitter = 0.0
         self._first_at: float | None = None
@@ -48,11 +49,22 @@ class Recorder:
             self._count(sequence)
             self._note_jitter(at, timestamp)
             self._write(position, pcm)
+            self._arrivals.append((position, at))
 
     def pcm(self, last_ms: int | None = None) -> bytes:
         with self._lock:
             start = 0 if last_ms is None else max(0, len(self._pcm) - 16 * last_ms)
             return bytes(self._pcm[start:])
+
+    def arrived_at(self, at_ms: int) -> float | None:
+        """When the sound at that place of the recording arrived.
+
+        A sender that stalls falls behind its own timestamps, so the place alone does not tell.
+        """
+        with self._lock:
+            wanted = at_ms * CLOCK_RATE_HZ // 1000
+            _, at = min(self._arrivals, key=lambda one: abs(one[0] - wanted), default=(0, None))
+            return at
 
     def reception(self) -> Reception:
         with self._lock:

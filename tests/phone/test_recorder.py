@@ -79,6 +79,15 @@ def test_jitter_is_zero_at_an_even_pace_and_grows_with_unevenness() -> None:
     assert 4 < uneven.reception().jitter_ms < 8.5
 
 
+def test_it_knows_when_a_sound_came_even_from_a_sender_that_falls_behind() -> None:
+    recorder = Recorder()
+    for n in range(10):
+        feed(recorder, n, at=0.02 * n if n < 5 else 0.02 * n + 0.3)
+    assert recorder.arrived_at(40) == 0.04
+    assert recorder.arrived_at(120) == 0.12 + 0.3
+    assert Recorder().arrived_at(0) is None
+
+
 def test_nothing_received() -> None:
     reception = Recorder().reception()
     assert (reception.received, reception.lost, reception.first_at) == (0, 0, None)
