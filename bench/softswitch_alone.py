@@ -8,7 +8,6 @@ the relay runs as the gateway runs it.
 
 import argparse
 import asyncio
-import gc
 import signal
 from contextlib import AsyncExitStack
 from typing import cast
@@ -20,6 +19,7 @@ from bench.scripted_application import ScriptedApplication
 from bench.sipp import AGENT_HOST, CALLER_HOST, TESTED_HOST
 from config.settings import SipAuthSettings
 from config.values import Source
+from sip import collector
 from sip.clock import LoopClock
 from sip.core.uri import Uri
 from sip.ids import Ids
@@ -108,8 +108,7 @@ async def _serve(port: int, agent_port: int, *, with_media: bool) -> None:
         )
         await switch.listen([Endpoint("udp", TESTED_HOST, port)])
         # As the gateway does when it is ready.
-        gc.collect()
-        gc.freeze()
+        collector.spare()
         await stopping.wait()
         await switch.close()
 

@@ -6,7 +6,6 @@ what was started before it is stopped again.
 
 import asyncio
 import errno
-import gc
 import secrets
 import signal
 from collections.abc import AsyncIterator, Callable, Iterable
@@ -21,6 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from config.settings import Settings
 from gateway.app import JAMBONZ_PATH, make_app
+from sip import collector
 from sip.clock import LoopClock
 from sip.ids import Ids
 from sip.media.ng.client import NgClient
@@ -50,9 +50,7 @@ async def serve(settings: Settings, *, on_ready: Callable[[], None] = lambda: No
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopped.set)
     async with running(settings):
-        # What lives now lives for good: the collector need not look at it again.
-        gc.collect()
-        gc.freeze()
+        collector.spare()
         on_ready()
         await stopped.wait()
         log.info("gateway.stopping")
@@ -67,6 +65,7 @@ async def running(settings: Settings) -> AsyncIterator[None]:
         if settings.sip.listen:
             await _start_media(parts, stack)
             await _start_softswitch(parts, stack)
+            await _start_collector(parts, stack)
         log.info("gateway.ready", **_summary(settings))
         yield
 
@@ -192,6 +191,19 @@ async def _start_softswitch(parts: _Parts, stack: AsyncExitStack) -> None:
             await switch.listen([Endpoint(listener.transport, listener.host, listener.port)])
         except OSError as error:
             raise StartupError(f"sip.listen: {_cannot_listen(listener, error)}") from None
+
+
+async def _start_collector(parts: _Parts, stack: AsyncExitStack) -> None:
+    switch = parts.switch
+    assert switch is not None, "the softswitch is started first"
+    quiet = collector.collect_when_quiet(lambda: switch.gauges["calls"] > 0)
+    task = asyncio.create_task(quiet, name="collector")
+
+    async def stop() -> None:
+        task.cancel()
+        await asyncio.wait([task])
+
+    stack.push_async_callback(stop)
 
 
 def _application(settings: Settings) -> AppAddress:

@@ -179,6 +179,7 @@ class Call:
 
     async def close(self) -> None:
         """Give the media ports back and keep the counters."""
+        self._on_status = _nobody
         try:
             self.stats = await self._plane_call.close()
         except MediaError:
@@ -360,6 +361,10 @@ class Call:
         status.headers = headers
         status.end(self.ua.clock.now(), progress_of(code), code, reason, cause)
         self._on_status(status)
+
+
+def _nobody(_: LegStatus) -> None:
+    """Whom a closed call tells."""
 
 
 def media_failure(error: MediaError) -> tuple[int, str]:

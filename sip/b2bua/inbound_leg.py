@@ -91,14 +91,16 @@ class InboundLeg(Leg):
     def _on_cancel(self, _: Request) -> None:
         """RFC 3261 9.2: the caller gave up."""
         if self.state is LegState.STARTING:
-            self.reject(487)
-            self._disconnect(Origin.PEER, Cause.CANCELLED)
+            self._give_up()
+
+    def _give_up(self) -> None:
+        self._transaction.respond(self.ua.response(self.invite, 487, to_tag=self._tag))
+        self._disconnect(Origin.PEER, Cause.CANCELLED)
 
     def _on_bye(self, transaction: ServerTransaction) -> None:
         """A BYE on the early dialog ends the INVITE as well (RFC 3261 15.1.2)."""
         if self.state is LegState.STARTING:
-            self.reject(487)
             transaction.respond(self.ua.response(transaction.request, 200))
-            self._disconnect(Origin.PEER, Cause.CANCELLED)
+            self._give_up()
         else:
             super()._on_bye(transaction)

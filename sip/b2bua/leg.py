@@ -288,17 +288,23 @@ class Leg:
             self._emit(Disconnect(at=self.ua.clock.now(), by=Origin.PEER, cause=Cause.DIALOG_LOST))
 
     def _disconnect(self, by: Origin, cause: Cause, headers: Headers = ()) -> None:
-        self._end()
-        self._emit(Disconnect(at=self.ua.clock.now(), by=by, cause=cause, headers=headers))
+        self._end(Disconnect(at=self.ua.clock.now(), by=by, cause=cause, headers=headers))
 
     def _leave(self) -> None:
         self.state = LegState.LEAVING
         self._stop_all()
 
-    def _end(self) -> None:
+    def _end(self, event: Event | None = None) -> None:
+        """The last thing a leg does, with its last word.
+
+        Its transactions are remembered for 32 s more, and the leg by them: let the call go at once.
+        """
         self.state = LegState.ENDED
         self._stop_all()
         self.ua.close_dialog(self.sip_call_id, self.local_tag)
+        if event is not None:
+            self._emit(event)
+        self._emit_to = _nobody
 
     def _emit(self, event: Event) -> None:
         self._emit_to(self, event)
@@ -318,6 +324,10 @@ class Leg:
             self._success = None
         for name in list(self._timers):
             self._stop(name)
+
+
+def _nobody(_: Leg, event: Event) -> None:
+    """Whom an ended leg tells."""
 
 
 def passing_headers(message: Request | Response) -> Headers:

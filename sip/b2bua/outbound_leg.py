@@ -219,10 +219,7 @@ class OutboundLeg(Leg):
         self._emit(Fail(at=self.ua.clock.now(), status=status, reason=reason, cause=cause))
 
     def _failed(self, event: Fail) -> None:
-        told = self.state is not LegState.STARTING
-        self._end()
-        if not told:
-            self._emit(event)
+        self._end(event if self.state is LegState.STARTING else None)
 
     # CANCEL
 

@@ -115,6 +115,7 @@ class AppSocket:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._socket is not None:
             await self._socket.close(code=code)
+        self._on_command, self._on_gone = _ignore, _nothing
 
     # sending
 
@@ -269,3 +270,11 @@ class AppSocket:
             credentials = aiohttp.encode_basic_auth(self._address.username, self._address.password)
             headers["Authorization"] = credentials
         return headers
+
+
+def _ignore(_: Json) -> None:
+    """A command that comes too late."""
+
+
+def _nothing() -> None:
+    """A departure that matters to nobody any more."""

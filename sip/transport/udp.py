@@ -5,6 +5,7 @@ wake-up.
 """
 
 import asyncio
+import functools
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -58,6 +59,8 @@ class UdpListener:
         self.local = Endpoint("udp", local.host, self._socket.getsockname()[1])
         #: datagrams that the kernel would not take
         self.send_errors = 0
+        # The same few peers send nearly everything; bounded, for the sake of the others.
+        self._flow_from = functools.lru_cache(maxsize=4096)(self._make_flow)
 
     def start(self) -> None:
         """Begin to read."""
@@ -87,4 +90,7 @@ class UdpListener:
                 return
             except OSError:
                 continue  # an ICMP error for something we sent; the timers notice
-            self._on_datagram(data, UdpFlow(self, Endpoint("udp", address[0], address[1])))
+            self._on_datagram(data, self._flow_from(address[0], address[1]))
+
+    def _make_flow(self, host: str, port: int) -> UdpFlow:
+        return UdpFlow(self, Endpoint("udp", host, port))

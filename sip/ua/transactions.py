@@ -73,6 +73,10 @@ class _Transaction:
     def _do(self, action: Action, message: Request | Response | None) -> None:
         raise NotImplementedError
 
+    def release(self) -> None:
+        """Let go of the user: it holds the transaction, and two that hold each other stay."""
+        raise NotImplementedError
+
     def transport_failed(self) -> None:
         """The flow is lost."""
         self._step(Input.TRANSPORT_ERROR)
@@ -127,7 +131,7 @@ class ClientTransaction(_Transaction):
         request = self._hop_by_hop("CANCEL", self.request.headers.get("to") or "")
         for name, value in headers:
             request.headers.add(name, value)
-        self._layer.send(request, self.flow, lambda _: None, on_failure)
+        self._layer.send(request, self.flow, _ignore, on_failure)
 
     def _do(self, action: Action, message: Request | Response | None) -> None:
         match action:
@@ -144,6 +148,10 @@ class ClientTransaction(_Transaction):
                 self._on_failure(Failure.TIMEOUT)
             case Action.UNREACHABLE:
                 self._on_failure(Failure.UNREACHABLE)
+
+    def release(self) -> None:
+        self._on_response = _ignore
+        self._on_failure = _ignore
 
     def _hop_by_hop(self, method: str, to: str) -> Request:
         """ACK to a failure (RFC 3261 17.1.1.3) or CANCEL (9.1): same branch, route, From."""
@@ -177,8 +185,8 @@ class ServerTransaction(_Transaction):
         self.request = request
         self.key = key
         self.merge_key = merge_key(request)
-        self.on_cancel: Callable[[Request], None] = lambda _: None
-        self.on_ack: Callable[[Request], None] = lambda _: None
+        self.on_cancel: Callable[[Request], None] = _ignore
+        self.on_ack: Callable[[Request], None] = _ignore
         self._last: tuple[bytes, Response] | None = None
 
     @property
@@ -201,6 +209,10 @@ class ServerTransaction(_Transaction):
     def receive(self, request: Request) -> None:
         """The request again, or the ACK to our failure."""
         self._step(Input.ACK if request.method == "ACK" else Input.REQUEST, request)
+
+    def release(self) -> None:
+        self.on_cancel = _ignore
+        self.on_ack = _ignore
 
     def _do(self, action: Action, message: Request | Response | None) -> None:
         if action is Action.SEND and self._last is not None:
@@ -277,6 +289,7 @@ class TransactionLayer:
 
     def forget(self, transaction: _Transaction) -> None:
         """Called by a transaction that has terminated."""
+        transaction.release()
         if isinstance(transaction, ClientTransaction):
             self._clients.pop(transaction.key, None)
         elif isinstance(transaction, ServerTransaction):
@@ -293,9 +306,14 @@ class TransactionLayer:
         """Drop all transactions and their timers."""
         for transaction in (*self._clients.values(), *self._servers.values()):
             transaction.abandon()
+            transaction.release()
         self._clients.clear()
         self._servers.clear()
         self._merges.clear()
+
+
+def _ignore(_: object) -> None:
+    """A callback of which nothing is expected any more."""
 
 
 def server_key(request: Request, method: str | None = None) -> ServerKey:

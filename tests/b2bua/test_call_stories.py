@@ -1,5 +1,7 @@
 """Calls as ladders: a carrier calls, the application dials, an agent answers or does not."""
 
+import gc
+import weakref
 from typing import Any
 
 from sip.core.sdp import SessionDescription
@@ -284,6 +286,26 @@ async def test_the_time_limit_hangs_up_both(ladder: Ladder) -> None:
     await carrier.is_hung_up()
     await ladder.app.until(lambda: ladder.app.close_codes)
     assert ladder.app.told("call:status")[-1]["data"]["duration"] == 60
+
+
+@ladder_test
+async def test_an_ended_call_frees_itself(ladder: Ladder) -> None:
+    """Nothing of it waits for the garbage collector, which the gateway seldom runs."""
+    bridged(ladder)
+    gc.collect()
+    gc.disable()
+    try:
+        await talk(ladder)
+        [driver] = ladder.switch._calls.values()
+        b_legs = [user for user in ladder.switch.ua._dialogs.values() if user is not driver.call.a]
+        parts = [weakref.ref(part) for part in (driver, driver.call, driver.call.a, *b_legs)]
+        del driver, b_legs
+        await ladder.peer("carrier").hang_up()
+        await ladder.peer("agent").is_hung_up()
+        await ladder.settled()
+        assert [part() for part in parts] == [None] * 4
+    finally:
+        gc.enable()
 
 
 def _port(sdp: bytes) -> int:

@@ -1,0 +1,39 @@
+"""Keeps Python's garbage collector from pausing calls.
+
+A gateway at 200 calls/s holds half a million objects in ended transactions, which RFC 3261 has it
+remember for 32 s. The collector's full runs walk all of them, for up to half a second, and find
+nothing: calls free themselves by reference counts. So what lives at the start is frozen, full runs
+are put off to moments without calls, and only what was made lately is looked at in between.
+"""
+
+import asyncio
+import gc
+from collections.abc import Callable
+
+#: Allocations before the youngest objects are looked at; Python's own figure is 700.
+YOUNG = 20_000
+#: Runs of one generation before the next older is looked at too: practically never.
+OLDER = 1_000
+#: How often to look whether there is a moment without calls, in seconds.
+EVERY_S = 60.0
+#: A full run after this many looks, calls or not: libraries leave a few cycles behind.
+AT_LATEST = 30
+
+
+def spare() -> None:
+    """Collect once, freeze what is left, and seldom look at old objects from now on."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(YOUNG, 50, OLDER)
+
+
+async def collect_when_quiet(busy: Callable[[], bool]) -> None:
+    """Run the collector in full when no call is up, for ever."""
+    missed = 0
+    while True:
+        await asyncio.sleep(EVERY_S)
+        if busy() and missed < AT_LATEST:
+            missed += 1
+            continue
+        missed = 0
+        gc.collect()
