@@ -39,7 +39,7 @@ class Wire(Generic[Kind]):
         self.far: Kind = kind(theirs, self, 0.0)
         self.near.expect(self.party.getsockname(), 0.0, signalling_ip=None, learn=Learn.ANY)
         self.far.expect(self.listener.getsockname(), 0.0, signalling_ip=None, learn=Learn.ANY)
-        self.near.peer, self.far.peer = self.far, self.near
+        join(self.near, self.far)
 
     def watch(self, sock: socket.socket, reader: Callable[[float], None]) -> None:
         self._poll.register(sock, select.EPOLLIN)
@@ -81,6 +81,13 @@ class Wire(Generic[Kind]):
             sock.close()
 
 
+def join(one: RtpEndpoint | RtcpEndpoint, other: RtpEndpoint | RtcpEndpoint) -> None:
+    if isinstance(one, RtpEndpoint) and isinstance(other, RtpEndpoint):
+        one.attach(other)
+    elif isinstance(one, RtcpEndpoint) and isinstance(other, RtcpEndpoint):
+        one.peer, other.peer = other, one
+
+
 def _bound(host: str) -> socket.socket:
     sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     sock.setblocking(False)
@@ -107,8 +114,8 @@ def test_a_packet_passes_unchanged(wire: Wire[RtpEndpoint]) -> None:
     extended = struct.pack("!BBHII", 0xB2, 0x80, 5, 800, 9) + b"csrc" * 2 + b"\0\1\0\1ext!voice\3"
     wire.send(extended)
     assert wire.heard() == extended
-    assert wire.far.packets_sent == 1
-    assert wire.far.octets_sent == len(extended)
+    assert wire.far.sent.packets == 1
+    assert wire.far.sent.octets == len(extended)
 
 
 def test_after_the_window_a_stranger_is_not_learned_and_the_party_still_is(
@@ -133,18 +140,18 @@ def test_a_late_first_packet_from_the_partys_other_port_is_learned(
 def test_nothing_is_sent_before_the_other_side_is_known(wire: Wire[RtpEndpoint]) -> None:
     wire.far.remote = None
     wire.send(rtp(0, 1, 160, 7))
-    wire.near.peer = None
+    wire.near.attach(None)
     wire.send(rtp(0, 2, 320, 7))
     assert wire.heard() is None
     assert wire.near.stream.packets == 2
-    assert wire.far.packets_sent == 0
+    assert wire.far.sent.packets == 0
 
 
 def test_a_send_that_fails_is_counted_and_harms_nothing(wire: Wire[RtpEndpoint]) -> None:
     wire.far.remote = ("255.255.255.255", 9)  # broadcast without leave: EACCES
     wire.send(rtp(0, 1, 160, 7))
     assert wire.far.send_errors == 1
-    assert wire.far.packets_sent == 0
+    assert wire.far.sent.packets == 0
 
 
 def test_a_learned_party_gets_a_socket_of_its_own_and_nothing_changes(
@@ -234,7 +241,7 @@ def test_hold_stops_sending_by_the_twin_and_resume_goes_on(wire: Wire[RtpEndpoin
     assert wire.far.send_fd >= 0
     wire.send(rtp(0, 2, 320, 7))
     assert wire.heard() is not None
-    assert wire.far.packets_sent == 1
+    assert wire.far.sent.packets == 1
 
 
 def test_a_datagram_that_was_cut_is_refused(wire: Wire[RtpEndpoint]) -> None:
@@ -264,7 +271,7 @@ def test_an_icmp_error_costs_no_packet(wire: Wire[RtpEndpoint]) -> None:
     wire.party.sendto(packet, wire.near.socket.getsockname())
     wire.near.on_readable(100.0)
     assert wire.heard() == packet
-    assert wire.far.packets_sent == 2
+    assert wire.far.sent.packets == 2
     assert wire.far.send_errors == 0
 
 

@@ -191,13 +191,14 @@ class Control:
 
 def _party_report(party: Party, now: float, epoch: float) -> Encodable:
     stream = party.rtp.stream
+    sent = party.rtp.sent
     silent_s = stream.silent_s(now)
     rtp: dict[str, Encodable] = {
         "packets": stream.packets,
         "bytes": stream.octets,
         "errors": party.rtp.send_errors,
-        "packets sent": party.rtp.packets_sent,
-        "bytes sent": party.rtp.octets_sent,
+        "packets sent": sent.packets,
+        "bytes sent": sent.octets,
         "lost": stream.lost,
         "jitter us": round(stream.jitter_ms * 1000),
         "foreign": party.rtp.foreign + party.rtcp.foreign,
@@ -211,7 +212,6 @@ def _party_report(party: Party, now: float, epoch: float) -> Encodable:
         "packets": party.rtcp.packets,
         "errors": party.rtcp.send_errors,
         "packets sent": party.rtcp.packets_sent,
-        "bytes sent": party.rtcp.octets_sent,
     }
     last = int(epoch - (silent_s or 0.0))
     return {

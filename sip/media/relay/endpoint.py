@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from sip.media.plane import Learn
 from sip.media.relay import rtcp
@@ -52,8 +52,6 @@ class Endpoint:
         "_receive",
         "foreign",
         "latch",
-        "octets_sent",
-        "packets_sent",
         "refused",
         "remote",
         "send_errors",
@@ -72,8 +70,6 @@ class Endpoint:
         #: A copy of `latch.source`, one attribute nearer.
         self.source: SocketAddress | None = None
         self.remote: SocketAddress | None = None
-        self.packets_sent = 0
-        self.octets_sent = 0
         self.foreign = 0
         self.refused = 0
         self.send_errors = 0
@@ -113,12 +109,28 @@ class Endpoint:
         return True
 
 
+class Traffic(NamedTuple):
+    """Packets and octets."""
+
+    packets: int = 0
+    octets: int = 0
+
+    def plus(self, other: Traffic) -> Traffic:
+        return Traffic(self.packets + other.packets, self.octets + other.octets)
+
+    def minus(self, other: Traffic) -> Traffic:
+        return Traffic(self.packets - other.packets, self.octets - other.octets)
+
+
 class RtpEndpoint(Endpoint):
     """The RTP socket facing a party, and its twin once the party's source is known."""
 
     __slots__ = (
+        "_peer_before",
+        "_sent_before",
         "_twin",
         "_twin_fd",
+        "_unsent",
         "_until_twin",
         "peer",
         "send_fd",
@@ -127,13 +139,49 @@ class RtpEndpoint(Endpoint):
 
     def __init__(self, sock: socket.socket, poller: Poller, window_s: float = WINDOW_S) -> None:
         super().__init__(sock, poller, window_s)
-        self.peer: RtpEndpoint | None = None
         self.stream = RtpStream()
+        self.peer: RtpEndpoint | None = None
+        #: What had passed from `peer` when it became that, and what was sent before.
+        self._peer_before = Traffic()
+        self._sent_before = Traffic()
+        #: What the party sent and nobody could be sent.
+        self._unsent = Traffic()
         #: The twin's descriptor, which sends to `remote`; -1 without one or while on hold.
         self.send_fd = -1
         self._twin: socket.socket | None = None
         self._twin_fd = -1
         self._until_twin = TWIN_AFTER
+
+    @property
+    def passed(self) -> Traffic:
+        """What the party sent and was sent on."""
+        return Traffic(self.stream.packets, self.stream.octets).minus(self._unsent)
+
+    @property
+    def sent(self) -> Traffic:
+        """What was sent to the party: what passed from its peers. Not counted packet by packet."""
+        if self.peer is None:
+            return self._sent_before
+        return self._sent_before.plus(self.peer.passed.minus(self._peer_before))
+
+    def attach(self, peer: RtpEndpoint | None) -> None:
+        """What the party sends goes to `peer` from now on, and the other way round."""
+        if peer is self.peer:
+            return
+        if self.peer is not None:
+            self.peer.detach()
+            self.detach()
+        if peer is not None:
+            if peer.peer is not None:
+                peer.peer.detach()
+                peer.detach()
+            self.peer, peer.peer = peer, self
+            self._peer_before, peer._peer_before = peer.passed, self.passed
+
+    def detach(self) -> None:
+        """The half of parting that concerns this endpoint."""
+        self._sent_before = self.sent
+        self.peer = None
 
     def expect(
         self,
@@ -184,31 +232,28 @@ class RtpEndpoint(Endpoint):
             self.refused += 1
             return
         peer = self.peer
-        if peer is None:
-            return
-        fd = peer.send_fd
-        try:
-            if fd >= 0:
-                _write(fd, packet)
-            elif peer.remote is not None:
-                peer.socket.sendto(packet, peer.remote)
-            else:
+        if peer is not None:
+            fd = peer.send_fd
+            try:
+                if fd >= 0:
+                    _write(fd, packet)
+                    return
+            except OSError:
+                pass  # an ICMP error's, and no reason to lose this packet
+            if peer.send_leased(packet):
                 return
-        except OSError:
-            if not peer.send_again(packet):
-                return
-        peer.packets_sent += 1
-        peer.octets_sent += len(packet)
+        self._unsent = self._unsent.plus(Traffic(1, len(packet)))
 
-    def send_again(self, packet: bytes) -> bool:
-        """After a failure, by the leased socket, which no ICMP error (forged or not) reaches."""
+    def send_leased(self, packet: bytes) -> bool:
+        """Sends to the party by the leased socket, which no ICMP error, forged or not, reaches."""
+        if self.remote is None:
+            return False
         try:
-            if self.remote is not None:
-                self.socket.sendto(packet, self.remote)
-                return True
+            self.socket.sendto(packet, self.remote)
         except OSError:
             self.send_errors += 1
-        return False
+            return False
+        return True
 
     def _forget_source(self) -> None:
         """Another source may be, or has been, learned: nothing of the last one holds."""
@@ -249,12 +294,13 @@ class RtpEndpoint(Endpoint):
 class RtcpEndpoint(Endpoint):
     """The RTCP socket facing a party; reports pass as they are, as no SSRC is rewritten."""
 
-    __slots__ = ("packets", "peer")
+    __slots__ = ("packets", "packets_sent", "peer")
 
     def __init__(self, sock: socket.socket, poller: Poller, window_s: float = WINDOW_S) -> None:
         super().__init__(sock, poller, window_s)
         self.peer: RtcpEndpoint | None = None
         self.packets = 0
+        self.packets_sent = 0
 
     def on_readable(self, now: float) -> None:
         try:
@@ -277,4 +323,3 @@ class RtcpEndpoint(Endpoint):
             peer.send_errors += 1
             return
         peer.packets_sent += 1
-        peer.octets_sent += len(packet)

@@ -39,7 +39,8 @@ class RtpStream:
     """What the receiver of one stream knows: RFC 3550 A.1 (sequence), A.3 (loss), A.8 (jitter).
 
     `take` judges and counts a packet that came from the party. It is on the path of every
-    packet, which is why it is one function and looks first at what nearly all packets are.
+    packet, which is why it is one function, looks first at what nearly all packets are, and
+    counts only what is out of the ordinary: the rest follows from the sequence numbers.
     """
 
     __slots__ = (
@@ -48,24 +49,24 @@ class RtpStream:
         "_base_seq",
         "_cycles",
         "_expected_before",
+        "_gaps",
         "_jitter_s",
         "_kind",
+        "_late",
         "_newcomer",
         "_newcomer_seq",
         "_next_seq",
+        "_octets_before",
+        "_size",
         "_tick_s",
         "_ticks_s",
         "_timestamp",
-        "octets",
-        "packets",
         "payload_type",
         "ssrc",
         "ssrc_changes",
     )
 
     def __init__(self) -> None:
-        self.packets = 0
-        self.octets = 0
         #: Of the last packet taken; -1 before the first, as is `ssrc`.
         self.payload_type = -1
         self.ssrc = -1
@@ -78,7 +79,14 @@ class RtpStream:
         self._next_seq = 0
         self._cycles = 0
         self._bad_seq = -1
+        #: Expected in sequences that are over.
         self._expected_before = 0
+        #: Sequence numbers passed over, and packets that came when their number was over.
+        self._gaps = 0
+        self._late = 0
+        #: Size of the last packet, and the octets of those before it came to that.
+        self._size = 0
+        self._octets_before = 0
         self._timestamp = 0
         self._arrival_s = 0.0
         self._jitter_s = 0.0
@@ -112,6 +120,10 @@ class RtpStream:
             kind, seq, timestamp, ssrc, now
         ):
             return False
+        if size != self._size:
+            # As if all had been of the new size, plus the difference.
+            self._octets_before += self.packets * (self._size - size)
+            self._size = size
         if seq == self._next_seq:
             self._next_seq = seq + 1  # 65536 is never seen, so that a wrap is a jump
         else:
@@ -127,8 +139,6 @@ class RtpStream:
                 self._jitter_s += (drift - self._jitter_s) * 0.0625
             self._timestamp = timestamp
         self._arrival_s = now
-        self.packets += 1
-        self.octets += size
         return True
 
     def forget_source(self) -> None:
@@ -138,9 +148,19 @@ class RtpStream:
         self._newcomer = -1
 
     @property
+    def packets(self) -> int:
+        """Packets taken."""
+        return self._expected_before + self._expected() - self._gaps + self._late
+
+    @property
+    def octets(self) -> int:
+        """Octets taken, RTP headers included."""
+        return self._octets_before + self.packets * self._size
+
+    @property
     def lost(self) -> int:
         """Packets missing in the sequence so far; duplicates may hide some (RFC 3550 A.3)."""
-        return max(0, self._expected_before + self._expected() - self.packets)
+        return max(0, self._gaps - self._late)
 
     @property
     def jitter_ms(self) -> float:
@@ -201,15 +221,17 @@ class RtpStream:
         """A sequence number that is not the expected one (RFC 3550 A.1)."""
         delta = (seq - self._next_seq) & 0xFFFF
         if delta < MAX_DROPOUT:
-            # Forward, with loss if delta is not 0, and past a wrap if the number is lower.
+            # Forward, past a wrap if the number is lower; with delta 0 nothing was lost.
+            self._gaps += delta
             if seq < self._next_seq:
                 self._cycles += 0x10000
             self._next_seq = seq + 1
-        elif delta < 0x10000 - MAX_MISORDER:
-            if seq == self._bad_seq:
-                # Two in sequence: the sender restarted without a word.
-                self._close_sequence()
-                self._start_sequence(seq)
-                self._next_seq = seq + 1
-            else:
+        elif delta < 0x10000 - MAX_MISORDER and seq == self._bad_seq:
+            # Two in sequence: the sender restarted without a word.
+            self._close_sequence()
+            self._start_sequence(seq)
+            self._next_seq = seq + 1
+        else:
+            self._late += 1
+            if delta < 0x10000 - MAX_MISORDER:
                 self._bad_seq = (seq + 1) & 0xFFFF

@@ -80,7 +80,7 @@ class Party:
 
     def join(self, other: Party) -> None:
         """Packets flow between these two, of the payload types that both described."""
-        self.rtp.peer, other.rtp.peer = other.rtp, self.rtp
+        self.rtp.attach(other.rtp)
         self.rtcp.peer, other.rtcp.peer = other.rtcp, self.rtcp
         rates_hz = _negotiated(self._codecs(), other._codecs())
         for party in (self, other):
@@ -97,11 +97,9 @@ class Party:
 
     def part(self) -> None:
         """Nothing flows to or from this party any more."""
-        if self.rtp.peer is not None and self.rtp.peer.peer is self.rtp:
-            self.rtp.peer.peer = None
+        self.rtp.attach(None)
         if self.rtcp.peer is not None and self.rtcp.peer.peer is self.rtcp:
             self.rtcp.peer.peer = None
-        self.rtp.peer = None
         self.rtcp.peer = None
         self.rtp.close()
         self.rtcp.close()
