@@ -94,6 +94,7 @@ class TlsFiles(Model):
 
 class SipAuthSettings(Model):
     nonce_lifetime_s: Positive = 60
+    algorithms: Annotated[tuple[Literal["SHA-256", "MD5"], ...], Field(min_length=1)] = ("MD5",)
     failures_before_silence: Positive = 3
     silence_s: Seconds = 300
 

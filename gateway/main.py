@@ -146,7 +146,7 @@ async def _start_media(parts: _Parts, stack: AsyncExitStack) -> None:
         return
     options = RelayOptions(
         advertise=str(settings.sip.advertise or "127.0.0.1"),
-        listen="127.0.0.1" if _only_loopback(settings) else "0.0.0.0",
+        listen=_media_host(settings),
         ports=(settings.media.ports.first, settings.media.ports.last),
     )
 
@@ -218,8 +218,10 @@ def _application(settings: Settings) -> AppAddress:
     return AppAddress(url=url, username=application.username, password=password)
 
 
-def _only_loopback(settings: Settings) -> bool:
-    return all(is_loopback(listener.host) for listener in settings.sip.listen)
+def _media_host(settings: Settings) -> str:
+    """Media stays within the machine where signalling does; else any interface may carry it."""
+    hosts = {listener.host for listener in settings.sip.listen}
+    return hosts.pop() if len(hosts) == 1 and all(map(is_loopback, hosts)) else "0.0.0.0"
 
 
 def _cannot_listen(address: object, error: OSError) -> str:

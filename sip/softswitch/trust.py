@@ -51,7 +51,9 @@ class Gatekeeper:
     def __init__(self, trunks: Trunks, realm: str, secret: bytes, auth: SipAuthSettings) -> None:
         self._trunks = trunks
         self._settings = auth
-        self._digest = DigestServer(realm, secret, nonce_lifetime_s=auth.nonce_lifetime_s)
+        self._digest = DigestServer(
+            realm, secret, nonce_lifetime_s=auth.nonce_lifetime_s, algorithms=auth.algorithms
+        )
         self._passwords = {
             trunk.login[0]: trunk.login[1] for trunk in trunks if trunk.login is not None
         }
@@ -72,7 +74,7 @@ class Gatekeeper:
         return bool(self._by_login or self._trunks.from_source(source))
 
     def challenge(self, now: float, *, stale: bool) -> list[tuple[str, str]]:
-        """Proxy-Authenticate headers, the strongest algorithm first (RFC 8760 2.3)."""
+        """Proxy-Authenticate headers, one for each algorithm in the configured order."""
         values = self._digest.challenge(now, stale=stale)
         return [("Proxy-Authenticate", value) for value in values]
 

@@ -258,6 +258,8 @@ class TransactionLayer:
         transaction = ClientTransaction(self, request, flow, on_response, on_failure)
         self._clients[transaction.key] = transaction
         transaction.start()
+        if flow.closed:  # it could not be made, or broke, before there was anybody to tell
+            self.clock.call_later(0.0, transaction.transport_failed)
         return transaction
 
     def receive_response(self, response: Response) -> bool:

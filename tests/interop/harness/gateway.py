@@ -12,7 +12,6 @@ import aiohttp
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from config.settings import SipAuthSettings
 from tests.interop.harness.network import Network, Party
 from tests.interop.harness.programs import Program, descendants, open_sockets
 from tests.interop.harness.sipp import Transport
@@ -53,7 +52,6 @@ def settings(network: Network, transport: Transport, storage: Path) -> Json:
             "listen": [f"udp:{network.gateway}", f"tcp:{network.gateway}"],
             "advertise": network.gateway.host,
             "realm": "gateway.example.com",
-            "auth": _auth(),
         },
         "media": {"ports": f"{first}-{last}"},
         "storage": {"url": f"sqlite:///{storage}"},
@@ -96,12 +94,6 @@ def settings(network: Network, transport: Transport, storage: Path) -> Json:
         "limits": {"calls": 500, "calls_per_second": 200},
         "log": {"format": "json"},
     }
-
-
-def _auth() -> Json:
-    """SIPp 3.6, like other peers from before RFC 8760, reads the first challenge only and knows
-    nothing but MD5."""
-    return {"algorithms": ["MD5"]} if "algorithms" in SipAuthSettings.model_fields else {}
 
 
 @dataclass(frozen=True, slots=True)
