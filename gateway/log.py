@@ -8,7 +8,7 @@ import json
 import logging
 import sys
 from functools import lru_cache
-from typing import Any, Literal, TextIO
+from typing import Any, Literal, TextIO, cast
 
 import structlog
 from pydantic import SecretStr
@@ -45,13 +45,33 @@ def _render_json(_: WrappedLogger, __: str, event: EventDict) -> str:
     return _encode(event)
 
 
+# Without local variables, which may hold secrets.
+_TRACEBACKS = structlog.processors.ExceptionRenderer(
+    structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+)
+
+
+class _StandardError:
+    """What `sys.stderr` is at the moment of writing: loggers are made once and kept, while a
+    program around us may put another stream in its place and close it."""
+
+    def write(self, text: str) -> int:
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
+
+    def isatty(self) -> bool:
+        return sys.stderr.isatty()
+
+
 def configure(
     level: str = "info",
     style: Style = "auto",
     stream: TextIO | None = None,
 ) -> None:
     """Set up logging for the process. `auto` is console on a terminal, else JSON."""
-    out = stream or sys.stderr
+    out = stream or cast(TextIO, _StandardError())
     number = logging.getLevelNamesMapping()[level.upper()]
     console = style == "console" or (style == "auto" and out.isatty())
     shared: list[Processor] = [
@@ -64,7 +84,7 @@ def configure(
         [structlog.dev.ConsoleRenderer(colors=out.isatty())]
         if console
         else [
-            structlog.processors.dict_tracebacks,
+            _TRACEBACKS,
             _render_json,
         ]
     )
