@@ -98,15 +98,20 @@ class _Parts:
         return [asdict(traced) for traced in self.trace.ladder(sip_call_ids)]
 
     def gauges(self) -> dict[str, Callable[[], float]]:
-        """What /metrics shows of the softswitch: all of it is zero when nobody talks."""
+        """What /metrics shows of the softswitch: what is open, and what was turned away so far."""
 
         def of(name: str) -> Callable[[], float]:
             return lambda: float(self.switch.gauges[name]) if self.switch is not None else 0.0
+
+        def turned_away(name: str) -> Callable[[], float]:
+            return lambda: float(self.switch.turned_away[name]) if self.switch is not None else 0.0
 
         names = {"open_calls": "calls", "open_legs": "dialogs", "open_transactions": "transactions"}
         return {
             **{shown: of(name) for shown, name in names.items()},
             "open_sip_connections": of("connections"),
+            "dropped_messages": turned_away("dropped_messages"),
+            "refused_calls": turned_away("refused_calls"),
         }
 
 

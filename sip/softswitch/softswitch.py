@@ -18,6 +18,7 @@ from sip.media.plane import MediaPlane
 from sip.softswitch.app_socket import AppAddress, Json
 from sip.softswitch.driver import Driver
 from sip.softswitch.messages import new_session
+from sip.softswitch.strangers import Strangers
 from sip.softswitch.trunks import Trunks
 from sip.softswitch.trust import Gatekeeper, Judgement, Verdict
 from sip.trace import Trace
@@ -73,6 +74,7 @@ class Softswitch:
         self._calls: dict[asyncio.Task[None], Driver] = {}
         self._recent: deque[float] = deque()
         self._draining = False
+        self._strangers = Strangers()
         #: calls refused before any application heard of them, by reason
         self.refused: Counter[str] = Counter()
         self.ua = UserAgent(
@@ -101,6 +103,14 @@ class Softswitch:
         for driver in self._calls.values():
             driver.call.media_lost(driver.end)
 
+    @property
+    def turned_away(self) -> dict[str, int]:
+        """Messages that went nowhere and calls refused at the door, since the start."""
+        return {
+            "dropped_messages": sum(self.ua.dropped.values()),
+            "refused_calls": sum(self.refused.values()),
+        }
+
     async def close(self) -> None:
         """Refuse new calls, end the live ones, close the sockets."""
         self._draining = True
@@ -117,7 +127,12 @@ class Softswitch:
     # requests outside dialogs
 
     def _known_source(self, request: Request | None, source: Endpoint) -> bool:
-        return self._gatekeeper.knows(request, source, self._clock.now())
+        now = self._clock.now()
+        known = self._gatekeeper.knows(request, source, now)
+        if not known and request is not None:
+            reason = self._gatekeeper.why_unknown(source, now)
+            self._strangers.note(source, request.method, now, reason)
+        return known
 
     def _may_connect(self, source: Endpoint) -> bool:
         return self._gatekeeper.may_connect(source, self._clock.now())

@@ -67,6 +67,12 @@ class Gatekeeper:
             return True
         return request is not None and self._claimed(request) is not None
 
+    def why_unknown(self, source: Endpoint, now: float) -> str:
+        """Why this source gets no answer, and what to do if it should."""
+        if self._silenced(source, now):
+            return "it failed its digest too often and is met with silence for sip.auth.silence_s"
+        return "no trunk's identify holds its address; add it there if it is one of your peers"
+
     def may_connect(self, source: Endpoint, now: float) -> bool:
         """Whether this source may open a connection: it is known, or may prove itself on it."""
         if self._silenced(source, now):

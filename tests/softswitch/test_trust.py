@@ -1,5 +1,7 @@
 """Closed to strangers: what is answered, what is challenged, what is met with silence."""
 
+from unittest.mock import patch
+
 from sip.core.auth import answer_challenges
 from sip.core.message import Response
 from sip.softswitch.softswitch import Limits
@@ -36,6 +38,19 @@ async def test_a_stranger_gets_no_answer_to_anything(ladder: Ladder) -> None:
     await stranger.silence(40)
     assert ladder.app.frames == []
     assert ladder.switch.ua.dropped["unknown source"] == 6
+
+
+@ladder_test
+async def test_the_operator_is_told_once_of_a_source_without_trunk(ladder: Ladder) -> None:
+    stranger = ladder.peer("stranger")
+    with patch("sip.softswitch.strangers.log") as log:
+        for _ in range(3):
+            await stranger.send("INVITE", sdp=PCMU)
+        await stranger.silence(1)
+    [told] = log.warning.call_args_list
+    assert told.kwargs["source"] == f"udp:127.0.0.1:{stranger.port}"
+    assert "identify" in told.kwargs["reason"]
+    assert ladder.switch.turned_away["dropped_messages"] == 3
 
 
 @ladder_test
