@@ -5,18 +5,21 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
 from config.cross_checks import cross_problems
 from config.environment import read_environment, read_file
 from config.problems import ConfigError, model_problems
 from config.values import (
     Address,
+    Advertise,
     ApplicationUrl,
     Country,
     Engines,
+    HeaderName,
+    HeaderPattern,
     HeaderValue,
     HttpUrl,
     IpAddress,
@@ -40,6 +43,8 @@ from config.values import (
 __all__ = ["ConfigError", "Settings", "load"]
 
 Method = Literal["trunk", "dial"]
+NumberFormat = Literal["+e164", "e164", "national", "as-is"]
+IdentityHeader = Literal["from", "pai", "ppi", "rpid", "diversion"]
 Positive = Annotated[int, Field(gt=0)]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 
@@ -59,11 +64,19 @@ class Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
+def _listeners(value: Any) -> Any:
+    """A listener of which only the address is told may be written as that string alone."""
+    if not isinstance(value, list | tuple):
+        return value
+    return [{"address": item} if isinstance(item, str) else item for item in value]
+
+
 class Credentials(Model):
-    """A digest user name and password that we present."""
+    """A digest user name and password that we present; with a `realm`, to that realm alone."""
 
     username: Name
     password: Secret
+    realm: Name | None = None
 
 
 class Login(Model):
@@ -87,9 +100,56 @@ class HttpSettings(Model):
     admin_token: Secret | None = None
 
 
-class TlsFiles(Model):
-    certificate: ReadableFile
-    key: ReadableFile
+class TlsSettings(Model):
+    """Our certificate and whom we believe. Every TLS listener and connection uses it.
+
+    `ca` is a bundle of roots to verify servers with (default: the system's); `client_ca` the roots
+    of client certificates, asked for where `client_certificates` is not off.
+    """
+
+    certificate: ReadableFile | None = None
+    key: ReadableFile | None = None
+    ca: ReadableFile | None = None
+    client_ca: ReadableFile | None = None
+    client_certificates: Literal["off", "optional", "required"] = "off"
+    verify: bool = True
+
+
+class ListenSettings(Model):
+    """One SIP socket. Written as a string where nothing but the address is to be said.
+
+    `certificate`, `key` and `advertise` override `sip.tls` and `sip.advertise` for it.
+    """
+
+    address: SipListener
+    certificate: ReadableFile | None = None
+    key: ReadableFile | None = None
+    advertise: IpAddress | None = None
+
+
+class BanSettings(Model):
+    """Sources that nothing explains, or that fail their digest, are banned by and by.
+
+    The first ban lasts `first_s`, each further one of the same source twice as long, up to
+    `longest_s`. A configured trunk's address is never banned.
+    """
+
+    strangers: Positive = 20
+    first_s: Seconds = 300
+    longest_s: Seconds = 86_400
+    packets_per_second: Positive = 200
+    scanners: tuple[HeaderValue, ...] = (
+        *("friendly-scanner", "sipvicious", "sundayddr", "sip-scan", "sipsak", "iwar"),
+        *("sipcli", "VaxSIPUserAgent", "pplsip", "SIP Call", "scan"),
+    )
+
+
+class RegistrarSettings(Model):
+    """For PBXs and phones that register with us (`trunks[].registrar`)."""
+
+    min_expires_s: Positive = 60
+    max_expires_s: Positive = 3600
+    keepalive_s: Seconds = 25
 
 
 class SipAuthSettings(Model):
@@ -99,17 +159,24 @@ class SipAuthSettings(Model):
     silence_s: Seconds = 300
 
 
+Listeners = Annotated[tuple[ListenSettings, ...], BeforeValidator(_listeners)]
+
+
 class SipSettings(Model):
     """`listen: []` switches the softswitch off: the application serves a real jambonz."""
 
-    listen: tuple[SipListener, ...] = (
-        Listener("udp", "0.0.0.0", 5060),
-        Listener("tcp", "0.0.0.0", 5060),
+    listen: Listeners = (
+        ListenSettings(address=Listener("udp", "0.0.0.0", 5060)),
+        ListenSettings(address=Listener("tcp", "0.0.0.0", 5060)),
     )
     advertise: IpAddress | None = None
     realm: Name = "retell-sip-gateway"
-    tls: TlsFiles | None = None
+    tls: TlsSettings = TlsSettings()
     auth: SipAuthSettings = SipAuthSettings()
+    bans: BanSettings = BanSettings()
+    registrar: RegistrarSettings = RegistrarSettings()
+    keepalive_s: Seconds = 30
+    tcp_above_bytes: Annotated[int, Field(ge=0)] = 1300
 
 
 class MediaSettings(Model):
@@ -143,22 +210,106 @@ class RetellSettings(Model):
     fallback: Fallback | None = None
 
 
+class RegistrationSettings(Model):
+    """How we register with a trunk that wants it (`trunks[].register`).
+
+    `registrar` is where REGISTER goes (default: the first gateway), `aor` the address of record
+    (default: credentials' user name at the registrar's host).
+    """
+
+    registrar: SipUri | None = None
+    aor: SipUri | None = None
+    contact_user: Name | None = None
+    contact_params: dict[Name, str] = {}
+    expires_s: Positive = 3600
+
+
+class SessionTimerSettings(Model):
+    """RFC 4028, on this trunk's legs. `accept` takes part where the peer asks; `request` asks;
+    `always` refreshes even towards a peer that knows no session timers."""
+
+    mode: Literal["off", "accept", "request", "always"] = "request"
+    expires_s: Annotated[int, Field(ge=90, le=86_400)] = 1800
+    min_se_s: Annotated[int, Field(ge=90, le=86_400)] = 90
+
+
+class HealthSettings(Model):
+    """Whether a trunk's gateways are alive: by OPTIONS where it is welcome, and by their calls.
+
+    `failures` in a row open the circuit; after `cool_down_s` one call or OPTIONS tries again.
+    """
+
+    options: bool = False
+    interval_s: Annotated[float, Field(ge=5, le=3600)] = 60
+    failures: Positive = 3
+    cool_down_s: Seconds = 60
+
+
+class CallerIdSettings(Model):
+    """Which headers carry the caller's number.
+
+    `accept`: inbound, the first header of this list that is there and valid. `send`: outbound,
+    every header named gets the number; without `from` in it, From carries `from_user`.
+    """
+
+    accept: Annotated[tuple[IdentityHeader, ...], Field(min_length=1)] = ("pai", "from")
+    send: Annotated[tuple[IdentityHeader, ...], Field(min_length=1)] = ("from",)
+    from_user: Name | None = None
+    from_domain: Name | None = None
+    format: NumberFormat = "+e164"
+    user_phone: bool = False
+    privacy: bool = True
+
+
+class CalledNumberSettings(Model):
+    """Where the called number stands inbound, and how it is written outbound.
+
+    `strip` and `prefix` are taken off an inbound number and put before an outbound one.
+    """
+
+    accept: Literal["request-uri", "to", "p-called-party-id", "diversion"] = "request-uri"
+    format: NumberFormat = "+e164"
+    prefix: str = ""
+    strip: str = ""
+
+
+class PassHeaderSettings(Model):
+    """Headers carried over from one leg to the other, by name; a `*` at the end stands for any."""
+
+    inbound: tuple[HeaderPattern, ...] = ("X-*", "User-to-User", "Diversion", "History-Info")
+    outbound: tuple[HeaderPattern, ...] = ("X-*", "User-to-User")
+
+
 class TrunkSettings(Model):
     name: Name
     kind: Literal["carrier", "pbx"] = "carrier"
     profile: Name | None = None
     gateways: tuple[SipUri, ...] = ()
+    outbound_proxy: SipUri | None = None
     identify: tuple[PeerSource, ...] = ()
+    identify_headers: dict[HeaderName, Secret] = {}
+    identify_certificates: tuple[Name, ...] = ()
     credentials: Credentials | None = None
     login: Credentials | None = None
     registers: bool = Field(default=False, alias="register")
+    registration: RegistrationSettings = RegistrationSettings()
+    registrar: bool = False
     srtp: Literal["off", "optional", "required"] = "off"
     transfer: Literal["refer", "bridge", "auto"] = "auto"
     no_response_s: Seconds = 8.0
-    advertise: IpAddress | None = None
-    from_domain: Name | None = None
+    advertise: Advertise = "auto"
+    contact_domain: Name | None = None
+    reliable: Literal["off", "accept", "offer", "require"] = "accept"
+    session_timer: SessionTimerSettings = SessionTimerSettings()
+    redirects: Literal["refuse", "follow"] = "refuse"
+    health: HealthSettings = HealthSettings()
+    country: Country | None = None
+    caller_id: CallerIdSettings = CallerIdSettings()
+    called_number: CalledNumberSettings = CalledNumberSettings()
     headers: dict[XHeaderName, HeaderValue] = {}
-    number_format: Literal["+e164", "e164"] = "+e164"
+    pass_headers: PassHeaderSettings = PassHeaderSettings()
+    max_calls: Positive | None = None
+    calls_per_second: Positive | None = None
 
 
 class NumberSettings(Model):

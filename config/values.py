@@ -15,7 +15,7 @@ from ipaddress import (
     ip_network,
 )
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, cast
 from urllib.parse import urlsplit
 
 import phonenumbers
@@ -37,6 +37,8 @@ _SIP_URI = re.compile(
 )
 # RFC 3261 25.1: token; only extension headers may be fixed by configuration.
 _X_HEADER = re.compile(r"[Xx]-[A-Za-z0-9!%*_+`'~.-]+")
+_HEADER = re.compile(r"[A-Za-z0-9!%_+`'~.-]+")
+_INTERFACE = re.compile(r"interface:[A-Za-z0-9._-]{1,15}")
 
 
 def _text(value: Any) -> str:
@@ -74,7 +76,7 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """`udp:HOST:PORT` or `tcp:HOST:PORT`: one SIP socket to listen on."""
+    """`udp:HOST:PORT`, `tcp:HOST:PORT` or `tls:HOST:PORT`: one SIP socket to listen on."""
 
     transport: Transport
     host: str
@@ -86,15 +88,10 @@ class Listener:
             return value
         text = _text(value)
         transport, _, rest = text.partition(":")
-        if transport == "tls":
-            raise ValueError(
-                "TLS listeners are not available in this version: remove this entry "
-                "(udp: and tcp: are)"
-            )
-        if transport not in ("udp", "tcp"):
-            raise ValueError(f"{text!r} is not of the form udp:HOST:PORT or tcp:HOST:PORT")
+        if transport not in ("udp", "tcp", "tls"):
+            raise ValueError(f"{text!r} is not of the form udp:HOST:PORT, tcp:… or tls:…")
         host, port = _host_port(rest, f"{transport}:HOST:PORT")
-        return cls("udp" if transport == "udp" else "tcp", host, port)
+        return cls(cast(Transport, transport), host, port)
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
@@ -216,6 +213,19 @@ def _ip(value: Any) -> str:
     return text
 
 
+def _advertise(value: Any) -> str:
+    """`auto`, `public`, `private`, `interface:NAME` or an address; see docs/config.md."""
+    text = _text(value)
+    if text in ("auto", "public", "private") or _INTERFACE.fullmatch(text):
+        return text
+    try:
+        return _ip(text)
+    except ValueError:
+        raise ValueError(
+            f"{text!r} is neither auto, public, private, interface:NAME nor an IP address"
+        ) from None
+
+
 def _readable_file(value: Any, info: ValidationInfo) -> Path:
     """Relative paths start at the directory of the configuration file."""
     base = (info.context or {}).get("directory", Path())
@@ -295,6 +305,20 @@ def _x_header_name(value: Any) -> str:
     return text
 
 
+def _header_name(value: Any) -> str:
+    text = _text(value)
+    if not _HEADER.fullmatch(text):
+        raise ValueError(f"{text!r} is not a header name")
+    return text
+
+
+def _header_pattern(value: Any) -> str:
+    """A header name, or its beginning and a `*`."""
+    text = _text(value)
+    _header_name(text.removesuffix("*"))
+    return text
+
+
 def _header_value(value: str) -> str:
     if not value.isprintable():
         raise ValueError("holds a control character")
@@ -320,4 +344,7 @@ StorageUrl = Annotated[SecretStr, BeforeValidator(_storage_url)]
 Secret = Annotated[SecretStr, BeforeValidator(_secret)]
 Name = Annotated[str, BeforeValidator(_name)]
 XHeaderName = Annotated[str, BeforeValidator(_x_header_name)]
+HeaderName = Annotated[str, BeforeValidator(_header_name)]
+HeaderPattern = Annotated[str, BeforeValidator(_header_pattern)]
+Advertise = Annotated[str, BeforeValidator(_advertise)]
 HeaderValue = Annotated[str, AfterValidator(_header_value)]

@@ -111,7 +111,10 @@ class _Demo:
 
     async def _one_call(self) -> bool:
         number = next(iter(self._settings.numbers), None)
-        listener = next((one for one in self._settings.sip.listen if one.transport == "udp"), None)
+        listener = next(
+            (one.address for one in self._settings.sip.listen if one.address.transport == "udp"),
+            None,
+        )
         phone_port = _phone_port(self._settings)
         if number is None or listener is None or phone_port is None:
             missing = (

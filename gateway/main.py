@@ -191,7 +191,7 @@ async def _start_softswitch(parts: _Parts, stack: AsyncExitStack) -> None:
         trace=parts.trace,
     )
     stack.push_async_callback(switch.close)
-    for listener in settings.sip.listen:
+    for listener in (listening.address for listening in settings.sip.listen):
         try:
             await switch.listen([Endpoint(listener.transport, listener.host, listener.port)])
         except OSError as error:
@@ -225,7 +225,7 @@ def _application(settings: Settings) -> AppAddress:
 
 def _media_host(settings: Settings) -> str:
     """Media stays within the machine where signalling does; else any interface may carry it."""
-    hosts = {listener.host for listener in settings.sip.listen}
+    hosts = {listening.address.host for listening in settings.sip.listen}
     return hosts.pop() if len(hosts) == 1 and all(map(is_loopback, hosts)) else "0.0.0.0"
 
 
@@ -242,7 +242,7 @@ def _cannot_listen(address: object, error: OSError) -> str:
 
 def _summary(settings: Settings) -> dict[str, object]:
     return {
-        "sip": [str(listener) for listener in settings.sip.listen],
+        "sip": [str(listening.address) for listening in settings.sip.listen],
         "http": f"{settings.http.listen.host}:{settings.http.listen.port}",
         "trunks": [trunk.name for trunk in settings.trunks],
         "numbers": len(settings.numbers),

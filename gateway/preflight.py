@@ -53,7 +53,7 @@ def each_port(settings: Settings) -> list[Finding]:
     """Whether each address that the configuration listens on can be had now."""
     http = settings.http.listen
     findings = [_bindable("http.listen", "tcp", http.host, http.port)]
-    for listener in settings.sip.listen:
+    for listener in (listening.address for listening in settings.sip.listen):
         kind = "udp" if listener.transport == "udp" else "tcp"
         findings.append(_bindable("sip.listen", kind, listener.host, listener.port))
     return findings

@@ -52,7 +52,7 @@ def stand_in(settings: Settings) -> SandboxSettings:
 
 def _gateway(settings: Settings) -> str:
     """Where Retell's own calls go: our first listener."""
-    listener = settings.sip.listen[0]
+    listener = settings.sip.listen[0].address
     host = "127.0.0.1" if listener.host == "0.0.0.0" else listener.host
     return f"{host}:{listener.port}"
 

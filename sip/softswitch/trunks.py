@@ -49,10 +49,10 @@ class Trunk:
             if ours
             else None,
             no_response_s=settings.no_response_s,
-            advertise=str(settings.advertise) if settings.advertise else None,
-            from_domain=settings.from_domain,
+            advertise=settings.advertise if settings.advertise[0].isdigit() else None,
+            from_domain=settings.caller_id.from_domain,
             headers=tuple(settings.headers.items()),
-            plus=settings.number_format == "+e164",
+            plus=settings.called_number.format == "+e164",
         )
 
     def matches(self, source: Endpoint) -> bool:
