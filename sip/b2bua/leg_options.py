@@ -1,0 +1,38 @@
+"""How a trunk wants its legs: what is said of ourselves, and which extensions are spoken."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from sip.core.session_timer import Policy
+
+
+class Reliable(Enum):
+    """Reliable provisional responses (RFC 3262) on a leg."""
+
+    OFF = "off"
+    """never; an INVITE that requires them is refused with 420"""
+    ACCEPT = "accept"
+    """where the peer requires them, or where early media has no other way"""
+    OFFER = "offer"
+    """also wherever the peer supports them"""
+    REQUIRE = "require"
+    """our own INVITEs demand them"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LegOptions:
+    """One leg's manners.
+
+    `advertise` is the policy for our address (`sip.transport.advertise`); `contact_domain` a host
+    name that stands in Contact and Via in its place. `symmetric` sends requests in the dialog to
+    where the peer's came from, whatever its Contact says: right for a peer behind NAT.
+    """
+
+    advertise: str = "auto"
+    contact_domain: str | None = None
+    reliable: Reliable = Reliable.ACCEPT
+    session_timer: Policy = Policy()
+    symmetric: bool = False
+
+
+DEFAULT = LegOptions()
