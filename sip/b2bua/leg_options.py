@@ -1,6 +1,6 @@
 """How a trunk wants its legs: what is said of ourselves, and which extensions are spoken."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 from sip.core.session_timer import Policy
@@ -31,7 +31,7 @@ class LegOptions:
     advertise: str = "auto"
     contact_domain: str | None = None
     reliable: Reliable = Reliable.ACCEPT
-    session_timer: Policy = Policy()
+    session_timer: Policy = field(default_factory=Policy)
     symmetric: bool = False
 
 
