@@ -177,6 +177,10 @@ class Peer:
 
     # receiving
 
+    async def _read(self) -> bytes:
+        """The next message as it came."""
+        return await asyncio.get_running_loop().sock_recv(self.socket, 65535)
+
     async def expect(
         self, what: str | int, *, within_s: float = 40.0, of: str | None = None
     ) -> Any:
@@ -197,7 +201,7 @@ class Peer:
         """The next message that is no retransmission."""
         async with asyncio.timeout(within_s):
             while True:
-                data = await asyncio.get_running_loop().sock_recv(self.socket, 65535)
+                data = await self._read()
                 if self.lost:
                     self.lost -= 1
                     continue
@@ -212,7 +216,7 @@ class Peer:
         """Nothing arrives for so long, not even a retransmission."""
         try:
             async with asyncio.timeout(seconds):
-                data = await asyncio.get_running_loop().sock_recv(self.socket, 65535)
+                data = await self._read()
         except TimeoutError:
             return
         raise AssertionError(f"{self.name} expected silence, got {data[:60]!r}")
@@ -223,7 +227,7 @@ class Peer:
         try:
             async with asyncio.timeout(seconds):
                 while True:
-                    data = await asyncio.get_running_loop().sock_recv(self.socket, 65535)
+                    data = await self._read()
                     found.append(_title(parse_message(data)))
         except TimeoutError:
             return found
