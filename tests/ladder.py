@@ -69,6 +69,9 @@ class Peer:
         self._cseq = 0
         self._call_id = ""
 
+    async def close(self) -> None:
+        self.socket.close()
+
     # sending
 
     async def send(
@@ -331,7 +334,7 @@ async def make_ladder(**options: Any) -> AsyncIterator[Ladder]:
             await switch.close()
             await app.stop()
             for peer in peers.values():
-                peer.socket.close()
+                await peer.close()
 
 
 def _trunk(peer: Peer) -> Trunk:
