@@ -1,68 +1,158 @@
-"""Trunks: whose a request is, and how a number or URI is dialled through one."""
+"""Trunks: whom we exchange calls with, and what each wants of SIP.
+
+A carrier's or PBX's quirks are values here, never code: they come from its entry in the
+configuration, laid over its profile.
+"""
 
 import functools
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import ip_address
 
-from config.settings import Settings, TrunkSettings
+from config.settings import (
+    CalledNumberSettings,
+    CallerIdSettings,
+    HealthSettings,
+    PassHeaderSettings,
+    RegistrationSettings,
+    Settings,
+    TrunkSettings,
+)
+from config.settings import Credentials as CredentialSettings
 from config.values import Source
-from sip.b2bua.call import Attempt
 from sip.b2bua.call_events import Headers
+from sip.b2bua.leg_options import DEFAULT, LegOptions, Reliable
 from sip.b2bua.outbound_leg import NO_RESPONSE_S
-from sip.core.headers import NameAddr
+from sip.core.session_timer import Mode, Policy
 from sip.core.uri import Uri
-from sip.transport.endpoint import Endpoint
-from sip.transport.resolver import ResolveError
+from sip.transport.endpoint import Endpoint, is_address
 from sip.ua.credentials import Credentials
-from sip.ua.user_agent import UserAgent
+
+# docs.retellai.com/build/telephony/sip-headers: what Retell keeps of an INVITE; it drops the rest.
+_RETELL_HEADERS = PassHeaderSettings(
+    inbound=("X-*", "User-to-User"),
+    outbound=("X-*", "User-to-User", "Diversion", "History-Info", "P-Asserted-Identity"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trunk:
     """A carrier, a PBX or Retell, as the SIP side needs it.
 
-    `login` is the user name and password that the peer must prove; `credentials` are ours.
+    `login` is the user name and password that the peer must prove, `credentials` are ours.
+    `secret_headers` (lower-case name to value) prove the peer and are shown to nobody.
+    `country` (of ISO 3166) is what a number without a country code is taken for. `max_calls` counts
+    both directions, `calls_per_second` each one for itself; None is no limit.
     """
 
     name: str
-    gateways: tuple[Uri, ...]
+    gateways: tuple[Uri, ...] = ()
+    outbound_proxy: Uri | None = None
     sources: tuple[Source, ...] = ()
-    login: tuple[str, str] | None = None
+    certificates: tuple[str, ...] = ()
+    secret_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    login: tuple[str, str] | None = field(default=None, repr=False)
     credentials: Credentials | None = None
+    registers: bool = False
+    registration: RegistrationSettings = RegistrationSettings()
+    registrar: bool = False
     no_response_s: float = NO_RESPONSE_S
-    advertise: str | None = None
-    from_domain: str | None = None
+    leg: LegOptions = DEFAULT
+    follows_redirects: bool = False
+    health: HealthSettings = HealthSettings()
+    country: str | None = None
+    caller_id: CallerIdSettings = CallerIdSettings()
+    called_number: CalledNumberSettings = CalledNumberSettings()
     headers: Headers = ()
-    plus: bool = True
+    pass_headers: PassHeaderSettings = PassHeaderSettings()
+    max_calls: int | None = None
+    calls_per_second: int | None = None
 
     @classmethod
-    def of(cls, settings: TrunkSettings) -> "Trunk":
+    def of(cls, settings: TrunkSettings, *, default_country: str | None = None) -> "Trunk":
         """The trunk that the configuration describes."""
-        login, ours = settings.login, settings.credentials
+        proxy = settings.outbound_proxy
         return cls(
             name=settings.name,
             gateways=tuple(Uri.parse(gateway) for gateway in settings.gateways),
+            outbound_proxy=Uri.parse(proxy) if proxy else None,
             sources=settings.identify,
-            login=(login.username, login.password.get_secret_value()) if login else None,
-            credentials=Credentials(ours.username, ours.password.get_secret_value())
-            if ours
-            else None,
+            certificates=settings.identify_certificates,
+            secret_headers={
+                name.lower(): value.get_secret_value()
+                for name, value in settings.identify_headers.items()
+            },
+            login=_login(settings.login),
+            credentials=_credentials(settings.credentials),
+            registers=settings.registers,
+            registration=settings.registration,
+            registrar=settings.registrar,
             no_response_s=settings.no_response_s,
-            advertise=settings.advertise if settings.advertise[0].isdigit() else None,
-            from_domain=settings.caller_id.from_domain,
+            leg=_leg_options(settings),
+            follows_redirects=settings.redirects == "follow",
+            health=settings.health,
+            country=settings.country or default_country,
+            caller_id=settings.caller_id,
+            called_number=settings.called_number,
             headers=tuple(settings.headers.items()),
-            plus=settings.called_number.format == "+e164",
+            pass_headers=settings.pass_headers,
+            max_calls=settings.max_calls,
+            calls_per_second=settings.calls_per_second,
+        )
+
+    @classmethod
+    def to_retell(cls, settings: Settings) -> "Trunk":
+        """Retell's own trunk, which is no entry in the configuration: plain +E.164 in the
+        Request-URI and From, the headers that Retell keeps."""
+        retell = settings.retell
+        login = None
+        if retell.login is not None and retell.login.password is not None:
+            login = (retell.login.username, retell.login.password.get_secret_value())
+        return cls(
+            name=retell.trunk,
+            gateways=(Uri.parse(retell.sip_uri),),
+            sources=retell.identify,
+            login=login,
+            country=settings.outbound.default_country,
+            pass_headers=_RETELL_HEADERS,
+        )
+
+    @property
+    def advertise(self) -> str | None:
+        """The address that is ours towards this trunk, where the configuration fixes one."""
+        return self.leg.advertise if is_address(self.leg.advertise) else None
+
+    @property
+    def own_users(self) -> frozenset[str]:
+        """The user parts by which the peer knows us rather than the number it calls.
+
+        A registrar sends its INVITE to the Contact that we registered (RFC 3261 16.5), so that
+        the number stands in To alone.
+        """
+        if not self.registers:
+            return frozenset()
+        users = {self.registration.contact_user}
+        if self.credentials is not None:
+            users.add(self.credentials.username)
+        if self.registration.aor is not None:
+            users.add(Uri.parse(self.registration.aor).user)
+        return frozenset(user for user in users if user)
+
+    @property
+    def redirect_hosts(self) -> frozenset[str]:
+        """Where a 3xx may lead, in lower case: this trunk's own hosts; empty if it may not."""
+        if not self.follows_redirects:
+            return frozenset()
+        single = (source.network for source in self.sources if source.network.num_addresses == 1)
+        return frozenset(
+            {gateway.host.lower() for gateway in self.gateways}
+            | {str(network.network_address) for network in single}
         )
 
     def matches(self, source: Endpoint) -> bool:
         """Whether a request from `source` is this trunk's by its address."""
         address = ip_address(source.host)
         return any(allowed.matches(address, source.port) for allowed in self.sources)
-
-    def number(self, number: str) -> str:
-        """`number` as this trunk wants it: with or without the plus of E.164."""
-        return number if self.plus else number.removeprefix("+")
 
 
 class Trunks:
@@ -76,17 +166,9 @@ class Trunks:
     @classmethod
     def of(cls, settings: Settings) -> "Trunks":
         """Retell's own trunk first, then the configured ones."""
-        retell = settings.retell
-        login = None
-        if retell.login is not None and retell.login.password is not None:
-            login = (retell.login.username, retell.login.password.get_secret_value())
-        own = Trunk(
-            name=retell.trunk,
-            gateways=(Uri.parse(retell.sip_uri),),
-            sources=retell.identify,
-            login=login,
-        )
-        return cls([own, *(Trunk.of(trunk) for trunk in settings.trunks)])
+        country = settings.outbound.default_country
+        configured = [Trunk.of(trunk, default_country=country) for trunk in settings.trunks]
+        return cls([Trunk.to_retell(settings), *configured])
 
     def __iter__(self) -> Iterator[Trunk]:
         return iter(self._by_name.values())
@@ -106,70 +188,27 @@ class Trunks:
         return None
 
 
-class DialError(Exception):
-    """Nothing can be dialled: `status` and `reason` say as much in SIP's words."""
-
-    def __init__(self, status: int, reason: str) -> None:
-        super().__init__(f"{status} {reason}")
-        self.status = status
-        self.reason = reason
+def _login(settings: CredentialSettings | None) -> tuple[str, str] | None:
+    if settings is None:
+        return None
+    return settings.username, settings.password.get_secret_value()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Caller:
-    """Who the B-leg's From shows."""
-
-    number: str
-    name: str | None = None
+def _credentials(settings: CredentialSettings | None) -> Credentials | None:
+    if settings is None:
+        return None
+    return Credentials(settings.username, settings.password.get_secret_value(), settings.realm)
 
 
-async def attempts_by_trunk(
-    ua: UserAgent, trunk: Trunk, number: str, caller: Caller, headers: Headers
-) -> list[Attempt]:
-    """One attempt a gateway of `trunk`, in the configured order. Raises DialError."""
-    if not trunk.gateways:
-        raise DialError(503, f"Trunk {trunk.name} has no gateway")
-    user = trunk.number(number)
-    found: list[Attempt] = []
-    problems: list[str] = []
-    for gateway in trunk.gateways:
-        uri = gateway.replace(user=user, params=_transport_only(gateway))
-        try:
-            found.append(await _attempt(ua, uri, trunk, caller, headers))
-        except (ResolveError, OSError) as error:
-            problems.append(str(error))
-    if not found:
-        raise DialError(503, "; ".join(problems))
-    return found
-
-
-async def attempt_by_uri(ua: UserAgent, uri: Uri, caller: Caller, headers: Headers) -> Attempt:
-    """The one attempt of a SIP URI. Raises DialError."""
-    try:
-        return await _attempt(ua, uri, None, caller, headers)
-    except (ResolveError, OSError) as error:
-        raise DialError(503, str(error)) from None
-
-
-async def _attempt(
-    ua: UserAgent, uri: Uri, trunk: Trunk | None, caller: Caller, headers: Headers
-) -> Attempt:
-    flow = await ua.flow_to(uri)
-    ours = ua.host(flow)
-    domain = (trunk.from_domain if trunk else None) or ours
-    number = trunk.number(caller.number) if trunk else caller.number
-    request_uri = uri.replace(params=()) if uri.params == (("transport", "udp"),) else uri
-    return Attempt(
-        uri=str(request_uri),
-        flow=flow,
-        caller=NameAddr(caller.name, Uri.parse(f"sip:{domain}").replace(user=number), ()),
-        callee=NameAddr(None, uri.replace(params=()), ()),
-        headers=(*headers, *(trunk.headers if trunk else ())),
-        credentials=trunk.credentials if trunk else None,
-        no_response_s=trunk.no_response_s if trunk else NO_RESPONSE_S,
-        media_address=(trunk.advertise if trunk else None) or ours,
+def _leg_options(settings: TrunkSettings) -> LegOptions:
+    timer = settings.session_timer
+    return LegOptions(
+        advertise=settings.advertise,
+        contact_domain=settings.contact_domain,
+        reliable=Reliable(settings.reliable),
+        session_timer=Policy(
+            mode=Mode(timer.mode), expires_s=timer.expires_s, min_se_s=timer.min_se_s
+        ),
+        # who registers with us is reached the way it came, through whatever NAT it sits behind
+        symmetric=settings.registrar,
     )
-
-
-def _transport_only(uri: Uri) -> tuple[tuple[str, str | None], ...]:
-    return tuple(param for param in uri.params if param[0].lower() == "transport")
