@@ -5,9 +5,17 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
 
 from config.cross_checks import cross_problems
 from config.environment import read_environment, read_file
@@ -71,6 +79,13 @@ def _listeners(value: Any) -> Any:
     return [{"address": item} if isinstance(item, str) else item for item in value]
 
 
+class PeerLogin(Model):
+    """A digest user name and password that a peer must prove to us."""
+
+    username: Name
+    password: Secret
+
+
 class Credentials(Model):
     """A digest user name and password that we present; with a `realm`, to that realm alone."""
 
@@ -80,7 +95,7 @@ class Credentials(Model):
 
 
 class Login(Model):
-    """What a peer must prove to us by digest. Without a password only the name is recognised,
+    """What Retell must prove to us by digest. Without a password only the name is recognised,
     because somebody else (a jambonz SBC) has checked the digest."""
 
     username: Name
@@ -232,6 +247,13 @@ class SessionTimerSettings(Model):
     expires_s: Annotated[int, Field(ge=90, le=86_400)] = 1800
     min_se_s: Annotated[int, Field(ge=90, le=86_400)] = 90
 
+    @model_validator(mode="after")
+    def _reachable(self) -> Self:
+        if self.min_se_s > self.expires_s:
+            reason = f"min_se_s ({self.min_se_s}) must not be above expires_s ({self.expires_s})"
+            raise ValueError(reason)
+        return self
+
 
 class HealthSettings(Model):
     """Whether a trunk's gateways are alive: by OPTIONS where it is welcome, and by their calls.
@@ -290,7 +312,7 @@ class TrunkSettings(Model):
     identify_headers: dict[HeaderName, Secret] = {}
     identify_certificates: tuple[Name, ...] = ()
     credentials: Credentials | None = None
-    login: Credentials | None = None
+    login: PeerLogin | None = None
     registers: bool = Field(default=False, alias="register")
     registration: RegistrationSettings = RegistrationSettings()
     registrar: bool = False

@@ -286,6 +286,8 @@ def _storage_url(value: Any) -> SecretStr:
 
 
 def _secret(value: Any) -> Any:
+    if value == "":
+        raise ValueError("must not be empty")
     if isinstance(value, str) and any(ord(letter) < 32 for letter in value):
         raise ValueError("holds a control character (a line break at its end?)")
     return value

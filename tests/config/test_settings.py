@@ -59,17 +59,17 @@ def test_example_is_valid_and_complete() -> None:
 
 def test_sandbox_is_valid_without_any_environment() -> None:
     settings = load(ROOT / "config" / "sandbox.yaml", {})
-    assert settings.sip.listen == (
+    assert [listener.address for listener in settings.sip.listen] == [
         Listener("udp", "127.0.0.1", 5060),
         Listener("tcp", "127.0.0.1", 5060),
-    )
+    ]
     assert settings.retell.base_url == "http://127.0.0.1:8090"
 
 
 def test_empty_file_has_every_default(tmp_path: Path) -> None:
     settings = read(tmp_path, "")
     assert settings == Settings()
-    assert [str(listener) for listener in settings.sip.listen] == [
+    assert [str(listener.address) for listener in settings.sip.listen] == [
         "udp:0.0.0.0:5060",
         "tcp:0.0.0.0:5060",
     ]
@@ -135,6 +135,17 @@ def test_secrets_show_nowhere() -> None:
         assert "s3cret" not in text
 
 
+def test_secret_headers_show_nowhere(tmp_path: Path) -> None:
+    settings = read(tmp_path, "trunks: [{name: a, identify_headers: {X-Token: s3cret}}]")
+    assert settings.trunks[0].identify_headers["X-Token"].get_secret_value() == "s3cret"
+    for text in (repr(settings), str(settings), settings.model_dump_json()):
+        assert "s3cret" not in text
+    lines = problems(tmp_path, "trunks: [{name: a, identify_headers: {'X Token': s3cret}}]")
+    assert lines == [
+        "gateway.yaml:1: trunks[0].identify_headers.X Token: 'X Token' is not a header name"
+    ]
+
+
 def test_settings_are_frozen() -> None:
     settings = Settings()
     with pytest.raises(ValueError, match="frozen"):
@@ -195,13 +206,13 @@ outbound:
         ("http: {public_url: x}", "1: http.public_url: 'x' is not an http:// or https:// URL"),
         (
             "sip: {listen: [sctp:0.0.0.0:5060]}",
-            "1: sip.listen[0]: 'sctp:0.0.0.0:5060' is not of the form udp:HOST:PORT or "
-            "tcp:HOST:PORT",
+            "1: sip.listen[0].address: 'sctp:0.0.0.0:5060' is not of the form udp:HOST:PORT, "
+            "tcp:… or tls:…",
         ),
         (
             "sip: {listen: [udp:0.0.0.0:5060, tls:0.0.0.0:5061]}",
-            "1: sip.listen[1]: TLS listeners are not available in this version: remove this "
-            "entry (udp: and tcp: are)",
+            "1: sip.listen[1]: tls:0.0.0.0:5061 needs sip.tls.certificate and sip.tls.key, or a "
+            "certificate and key of its own",
         ),
         (
             "sip: {listen: [udp:0.0.0.0:5060, udp:0.0.0.0:5060]}",
@@ -231,8 +242,6 @@ outbound:
          "does not exist"),
         ("retell: {sip_uri: 'sip:a;transport=sctp'}", "1: retell.sip_uri: 'sip:a;transport=sctp': "
          "transport must be udp, tcp or tls"),
-        ("retell: {sip_uri: 'sip:a;transport=tls'}", "1: retell.sip_uri: TLS is not available in "
-         "this version: use transport=tcp or udp"),
         ("retell: {identify: [10.0.0.300]}", "1: retell.identify[0]: '10.0.0.300' is not an "
          "address or a network such as 192.0.2.0/24"),
         ("retell: {login: {username: r}}", "1: retell.login.password: is required: our softswitch "
@@ -244,16 +253,32 @@ outbound:
          "named pbx"),
         ("trunks: [{name: retell}]", "1: trunks[0].name: retell is the name of the trunk to "
          "Retell (retell.trunk): choose another"),
-        ("trunks: [{name: a, register: true}]", "1: trunks[0].register: registration is not "
-         "available in this version"),
-        ("trunks: [{name: a, srtp: required}]", "1: trunks[0].srtp: SRTP is not available in this "
-         "version"),
-        ("trunks: [{name: a, profile: twilio}]", "1: trunks[0].profile: there is no profile named "
-         "twilio"),
+        ("sip: {tls: {client_certificates: optional}}", "1: sip.tls.client_ca: is required: whose "
+         "client certificates are believed (client_certificates: optional)"),
+        ("trunks: [{name: a, register: true, gateways: [sip:a]}]", "1: trunks[0].credentials: is "
+         "required: registering needs a user name and a password (register: true)"),
+        ("trunks: [{name: a, register: true, credentials: {username: u, password: p}}]",
+         "1: trunks[0].register: needs a gateway, or registration.registrar, to register with"),
+        ("trunks: [{name: a, registrar: true}]", "1: trunks[0].login: is required: who registers "
+         "with us must prove who it is (registrar: true)"),
+        ("trunks: [{name: a, srtp: required}]", "1: trunks[0].srtp: media encryption is not "
+         "available in this version: only off is"),
+        ("trunks: [{name: a, srtp: optional}]", "1: trunks[0].srtp: media encryption is not "
+         "available in this version: only off is"),
+        ("trunks: [{name: a, identify_certificates: [b.example.com]}]", "1: "
+         "trunks[0].identify_certificates: needs sip.tls.client_certificates: optional or "
+         "required"),
+        ("trunks: [{name: a, identify_headers: {X-Token: ''}}]", "1: "
+         "trunks[0].identify_headers.X-Token: must not be empty"),
+        ("trunks: [{name: a, session_timer: {expires_s: 600, min_se_s: 900}}]", "1: "
+         "trunks[0].session_timer: min_se_s (900) must not be above expires_s (600)"),
+        ("trunks: [{name: a, session_timer: {expires_s: 60}}]", "1: "
+         "trunks[0].session_timer.expires_s: must be greater than or equal to 90"),
         ("trunks: [{name: a, headers: {Subject: x}}]", "1: trunks[0].headers.Subject: 'Subject' "
          "is not a header name that begins with X-"),
         ("trunks: [{name: a, identify: [192.0.2.1]}, {name: b, identify: [192.0.2.1]}]",
-         "1: trunks[1].identify[0]: 192.0.2.1 already identifies trunk a"),
+         "1: trunks[1].identify[0]: 192.0.2.1 already identifies trunk a; identify_headers, "
+         "identify_certificates or login can tell them apart"),
         (
             "trunks: [{name: a, login: {username: u, password: p}},"
             " {name: b, login: {username: u, password: q}}]",
@@ -323,6 +348,85 @@ def test_certificate_that_cannot_be_read(tmp_path: Path) -> None:
     )
     (tmp_path / "tls.key").mkdir()
     assert problem(tmp_path, text).endswith("Is a directory")
+
+
+def test_tls_listener_has_a_certificate_of_its_own_or_the_common_one(tmp_path: Path) -> None:
+    for name in ("tls.crt", "tls.key", "own.crt", "own.key"):
+        (tmp_path / name).touch()
+    text = """
+sip:
+  tls: {certificate: tls.crt, key: tls.key}
+  listen:
+    - udp:0.0.0.0:5060
+    - tls:0.0.0.0:5061
+    - {address: tls:192.0.2.1:5061, certificate: own.crt, key: own.key, advertise: 203.0.113.5}
+"""
+    settings = read(tmp_path, text)
+    assert [str(listener.address) for listener in settings.sip.listen] == [
+        "udp:0.0.0.0:5060",
+        "tls:0.0.0.0:5061",
+        "tls:192.0.2.1:5061",
+    ]
+    assert settings.sip.tls.certificate == tmp_path / "tls.crt"
+    own = settings.sip.listen[2]
+    assert (own.certificate, own.key) == (tmp_path / "own.crt", tmp_path / "own.key")
+    assert own.advertise == "203.0.113.5"
+    assert problems(tmp_path, text.replace(", key: tls.key", "").replace(", key: own.key", "")) == [
+        "gateway.yaml:3: sip.tls.key: is required with certificate",
+        "gateway.yaml:7: sip.listen[2].key: is required with certificate",
+    ]
+
+
+def test_uris_over_tls_are_allowed(tmp_path: Path) -> None:
+    text = """
+retell: {sip_uri: "sip:sip.retellai.com;transport=tls"}
+trunks: [{name: a, gateways: ["sip:192.0.2.1;transport=tls", "sips:sip.example.com"]}]
+"""
+    assert len(read(tmp_path, text).trunks[0].gateways) == 2
+
+
+def test_trunks_at_one_address_need_something_else_to_be_told_apart_by(tmp_path: Path) -> None:
+    """A narrower network is such a thing: it decides."""
+    text = """
+sip: {tls: {client_ca: ca.pem, client_certificates: optional}}
+trunks:
+  - {name: a, identify: [192.0.2.1]}
+  - {name: b, identify: [192.0.2.1/32]%s}
+"""
+    (tmp_path / "ca.pem").touch()
+    assert problem(tmp_path, text % "").startswith(
+        "gateway.yaml:5: trunks[1].identify[0]: 192.0.2.1/32 already identifies trunk a;"
+    )
+    for difference in (
+        ", login: {username: u, password: p}",
+        ", identify_headers: {X-Token: t}",
+        ", identify_certificates: [b.example.com]",
+    ):
+        assert read(tmp_path, text % difference).trunk("b") is not None
+    assert read(tmp_path, text.replace("/32", "/30").replace(".1/", ".0/") % "").trunk("b")
+
+
+def test_trunk_that_registers_with_us_can_be_dialled_without_gateways(tmp_path: Path) -> None:
+    text = """
+trunks: [{name: pbx, registrar: true, login: {username: u, password: p}}]
+outbound: {routes: [{trunks: [pbx]}]}
+retell: {fallback: {trunk: pbx, to: "200"}}
+"""
+    assert read(tmp_path, text).trunks[0].registrar
+    assert len(problems(tmp_path, text.replace("registrar: true, ", ""))) == 2
+
+
+def test_trunk_that_we_register_with(tmp_path: Path) -> None:
+    text = """
+trunks:
+  - name: a
+    register: true
+    credentials: {username: u, password: p}
+    registration: {registrar: "sip:registrar.example.com;transport=tcp", expires_s: 120}
+"""
+    trunk = read(tmp_path, text).trunks[0]
+    assert trunk.registers
+    assert trunk.registration.expires_s == 120
 
 
 def test_file_that_cannot_be_read(tmp_path: Path) -> None:
