@@ -136,13 +136,19 @@ def answer_challenges(
     cnonce: str,
     nonce_count: int = 1,
     body: bytes = b"",
+    realm: str | None = None,
 ) -> str | None:
     """The (Proxy-)Authorization value that answers the strongest challenge among those we can.
 
-    `values` are the lines of the (Proxy-)Authenticate header. None when there is none that we can
-    answer: another scheme, algorithm or quality of protection.
+    `values` are the lines of the (Proxy-)Authenticate header; with a `realm`, only its challenges
+    are answered. None when there is none that we can answer: another scheme, algorithm, quality
+    of protection or realm.
     """
-    challenges = [c for c in _digest_headers(values) if _answerable(c)]
+    challenges = [
+        c
+        for c in _digest_headers(values)
+        if _answerable(c) and realm in (None, unescape(c["realm"]))
+    ]
     if not challenges:
         return None
     strength = list(ALGORITHMS)

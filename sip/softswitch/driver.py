@@ -18,13 +18,8 @@ from sip.b2bua.status import LegStatus
 from sip.media.plane import MediaError
 from sip.softswitch import messages
 from sip.softswitch.app_socket import AppAddress, AppError, AppSocket, Json
-from sip.softswitch.trunks import (
-    Caller,
-    DialError,
-    Trunks,
-    attempt_by_uri,
-    attempts_by_trunk,
-)
+from sip.softswitch.attempts import Caller, DialError, attempt_by_uri, attempts_by_trunk
+from sip.softswitch.trunks import Trunks
 from sip.softswitch.verbs import (
     Answer,
     Config,

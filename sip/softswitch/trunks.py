@@ -18,7 +18,6 @@ from config.settings import (
     Settings,
     TrunkSettings,
 )
-from config.settings import Credentials as CredentialSettings
 from config.values import Source
 from sip.b2bua.call_events import Headers
 from sip.b2bua.leg_options import DEFAULT, LegOptions, Reliable
@@ -41,8 +40,8 @@ class Trunk:
 
     `login` is the user name and password that the peer must prove, `credentials` are ours.
     `secret_headers` (lower-case name to value) prove the peer and are shown to nobody.
-    `country` (of ISO 3166) is what a number without a country code is taken for. `max_calls` counts
-    both directions, `calls_per_second` each one for itself; None is no limit.
+    `country` (ISO 3166) is what a number without a country code is taken for. `max_calls` counts
+    both directions, `calls_per_second` what we place; None is no limit.
     """
 
     name: str
@@ -54,24 +53,24 @@ class Trunk:
     login: tuple[str, str] | None = field(default=None, repr=False)
     credentials: Credentials | None = None
     registers: bool = False
-    registration: RegistrationSettings = RegistrationSettings()
+    registration: RegistrationSettings = field(default_factory=RegistrationSettings)
     registrar: bool = False
     no_response_s: float = NO_RESPONSE_S
     leg: LegOptions = DEFAULT
     follows_redirects: bool = False
-    health: HealthSettings = HealthSettings()
+    health: HealthSettings = field(default_factory=HealthSettings)
     country: str | None = None
-    caller_id: CallerIdSettings = CallerIdSettings()
-    called_number: CalledNumberSettings = CalledNumberSettings()
+    caller_id: CallerIdSettings = field(default_factory=CallerIdSettings)
+    called_number: CalledNumberSettings = field(default_factory=CalledNumberSettings)
     headers: Headers = ()
-    pass_headers: PassHeaderSettings = PassHeaderSettings()
+    pass_headers: PassHeaderSettings = field(default_factory=PassHeaderSettings)
     max_calls: int | None = None
     calls_per_second: int | None = None
 
     @classmethod
     def of(cls, settings: TrunkSettings, *, default_country: str | None = None) -> "Trunk":
         """The trunk that the configuration describes."""
-        proxy = settings.outbound_proxy
+        proxy, login, ours = settings.outbound_proxy, settings.login, settings.credentials
         return cls(
             name=settings.name,
             gateways=tuple(Uri.parse(gateway) for gateway in settings.gateways),
@@ -82,8 +81,10 @@ class Trunk:
                 name.lower(): value.get_secret_value()
                 for name, value in settings.identify_headers.items()
             },
-            login=_login(settings.login),
-            credentials=_credentials(settings.credentials),
+            login=(login.username, login.password.get_secret_value()) if login else None,
+            credentials=Credentials(ours.username, ours.password.get_secret_value(), ours.realm)
+            if ours
+            else None,
             registers=settings.registers,
             registration=settings.registration,
             registrar=settings.registrar,
@@ -143,11 +144,7 @@ class Trunk:
         """Where a 3xx may lead, in lower case: this trunk's own hosts; empty if it may not."""
         if not self.follows_redirects:
             return frozenset()
-        single = (source.network for source in self.sources if source.network.num_addresses == 1)
-        return frozenset(
-            {gateway.host.lower() for gateway in self.gateways}
-            | {str(network.network_address) for network in single}
-        )
+        return frozenset(gateway.host.lower() for gateway in self.gateways)
 
     def matches(self, source: Endpoint) -> bool:
         """Whether a request from `source` is this trunk's by its address."""
@@ -186,18 +183,6 @@ class Trunks:
             if trunk.login is not None and trunk.login[0] == username:
                 return trunk
         return None
-
-
-def _login(settings: CredentialSettings | None) -> tuple[str, str] | None:
-    if settings is None:
-        return None
-    return settings.username, settings.password.get_secret_value()
-
-
-def _credentials(settings: CredentialSettings | None) -> Credentials | None:
-    if settings is None:
-        return None
-    return Credentials(settings.username, settings.password.get_secret_value(), settings.realm)
 
 
 def _leg_options(settings: TrunkSettings) -> LegOptions:

@@ -15,10 +15,11 @@ _HEADERS = {
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What a trunk expects from us. The password never appears in a repr."""
+    """What a trunk expects from us; with a `realm`, only there. The password is in no repr."""
 
     username: str
     password: str = field(repr=False)
+    realm: str | None = None
 
     def answer(self, request: Request, challenge: Response, ids: Ids) -> tuple[str, str] | None:
         """The header that answers `challenge` to `request`; None where we know no way to."""
@@ -33,5 +34,6 @@ class Credentials:
             password=self.password,
             cnonce=ids.cnonce(),
             body=request.body,
+            realm=self.realm,
         )
         return None if value is None else (answered, value)
