@@ -1,18 +1,20 @@
 """Addresses of SIP peers and the flows that lead to them."""
 
-import functools
 import ipaddress
 from dataclasses import dataclass
 from typing import Protocol
 
 from sip.core.uri import Uri
+from sip.transport.address import is_address as is_address
+from sip.transport.address import is_loopback as is_loopback
+from sip.transport.address import version
 
 DEFAULT_PORT = {"udp": 5060, "tcp": 5060, "tls": 5061}
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A transport address: `transport` is udp or tcp, `host` an IP address without brackets."""
+    """A transport address: `transport` is udp, tcp or tls, `host` an IP address, no brackets."""
 
     transport: str
     host: str
@@ -30,7 +32,7 @@ class Endpoint:
     @property
     def version(self) -> int:
         """4 or 6."""
-        return 6 if ":" in self.host else 4
+        return version(self.host)
 
     @classmethod
     def parse(cls, text: str) -> "Endpoint":
@@ -44,16 +46,37 @@ class Endpoint:
         return cls(transport, host, int(port))
 
 
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One server to try (RFC 3263 4.2).
+
+    `name` is the host part of the URI that led to it: what a TLS connection asks for by SNI, and
+    what the server's certificate must show (RFC 5922 7.2).
+    """
+
+    endpoint: Endpoint
+    name: str
+
+
 class Flow(Protocol):
     """One way to one peer: a UDP socket and an address, or a connection (RFC 5626's word).
 
     `local` is the address we listen on or connected from, `reliable` whether the transport resends.
+    `advertise` is the address that our listener shows instead of its own, if it was told one.
+    `peer_names` are the names in a TLS client's verified certificate, () where there is none.
+    `error` is a sentence: why a connection could not be made, or why it broke.
     """
 
     @property
     def remote(self) -> Endpoint: ...
     @property
     def local(self) -> Endpoint: ...
+    @property
+    def advertise(self) -> str | None: ...
+    @property
+    def peer_names(self) -> tuple[str, ...]: ...
+    @property
+    def error(self) -> str | None: ...
     @property
     def reliable(self) -> bool: ...
     @property
@@ -65,6 +88,10 @@ class Flow(Protocol):
 
     def abort(self) -> None:
         """Close a connection at once; nothing to do over UDP."""
+        ...
+
+    def keep(self) -> None:
+        """A peer we deal with uses this flow: the limits on strangers end for it."""
         ...
 
 
@@ -82,19 +109,3 @@ def uri_transport(uri: Uri) -> str:
     if uri.transport:
         return uri.transport
     return "tls" if uri.scheme == "sips" else "udp"
-
-
-@functools.lru_cache(maxsize=4096)
-def is_loopback(host: str) -> bool:
-    """Whether `host` is an address that never leaves this machine."""
-    return is_address(host) and ipaddress.ip_address(host).is_loopback
-
-
-@functools.lru_cache(maxsize=4096)
-def is_address(host: str) -> bool:
-    """Whether `host` is an IPv4 or (unbracketed) IPv6 address."""
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True

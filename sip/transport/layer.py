@@ -1,12 +1,10 @@
 """All listeners and connections of one user agent: in come messages with their flow."""
 
-import functools
-import socket
 from collections.abc import Callable
 from typing import TypeVar
 
 from sip.core.errors import ParseError
-from sip.transport.endpoint import Endpoint, Flow
+from sip.transport.endpoint import Endpoint, Flow, Target
 from sip.transport.tcp import TcpFlow, TcpListener
 from sip.transport.udp import UdpListener
 
@@ -38,15 +36,18 @@ class TransportLayer:
         self._tcp: list[TcpListener] = []
         self._connections: dict[Endpoint, TcpFlow] = {}
 
-    async def listen(self, local: Endpoint) -> Endpoint:
-        """Open a listener; answers the bound endpoint. Raises OSError when it cannot."""
+    async def listen(self, local: Endpoint, *, advertise: str | None = None) -> Endpoint:
+        """Open a listener; answers the bound endpoint. Raises OSError when it cannot.
+
+        `advertise` is the address that peers are told instead of the listener's own.
+        """
         if local.transport == "udp":
-            udp = UdpListener(local, self._on_message)
+            udp = UdpListener(local, self._on_message, advertise)
             self._udp.append(udp)
             udp.start()
             return udp.local
         if local.transport == "tcp":
-            tcp = TcpListener(local, self)
+            tcp = TcpListener(local, self, advertise)
             self._tcp.append(tcp)
             await tcp.start()
             return tcp.local
@@ -61,11 +62,12 @@ class TransportLayer:
     def open_connections(self) -> int:
         return len(self._connections)
 
-    def flow_to(self, remote: Endpoint) -> Flow:
-        """The way to `remote`: the live connection if there is one.
+    def flow_to(self, to: Target | Endpoint) -> Flow:
+        """The way to a server or an address: the live connection if there is one.
 
         Raises OSError without a listener of its transport and address family.
         """
+        remote = to.endpoint if isinstance(to, Target) else to
         if remote.transport == "udp":
             return _same_family(self._udp, remote).flow(remote)
         if remote.transport == "tcp":
@@ -82,12 +84,6 @@ class TransportLayer:
         RFC 3261 18.2.2.
         """
         return flow if not flow.closed else self.flow_to(via)
-
-    def local_host(self, flow: Flow) -> str:
-        """Our address as the peer of `flow` sees it from this host (before any NAT)."""
-        if flow.local.host not in ("0.0.0.0", "::"):
-            return flow.local.host
-        return _route_source(flow.remote)
 
     async def close(self) -> None:
         """Close every socket and connection."""
@@ -126,12 +122,3 @@ def _same_family(listeners: list[Listener], remote: Endpoint) -> Listener:
     raise OSError(
         f"no {remote.transport} listener over IPv{remote.version}, so {remote} is out of reach"
     )
-
-
-@functools.lru_cache(maxsize=1024)
-def _route_source(remote: Endpoint) -> str:
-    """The source address that the kernel would take towards `remote`."""
-    family = socket.AF_INET6 if ":" in remote.host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_DGRAM) as probe:
-        probe.connect((remote.host, remote.port or 9))
-        return str(probe.getsockname()[0])

@@ -7,7 +7,7 @@ import asyncio
 import socket
 
 from sip.core.uri import Uri
-from sip.transport.endpoint import DEFAULT_PORT, Endpoint, numeric_endpoint, uri_transport
+from sip.transport.endpoint import DEFAULT_PORT, Endpoint, Target, numeric_endpoint, uri_transport
 
 #: Seconds that an answer of the system resolver, which tells no TTL, is used again.
 CACHE_S = 60.0
@@ -25,18 +25,18 @@ class Resolver:
     def __init__(self) -> None:
         self._cache: dict[str, tuple[float, str]] = {}
 
-    def known(self, uri: Uri) -> Endpoint | None:
-        """The endpoint of `uri` if no lookup is needed: an address, or a name looked up lately."""
+    def known(self, uri: Uri) -> tuple[Target, ...] | None:
+        """The servers of `uri` if no lookup is needed: an address, or a name looked up lately."""
         numeric = numeric_endpoint(uri)
         if numeric is not None:
-            return numeric
+            return (Target(numeric, uri.host),)
         cached = self._cache.get(uri.host.lower())
         if cached is None or cached[0] < asyncio.get_running_loop().time():
             return None
-        return _endpoint(uri, cached[1])
+        return _targets(uri, cached[1])
 
-    async def resolve(self, uri: Uri) -> Endpoint:
-        """The endpoint of `uri`. Raises ResolveError."""
+    async def resolve(self, uri: Uri) -> tuple[Target, ...]:
+        """The servers of `uri`, in the order to try them. Raises ResolveError."""
         known = self.known(uri)
         if known is not None:
             return known
@@ -55,9 +55,9 @@ class Resolver:
         if len(self._cache) >= MAX_CACHED:
             self._cache.clear()
         self._cache[uri.host.lower()] = (loop.time() + CACHE_S, str(address))
-        return _endpoint(uri, str(address))
+        return _targets(uri, str(address))
 
 
-def _endpoint(uri: Uri, host: str) -> Endpoint:
+def _targets(uri: Uri, host: str) -> tuple[Target, ...]:
     transport = uri_transport(uri)
-    return Endpoint(transport, host, uri.port or DEFAULT_PORT[transport])
+    return (Target(Endpoint(transport, host, uri.port or DEFAULT_PORT[transport]), uri.host),)

@@ -1,6 +1,7 @@
 """SIP over TCP: listeners, connections made and accepted, framing (RFC 3261 18.3)."""
 
 import asyncio
+import os
 import socket
 from typing import Protocol, cast
 
@@ -29,10 +30,19 @@ class TcpFlow(asyncio.Protocol):
     """One connection. While it is being made, what is sent waits in a queue."""
 
     reliable = True
+    peer_names: tuple[str, ...] = ()
 
-    def __init__(self, owner: TcpOwner, local: Endpoint, remote: Endpoint | None) -> None:
+    def __init__(
+        self,
+        owner: TcpOwner,
+        local: Endpoint,
+        remote: Endpoint | None,
+        advertise: str | None = None,
+    ) -> None:
         """`remote` is None for a connection that a peer makes: it is known once that is there."""
         self.local = local
+        self.advertise = advertise
+        self.error: str | None = None
         self.remote = remote or Endpoint("tcp", "", 0)
         self._accepted = remote is None
         self._owner = owner
@@ -60,9 +70,13 @@ class TcpFlow(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
+    def keep(self) -> None:
+        return None
+
     def fail(self, error: Exception) -> None:
         """The connection could not be made."""
         self._closed = True
+        self.error = f"TCP to {self.remote.hostport}: {_why(error)}"
         self._queue.clear()
         self._owner.on_tcp_lost(self, error)
 
@@ -102,12 +116,22 @@ class TcpFlow(asyncio.Protocol):
         self._owner.on_tcp_lost(self, exc)
 
 
+def _why(error: Exception) -> str:
+    """What the operator should make of a connection that could not be made."""
+    if isinstance(error, TimeoutError):
+        return f"no answer within {CONNECT_TIMEOUT_S:g} s; is a firewall dropping it?"
+    if isinstance(error, ConnectionRefusedError):
+        return "connection refused; nothing listens there"
+    return os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
+
+
 class TcpListener:
     """A listening socket and the connections made on its behalf."""
 
-    def __init__(self, local: Endpoint, owner: TcpOwner) -> None:
+    def __init__(self, local: Endpoint, owner: TcpOwner, advertise: str | None = None) -> None:
         """Binds at once: raises OSError when the port is taken."""
         self._owner = owner
+        self.advertise = advertise
         family = socket.AF_INET6 if ":" in local.host else socket.AF_INET
         self._socket = socket.socket(family, socket.SOCK_STREAM)
         try:
@@ -125,12 +149,12 @@ class TcpListener:
     async def start(self) -> None:
         """Begin to accept."""
         self._server = await asyncio.get_running_loop().create_server(
-            lambda: TcpFlow(self._owner, self.local, None), sock=self._socket
+            lambda: TcpFlow(self._owner, self.local, None, self.advertise), sock=self._socket
         )
 
     def connect(self, remote: Endpoint) -> TcpFlow:
         """A flow to `remote` that is being made; it may be sent on at once."""
-        flow = TcpFlow(self._owner, self.local, remote)
+        flow = TcpFlow(self._owner, self.local, remote, self.advertise)
         task = asyncio.get_running_loop().create_task(self._connect(flow))
         self._connecting.add(task)
         task.add_done_callback(self._connecting.discard)

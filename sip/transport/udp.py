@@ -29,10 +29,16 @@ class UdpFlow:
 
     reliable = False
     closed = False
+    peer_names = ()
+    error = None
 
     @property
     def local(self) -> Endpoint:
         return self.listener.local
+
+    @property
+    def advertise(self) -> str | None:
+        return self.listener.advertise
 
     def send(self, data: bytes) -> None:
         self.listener.send(data, (self.remote.host, self.remote.port))
@@ -40,13 +46,22 @@ class UdpFlow:
     def abort(self) -> None:
         return None
 
+    def keep(self) -> None:
+        return None
+
 
 class UdpListener:
     """A bound UDP socket; `on_datagram(data, flow)` gets what arrives."""
 
-    def __init__(self, local: Endpoint, on_datagram: Callable[[bytes, UdpFlow], None]) -> None:
+    def __init__(
+        self,
+        local: Endpoint,
+        on_datagram: Callable[[bytes, UdpFlow], None],
+        advertise: str | None = None,
+    ) -> None:
         """Binds at once: raises OSError when the port is taken."""
         self._on_datagram = on_datagram
+        self.advertise = advertise
         family = socket.AF_INET6 if ":" in local.host else socket.AF_INET
         self._socket = socket.socket(family, socket.SOCK_DGRAM)
         try:

@@ -18,7 +18,9 @@ from sip.core.timers import Timers
 from sip.core.uri import Uri
 from sip.ids import Ids
 from sip.trace import Trace
-from sip.transport.endpoint import DEFAULT_PORT, Endpoint, Flow, is_address, is_loopback
+from sip.transport.address import is_address
+from sip.transport.advertise import Advertiser
+from sip.transport.endpoint import DEFAULT_PORT, Endpoint, Flow
 from sip.transport.layer import TransportLayer
 from sip.transport.resolver import Resolver
 from sip.ua.transactions import ClientTransaction, Failure, ServerTransaction, TransactionLayer
@@ -83,7 +85,7 @@ class UserAgent:
         self.dropped: Counter[str] = Counter()
         self._on_request = on_request
         self._known_source = known_source
-        self._advertise = advertise
+        self.advertiser = Advertiser(advertise, clock)
         self._trace = trace
         self._dialogs: dict[tuple[str, str], DialogUser] = {}
         self._drained: asyncio.Event | None = None
@@ -102,9 +104,9 @@ class UserAgent:
 
     # life
 
-    async def listen(self, local: Endpoint) -> Endpoint:
+    async def listen(self, local: Endpoint, *, advertise: str | None = None) -> Endpoint:
         """Open a listener. Raises OSError, for instance when the port is taken."""
-        return await self._transport.listen(local)
+        return await self._transport.listen(local, advertise=advertise)
 
     @property
     def listening(self) -> list[Endpoint]:
@@ -138,20 +140,17 @@ class UserAgent:
     # sending
 
     async def flow_to(self, uri: Uri) -> Flow:
-        """The flow to the host of `uri`. Raises ResolveError, or OSError without a listener."""
-        return self._transport.flow_to(await self.resolver.resolve(uri))
+        """The flow to the first server of `uri`. Raises ResolveError, or OSError."""
+        return self._transport.flow_to((await self.resolver.resolve(uri))[0])
 
     def flow_now(self, uri: Uri) -> Flow | None:
         """The same where no name must be looked up, else None. Raises OSError."""
-        endpoint = self.resolver.known(uri)
-        return None if endpoint is None else self._transport.flow_to(endpoint)
+        targets = self.resolver.known(uri)
+        return None if targets is None else self._transport.flow_to(targets[0])
 
     def host(self, flow: Flow) -> str:
         """Our address in Via, Contact and SDP towards the peer of `flow`."""
-        local = self._transport.local_host(flow)
-        if self._advertise is None or is_loopback(local):
-            return local
-        return self._advertise
+        return self.advertiser.address("auto", flow)
 
     def contact(self, flow: Flow) -> str:
         """Our Contact towards the peer of `flow` (RFC 3261 8.1.1.8)."""
@@ -248,7 +247,9 @@ class UserAgent:
             return
         tag = request.to.tag
         user = self._dialogs.get((request.call_id, tag)) if tag else None
-        if user is None and not self._known_source(request, flow.remote):
+        if user is not None:
+            flow.keep()
+        elif not self._known_source(request, flow.remote):
             self.dropped["unknown source"] += 1
             flow.abort()
             return

@@ -1,0 +1,118 @@
+"""Which of our addresses a peer is told."""
+
+from dataclasses import dataclass
+
+import pytest
+
+from sip.transport.advertise import Advertiser
+from sip.transport.endpoint import Endpoint
+from sip.transport.interfaces import interface_address, interfaces
+from tests.virtual import virtual_time
+
+PUBLIC = "203.0.113.10"
+OURS = "192.168.7.2"
+LOCAL = Endpoint("udp", OURS, 5060)
+
+
+@dataclass
+class FlowTo:
+    """A UDP flow from our address on the local network, or another."""
+
+    remote: Endpoint
+    local: Endpoint = LOCAL
+    advertise: str | None = None
+    reliable = False
+    closed = False
+    peer_names = ()
+    error = None
+
+    def send(self, data: bytes) -> None:
+        raise AssertionError("an address is asked for, nothing is sent")
+
+    def abort(self) -> None: ...
+    def keep(self) -> None: ...
+
+
+class StoppedClock:
+    def __init__(self) -> None:
+        self.at = 0.0
+
+    def now(self) -> float:
+        return self.at
+
+    def epoch(self) -> float:
+        raise AssertionError
+
+    def call_later(self, *_: object) -> object:
+        raise AssertionError
+
+
+def told(policy: str, peer: str, *, public: str | None = PUBLIC, **flow: object) -> str:
+    remote = Endpoint("udp", peer, 5060)
+    advertiser = Advertiser(public, StoppedClock())  # type: ignore[arg-type]
+    return advertiser.address(policy, FlowTo(remote, **flow))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("policy", "peer", "expected"),
+    [
+        ("auto", "198.51.100.7", PUBLIC),
+        ("auto", "192.168.7.9", OURS),
+        ("auto", "100.64.1.1", OURS),
+        ("public", "192.168.7.9", PUBLIC),
+        ("private", "198.51.100.7", OURS),
+        ("192.0.2.44", "198.51.100.7", "192.0.2.44"),
+    ],
+)
+def test_policies(policy: str, peer: str, expected: str) -> None:
+    assert told(policy, peer) == expected
+
+
+def test_a_listener_that_advertises_for_itself() -> None:
+    assert told("auto", "198.51.100.7", advertise="192.0.2.99") == "192.0.2.99"
+    assert told("public", "198.51.100.7", advertise="192.0.2.99") == PUBLIC
+
+
+def test_a_private_address_is_advertised_to_private_peers_if_it_was_configured() -> None:
+    """Two private networks with a router between them: ours is known there by another address."""
+    assert told("auto", "192.168.7.9", public="10.9.8.7") == "10.9.8.7"
+
+
+def test_nothing_configured_is_our_own_address() -> None:
+    assert told("auto", "198.51.100.7", public=None) == OURS
+    assert told("public", "198.51.100.7", public=None) == OURS
+
+
+def test_peers_on_this_machine_get_the_loopback_address() -> None:
+    local = Endpoint("udp", "0.0.0.0", 5060)
+    assert told("auto", "127.0.0.1", local=local) == "127.0.0.1"
+
+
+def test_families_are_never_mixed() -> None:
+    """RFC 6157: an IPv4 address in a Contact is of no use to a peer that came over IPv6."""
+    local = Endpoint("udp", "2001:db8::2", 5060)
+    assert told("public", "2001:db8::9", local=local) == "2001:db8::2"
+    assert told("auto", "2001:db8::9", local=local, public="2001:db8::ff") == "2001:db8::ff"
+
+
+def test_an_interface_by_name() -> None:
+    assert told("interface:lo", "198.51.100.7") == "127.0.0.1"
+    assert interface_address("lo", 6) == "::1"
+    assert "lo" in interfaces()
+
+
+def test_an_interface_that_is_not_there() -> None:
+    with pytest.raises(OSError, match=r"there is no network interface wg7; there are .*lo"):
+        told("interface:wg7", "198.51.100.7")
+
+
+@virtual_time
+async def test_the_route_is_asked_again_after_a_while() -> None:
+    clock = StoppedClock()
+    advertiser = Advertiser(None, clock)  # type: ignore[arg-type]
+    flow = FlowTo(Endpoint("udp", "127.0.0.1", 9), Endpoint("udp", "0.0.0.0", 5060))
+    assert advertiser.own(flow) == "127.0.0.1"
+    advertiser._routes[flow.remote] = (30.0, "127.0.0.77")
+    assert advertiser.own(flow) == "127.0.0.77"
+    clock.at = 31.0
+    assert advertiser.own(flow) == "127.0.0.1"
