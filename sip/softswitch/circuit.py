@@ -1,0 +1,80 @@
+"""The circuit of one gateway: calls pass while it is closed, none while it is open.
+
+Pure: whoever runs it brings what happened, and starts the timers that the states speak of.
+"""
+
+from enum import Enum, auto
+from typing import Final
+
+
+class State(Enum):
+    """What a circuit lets pass."""
+
+    CLOSED = "closed"
+    """everything"""
+    OPEN = "open"
+    """nothing, until the cool-down is over"""
+    HALF_OPEN = "half-open"
+    """one try, whose outcome decides"""
+    TRYING = "trying"
+    """nothing: that try is on its way"""
+
+
+class Input(Enum):
+    """What a circuit is told."""
+
+    ALIVE = auto()
+    """the gateway answered"""
+    DEAD = auto()
+    """it did not, or said that it is of no use now"""
+    ENOUGH = auto()
+    """it did not, once too often in a row"""
+    COOLED = auto()
+    """the cool-down is over"""
+    TAKEN = auto()
+    """somebody took the one try"""
+    RETURNED = auto()
+    """the try taught nothing, or was never heard of again"""
+
+
+# Every pair that is not here leaves the state as it is.
+_NEXT: Final = {
+    (State.CLOSED, Input.ENOUGH): State.OPEN,
+    (State.OPEN, Input.ALIVE): State.CLOSED,  # by a call or an OPTIONS that was under way
+    (State.OPEN, Input.COOLED): State.HALF_OPEN,
+    (State.HALF_OPEN, Input.TAKEN): State.TRYING,
+    (State.HALF_OPEN, Input.ALIVE): State.CLOSED,
+    (State.HALF_OPEN, Input.DEAD): State.OPEN,
+    (State.TRYING, Input.ALIVE): State.CLOSED,
+    (State.TRYING, Input.DEAD): State.OPEN,
+    (State.TRYING, Input.RETURNED): State.HALF_OPEN,
+}
+
+
+class Circuit:
+    """One circuit; it opens at `failures` in a row."""
+
+    __slots__ = ("_failures", "failed", "state")
+
+    def __init__(self, failures: int) -> None:
+        self._failures = failures
+        self.state = State.CLOSED
+        #: failures since the gateway last answered
+        self.failed = 0
+
+    def step(self, given: Input) -> bool:
+        """Take one input; True if the state is another one now."""
+        if given is Input.ALIVE:
+            self.failed = 0
+        elif given is Input.DEAD:
+            self.failed += 1
+            if self.state is State.CLOSED and self.failed >= self._failures:
+                given = Input.ENOUGH
+        before, self.state = self.state, _NEXT.get((self.state, given), self.state)
+        return self.state is not before
+
+    def take(self) -> bool:
+        """Whether one more call may pass; a half-open circuit gives its one try away by it."""
+        if self.state is State.HALF_OPEN:
+            return self.step(Input.TAKEN)
+        return self.state is State.CLOSED

@@ -1,0 +1,85 @@
+"""OPTIONS outside a dialog (RFC 3261 11): is that peer there, and how far away is it?"""
+
+import asyncio
+from dataclasses import dataclass
+
+from sip.core.headers import NameAddr
+from sip.core.message import Headers, Request, Response
+from sip.core.uri import Uri
+from sip.transport.endpoint import Flow
+from sip.ua.transactions import Failure
+from sip.ua.user_agent import SDP, UserAgent
+
+#: Answers that come from somebody who is there, but of no use: a proxy in front of a dead
+#: server says 408, one that is overloaded or going down 503 (RFC 3263 4.3).
+DEAD = frozenset({408, 503})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What came back: a status with its round trip, or an error in a few words.
+
+    `silent` where the request went out and nothing came: dead, or deaf to OPTIONS.
+    """
+
+    status: int | None = None
+    error: str | None = None
+    round_trip_s: float | None = None
+    silent: bool = False
+
+    @property
+    def alive(self) -> bool:
+        """Any answer proves a living peer, a refusal (404, 405, 481, 483, 501) too."""
+        return self.status is not None and self.status not in DEAD
+
+
+def options(ua: UserAgent, gateway: Uri, flow: Flow, domain: str | None) -> Request:
+    """The request: no user part, since it asks the server itself. `domain` is ours in From."""
+    server = gateway.replace(user=None, password=None, params=(), headers="")
+    transport = flow.remote.transport
+    asked = server if transport == "udp" else server.with_param("transport", transport)
+    ours = Uri.parse(f"sip:{domain or ua.host(flow)}")
+    fields = Headers()
+    fields.add("max-forwards", "70")
+    fields.add("from", str(NameAddr(None, ours, ()).with_param("tag", ua.ids.tag())))
+    fields.add("to", str(NameAddr(None, server, ())))
+    fields.add("call-id", ua.ids.sip_call_id())
+    fields.add("cseq", f"{ua.ids.cseq()} OPTIONS")
+    fields.add("contact", ua.contact(flow))
+    fields.add("accept", SDP)
+    return Request("OPTIONS", str(asked), fields)
+
+
+async def ping(ua: UserAgent, request: Request, flow: Flow, timeout_s: float) -> Answer:
+    """Send `request` and wait for its final response, but not longer than `timeout_s`."""
+    answered: asyncio.Future[Response | Failure] = asyncio.get_running_loop().create_future()
+
+    def settle(outcome: Response | Failure) -> None:
+        if not answered.done() and (isinstance(outcome, Failure) or outcome.status >= 200):
+            answered.set_result(outcome)
+
+    begun = ua.clock.now()
+    try:
+        transaction = ua.send(request, flow, settle, settle)
+    except OSError as error:
+        return Answer(error=error.strerror or str(error))
+    try:
+        async with asyncio.timeout(timeout_s):
+            outcome = await answered
+    except TimeoutError:
+        outcome = Failure.TIMEOUT
+    finally:
+        if not answered.done() or answered.cancelled():
+            ua.forget(transaction)  # else it would be sent again until timer F
+    if outcome is Failure.TIMEOUT:
+        return Answer(error=f"no answer in {timeout_s:g} s", silent=True)
+    if isinstance(outcome, Failure):
+        return Answer(error=_why_lost(flow))
+    error = f"{outcome.status} {outcome.reason}" if outcome.status in DEAD else None
+    round_trip_s = ua.clock.now() - begun
+    return Answer(status=outcome.status, error=error, round_trip_s=round_trip_s)
+
+
+def _why_lost(flow: Flow) -> str:
+    """The transport's own sentence where it has one."""
+    return flow.error or f"{flow.remote} cannot be reached"
