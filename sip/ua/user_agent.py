@@ -20,7 +20,7 @@ from sip.ids import Ids
 from sip.trace import Trace
 from sip.transport.address import is_address
 from sip.transport.advertise import Advertiser
-from sip.transport.endpoint import DEFAULT_PORT, Endpoint, Flow
+from sip.transport.endpoint import DEFAULT_PORT, Endpoint, Flow, Target
 from sip.transport.layer import TransportLayer
 from sip.transport.resolver import Resolver
 from sip.ua.transactions import ClientTransaction, Failure, ServerTransaction, TransactionLayer
@@ -89,6 +89,7 @@ class UserAgent:
         self._trace = trace
         self._dialogs: dict[tuple[str, str], DialogUser] = {}
         self._drained: asyncio.Event | None = None
+        self._flow_watchers: list[Callable[[Flow], None]] = []
         self._transport = TransportLayer(
             on_message=self._receive,
             on_flow_lost=self._flow_lost,
@@ -147,6 +148,14 @@ class UserAgent:
         """The same where no name must be looked up, else None. Raises OSError."""
         targets = self.resolver.known(uri)
         return None if targets is None else self._transport.flow_to(targets[0])
+
+    def flow_at(self, target: Target) -> Flow:
+        """The flow to one server of a name. Raises OSError without a listener of its transport."""
+        return self._transport.flow_to(target)
+
+    def watch_flows(self, on_lost: Callable[[Flow], None]) -> None:
+        """Call `on_lost` for every connection that ends, after its transactions were told."""
+        self._flow_watchers.append(on_lost)
 
     def host(self, flow: Flow) -> str:
         """Our address in Via, Contact and SDP towards the peer of `flow`."""
@@ -315,6 +324,8 @@ class UserAgent:
 
     def _flow_lost(self, flow: Flow, error: Exception | None) -> None:
         self._transactions.flow_lost(flow)
+        for on_lost in self._flow_watchers:
+            on_lost(flow)
 
     # below
 
