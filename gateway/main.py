@@ -181,7 +181,14 @@ async def _start_softswitch(parts: _Parts, stack: AsyncExitStack) -> None:
         http=http,
         media=parts.media,
         trunks=trunks,
-        gatekeeper=Gatekeeper(trunks, settings.sip.realm, secret, settings.sip.auth),
+        gatekeeper=Gatekeeper(
+            trunks,
+            settings.sip.realm,
+            secret,
+            settings.sip.auth,
+            settings.sip.bans,
+            own=_own_addresses(settings),
+        ),
         application=_application(settings),
         limits=Limits(
             calls=settings.limits.calls, calls_per_second=settings.limits.calls_per_second
@@ -221,6 +228,13 @@ def _application(settings: Settings) -> AppAddress:
         url += f":{listen.port}{JAMBONZ_PATH}"
     password = application.password.get_secret_value() if application.password else None
     return AppAddress(url=url, username=application.username, password=password)
+
+
+def _own_addresses(settings: Settings) -> set[str]:
+    """Addresses that are ours: nobody but a forger sends from there."""
+    ours = {listening.address.host for listening in settings.sip.listen}
+    ours |= {str(listening.advertise) for listening in settings.sip.listen if listening.advertise}
+    return ours | ({str(settings.sip.advertise)} if settings.sip.advertise else set())
 
 
 def _media_host(settings: Settings) -> str:

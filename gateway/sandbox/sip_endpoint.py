@@ -14,7 +14,7 @@ from gateway.sandbox.session import Voices
 from gateway.sandbox.store import Call, Number
 from sip.b2bua.inbound_leg import InboundLeg
 from sip.core.message import Request
-from sip.transport.endpoint import Endpoint
+from sip.transport.endpoint import Endpoint, Flow
 from sip.ua.transactions import ServerTransaction
 from sip.ua.user_agent import ALLOW, SDP, UserAgent
 
@@ -108,7 +108,7 @@ class SipEndpoint:
         else:
             leg.ring()
 
-    def _hears(self, request: Request | None, _: Endpoint) -> bool:
+    def _hears(self, request: Request | None, _: Flow) -> bool:
         """Whether a request is noticed at all: a `silent` fault swallows its whole dialog."""
         if request is None:
             return True

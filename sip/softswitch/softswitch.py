@@ -22,7 +22,7 @@ from sip.softswitch.strangers import Strangers
 from sip.softswitch.trunks import Trunks
 from sip.softswitch.trust import Gatekeeper, Judgement, Verdict
 from sip.trace import Trace
-from sip.transport.endpoint import Endpoint
+from sip.transport.endpoint import Endpoint, Flow
 from sip.ua.transactions import ServerTransaction
 from sip.ua.user_agent import ALLOW, SDP, UserAgent
 
@@ -74,7 +74,7 @@ class Softswitch:
         self._calls: dict[asyncio.Task[None], Driver] = {}
         self._recent: deque[float] = deque()
         self._draining = False
-        self._strangers = Strangers()
+        self._strangers = Strangers(clock, gatekeeper.bans.banned)
         #: calls refused before any application heard of them, by reason
         self.refused: Counter[str] = Counter()
         self.ua = UserAgent(
@@ -83,6 +83,8 @@ class Softswitch:
             on_request=self._on_request,
             known_source=self._known_source,
             may_connect=self._may_connect,
+            admit_packet=self._admit_packet,
+            on_peer=self._meet,
             timers=timers,
             advertise=advertise,
             trace=trace,
@@ -123,22 +125,34 @@ class Softswitch:
             await asyncio.gather(*late, return_exceptions=True)
         await self.ua.drain(GOODBYE_TIMEOUT_S)
         await self.ua.close()
+        self._strangers.close()
 
     # requests outside dialogs
 
-    def _known_source(self, request: Request | None, source: Endpoint) -> bool:
+    def _admit_packet(self, source: Endpoint) -> bool:
+        return self._gatekeeper.admit_packet(source, self._clock.now())
+
+    def _meet(self, peer: Endpoint) -> None:
+        self._gatekeeper.peers.meet(peer.host, self._clock.now())
+
+    def _known_source(self, request: Request | None, flow: Flow) -> bool:
         now = self._clock.now()
-        known = self._gatekeeper.knows(request, source, now)
-        if not known and request is not None:
-            reason = self._gatekeeper.why_unknown(source, now)
-            self._strangers.note(source, request.method, now, reason)
+        known = self._gatekeeper.knows(request, flow, now)
+        if not known:
+            self._gatekeeper.strike(request, flow.remote, now)
+            self._ignored(request, flow)
         return known
+
+    def _ignored(self, request: Request | None, flow: Flow) -> None:
+        if request is not None:
+            reason = self._gatekeeper.why_unknown(request, flow)
+            self._strangers.note("request ignored", flow.remote, request.method, reason)
 
     def _may_connect(self, source: Endpoint) -> bool:
         return self._gatekeeper.may_connect(source, self._clock.now())
 
     def _on_request(self, transaction: ServerTransaction) -> None:
-        request, source = transaction.request, transaction.flow.remote
+        request, flow = transaction.request, transaction.flow
         if request.method == "OPTIONS":
             self._answer(transaction, 503 if self._draining else 200)
             return
@@ -146,18 +160,20 @@ class Softswitch:
             self._answer(transaction, 481)
             return
         now = self._clock.now()
-        judgement = self._gatekeeper.judge(request, source, now)
+        judgement = self._gatekeeper.judge(request, flow, now)
         match judgement.verdict:
             case Verdict.ADMIT:
                 self._admit(transaction, judgement)
             case Verdict.CHALLENGE:
                 if judgement.reason != "no credentials yet":
-                    log.warning("challenged again", source=str(source), reason=judgement.reason)
-                self._answer(
-                    transaction, 407, self._gatekeeper.challenge(now, stale=judgement.stale)
-                )
+                    self._strangers.note(
+                        "challenged again", flow.remote, request.method, judgement.reason
+                    )
+                challenge = self._gatekeeper.challenge(request, now, stale=judgement.stale)
+                self._answer(transaction, challenge.status, challenge.headers)
             case Verdict.IGNORE:
                 self.refused[judgement.reason] += 1
+                self._ignored(request, flow)
                 self.ua.forget(transaction)
 
     def _admit(self, transaction: ServerTransaction, judgement: Judgement) -> None:

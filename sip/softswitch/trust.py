@@ -1,21 +1,36 @@
 """Closed by default: which requests are explained by a trunk, and which get no answer at all.
 
-A request is explained by its source address (`identify`) or by digest (`login`). A source that
-keeps failing its digest is met with silence for a while.
+A request is a trunk's when it meets everything that this trunk demands: source address, client
+certificate, secret headers (`sip.softswitch.evidence`), digest. A live registration stands for
+the digest, which it was proven by. Whoever offends is banned (`sip.softswitch.bans`).
 """
 
-from collections import OrderedDict
+from collections import Counter
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from config.settings import SipAuthSettings
-from sip.core.auth import DigestServer, Outcome
+from config.settings import BanSettings, SipAuthSettings
+from sip.core.auth import AuthHeader, DigestServer, Outcome
+from sip.core.errors import ParseError
+from sip.core.headers import unescape
 from sip.core.message import Request
+from sip.softswitch.bans import Bans, Offence
+from sip.softswitch.evidence import (
+    certificate_shows,
+    grounds,
+    missing,
+    needs_password_alone,
+    trunks_met,
+)
+from sip.softswitch.peers import Peers
+from sip.softswitch.rates import Rates
 from sip.softswitch.trunks import Trunk, Trunks
-from sip.transport.endpoint import Endpoint
+from sip.transport.endpoint import Endpoint, Flow
 
-#: Offenders remembered; the oldest are forgotten first.
-MAX_OFFENDERS = 10_000
+#: The trunk whose peer registered from an address and whose registration lives, if any.
+RegisteredAs = Callable[[Endpoint, float], str | None]
 
 
 class Verdict(Enum):
@@ -23,9 +38,9 @@ class Verdict(Enum):
 
     ADMIT = auto()
     CHALLENGE = auto()
-    """answer 407 with a challenge"""
+    """answer with `Gatekeeper.challenge`"""
     IGNORE = auto()
-    """no answer: nothing explains this source, or it has offended too often"""
+    """no answer: nothing explains this request"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,121 +54,218 @@ class Judgement:
     stale: bool = False
 
 
-@dataclass(slots=True)
-class _Offences:
-    count: int
-    silent_until: float
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    """How to ask for a digest: the response's status, and a header for each algorithm."""
+
+    status: int
+    headers: list[tuple[str, str]]
 
 
 class Gatekeeper:
-    """Judges requests outside dialogs. Pure but for its memory of offenders."""
+    """Judges requests outside dialogs, and packets before anybody reads them."""
 
-    def __init__(self, trunks: Trunks, realm: str, secret: bytes, auth: SipAuthSettings) -> None:
+    def __init__(
+        self,
+        trunks: Trunks,
+        realm: str,
+        secret: bytes,
+        auth: SipAuthSettings,
+        bans: BanSettings | None = None,
+        *,
+        own: Iterable[str] = (),
+        registered: RegisteredAs = lambda *_: None,
+    ) -> None:
+        """`own` are addresses of ours that nobody may make us ban: `sip.advertise`, listeners'."""
+        bans = bans or BanSettings()
         self._trunks = trunks
-        self._settings = auth
+        self._registered = registered
+        self._scanners = tuple(agent.lower() for agent in bans.scanners)
         self._digest = DigestServer(
             realm, secret, nonce_lifetime_s=auth.nonce_lifetime_s, algorithms=auth.algorithms
         )
-        self._passwords = {
-            trunk.login[0]: trunk.login[1] for trunk in trunks if trunk.login is not None
-        }
-        self._offenders: OrderedDict[str, _Offences] = OrderedDict()
+        self._anywhere = tuple(trunk for trunk in trunks if not trunk.sources)
+        self._secret_headers = {name for trunk in trunks for name in trunk.secret_headers}
+        self._rates = Rates(bans.packets_per_second)
+        self.bans = Bans(bans, wrong_passwords=auth.failures_before_silence)
+        self.peers = Peers((s.network for trunk in trunks for s in trunk.sources), own)
+        #: packets and connections turned away unread, by reason
+        self.turned_away: Counter[str] = Counter()
 
-    def knows(self, request: Request | None, source: Endpoint, now: float) -> bool:
-        """Whether this source may get any answer, even to a message that cannot be read."""
-        if self._silenced(source, now):
-            return False
-        if self._trunks.from_source(source):
+    # before a message is read
+
+    def admit_packet(self, source: Endpoint, now: float) -> bool:
+        """Whether a packet of `source` is to be read at all: no ban, no flood. One look-up for
+        peers."""
+        host = source.host
+        if self.peers.hold(host, now):
             return True
-        return request is not None and self._claimed(request) is not None
-
-    def why_unknown(self, source: Endpoint, now: float) -> str:
-        """Why this source gets no answer, and what to do if it should."""
-        if self._silenced(source, now):
-            return "it failed its digest too often and is met with silence for sip.auth.silence_s"
-        return "no trunk's identify holds its address; add it there if it is one of your peers"
+        if self.bans.banned(host, now) and self._registered(source, now) is None:
+            self.turned_away["banned"] += 1
+            return False
+        if not self._rates.take(host, now):
+            self.turned_away["too fast"] += 1
+            self.bans.strike(host, now, Offence.FLOOD)
+            return False
+        return True
 
     def may_connect(self, source: Endpoint, now: float) -> bool:
         """Whether this source may open a connection: it is known, or may prove itself on it."""
-        if self._silenced(source, now):
+        if not self.peers.hold(source.host, now) and self.bans.banned(source.host, now):
+            self.turned_away["banned"] += 1
             return False
-        return bool(self._by_login or self._trunks.from_source(source))
+        if self._trunks.from_source(source) or self._registered(source, now) is not None:
+            return True
+        return any(
+            trunk.login
+            or trunk.secret_headers
+            or (trunk.certificates and source.transport == "tls")
+            for trunk in self._anywhere
+        )
 
-    def challenge(self, now: float, *, stale: bool) -> list[tuple[str, str]]:
-        """Proxy-Authenticate headers, one for each algorithm in the configured order."""
+    # whether there is an answer
+
+    def knows(self, request: Request | None, flow: Flow, now: float) -> bool:
+        """Whether this source may get any answer, even to a message that cannot be read (None).
+
+        A configured address may, and a registered one. Others must show a certificate, a secret
+        header or the name of a login; a scanner that names itself never may.
+        """
+        source = flow.remote
+        if self._trunks.from_source(source) or self._registered(source, now) is not None:
+            return True
+        if any(trunk.certificates and certificate_shows(trunk, flow) for trunk in self._trunks):
+            return True
+        if request is None or self._is_scanner(request):
+            return False
+        return any(
+            not needs_password_alone(trunk) or self._claims(request, trunk)
+            for trunk in self._met(request, flow)
+        )
+
+    def strike(self, request: Request | None, source: Endpoint, now: float) -> None:
+        """Count a request of a source that is not known, None for one that cannot be read."""
+        if not self.peers.hold(source.host, now):
+            scanner = request is not None and self._is_scanner(request)
+            self.bans.strike(source.host, now, Offence.SCANNER if scanner else Offence.STRANGER)
+
+    def why_unknown(self, request: Request, flow: Flow) -> str:
+        """Why this request gets no answer, and what to do if it should."""
+        for trunk in self._trunks.from_source(flow.remote):
+            lacking = missing(trunk, request, flow)
+            if lacking is not None:
+                return f"it comes from an address of trunk {trunk.name}, but {lacking}"
+        return "no trunk's identify holds its address; add it there if it is one of your peers"
+
+    # whose it is
+
+    def challenge(self, request: Request, now: float, *, stale: bool = False) -> Challenge:
+        """401 for a REGISTER, which we answer for ourselves, else 407 (RFC 3261 22.1, 22.3);
+        the algorithms in the configured order (RFC 8760 2.3)."""
+        registers = request.method == "REGISTER"
+        name = "WWW-Authenticate" if registers else "Proxy-Authenticate"
         values = self._digest.challenge(now, stale=stale)
-        return [("Proxy-Authenticate", value) for value in values]
+        return Challenge(401 if registers else 407, [(name, value) for value in values])
 
-    def judge(self, request: Request, source: Endpoint, now: float) -> Judgement:
-        """Judge a new request outside a dialog."""
-        if self._silenced(source, now):
-            return Judgement(verdict=Verdict.IGNORE, reason="silenced after failed digests")
-        candidates = self._trunks.from_source(source)
-        open_trunk = next((trunk for trunk in candidates if trunk.login is None), None)
-        proven = next((trunk for trunk in candidates if trunk.login is not None), None)
-        claimed = self._claimed(request)
-        if open_trunk is not None and claimed is None:
-            return Judgement(verdict=Verdict.ADMIT, reason="source address", trunk=open_trunk)
-        if proven is None and claimed is None:
-            return Judgement(verdict=Verdict.IGNORE, reason="unknown source")
-        return self._judge_digest(request, source, now)
+    def judge(self, request: Request, flow: Flow, now: float) -> Judgement:
+        """Judge a new request outside a dialog. A REGISTER is for registrar trunks alone, and is
+        proven anew each time. Secret headers are taken off an admitted request."""
+        met = self._met(request, flow)
+        registered: str | None = None
+        if request.method == "REGISTER":
+            met = [trunk for trunk in met if trunk.registrar]
+        else:
+            registered = self._registered(flow.remote, now)
+        judgement = self._judge(request, flow.remote, met, registered, now)
+        if judgement.verdict is Verdict.ADMIT:
+            for name in self._secret_headers:
+                request.headers.remove(name)
+        return judgement
 
-    def _claimed(self, request: Request) -> Trunk | None:
-        """The trunk without an address of its own whose login the request claims to be."""
-        values = request.headers.get_all("proxy-authorization")
-        values += request.headers.get_all("authorization")
-        for username, trunk in self._by_login.items():
-            if request.from_.uri.user == username or any(f'"{username}"' in v for v in values):
-                return trunk
-        return None
+    def _met(self, request: Request, flow: Flow) -> list[Trunk]:
+        here = self._trunks.from_source(flow.remote)
+        return trunks_met((*here, *self._anywhere), request, flow)
 
-    @property
-    def _by_login(self) -> dict[str, Trunk]:
-        return {
-            trunk.login[0]: trunk
-            for trunk in self._trunks
-            if trunk.login is not None and not trunk.sources
-        }
+    def _judge(
+        self,
+        request: Request,
+        source: Endpoint,
+        met: list[Trunk],
+        registered: str | None,
+        now: float,
+    ) -> Judgement:
+        for trunk in met:
+            if trunk.name == registered:
+                return Judgement(verdict=Verdict.ADMIT, reason="registration", trunk=trunk)
+        logins = [trunk for trunk in met if trunk.login is not None]
+        claimed = any(self._claims(request, trunk) for trunk in logins)
+        open_trunk = next((trunk for trunk in met if trunk.login is None), None)
+        if open_trunk is not None and not claimed:
+            reason = grounds(open_trunk)
+            return Judgement(verdict=Verdict.ADMIT, reason=reason, trunk=open_trunk)
+        if claimed or not all(map(needs_password_alone, logins)):
+            return self._judge_digest(request, source, logins, now)
+        reason = (
+            "further proof is missing" if self._trunks.from_source(source) else "unknown source"
+        )
+        return Judgement(verdict=Verdict.IGNORE, reason=reason)
 
-    def _judge_digest(self, request: Request, source: Endpoint, now: float) -> Judgement:
-        values = request.headers.get_all("proxy-authorization")
-        values += request.headers.get_all("authorization")
+    def _judge_digest(
+        self, request: Request, source: Endpoint, logins: list[Trunk], now: float
+    ) -> Judgement:
+        """`logins` are the trunks that may be spoken for from here: a password for another is as
+        good as none."""
+        passwords = dict(trunk.login for trunk in logins if trunk.login is not None)
         result = self._digest.verify(
-            values, request.method, self._passwords, now, request_uri=request.uri
+            _authorizations(request), request.method, passwords, now, request_uri=request.uri
         )
         match result.outcome:
             case Outcome.OK:
-                return self._admit_login(result.username or "", source, now)
+                trunk = next(t for t in logins if t.login and t.login[0] == result.username)
+                self.peers.meet(source.host, now)
+                self.bans.forgive(source.host)
+                return Judgement(
+                    verdict=Verdict.ADMIT, reason="digest", trunk=trunk, username=result.username
+                )
             case Outcome.STALE:
                 return Judgement(verdict=Verdict.CHALLENGE, reason="stale nonce", stale=True)
             case Outcome.ABSENT:
                 return Judgement(verdict=Verdict.CHALLENGE, reason="no credentials yet")
             case Outcome.WRONG:
-                self._offend(source, now)
-                return Judgement(verdict=Verdict.CHALLENGE, reason="wrong credentials")
+                if not self.peers.hold(source.host, now):
+                    self.bans.strike(source.host, now, Offence.DIGEST)
+                elsewhere = self._trunks.by_login(result.username)
+                foreign = elsewhere is not None and elsewhere not in logins
+                reason = "login from a foreign address" if foreign else "wrong credentials"
+                return Judgement(verdict=Verdict.CHALLENGE, reason=reason)
 
-    def _admit_login(self, username: str, source: Endpoint, now: float) -> Judgement:
-        trunk = self._trunks.by_login(username)
-        if trunk is None or (trunk.sources and not trunk.matches(source)):
-            self._offend(source, now)
-            return Judgement(verdict=Verdict.CHALLENGE, reason="login from a foreign address")
-        self._offenders.pop(source.host, None)
-        return Judgement(verdict=Verdict.ADMIT, reason="digest", trunk=trunk, username=username)
-
-    def _offend(self, source: Endpoint, now: float) -> None:
-        offences = self._offenders.setdefault(source.host, _Offences(0, 0.0))
-        self._offenders.move_to_end(source.host)
-        offences.count += 1
-        if offences.count >= self._settings.failures_before_silence:
-            offences.silent_until = now + self._settings.silence_s
-        while len(self._offenders) > MAX_OFFENDERS:
-            self._offenders.popitem(last=False)
-
-    def _silenced(self, source: Endpoint, now: float) -> bool:
-        offences = self._offenders.get(source.host)
-        if offences is None or not offences.silent_until:
+    def _claims(self, request: Request, trunk: Trunk) -> bool:
+        """Whether the request says that it is this trunk's login: by its credentials, or, where
+        there is nothing else to know it by, by From or Contact before it was asked for any."""
+        if trunk.login is None:
             return False
-        if now >= offences.silent_until:
-            del self._offenders[source.host]
-            return False
-        return True
+        users = _credentials_of(request)
+        if needs_password_alone(trunk):
+            contact = request.contact
+            users.add(request.from_.uri.user)
+            users.add(contact.uri.user if contact is not None else None)
+        return trunk.login[0] in users
+
+    def _is_scanner(self, request: Request) -> bool:
+        agent = (request.headers.get("user-agent") or "").lower()
+        return any(scanner in agent for scanner in self._scanners)
+
+
+def _authorizations(request: Request) -> list[str]:
+    # Some peers answer a 407 with the header of a 401.
+    headers = request.headers
+    return headers.get_all("proxy-authorization") + headers.get_all("authorization")
+
+
+def _credentials_of(request: Request) -> set[str | None]:
+    """The user names that the request brings credentials of."""
+    users: set[str | None] = set()
+    for value in _authorizations(request):
+        with suppress(ParseError):
+            users.add(unescape(AuthHeader.parse(value).params.get("username", "")))
+    return users

@@ -61,8 +61,10 @@ class UserAgent:
         clock: Clock,
         ids: Ids,
         on_request: Callable[[ServerTransaction], None],
-        known_source: Callable[[Request | None, Endpoint], bool] = lambda *_: True,
+        known_source: Callable[[Request | None, Flow], bool] = lambda *_: True,
         may_connect: Callable[[Endpoint], bool] = lambda _: True,
+        admit_packet: Callable[[Endpoint], bool] = lambda _: True,
+        on_peer: Callable[[Endpoint], None] = lambda _: None,
         timers: Timers | None = None,
         advertise: str | None = None,
         product: str = "retell-sip-gateway",
@@ -71,9 +73,10 @@ class UserAgent:
     ) -> None:
         """`on_request` gets every new request outside a dialog and must answer it.
 
-        `known_source(request, source)` says whether a stranger's message may be answered at all;
+        `known_source(request, flow)` says whether a stranger's message may be answered at all;
         the request is None where it could not be read; `may_connect(source)` whether it may open a
-        connection. `advertise` is our address as peers
+        connection; `admit_packet(source)` whether what it sends is to be looked at. `on_peer` is
+        told whom we send requests to. `advertise` is our address as peers
         outside this host see it.
         """
         self.clock = clock
@@ -85,6 +88,8 @@ class UserAgent:
         self.dropped: Counter[str] = Counter()
         self._on_request = on_request
         self._known_source = known_source
+        self._admit_packet = admit_packet
+        self._on_peer = on_peer
         self.advertiser = Advertiser(advertise, clock)
         self._trace = trace
         self._dialogs: dict[tuple[str, str], DialogUser] = {}
@@ -229,6 +234,10 @@ class UserAgent:
     def _receive(self, data: bytes, flow: Flow) -> None:
         if not data.strip(b"\r\n\0"):
             return  # a keepalive (RFC 5626 4.4.1) or a NAT pinhole packet
+        if not self._admit_packet(flow.remote):
+            self.dropped["turned away"] += 1
+            flow.abort()
+            return
         try:
             message = parse_message(data)
             validate(message)
@@ -258,7 +267,7 @@ class UserAgent:
         user = self._dialogs.get((request.call_id, tag)) if tag else None
         if user is not None:
             flow.keep()
-        elif not self._known_source(request, flow.remote):
+        elif not self._known_source(request, flow):
             self.dropped["unknown source"] += 1
             flow.abort()
             return
@@ -315,8 +324,11 @@ class UserAgent:
     def _broken(self, flow: Flow, error: ParseError) -> None:
         """A message that is none: say so where the sender is known and can be told."""
         self.dropped["malformed"] += 1
+        if not self._known_source(None, flow):
+            flow.abort()
+            return
         request = error.request
-        if request is None or not self._known_source(None, flow.remote):
+        if request is None:
             return
         _mark_source(request, flow)
         response = self.response(request, error.status, error.reason, to_tag=self.ids.tag())
@@ -331,6 +343,8 @@ class UserAgent:
 
     def _transmit(self, data: bytes, flow: Flow, message: Request | Response) -> None:
         self._note("out", flow, message)
+        if isinstance(message, Request):
+            self._on_peer(flow.remote)
         flow.send(data)
 
     def _note(self, direction: str, flow: Flow, message: Request | Response) -> None:

@@ -1,0 +1,51 @@
+"""Addresses that are never banned nor slowed: the configured ones, our own, and whom we deal with.
+
+A source address over UDP can be forged. Who could make us ban a carrier by forging its address
+would have cut us off from it.
+"""
+
+import functools
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from ipaddress import IPv4Network, IPv6Network, ip_address
+
+#: How long we know somebody after our last request to it, or its last proof, in seconds.
+KNOWN_S = 3600.0
+#: Hosts known by our dealings; the oldest are forgotten first.
+MAX_MET = 10_000
+_LOOPBACK = ("127.0.0.1", "::1")
+
+
+class Peers:
+    """Tells peers from strangers by address alone."""
+
+    def __init__(
+        self, configured: Iterable[IPv4Network | IPv6Network], own: Iterable[str] = ()
+    ) -> None:
+        """`configured` are the networks that trunks are identified by, whatever the port;
+        `own` our addresses: what seems to come from there is forged, or from this machine."""
+        self._networks = tuple(dict.fromkeys(configured))
+        self._own = frozenset((*own, *_LOOPBACK))
+        self._met: OrderedDict[str, float] = OrderedDict()
+        # Asked for every packet, of the same few peers: one look-up for them.
+        self._configured: Callable[[str], bool] = functools.lru_cache(4096)(self._is_configured)
+
+    def hold(self, host: str, now: float) -> bool:
+        """Whether `host` is no stranger."""
+        return self._configured(host) or self._met.get(host, now) > now
+
+    def meet(self, host: str, now: float) -> None:
+        """We send `host` a request of ours, or it has proved itself."""
+        if host not in self._met and len(self._met) >= MAX_MET:
+            self._met.popitem(last=False)
+        self._met[host] = now + KNOWN_S
+        self._met.move_to_end(host)
+
+    def _is_configured(self, host: str) -> bool:
+        if host in self._own:
+            return True
+        try:
+            address = ip_address(host.partition("%")[0])
+        except ValueError:  # a socket without a peer's address
+            return False
+        return any(address in network for network in self._networks)
