@@ -21,8 +21,8 @@ class ParseError(SipError):
 
     `status` is what a UAS answers (400, 413, 416, 505, 513; RFC 3261 21.4) and `reason` the
     phrase for its status line. `request` is the request as far as it could be read, present when
-    that is enough to build the response from (Via, From, To, Call-ID and CSeq, and no ACK);
-    without it the bytes are dropped.
+    that is enough to answer it: when its Via says by whom it was sent, and it is no ACK; without
+    it the bytes are dropped.
     """
 
     def __init__(self, reason: str, status: int = 400, request: Request | None = None) -> None:

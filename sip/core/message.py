@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Final
 
-from sip.core.checks import REQUIRED, check_fields, read_content_length, read_max_forwards
+from sip.core.checks import check_fields, read_content_length, read_max_forwards
 from sip.core.errors import ParseError
 from sip.core.fields import Headers as Headers
 from sip.core.fields import field_name, one_line
@@ -293,15 +293,25 @@ def _read_body(headers: Headers, rest: bytes) -> bytes:
 
 
 def _answerable(message: Request | Response) -> Request | None:
-    """The message, when a response to it can be built and sent back (RFC 3261 8.2.6)."""
+    """The message, when a response to it can be sent back: when it says by whom it was sent.
+
+    A refusal copies what is there (RFC 4475 3.3.1). A topmost Via that is broken behind its sent-by
+    is cut there (RFC 4475 3.1.2.1), since that alone is needed to find the way back.
+    """
     if not isinstance(message, Request) or message.method == "ACK":
         return None
-    if any(name not in message.headers for name in REQUIRED):
+    vias = message.headers.fields.get("via")
+    if vias is None:
         return None
     try:
         _ = message.via
     except ParseError:
-        return None
+        sent_by = vias[1][0].partition(";")[0].strip()
+        try:
+            parse_via(sent_by)
+        except ParseError:
+            return None
+        message.headers.set("via", sent_by)
     return message
 
 
@@ -353,15 +363,17 @@ def make_response(
 ) -> Response:
     """A response to `request` (RFC 3261 8.2.6).
 
-    Via, From, To, Call-ID and CSeq are copied as they came, To with `to_tag` unless it has a tag;
+    Via, From, To, Call-ID and CSeq are copied as they came, To with `to_tag` unless it has a tag
+    (a request that lacks one of them but Via can only be refused, RFC 4475 3.3.1);
     Record-Route goes into what may establish a dialog (12.1.1), Timestamp into a 100.
     """
     response = Response(status, reason_phrase(status) if reason is None else reason, None, body)
     source, fields = request.headers.fields, response.headers.fields
     fields["via"] = ("Via", source["via"][1][:])
     for name in _COPIED:
-        fields[name] = (wire_name(name), [source[name][1][0]])
-    if to_tag is not None and not _has_tag(request):
+        if name in source:
+            fields[name] = (wire_name(name), [source[name][1][0]])
+    if to_tag is not None and "to" in fields and not _has_tag(request):
         fields["to"][1][0] += f";tag={to_tag}"
     echoed = "timestamp" if status == 100 else "record-route"
     if echoed in source and (status == 100 or (status < 300 and request.method in _MAKES_DIALOG)):

@@ -228,10 +228,17 @@ class TestLimits:
 class TestValidating:
     @pytest.mark.parametrize("name", ["Via", "From", "To", "Call-ID", "CSeq"])
     def test_required_fields(self, name: str) -> None:
-        """RFC 3261 8.1.1: and without them no response can be built."""
+        """RFC 3261 8.1.1. Without Via nobody knows whom to tell; else the refusal copies the rest
+        (RFC 4475 3.3.1)."""
         lines = [line for line in REQUEST.split("\r\n") if not line.startswith(f"{name}:")]
         error = refusal("\r\n".join([*lines, ""]).encode())
-        assert (error.reason, error.request) == (f"Missing {name}", None)
+        assert (error.reason, error.request is None) == (f"Missing {name}", name == "Via")
+        if error.request is not None:
+            response = make_response(error.request, 400, to_tag="us")
+            assert name not in response.headers
+            assert {"via", "from", "to", "call-id", "cseq"} - {name.lower()} == {
+                shown.lower() for shown, _ in response.headers
+            }
 
     @pytest.mark.parametrize(
         "extra",

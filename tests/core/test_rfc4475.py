@@ -163,10 +163,9 @@ def test_a_binary_body_is_kept_to_the_octet() -> None:
     assert body.endswith(b"\r\n--7a9cbec02ceef655--\r\n")
 
 
-# Refused with this status; and whether a response can be sent (not to a response, nor where the
-# topmost Via, which leads back, is the broken part).
+# Refused with this status; and whether a response can be sent (not to a response).
 INVALID = {
-    "badinv01": (400, False),
+    "badinv01": (400, True),
     "clerr": (400, True),
     "ncl": (400, True),
     "scalar02": (400, True),
@@ -296,6 +295,21 @@ def test_the_first_of_several_is_answered() -> None:
     response = make_response(request, 400, to_tag="us")
     assert response.headers.get_all("from") == ["sip:caller@example.com;tag=3413415"]
     assert response.headers.get_all("cseq") == ["5 INVITE"]
+
+
+def test_a_broken_via_still_leads_back() -> None:
+    """RFC 4475 3.1.2.1: what is broken is cut off, and the sender is told."""
+    request = refusal("badinv01").request
+    assert request is not None
+    assert make_response(request, 400).headers.get_all("via") == ["SIP/2.0/UDP 192.0.2.15"]
+
+
+def test_missing_fields_are_missing_in_the_refusal() -> None:
+    """RFC 4475 3.3.1: ideally a 400, though the request has no Call-ID, From or To."""
+    request = refusal("insuf").request
+    assert request is not None
+    response = make_response(request, 400, to_tag="us")
+    assert [name for name, _ in response.headers] == ["Via", "CSeq"]
 
 
 def test_every_message_of_the_corpus_is_judged_here() -> None:
