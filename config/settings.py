@@ -150,6 +150,7 @@ class BanSettings(Model):
     """
 
     strangers: Positive = 20
+    wrong_passwords: Positive = 3
     first_s: Seconds = 300
     longest_s: Seconds = 86_400
     packets_per_second: Positive = 200
@@ -170,8 +171,6 @@ class RegistrarSettings(Model):
 class SipAuthSettings(Model):
     nonce_lifetime_s: Positive = 60
     algorithms: Annotated[tuple[Literal["SHA-256", "MD5"], ...], Field(min_length=1)] = ("MD5",)
-    failures_before_silence: Positive = 3
-    silence_s: Seconds = 300
 
 
 Listeners = Annotated[tuple[ListenSettings, ...], BeforeValidator(_listeners)]

@@ -59,13 +59,12 @@ class _Record:
 class Bans:
     """Counts strikes and bans; bounded in memory whatever arrives."""
 
-    def __init__(self, settings: BanSettings, *, wrong_passwords: int) -> None:
-        """`wrong_passwords` is how many of them in a row are a ban."""
+    def __init__(self, settings: BanSettings) -> None:
         self._settings = settings
         self._limits = {
             Offence.STRANGER: settings.strangers,
-            Offence.DIGEST: wrong_passwords,
-            Offence.SCANNER: wrong_passwords,
+            Offence.DIGEST: settings.wrong_passwords,
+            Offence.SCANNER: 1,
             # a whole second's worth beyond what is let through
             Offence.FLOOD: settings.packets_per_second,
         }

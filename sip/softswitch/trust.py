@@ -87,7 +87,7 @@ class Gatekeeper:
         self._anywhere = tuple(trunk for trunk in trunks if not trunk.sources)
         self._secret_headers = {name for trunk in trunks for name in trunk.secret_headers}
         self._rates = Rates(bans.packets_per_second)
-        self.bans = Bans(bans, wrong_passwords=auth.failures_before_silence)
+        self.bans = Bans(bans)
         self.peers = Peers((s.network for trunk in trunks for s in trunk.sources), own)
         #: packets and connections turned away unread, by reason
         self.turned_away: Counter[str] = Counter()
