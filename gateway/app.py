@@ -7,10 +7,22 @@ from typing import Final
 from aiohttp import web
 
 from config.settings import Settings
-from gateway import api, health
+from gateway import api, health, operations
 from gateway.calls import open_store
 from gateway.jambonz.session import JambonzEndpoint
-from gateway.keys import CALLS, ENDPOINT, LADDER, METRICS, READY, SETTINGS, STORE, Ladder, Ready
+from gateway.keys import (
+    CALLS,
+    ENDPOINT,
+    LADDER,
+    METRICS,
+    OPERATIONS,
+    READY,
+    SETTINGS,
+    STORE,
+    FindOperations,
+    Ladder,
+    Ready,
+)
 from gateway.live import LiveCalls
 from gateway.metrics import Metrics
 from gateway.retell import webhooks
@@ -26,6 +38,7 @@ def make_app(
     *,
     ready: Ready | None = None,
     ladder: Ladder | None = None,
+    find_operations: FindOperations = lambda: None,
     gauges: Mapping[str, Callable[[], float]] | None = None,
     now: Callable[[], float] = time.time,
 ) -> web.Application:
@@ -33,7 +46,8 @@ def make_app(
 
     `ready` is awaited by /readyz and names further checks (`{"sip": True, "media": True}`);
     without it only the storage is checked. `ladder` is called with SIP Call-IDs and returns their
-    messages for /api/v1/calls/{call_id}/ladder. `gauges` are read for /metrics and shown with
+    messages for /api/v1/calls/{call_id}/ladder. `find_operations` gives what is behind
+    /api/v1/trunks and /api/v1/bans, once it is there. `gauges` are read for /metrics and shown with
     `gateway_` before their names (`{"open_legs": …}`). `now` is wall-clock time in seconds
     since 1970.
 
@@ -53,6 +67,8 @@ def make_app(
     app[SETTINGS] = settings
     app[METRICS] = metrics = Metrics()
     metrics.add(gauges or {})
+    app[OPERATIONS] = find_operations
+    metrics.registry.register(operations.TrunkMetrics(app))
     if ready is not None:
         app[READY] = ready
     if ladder is not None:
@@ -89,6 +105,12 @@ def make_app(
             web.get(f"{api.PREFIX}/calls", api.list_calls),
             web.get(f"{api.PREFIX}/calls/{{call_id}}", api.get_call),
             web.get(f"{api.PREFIX}/calls/{{call_id}}/ladder", api.get_ladder),
+            web.get(f"{api.PREFIX}/trunks", operations.list_trunks),
+            web.get(f"{api.PREFIX}/trunks/{{name}}", operations.get_trunk),
+            web.post(f"{api.PREFIX}/trunks/{{name}}/register", operations.register_trunk),
+            web.get(f"{api.PREFIX}/bans", operations.list_bans),
+            # an IPv6 ban is of a network, and has a slash
+            web.delete(f"{api.PREFIX}/bans/{{address:.+}}", operations.lift_ban),
         ]
     )
     return app

@@ -1,7 +1,7 @@
 """What handlers find in the aiohttp application."""
 
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from aiohttp import web
 
@@ -11,10 +11,15 @@ from gateway.jambonz.session import JambonzEndpoint
 from gateway.live import LiveCalls
 from gateway.metrics import Metrics
 
+if TYPE_CHECKING:
+    from gateway.operations import Operations
+
 # Names of checks and whether each is passed: media relay alive, SIP listening, …
 Ready: TypeAlias = Callable[[], Awaitable[dict[str, bool]]]
 # The SIP messages of these Call-IDs in order of time.
 Ladder: TypeAlias = Callable[[Iterable[str]], list[dict[str, Any]]]
+# The softswitch's own, once it is up; None before, and where there is none.
+FindOperations: TypeAlias = Callable[[], "Operations | None"]
 
 SETTINGS: Final = web.AppKey("settings", Settings)
 STORE: Final = web.AppKey("store", CallStore)
@@ -23,3 +28,4 @@ METRICS: Final = web.AppKey("metrics", Metrics)
 ENDPOINT: Final = web.AppKey("endpoint", JambonzEndpoint)
 READY: Final[web.AppKey[Ready]] = web.AppKey("ready")
 LADDER: Final[web.AppKey[Ladder]] = web.AppKey("ladder")
+OPERATIONS: Final[web.AppKey[FindOperations]] = web.AppKey("operations")
