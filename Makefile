@@ -28,7 +28,7 @@ check: .venv/.installed-dev
 	@$(python) -m mypy
 
 test: .venv/.installed-dev
-	@.ci/system-packages
+	@.ci/peers & .ci/system-packages && wait
 	@$(python) -m pytest
 
 bench: .venv/.installed-bench

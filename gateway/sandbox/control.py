@@ -29,6 +29,7 @@ def add_routes(app: web.Application) -> None:
     app.router.add_delete("/sandbox/faults", delete_faults)
     app.router.add_get("/sandbox/calls", get_calls)
     app.router.add_get("/sandbox/calls/{call_id}", get_call)
+    app.router.add_get("/sandbox/calls/{call_id}/recording", get_recording)
     app.router.add_post("/sandbox/calls/{call_id}/hangup", hang_up)
     app.router.add_post("/sandbox/calls/{call_id}/expire", expire)
     app.router.add_get("/sandbox/webhooks", get_webhooks)
@@ -87,6 +88,15 @@ async def get_call(request: web.Request) -> web.StreamResponse:
     report = _brief(call)
     report["heard"] = await call.heard.to_json() if call.heard is not None else None
     return web.json_response(report)
+
+
+async def get_recording(request: web.Request) -> web.StreamResponse:
+    """What the agent has heard in this call so far, as WAV."""
+    call = call_of(request)
+    recording = call.heard.wav() if call.heard is not None else None
+    if recording is None:
+        raise ApiError(404, f"There is no recording of call {call.call_id}")
+    return web.Response(body=recording, content_type="audio/wav")
 
 
 async def hang_up(request: web.Request) -> web.StreamResponse:

@@ -1,6 +1,8 @@
 """What the agent heard: counters, keys, a recording, and whose melody is in it."""
 
 import asyncio
+import io
+import wave
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -54,6 +56,18 @@ class Heard:
         if at > len(recording):
             recording.extend(self.law.silence * (at - len(recording)))
         recording[at : at + len(payload)] = payload
+
+    def wav(self) -> bytes | None:
+        """The recording as a WAV file of 8 kHz, mono, 16 bits; None if it is no longer kept."""
+        if self.recording is None:
+            return None
+        file = io.BytesIO()
+        with wave.open(file, "wb") as writer:
+            writer.setnchannels(1)
+            writer.setsampwidth(2)
+            writer.setframerate(signature.SAMPLE_RATE_HZ)
+            writer.writeframes(self.law.decode(bytes(self.recording)))
+        return file.getvalue()
 
     def forget(self) -> None:
         """Give up the recording; counters and known scores stay."""

@@ -1,6 +1,8 @@
 """A sandbox for one test, with the real Retell client and a plain HTTP client towards it."""
 
 import asyncio
+import io
+import wave
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -90,6 +92,18 @@ class Stage:
                 if heard["packets"] >= packets:
                     return heard
                 await asyncio.sleep(0.01)
+
+    async def recording(self, call_id: str) -> bytes:
+        """What the agent heard, as PCM of 8 kHz."""
+        url = f"{self.sandbox.base_url}/sandbox/calls/{call_id}/recording"
+        headers = {"Authorization": f"Bearer {SANDBOX_KEY}"}
+        async with self.http.get(url, headers=headers) as response:
+            assert (response.status, response.content_type) == (200, "audio/wav")
+            body = await response.read()
+        with wave.open(io.BytesIO(body)) as file:
+            assert (file.getframerate(), file.getnchannels()) == (8000, 1)
+            frames: bytes = file.readframes(file.getnframes())
+            return frames
 
     async def only_call(self) -> str:
         """The id of the one call that there is."""

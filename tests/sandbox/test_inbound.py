@@ -63,6 +63,9 @@ async def test_a_registered_call_hears_the_melody_and_its_own_come_back(
         assert heard["foreign"] == heard["malformed"] == heard["unexpected"] == 0
         assert heard["melodies"]["caller"]["heard"] is True
         assert heard["melodies"]["agent"]["heard"] is False
+        recording = await on.recording(call_id)
+        assert signature.find(signature.CALLER, recording).heard
+        assert len(recording) == 2 * heard["octets"]
 
         await hooked.until("call_analyzed")
         assert hooked.events == ["call_started", "call_ended", "call_analyzed"]

@@ -72,6 +72,11 @@ class Network:
         return Party("gateway", "127.0.0.1", self._port(4))
 
     @property
+    def secure_gateway(self) -> Party:
+        """Where the gateway takes TLS."""
+        return Party("gateway", "127.0.0.1", self._port(6))
+
+    @property
     def carrier_a(self) -> Party:
         return self.party("carrier-a", 2)
 
@@ -86,6 +91,11 @@ class Network:
     @property
     def pbx(self) -> Party:
         return self.party("pbx", 5)
+
+    @property
+    def manager(self) -> Party:
+        """Where the PBX takes orders from its administrator."""
+        return Party("manager", f"127.0.{self.block}.5", 5038)
 
     @property
     def impostor(self) -> Party:

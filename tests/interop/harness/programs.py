@@ -15,6 +15,8 @@ PACKAGES = {
     "baresip": "baresip",
     "espeak-ng": "espeak-ng",
     "sox": "sox",
+    "openssl": "openssl",
+    "linphonec": "linphone-cli",
 }
 
 

@@ -2,8 +2,10 @@
 
 import asyncio
 import sys
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import quote
 
 import aiohttp
 
@@ -79,11 +81,33 @@ class Sandbox:
                     return call
                 await asyncio.sleep(0.1)
 
+    async def latest(self, to_number: str) -> str:
+        """The Retell call id of the newest call to `to_number`."""
+        found = await self._ask("GET", f"/sandbox/calls?to_number={quote(to_number)}")
+        return str(found["items"][0]["call"]["call_id"])
+
+    async def agent_hangs_up(self, call_id: str) -> None:
+        """As the agent's `end_call` tool would."""
+        await self._ask("POST", f"/sandbox/calls/{call_id}/hangup", {})
+
+    async def report(self, call_id: str) -> Json:
+        """The call with its SIP side and what the agent has heard so far."""
+        return await self._ask("GET", f"/sandbox/calls/{call_id}")
+
+    async def heard(self, call_id: str, wav: Path) -> Path:
+        """What the agent has heard, written to `wav`."""
+        assert self._http is not None
+        async with self._http.get(f"/sandbox/calls/{call_id}/recording") as response:
+            assert response.ok, f"{response.status} {await response.text()}"
+            body = await response.read()
+        await asyncio.to_thread(wav.write_bytes, body)
+        return wav
+
     async def _ask(self, method: str, path: str, body: Json | None = None) -> Json:
         assert self._http is not None
         async with self._http.request(method, path, json=body) as response:
             assert response.ok, f"{method} {path}: {response.status} {await response.text()}"
-            answer: Json = await response.json()
+            answer: Json = await response.json() if response.status != 204 else {}
             return answer
 
     async def _ready(self) -> None:

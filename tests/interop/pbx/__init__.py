@@ -1,0 +1,1 @@
+"""PBXs, proxies and telephones of other makers, through the gateway."""
