@@ -1,0 +1,254 @@
+"""The client's side of a registration (RFC 3261 10.2) as a table, and the rules that it follows.
+
+Pure: the owner sends, waits and draws random numbers. What a registrar's answer means is decided
+by `judge`, how long a binding holds by `granted_s`, and what happens next by `TABLE`.
+"""
+
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Final
+
+from sip.core.errors import ParseError
+from sip.core.headers import NameAddr, parse_name_addrs
+from sip.core.message import Response
+from sip.core.uri import Uri, same_uri
+
+#: RFC 3261 20.10: what an expiry that cannot be read stands for, in seconds.
+UNREADABLE_EXPIRES_S: Final = 3600
+#: The first wait after a failure, and the longest: each is twice the one before (RFC 5626 4.5).
+FIRST_BACK_OFF_S: Final = 10.0
+LONGEST_BACK_OFF_S: Final = 600.0
+#: A registrar that says no by intent is asked again after so long: often enough for a password
+#: that was put right there, seldom enough not to be banned for guessing.
+SLOW_RETRY_S: Final = 600.0
+#: A Retry-After is honoured up to so many seconds.
+LONGEST_RETRY_AFTER_S: Final = 3600
+#: A connection that ends within so many seconds of its registration is no accident: without a
+#: pause the two sides would go on connecting and dropping as fast as they can.
+STABLE_S: Final = 30.0
+
+
+class State(Enum):
+    """Where a registration stands; the value is what operators see."""
+
+    IDLE = "idle"
+    REGISTERING = "registering"
+    """asked, with no binding"""
+    REGISTERED = "registered"
+    REFRESHING = "refreshing"
+    """asked again while the binding holds"""
+    WAITING = "waiting"
+    """nobody answered or could: asked again after a pause"""
+    REJECTED = "rejected"
+    """refused by intent: asked again after a long pause"""
+    REMOVING = "removing"
+    CLOSED = "closed"
+
+
+class Input(Enum):
+    """What can happen to a registration."""
+
+    GO = auto()
+    """at the start, when a timer is due, or when the operator says so"""
+    GRANTED = auto()
+    ADJUSTED = auto()
+    """the request is worth sending again at once: with a digest, a longer expiry, elsewhere"""
+    NEXT_TARGET = auto()
+    """this server failed and there is another (RFC 3263 4.3)"""
+    EXHAUSTED = auto()
+    """this server failed and there is no other"""
+    REFUSED = auto()
+    FLOW_LOST = auto()
+    """the connection that carried the registration ended (RFC 5626 4.5)"""
+    FLOW_UNSTABLE = auto()
+    """the same within `STABLE_S`"""
+    CLOSE = auto()
+
+
+class Action(Enum):
+    """What the owner has to do, in this order."""
+
+    BEGIN = auto()
+    """start afresh: look the registrar up again, forget challenges and redirections"""
+    SEND = auto()
+    """REGISTER as things stand"""
+    HOLD = auto()
+    """wait for the refresh"""
+    BACK_OFF = auto()
+    SLOW_RETRY = auto()
+    REMOVE = auto()
+    """from now on ask for the binding's end"""
+    FINISH = auto()
+
+
+Step = tuple[State, tuple[Action, ...]]
+
+_ASK = (Action.BEGIN, Action.SEND)
+_LEAVE = (Action.REMOVE, Action.SEND)
+
+TABLE: Final[dict[tuple[State, Input], Step]] = {
+    (State.IDLE, Input.GO): (State.REGISTERING, _ASK),
+    (State.IDLE, Input.CLOSE): (State.CLOSED, (Action.FINISH,)),
+    #
+    (State.REGISTERING, Input.GRANTED): (State.REGISTERED, (Action.HOLD,)),
+    (State.REGISTERING, Input.ADJUSTED): (State.REGISTERING, (Action.SEND,)),
+    (State.REGISTERING, Input.NEXT_TARGET): (State.REGISTERING, (Action.SEND,)),
+    (State.REGISTERING, Input.EXHAUSTED): (State.WAITING, (Action.BACK_OFF,)),
+    (State.REGISTERING, Input.REFUSED): (State.REJECTED, (Action.SLOW_RETRY,)),
+    # what was asked may have been granted, and the answer be on its way
+    (State.REGISTERING, Input.CLOSE): (State.REMOVING, _LEAVE),
+    #
+    (State.REGISTERED, Input.GO): (State.REFRESHING, _ASK),
+    (State.REGISTERED, Input.FLOW_LOST): (State.REGISTERING, _ASK),
+    (State.REGISTERED, Input.FLOW_UNSTABLE): (State.WAITING, (Action.BACK_OFF,)),
+    (State.REGISTERED, Input.CLOSE): (State.REMOVING, _LEAVE),
+    # a flow lost here is the transaction's failure: that is how the owner hears of it
+    (State.REFRESHING, Input.GRANTED): (State.REGISTERED, (Action.HOLD,)),
+    (State.REFRESHING, Input.ADJUSTED): (State.REFRESHING, (Action.SEND,)),
+    (State.REFRESHING, Input.NEXT_TARGET): (State.REFRESHING, (Action.SEND,)),
+    (State.REFRESHING, Input.EXHAUSTED): (State.WAITING, (Action.BACK_OFF,)),
+    (State.REFRESHING, Input.REFUSED): (State.REJECTED, (Action.SLOW_RETRY,)),
+    (State.REFRESHING, Input.CLOSE): (State.REMOVING, _LEAVE),
+    #
+    (State.WAITING, Input.GO): (State.REGISTERING, _ASK),
+    (State.WAITING, Input.CLOSE): (State.CLOSED, (Action.FINISH,)),
+    (State.REJECTED, Input.GO): (State.REGISTERING, _ASK),
+    (State.REJECTED, Input.CLOSE): (State.CLOSED, (Action.FINISH,)),
+    #
+    (State.REMOVING, Input.ADJUSTED): (State.REMOVING, (Action.SEND,)),
+    (State.REMOVING, Input.GRANTED): (State.CLOSED, (Action.FINISH,)),
+    (State.REMOVING, Input.REFUSED): (State.CLOSED, (Action.FINISH,)),
+    (State.REMOVING, Input.NEXT_TARGET): (State.CLOSED, (Action.FINISH,)),
+    (State.REMOVING, Input.EXHAUSTED): (State.CLOSED, (Action.FINISH,)),
+}
+"""All transitions. A pair that is not listed changes nothing and does nothing."""
+
+
+@dataclass(slots=True)
+class Machine:
+    """One registration's state."""
+
+    state: State = State.IDLE
+
+    def step(self, event: Input) -> tuple[Action, ...]:
+        """Feed one input; the answer is what to do, in order."""
+        self.state, actions = TABLE.get((self.state, event), (self.state, ()))
+        return actions
+
+
+class Judgement(Enum):
+    """What a final response to REGISTER means."""
+
+    GRANTED = auto()
+    CHALLENGED = auto()
+    TOO_BRIEF = auto()
+    """423: it names the shortest expiry that it grants (RFC 3261 21.4.17)"""
+    REDIRECTED = auto()
+    UNAVAILABLE = auto()
+    """not now, or not this server"""
+    REFUSED = auto()
+    """not as we ask: asking again the same way is useless until somebody changes something"""
+
+
+_UNAVAILABLE: Final = frozenset({408, 480, 500, 502, 503, 504, 580})
+
+
+def judge(status: int) -> Judgement:
+    """The meaning of a final status."""
+    match status:
+        case 401 | 407:
+            return Judgement.CHALLENGED
+        case 423:
+            return Judgement.TOO_BRIEF
+        case _ if status < 300:
+            return Judgement.GRANTED
+        case _ if status < 400:
+            return Judgement.REDIRECTED
+        case _ if status in _UNAVAILABLE:
+            return Judgement.UNAVAILABLE
+    return Judgement.REFUSED
+
+
+def granted_s(response: Response, ours: Uri, asked_s: int) -> int:
+    """How long our binding holds, in seconds; 0 when it does not (RFC 3261 10.2.4).
+
+    The 2xx lists every binding of the address of record: ours is found by its URI, or by user and
+    host where the registrar left parameters out, or because it is the only one. Its `expires`
+    counts before the Expires header. Never longer than `asked_s`.
+    """
+    for binding in _ours_first(_contacts(response), ours):
+        return min(_read_s(binding.param("expires"), _header_s(response, asked_s)), asked_s)
+    return min(_header_s(response, asked_s), asked_s)
+
+
+def _contacts(response: Response) -> list[NameAddr]:
+    try:
+        return parse_name_addrs(response.headers.get_all("contact"))
+    except ParseError:
+        return []
+
+
+def _ours_first(found: list[NameAddr], ours: Uri) -> list[NameAddr]:
+    def distance(binding: NameAddr) -> int:
+        uri = binding.uri
+        if same_uri(uri, ours):
+            return 0
+        if (uri.user, uri.host.lower()) == (ours.user, ours.host.lower()):
+            return 1
+        return 2
+
+    return sorted(found, key=distance)
+
+
+def _header_s(response: Response, default_s: int) -> int:
+    return _read_s(response.headers.get("expires"), default_s)
+
+
+def _read_s(text: str | None, default_s: int) -> int:
+    if text is None:
+        return default_s
+    digits = text.strip()
+    readable = digits.isascii() and digits.isdecimal() and len(digits) <= 10
+    return int(digits) if readable else UNREADABLE_EXPIRES_S
+
+
+def longer_expiry_s(response: Response, asked_s: int) -> int | None:
+    """What a 423 wants instead of `asked_s`, or None when it does not say."""
+    wanted = _read_s(response.headers.get("min-expires"), 0)
+    return wanted if wanted > asked_s else None
+
+
+def retry_after_s(response: Response) -> float | None:
+    """Seconds of a Retry-After (RFC 3261 20.33), bounded; None when there is none."""
+    head = (response.headers.get("retry-after") or "").partition(";")[0].partition("(")[0]
+    digits = head.strip()
+    if not (digits.isascii() and digits.isdecimal()) or len(digits) > 10:
+        return None
+    return min(int(digits), LONGEST_RETRY_AFTER_S)
+
+
+def refresh_after_s(granted: int) -> float:
+    """When to refresh: half-way, so that a refresh that fails can be tried elsewhere in time."""
+    return max(granted / 2, 1.0)
+
+
+def back_off_s(failures: int) -> tuple[float, float]:
+    """The shortest and longest wait after so many failures in a row (RFC 5626 4.5).
+
+    Somewhere in between, at random, lest everybody come back at once to a registrar that was down.
+    """
+    longest = min(FIRST_BACK_OFF_S * 2 ** min(failures - 1, 16), LONGEST_BACK_OFF_S)
+    return longest / 2, longest
+
+
+def redirected_to(response: Response) -> Uri | None:
+    """Where a 3xx sends us: its Contact of the highest q, or None when it names no SIP server."""
+
+    def preference(contact: NameAddr) -> float:
+        try:
+            return float(contact.param("q") or 1.0)
+        except ValueError:
+            return 0.0
+
+    found = [contact for contact in _contacts(response) if contact.uri.scheme in ("sip", "sips")]
+    return max(found, key=preference).uri if found else None
