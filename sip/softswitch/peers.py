@@ -32,7 +32,11 @@ class Peers:
 
     def hold(self, host: str, now: float) -> bool:
         """Whether `host` is no stranger."""
-        return self._configured(host) or self._met.get(host, now) > now
+        return self._configured(host) or self.met(host, now)
+
+    def met(self, host: str, now: float) -> bool:
+        """Whether we had dealings with `host` lately."""
+        return self._met.get(host, now) > now
 
     def meet(self, host: str, now: float) -> None:
         """We send `host` a request of ours, or it has proved itself."""

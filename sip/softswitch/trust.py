@@ -29,8 +29,9 @@ from sip.softswitch.rates import Rates
 from sip.softswitch.trunks import Trunk, Trunks
 from sip.transport.endpoint import Endpoint, Flow
 
-#: The trunk whose peer registered from an address and whose registration lives, if any.
-RegisteredAs = Callable[[Endpoint, float], str | None]
+#: The trunk that a live registration, a peer's with us or ours with it, says a request is of:
+#: `(request, source, now)`, the request None where only a packet or a connection is there yet.
+RegisteredAs = Callable[[Request | None, Endpoint, float], str | None]
 
 
 class Verdict(Enum):
@@ -100,7 +101,7 @@ class Gatekeeper:
         host = source.host
         if self.peers.hold(host, now):
             return True
-        if self.bans.banned(host, now) and self._registered(source, now) is None:
+        if self.bans.banned(host, now) and self._registered(None, source, now) is None:
             self.turned_away["banned"] += 1
             return False
         if not self._rates.take(host, now):
@@ -114,9 +115,9 @@ class Gatekeeper:
         if not self.peers.hold(source.host, now) and self.bans.banned(source.host, now):
             self.turned_away["banned"] += 1
             return False
-        if self._trunks.from_source(source) or self._registered(source, now) is not None:
+        if self._trunks.from_source(source) or self.peers.met(source.host, now):
             return True
-        return any(
+        return self._registered(None, source, now) is not None or any(
             trunk.login
             or trunk.secret_headers
             or (trunk.certificates and source.transport == "tls")
@@ -132,7 +133,7 @@ class Gatekeeper:
         header or the name of a login; a scanner that names itself never may.
         """
         source = flow.remote
-        if self._trunks.from_source(source) or self._registered(source, now) is not None:
+        if self._trunks.from_source(source) or self._registered(request, source, now) is not None:
             return True
         if any(trunk.certificates and certificate_shows(trunk, flow) for trunk in self._trunks):
             return True
@@ -171,12 +172,13 @@ class Gatekeeper:
         """Judge a new request outside a dialog. A REGISTER is for registrar trunks alone, and is
         proven anew each time. Secret headers are taken off an admitted request."""
         met = self._met(request, flow)
-        registered: str | None = None
         if request.method == "REGISTER":
             met = [trunk for trunk in met if trunk.registrar]
+            judgement = self._judge(request, flow.remote, met, now)
         else:
-            registered = self._registered(flow.remote, now)
-        judgement = self._judge(request, flow.remote, met, registered, now)
+            judgement = self._by_registration(request, flow, now) or self._judge(
+                request, flow.remote, met, now
+            )
         if judgement.verdict is Verdict.ADMIT:
             for name in self._secret_headers:
                 request.headers.remove(name)
@@ -186,17 +188,15 @@ class Gatekeeper:
         here = self._trunks.from_source(flow.remote)
         return trunks_met((*here, *self._anywhere), request, flow)
 
-    def _judge(
-        self,
-        request: Request,
-        source: Endpoint,
-        met: list[Trunk],
-        registered: str | None,
-        now: float,
-    ) -> Judgement:
-        for trunk in met:
-            if trunk.name == registered:
-                return Judgement(verdict=Verdict.ADMIT, reason="registration", trunk=trunk)
+    def _by_registration(self, request: Request, flow: Flow, now: float) -> Judgement | None:
+        """A live registration stands for address and password, not for what else is demanded."""
+        name = self._registered(request, flow.remote, now)
+        trunk = None if name is None else self._trunks.named(name)
+        if trunk is None or missing(trunk, request, flow) is not None:
+            return None
+        return Judgement(verdict=Verdict.ADMIT, reason="registration", trunk=trunk)
+
+    def _judge(self, request: Request, source: Endpoint, met: list[Trunk], now: float) -> Judgement:
         logins = [trunk for trunk in met if trunk.login is not None]
         claimed = any(self._claims(request, trunk) for trunk in logins)
         open_trunk = next((trunk for trunk in met if trunk.login is None), None)
