@@ -28,12 +28,14 @@ class ConfigError(Exception):
 class Problem:
     """One thing to mend: where (path of keys and list indices) and why.
 
-    `at_key` says that the key itself is wrong, not its value.
+    `at_key` says that the key itself is wrong, not its value; `between`, that the value is wrong
+    only together with others.
     """
 
     path: KeyPath
     reason: str
     at_key: bool = False
+    between: bool = False
 
 
 def key_text(path: KeyPath) -> str:

@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -17,6 +18,7 @@ from pydantic import (
     model_validator,
 )
 
+from config import profiles
 from config.cross_checks import cross_problems
 from config.environment import read_environment, read_file
 from config.problems import ConfigError, model_problems
@@ -390,17 +392,19 @@ def load(path: Path | None, env: Mapping[str, str]) -> Settings:
     """Read, check and freeze the configuration.
 
     `path` None means the environment alone: the jambonz Retell example's variables, for an
-    application that serves a real jambonz. With a file those variables are laid over it.
+    application that serves a real jambonz. With a file those variables are laid over it, and the
+    profiles that its trunks name under them.
     Raises ConfigError with every problem found, one line each.
     """
     source = read_environment(env) if path is None else read_file(path, env)
+    profiles.lay_under(source)
     problems = list(source.problems)
     settings: Settings | None = None
     try:
         settings = Settings.model_validate(source.data, context={"directory": source.directory})
     except ValidationError as error:
         problems += model_problems(Settings, error)
-    problems += cross_problems(source.data)
+    problems += (replace(problem, between=True) for problem in cross_problems(source.data))
     if problems or settings is None:
         raise ConfigError(source.lines(problems))
     return settings

@@ -4,15 +4,27 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
 from config.problems import ConfigError, KeyPath, Problem, key_text
 
+T = TypeVar("T")
+
 _REFERENCE = re.compile(r"\$(?:\$|\{(?P<name>[^}:]*)(?::-(?P<default>[^}]*))?\})")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _MAX_DEPTH = 16  # the shape needs 5; more is a YAML alias that contains itself
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Where a value stands that another file, a profile's, has lent."""
+
+    profile: str
+    file: str
+    line: int
+    path: KeyPath
 
 
 @dataclass(slots=True)
@@ -27,20 +39,29 @@ class Source:
     key_lines: dict[KeyPath, int] = field(default_factory=dict)
     variables: dict[KeyPath, str] = field(default_factory=dict)
     unusable: set[KeyPath] = field(default_factory=set)  # `${NAME}` could not be filled
+    borrowed: dict[KeyPath, Origin] = field(default_factory=dict)
 
     def lines(self, found: Iterable[Problem]) -> list[str]:
         """The problems as `file:line: key: reason`, in the order of the file, without repeats.
 
-        A value that could not be filled in is reported once, not again for what it is not.
+        A value that could not be filled in is reported once, not again for what it is not. One
+        that is wrong in itself is reported where it stands, be it in a profile's file; one that
+        only does not go with others, where they meet.
         """
         placed: list[tuple[int, str]] = []
         for problem in found:
             if problem.path in self.unusable and problem not in self.problems:
                 continue
             line = self._line(problem)
-            variable = self._variable(problem.path)
+            variable = self._nearest(self.variables, problem.path)
+            origin = self._nearest(self.borrowed, problem.path)
             if variable is not None:
                 text = f"environment: {variable}: {problem.reason}"
+            elif origin is not None and not problem.between:
+                text = f"{origin.file}:{origin.line}: {key_text(origin.path)}: {problem.reason}"
+            elif origin is not None:
+                text = f"{self.name}:{line}: {key_text(problem.path)}: {problem.reason} "
+                text += f"(from profile {origin.profile})"
             elif line:
                 text = f"{self.name}:{line}: {key_text(problem.path) or 'file'}: {problem.reason}"
             else:
@@ -57,10 +78,11 @@ class Source:
             path = path[:-1]  # a missing key stands where its mapping stands
         return self.lines_of.get(path, 0)
 
-    def _variable(self, path: KeyPath) -> str | None:
-        """The environment variable that put the value there, if one did."""
+    @staticmethod
+    def _nearest(known: Mapping[KeyPath, T], path: KeyPath) -> T | None:
+        """What is known of the path, or of what it is part of."""
         parts = range(len(path), 0, -1)
-        return next((self.variables[path[:n]] for n in parts if path[:n] in self.variables), None)
+        return next((known[path[:n]] for n in parts if path[:n] in known), None)
 
     def put(self, path: tuple[str, ...], value: Any, variable: str) -> None:
         """Lay the value of an environment variable over what the file says."""
