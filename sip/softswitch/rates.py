@@ -6,6 +6,7 @@ from sip.softswitch.bans import banned_as
 MAX_SOURCES = 10_000
 #: A source that was quiet may send so many seconds' worth at once.
 BURST_S = 1.0
+_ROUNDING_S = 1e-6
 
 
 class Rates:
@@ -26,7 +27,7 @@ class Rates:
         """Whether one more packet of `host` is within its rate; it is counted if it is."""
         key = banned_as(host) if ":" in host else host
         full_at = max(self._full_at.get(key, now), now) + self._interval_s
-        if full_at - now > BURST_S:
+        if full_at - now > BURST_S + _ROUNDING_S:
             return False
         self._full_at[key] = full_at
         if len(self._full_at) > MAX_SOURCES:
