@@ -1,0 +1,107 @@
+"""A fifth of all datagrams lost, a fifth repeated, all of them out of order, on both legs.
+
+Calls complete all the same: each once, each with its record, and nothing is left of them.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import pytest
+
+from config.values import Source
+from sip.core.uri import Uri
+from sip.softswitch.trunks import Trunk
+from tests.conformance.bad_network import BadNetwork, Phone, Weather
+from tests.ladder import Ladder, dial, make_ladder
+from tests.virtual import virtual_time
+
+CALLS = 200
+CALLS_PER_SECOND = 10
+CALLER_ENDS, CALLEE_ENDS = "+14155550100", "+14155550101"
+#: 64*T1 twice over: a BYE that was answered at the last moment, and its transaction.
+SETTLE_S = 80.0
+
+
+@dataclass
+class Weathered:
+    """A softswitch with a carrier's phone and an agent's, each behind a bad network."""
+
+    ladder: Ladder
+    carrier: Phone
+    agent: Phone
+    networks: tuple[BadNetwork, BadNetwork]
+
+
+@asynccontextmanager
+async def weathered(seed: int, weather: Weather) -> AsyncIterator[Weathered]:
+    outer, inner = BadNetwork(seed, weather), BadNetwork(seed + 1, weather)
+    carrier, agent = (Phone(way.port, ends=CALLEE_ENDS) for way in (outer, inner))
+    trunks = [
+        Trunk(
+            name=name,
+            gateways=(Uri.parse(f"sip:127.0.0.1:{network.port}"),),
+            sources=(Source.parse(f"127.0.0.1:{network.port}"),),
+            no_response_s=32.0,
+        )
+        for name, network in (("outer", outer), ("inner", inner))
+    ]
+    async with make_ladder(trunks=trunks) as ladder:
+        gateway = ladder.peer("carrier").gateway
+        ladder.app.verbs = lambda session: [
+            dial(
+                "inner" if session["originating_sip_trunk_name"] == "outer" else "outer",
+                session["to"],
+            ),
+            {"verb": "hangup"},
+        ]
+        for phone, network in ((carrier, outer), (agent, inner)):
+            phone.open()
+            network.open(phone.port, gateway)
+        try:
+            yield Weathered(ladder, carrier, agent, (outer, inner))
+            await ladder.settled(SETTLE_S)
+        finally:
+            for thing in (carrier, agent, outer, inner):
+                thing.close()
+
+
+@pytest.mark.parametrize("way", ["inbound", "outbound"])
+@virtual_time
+async def test_every_call_completes_once(way: str) -> None:
+    """200 calls each way; the caller hangs up every other one, the callee the rest."""
+    async with weathered(seed=7, weather=Weather()) as world:
+        caller, callee = world.carrier, world.agent
+        if way == "outbound":
+            caller, callee = callee, caller
+
+        async def call(number: int) -> int:
+            await asyncio.sleep(number / CALLS_PER_SECOND)
+            return await caller.call(CALLEE_ENDS if number % 2 else CALLER_ENDS)
+
+        statuses = await asyncio.gather(*(call(number) for number in range(CALLS)))
+
+        assert Counter(statuses) == {200: CALLS}
+        # one leg at the callee for each call, answered once, acknowledged and ended
+        assert len(callee.taken) == CALLS
+        assert all(half.acknowledged.is_set() for half in callee.taken.values())
+        async with asyncio.timeout(SETTLE_S):
+            for half in callee.taken.values():
+                await half.ended.wait()
+        assert {len(half.answered) for half in caller.placed.values()} == {1}
+        # the application was told of each beginning and each end, once
+        assert len(world.ladder.app.told("session:new")) == CALLS
+        ends = Counter(
+            frame["data"]["call_sid"]
+            for frame in world.ladder.app.told("call:status")
+            if frame["data"]["call_status"] == "completed"
+            and "parent_call_sid" not in frame["data"]
+        )
+        assert len(ends) == CALLS
+        assert set(ends.values()) == {1}
+        for network in world.networks:
+            sent = network.fate["passed"] + network.fate["lost"]
+            assert network.fate["lost"] > 0.15 * sent
+            assert network.fate["repeated"] > 0.12 * sent
