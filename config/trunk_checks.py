@@ -1,7 +1,7 @@
 """What the keys of a trunk say about each other, and about other trunks."""
 
 from collections.abc import Iterator
-from typing import Any
+from contextlib import suppress
 
 from config.problems import Problem
 from config.raw import Data, listing, mapping, named_trunks, retell_trunk, said, softswitch_on
@@ -51,28 +51,39 @@ def _names(data: Data) -> Iterator[Problem]:
 
 
 def _same_peer(data: Data) -> Iterator[Problem]:
-    """Two trunks that claim one source, with nothing else to know them by."""
-    owners: dict[str, list[tuple[str, Data]]] = {}
+    """Trunks that would never get a call, since another, listed before, takes all from there.
+
+    The first that fits is taken, so a narrower network may be listed before a wider one.
+    """
+    earlier: list[tuple[Source, str, Data]] = []
     for index, name, trunk in named_trunks(data):
-        for place, written in enumerate(listing(trunk, "identify")):
-            others = owners.setdefault(_source(written), [])
-            for other, their in others:
-                if other != name and not _told_apart(trunk, their):
+        for place, source in _sources(trunk):
+            for wider, other, their in earlier:
+                if other != name and _covers(wider, source) and not _told_apart(trunk, their):
                     reason = (
-                        f"{written} already identifies trunk {other}; "
-                        "identify_headers, identify_certificates or login can tell them apart"
+                        f"{source} already identifies trunk {other}"
+                        if source == wider
+                        else f"{source} lies within {wider} of trunk {other}: list this trunk first"
                     )
-                    yield Problem(("trunks", index, "identify", place), reason)
+                    tools = "identify_headers, identify_certificates or login can tell them apart"
+                    yield Problem(("trunks", index, "identify", place), f"{reason}; {tools}")
                     break
-            others.append((name, trunk))
+        earlier += [(source, name, trunk) for _, source in _sources(trunk)]
 
 
-def _source(written: Any) -> str:
-    """One spelling for a source that can be written in several."""
-    try:
-        return str(Source.parse(written))
-    except ValueError:
-        return str(written)
+def _sources(trunk: Data) -> Iterator[tuple[int, Source]]:
+    for place, written in enumerate(listing(trunk, "identify")):
+        with suppress(ValueError):
+            yield place, Source.parse(written)
+
+
+def _covers(wider: Source, source: Source) -> bool:
+    if wider.port not in (None, source.port):
+        return False
+    ours, theirs = wider.network, source.network
+    if ours.version == 4 and theirs.version == 4:
+        return theirs.subnet_of(ours)
+    return ours.version == 6 and theirs.version == 6 and theirs.subnet_of(ours)
 
 
 def _told_apart(one: Data, other: Data) -> bool:

@@ -196,7 +196,7 @@ def test_two_trunks_of_one_carrier_are_told_where_they_meet(tmp_path: Path) -> N
     text = "trunks:\n  - {name: a, profile: telnyx}\n  - {name: b, profile: telnyx}\n"
     lines = problems(tmp_path, text)
     assert lines[0] == (
-        "gateway.yaml:3: trunks[1].identify[0]: 192.76.120.10 already identifies trunk a; "
+        "gateway.yaml:3: trunks[1].identify[0]: 192.76.120.10/32 already identifies trunk a; "
         "identify_headers, identify_certificates or login can tell them apart "
         "(from profile telnyx)"
     )

@@ -277,7 +277,7 @@ outbound:
         ("trunks: [{name: a, headers: {Subject: x}}]", "1: trunks[0].headers.Subject: 'Subject' "
          "is not a header name that begins with X-"),
         ("trunks: [{name: a, identify: [192.0.2.1]}, {name: b, identify: [192.0.2.1]}]",
-         "1: trunks[1].identify[0]: 192.0.2.1 already identifies trunk a; identify_headers, "
+         "1: trunks[1].identify[0]: 192.0.2.1/32 already identifies trunk a; identify_headers, "
          "identify_certificates or login can tell them apart"),
         (
             "trunks: [{name: a, login: {username: u, password: p}},"
@@ -385,25 +385,50 @@ trunks: [{name: a, gateways: ["sip:192.0.2.1;transport=tls", "sips:sip.example.c
     assert len(read(tmp_path, text).trunks[0].gateways) == 2
 
 
-def test_trunks_at_one_address_need_something_else_to_be_told_apart_by(tmp_path: Path) -> None:
-    """A narrower network is such a thing: it decides."""
-    text = """
+TWO_TRUNKS = """
 sip: {tls: {client_ca: ca.pem, client_certificates: optional}}
 trunks:
-  - {name: a, identify: [192.0.2.1]}
-  - {name: b, identify: [192.0.2.1/32]%s}
+  - {name: a, identify: [%s]}
+  - {name: b, identify: [%s]%s}
 """
+
+
+def test_trunks_at_one_address_need_something_else_to_be_told_apart_by(tmp_path: Path) -> None:
     (tmp_path / "ca.pem").touch()
-    assert problem(tmp_path, text % "").startswith(
-        "gateway.yaml:5: trunks[1].identify[0]: 192.0.2.1/32 already identifies trunk a;"
+    assert problem(tmp_path, TWO_TRUNKS % ("192.0.2.1", "192.0.2.1/32", "")) == (
+        "gateway.yaml:5: trunks[1].identify[0]: 192.0.2.1/32 already identifies trunk a; "
+        "identify_headers, identify_certificates or login can tell them apart"
     )
     for difference in (
         ", login: {username: u, password: p}",
         ", identify_headers: {X-Token: t}",
         ", identify_certificates: [b.example.com]",
     ):
-        assert read(tmp_path, text % difference).trunk("b") is not None
-    assert read(tmp_path, text.replace("/32", "/30").replace(".1/", ".0/") % "").trunk("b")
+        text = TWO_TRUNKS % ("192.0.2.1", "192.0.2.1/32", difference)
+        assert read(tmp_path, text).trunk("b") is not None
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "fine"),
+    [
+        ("192.0.2.7", "192.0.2.0/24", True),  # the narrower one is asked first
+        ("192.0.2.0/24", "192.0.2.7", False),
+        ("192.0.2.0/24", "'192.0.2.7:5080'", False),
+        ("'192.0.2.7:5080'", "192.0.2.7", True),
+        ("'192.0.2.7:5080'", "'192.0.2.7:5060'", True),
+        ("192.0.2.7", "'2001:db8::7'", True),
+        ("'2001:db8::/32'", "'2001:db8::7'", False),
+    ],
+)
+def test_trunk_that_another_would_keep_all_calls_from(
+    tmp_path: Path, first: str, second: str, fine: bool
+) -> None:
+    (tmp_path / "ca.pem").touch()
+    text = TWO_TRUNKS % (first, second, "")
+    if fine:
+        assert read(tmp_path, text).trunk("b") is not None
+    else:
+        assert "of trunk a: list this trunk first; identify_headers," in problem(tmp_path, text)
 
 
 def test_trunk_that_registers_with_us_can_be_dialled_without_gateways(tmp_path: Path) -> None:
