@@ -49,6 +49,10 @@ class Ids:
         """A random wait, for instance after a 491 (RFC 3261 14.1)."""
         return low + (high - low) * secrets.randbelow(1000) / 1000
 
+    def below(self, limit: int) -> int:
+        """A number from 0 to `limit` - 1, each as likely as the others."""
+        return secrets.randbelow(limit)
+
     def _bytes(self, count: int) -> bytes:
         start, end = self._used, self._used + count
         if end > len(self._pool):

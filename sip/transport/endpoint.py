@@ -101,11 +101,9 @@ def numeric_endpoint(uri: Uri) -> Endpoint | None:
     if not is_address(host):
         return None
     transport = uri_transport(uri)
-    return Endpoint(transport, host, uri.port or DEFAULT_PORT[transport])
+    return Endpoint(transport, host, uri.port or DEFAULT_PORT.get(transport, 5060))
 
 
 def uri_transport(uri: Uri) -> str:
-    """RFC 3263 4.1, without NAPTR: the URI's transport, TLS for sips, else UDP."""
-    if uri.transport:
-        return uri.transport
-    return "tls" if uri.scheme == "sips" else "udp"
+    """RFC 3263 4.1, without NAPTR: TLS for sips, else the URI's transport, else UDP."""
+    return "tls" if uri.scheme == "sips" else uri.transport or "udp"

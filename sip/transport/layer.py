@@ -62,6 +62,12 @@ class TransportLayer:
     def open_connections(self) -> int:
         return len(self._connections)
 
+    def reaches(self, transport: str, version: int) -> bool:
+        """Whether we have a socket for this transport and address family (4 or 6)."""
+        return any(
+            (local.transport, local.version) == (transport, version) for local in self.listening
+        )
+
     def flow_to(self, to: Target | Endpoint) -> Flow:
         """The way to a server or an address: the live connection if there is one.
 

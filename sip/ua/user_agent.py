@@ -82,7 +82,8 @@ class UserAgent:
         self.clock = clock
         self.ids = ids
         self.timers = timers or Timers()
-        self.resolver = resolver or Resolver()
+        self.resolver = resolver or Resolver(clock, ids)
+        self.resolver.reaches = lambda *on: self._transport.reaches(*on)
         self.product = product
         #: messages that went nowhere, by reason: shown as metrics
         self.dropped: Counter[str] = Counter()
@@ -132,6 +133,7 @@ class UserAgent:
         for user in list(self._dialogs.values()):
             user.drop()
         self._dialogs.clear()
+        self.resolver.close()
         await self._transport.close()
 
     @property
