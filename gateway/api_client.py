@@ -3,12 +3,16 @@
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import quote
 
 import aiohttp
+from yarl import URL
 
 from config.settings import Settings
 
 TIMEOUT_S = 5.0
+# A registrar is given ten seconds, then the state as it stands is told.
+REGISTER_TIMEOUT_S = 15.0
 
 
 class ApiError(Exception):
@@ -27,8 +31,7 @@ class ApiClient:
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
-        timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
-        self._session = aiohttp.ClientSession(timeout=timeout, headers=self._headers)
+        self._session = aiohttp.ClientSession(headers=self._headers)
         return self
 
     async def __aexit__(
@@ -59,29 +62,84 @@ class ApiClient:
         """The call's SIP messages in the order in which they passed."""
         return list((await self._json(f"/api/v1/calls/{call_id}/ladder", {}))["messages"])
 
+    async def trunks(self) -> list[dict[str, Any]]:
+        """Every trunk with its gateways, registration and calls."""
+        return list((await self._json("/api/v1/trunks", {}))["trunks"])
+
+    async def trunk(self, name: str) -> dict[str, Any]:
+        return await self._json(f"/api/v1/trunks/{_segment(name)}", {})
+
+    async def register(self, name: str) -> dict[str, Any]:
+        """Have the gateway register with that trunk now; the trunk afterwards."""
+        path = f"/api/v1/trunks/{_segment(name)}/register"
+        return self._result(path, *await self._ask("POST", path, {}, REGISTER_TIMEOUT_S))
+
+    async def bans(self) -> list[dict[str, Any]]:
+        """The bans that hold."""
+        return list((await self._json("/api/v1/bans", {}))["bans"])
+
+    async def unban(self, address: str) -> bool:
+        """End the ban of an address; False if there was none."""
+        path = f"/api/v1/bans/{_segment(address)}"
+        status, body = await self._ask("DELETE", path, {}, TIMEOUT_S)
+        if status in (204, 404):
+            return status == 204
+        self._result(path, status, body)
+        return False
+
     async def _json(self, path: str, query: Mapping[str, str]) -> dict[str, Any]:
-        status, body = await self._get(path, query)
+        return self._result(path, *await self._get(path, query))
+
+    def _result(self, path: str, status: int, body: Any) -> dict[str, Any]:
+        """The body of a 200; of anything else what the operator can do about it."""
         if status == 200 and isinstance(body, dict):
             return body
+        if status in (401, 403):
+            raise ApiError(f"{self.base_url}: {self._why_refused(status)}")
         told = body.get("error") if isinstance(body, dict) else None
         reason = told.get("message") if isinstance(told, dict) else f"HTTP {status} for {path}"
         raise ApiError(f"{self.base_url}: {reason}")
 
+    def _why_refused(self, status: int) -> str:
+        if not self._headers:
+            return "http.admin_token is not set in this configuration, and the API asks for it"
+        if status == 401:
+            return (
+                "the gateway there does not take this configuration's http.admin_token:"
+                " it was started with another one"
+            )
+        return "the gateway there was started without http.admin_token, so its API is off"
+
     async def _get(self, path: str, query: Mapping[str, str]) -> tuple[int, Any]:
+        return await self._ask("GET", path, query, TIMEOUT_S)
+
+    async def _ask(
+        self, method: str, path: str, query: Mapping[str, str], timeout_s: float
+    ) -> tuple[int, Any]:
         assert self._session is not None, "enter the client first"
+        url = URL(self.base_url + path, encoded=True)
+        timeout = aiohttp.ClientTimeout(total=timeout_s)
         try:
-            async with self._session.get(self.base_url + path, params=query) as response:
+            async with self._session.request(
+                method, url, params=query, timeout=timeout
+            ) as response:
                 text_is_json = response.content_type == "application/json"
                 return response.status, await response.json() if text_is_json else None
         except (TimeoutError, OSError, aiohttp.ClientError) as error:
             raise ApiError(
-                f"no gateway answers at {self.base_url} ({_reason(error)}): is it running?"
+                f"no gateway answers at {self.base_url} ({_reason(error, timeout_s)}):"
+                " is it running?"
             ) from error
 
 
-def _reason(error: BaseException) -> str:
+def _segment(text: str) -> str:
+    """One segment of a path, whatever is in it."""
+    return quote(text, safe=":")
+
+
+def _reason(error: BaseException, timeout_s: float) -> str:
     if isinstance(error, TimeoutError):
-        return f"no answer in {TIMEOUT_S:g} s"
+        return f"no answer in {timeout_s:g} s"
     if isinstance(error, aiohttp.ClientConnectorError):
         if isinstance(error.os_error, ConnectionRefusedError):
             return "connection refused"

@@ -8,30 +8,35 @@ GATEWAY_DEBUG=1.
 import asyncio
 import json
 import os
-import sys
 from collections.abc import Coroutine
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any, Never
+from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
-import config
-from config.settings import ConfigError, Settings, load
+from config.settings import Settings
 from gateway import ladder, log
 from gateway.api_client import ApiClient, ApiError
+from gateway.command import (
+    FAILED,
+    MISUSED,
+    ConfigOption,
+    JsonOption,
+    config_path,
+    fail,
+    one_line,
+    out,
+    settings_of,
+)
+from gateway.edge_commands import bans, profiles, trunks, unban
 from gateway.phone import AudioError, CallOptions, Expect, PhoneError, place_call
 from gateway.phone.options import parse_via
 
-FAILED, MISUSED = 1, 2
-ROOT_CONFIG = Path(config.__file__)
-USUAL_FILES = (Path("config/gateway.yaml"), Path("/etc/retell-sip-gateway/gateway.yaml"))
 PHONE_PORT = 5090
 """The test phone's own SIP port, by which config/sandbox.yaml knows it."""
 
-out = Console(highlight=False, width=None if sys.stdout.isatty() else 150)
 app = typer.Typer(
     name="retell-sip-gateway",
     help="Connects SIP trunks, PBXs and phone numbers to Retell AI voice agents.",
@@ -40,19 +45,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-
-ConfigOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--config",
-        "-c",
-        envvar="GATEWAY_CONFIG",
-        metavar="FILE",
-        help="The configuration. Default: config/gateway.yaml, or the one in"
-        " /etc/retell-sip-gateway; without those and without RETELL_API_KEY, the sandbox's.",
-        show_default=False,
-    ),
-]
 
 
 def main() -> None:
@@ -106,7 +98,7 @@ def run(
     try:
         _run_loop(serve(settings))
     except StartupError as error:
-        fail(_one_line(error), MISUSED)
+        fail(one_line(error), MISUSED)
 
 
 @app.command()
@@ -178,7 +170,7 @@ def call(
         )
         report = place_call(options)
     except (PhoneError, AudioError) as error:
-        fail(_one_line(error), MISUSED)
+        fail(one_line(error), MISUSED)
     if as_json:
         print(report.to_json())
     else:
@@ -206,7 +198,7 @@ def sandbox(
     try:
         _run_loop(serve(stand_in(settings)))
     except (SandboxError, StandInError) as error:
-        fail(_one_line(error), MISUSED)
+        fail(one_line(error), MISUSED)
 
 
 @app.command()
@@ -216,7 +208,7 @@ def calls(
     ] = None,
     config_file: ConfigOption = None,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="How many to list.")] = 20,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """List the running gateway's calls, or show one."""
     settings = settings_of(config_path(config_file))
@@ -227,7 +219,7 @@ def calls(
             return
         record, messages = asyncio.run(_show(settings, call_id))
     except ApiError as error:
-        fail(_one_line(error), FAILED)
+        fail(one_line(error), FAILED)
     if as_json:
         out.print_json(data=record | {"ladder": messages})
         return
@@ -235,32 +227,8 @@ def calls(
     out.print(ladder.draw(messages, a_leg=record["a_sip_call_id"]))
 
 
-def fail(text: str, code: int) -> Never:
-    """One line on standard error, and out."""
-    print(f"error: {text}", file=sys.stderr)
-    sys.exit(code)
-
-
-def config_path(given: Path | None) -> Path | None:
-    """The file to read; None: the environment alone, as with the jambonz Retell example."""
-    if given is not None:
-        return given
-    for usual in USUAL_FILES:
-        if os.path.exists(usual):  # False, not an error, in a folder we may not look into
-            return usual
-    if os.environ.get("RETELL_API_KEY"):
-        return None
-    return ROOT_CONFIG.with_name("sandbox.yaml")
-
-
-def settings_of(path: Path | None) -> Settings:
-    try:
-        return load(path, os.environ)
-    except ConfigError as error:
-        # As they are: file:line: key: reason, which editors can follow.
-        for problem in error.problems:
-            print(problem, file=sys.stderr)
-        sys.exit(MISUSED)
+for edge_command in (trunks, bans, unban, profiles):
+    app.command()(edge_command)
 
 
 async def _list(settings: Settings, limit: int) -> list[dict[str, Any]]:
@@ -298,10 +266,6 @@ def _shown(path: Path | None) -> str:
     with suppress(ValueError):
         return str(path.resolve().relative_to(Path.cwd()))
     return str(path)
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
 
 
 def _run_loop(job: Coroutine[Any, Any, None]) -> None:

@@ -8,10 +8,14 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from gateway import cli
+from gateway import cli, command
 from tests.packaging.conftest import Ports, Run
 
 runner = CliRunner()
+COMMANDS = (
+    *("run", "check", "call", "sandbox", "calls"),
+    *("trunks", "bans", "unban", "profiles"),
+)
 
 
 @pytest.fixture(autouse=True)
@@ -98,9 +102,9 @@ def test_wrong_usage_ends_with_2(arguments: list[str]) -> None:
 def test_every_command_explains_itself() -> None:
     result = runner.invoke(cli.app, ["--help"])
     assert result.exit_code == 0
-    for command in ("run", "check", "call", "sandbox", "calls"):
-        assert f" {command} " in result.stdout
-        assert runner.invoke(cli.app, [command, "--help"]).exit_code == 0
+    for name in COMMANDS:
+        assert f" {name} " in result.stdout
+        assert runner.invoke(cli.app, [name, "--help"]).exit_code == 0
 
 
 def test_an_unexpected_error_is_one_line(
@@ -125,13 +129,13 @@ def test_an_unexpected_error_is_one_line(
 
 def test_the_usual_file_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
-    assert cli.config_path(None) == cli.ROOT_CONFIG.with_name("sandbox.yaml")
+    assert command.config_path(None) == command.ROOT_CONFIG.with_name("sandbox.yaml")
     monkeypatch.setenv("RETELL_API_KEY", "key")
-    assert cli.config_path(None) is None, "the environment alone, as in the jambonz example"
+    assert command.config_path(None) is None, "the environment alone, as in the jambonz example"
     (tmp_path / "config").mkdir()
     (tmp_path / "config" / "gateway.yaml").touch()
-    assert cli.config_path(None) == Path("config/gateway.yaml")
-    assert cli.config_path(Path("mine.yaml")) == Path("mine.yaml")
+    assert command.config_path(None) == Path("config/gateway.yaml")
+    assert command.config_path(Path("mine.yaml")) == Path("mine.yaml")
 
 
 def test_a_key_without_a_configuration_is_explained(
