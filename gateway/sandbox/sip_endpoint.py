@@ -13,10 +13,11 @@ from gateway.sandbox.outbound import OutboundCall
 from gateway.sandbox.session import Voices
 from gateway.sandbox.store import Call, Number
 from sip.b2bua.inbound_leg import InboundLeg
+from sip.core.body import SDP
 from sip.core.message import Request
 from sip.transport.endpoint import Endpoint, Flow
 from sip.ua.transactions import ServerTransaction
-from sip.ua.user_agent import ALLOW, SDP, UserAgent
+from sip.ua.user_agent import ALLOW, UserAgent
 
 log = structlog.get_logger(__name__)
 

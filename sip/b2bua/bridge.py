@@ -5,7 +5,7 @@ from collections.abc import Callable, Coroutine
 from typing import Protocol
 
 from sip.b2bua.call_events import Answer, Offer, OfferEnded
-from sip.b2bua.call_media import A_TAG, CallMedia, same_session
+from sip.b2bua.call_media import A_TAG, CallMedia, on_hold, same_session
 from sip.b2bua.leg import Leg
 from sip.media.plane import MediaError
 
@@ -16,7 +16,11 @@ class _BSide(Protocol):
 
 
 class Bridge:
-    """An A-leg and a B-leg that talk. Re-INVITEs cross; mere session refreshes do not."""
+    """An A-leg and a B-leg that ring or talk.
+
+    While they talk, re-INVITEs and UPDATEs cross; mere session refreshes do not. While the B-leg
+    rings, each side's offers are answered here, with what the other side said last.
+    """
 
     def __init__(
         self, a: Leg, b: Leg, b_tag: str, media: CallMedia, a_address: str, b_side: _BSide
@@ -28,10 +32,13 @@ class Bridge:
         self._addresses = {a: a_address, b: b_side.media_address}
         self._waiting: dict[Leg, asyncio.Future[OfferEnded]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self.talking = False
 
     def negotiate(self, leg: Leg, event: Offer | OfferEnded | Answer) -> None:
-        """A re-INVITE came from `leg`, or an offer of ours to it was answered."""
-        if isinstance(event, Offer):
+        """A re-INVITE or UPDATE came from `leg`, or an offer of ours to it was answered."""
+        if isinstance(event, Offer) and not self.talking:
+            self._spawn(self._answer_apart(leg, event.sdp))
+        elif isinstance(event, Offer):
             self._spawn(self._cross(leg, event.sdp))
         elif isinstance(event, Answer):
             self._spawn(self._move(leg, event.sdp))
@@ -87,11 +94,26 @@ class Bridge:
                 status = 200
             else:
                 answer, status = await self._ask(other, sdp)
+            if answer is None and status in _UNWILLING and other.remote_sdp is not None:
+                # a side that knows no hold goes on as it was; the other is heard no more
+                answer = other.remote_sdp if _changes_hold(offerer, offer) else None
             if answer is None:
                 await self._restore(offerer)
                 offerer.refuse(status)
             else:
                 offerer.accept(await self._reanswer(offerer, answer))
+        except MediaError as error:
+            offerer.refuse(488 if error.slug == "bad-sdp" else 500)
+
+    async def _answer_apart(self, offerer: Leg, offer: str | None) -> None:
+        """Answer an offer without the other leg, which cannot be asked yet."""
+        other = self._other(offerer).remote_sdp
+        if offer is None or other is None:
+            offerer.refuse(488)
+            return
+        try:
+            await self._reoffer(offerer, offer)
+            offerer.accept(await self._reanswer(offerer, other))
         except MediaError as error:
             offerer.refuse(488 if error.slug == "bad-sdp" else 500)
 
@@ -111,7 +133,7 @@ class Bridge:
 
     async def _rebuild(self) -> bool:
         _, offer = await self._media.offer_to_b(
-            self.a.remote_sdp or "", address=self._addresses[self.b], source=_source(self.a)
+            self.a.remote_sdp, address=self._addresses[self.b], source=_source(self.a)
         )
         answer, _ = await self._ask(self.b, offer)
         if answer is None:
@@ -154,6 +176,15 @@ class Bridge:
             address=self._addresses[offerer],
             source=_source(other),
         )
+
+
+#: How a side says that it does not like an offer (RFC 3261 14.2): the session goes on.
+_UNWILLING = frozenset({400, 403, 404, 405, 406, 415, 480, 488, 500, 501, 503, 603, 606})
+
+
+def _changes_hold(leg: Leg, offer: str) -> bool:
+    """Whether `offer` puts the other side on hold, or takes it off hold."""
+    return on_hold(offer) or (leg.remote_sdp is not None and on_hold(leg.remote_sdp))
 
 
 def _source(leg: Leg) -> str:

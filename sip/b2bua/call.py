@@ -8,8 +8,8 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 
+from sip.b2bua.attempt import Attempt, Hunt
 from sip.b2bua.bridge import Bridge
 from sip.b2bua.call_events import (
     Answer,
@@ -27,35 +27,13 @@ from sip.b2bua.call_events import (
 from sip.b2bua.call_media import CallMedia, same_session
 from sip.b2bua.inbound_leg import InboundLeg
 from sip.b2bua.leg import Leg
+from sip.b2bua.leg_options import DEFAULT, LegOptions
 from sip.b2bua.outbound_leg import Invitation, OutboundLeg
 from sip.b2bua.status import LegStatus, Progress, progress_of
-from sip.core.headers import NameAddr
 from sip.media.plane import MediaError, MediaPlane, MediaStats
-from sip.transport.endpoint import Flow
 from sip.ua.credentials import Credentials
 from sip.ua.transactions import ServerTransaction
 from sip.ua.user_agent import UserAgent
-
-#: After these the next gateway of the same trunk is tried (RFC 3263 4.3).
-_TRY_NEXT = frozenset({Cause.SILENT, Cause.UNREACHABLE})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attempt:
-    """One way to place a B-leg: where its INVITE goes and what it says.
-
-    `media_address` is ours in the SDP that the B-leg gets; `no_response_s` how long its peer may
-    say nothing at all.
-    """
-
-    uri: str
-    flow: Flow
-    caller: NameAddr
-    callee: NameAddr
-    headers: Headers = ()
-    credentials: Credentials | None = None
-    no_response_s: float
-    media_address: str
 
 
 class Call:
@@ -69,9 +47,9 @@ class Call:
         *,
         on_status: Callable[[LegStatus], None],
         credentials: Credentials | None = None,
-        media_address: str | None = None,
+        options: LegOptions = DEFAULT,
     ) -> None:
-        """Answers 100 at once. `media_address` is ours in SDP towards the A-leg's peer."""
+        """Answers 100 at once. `credentials` and `options` are those of the A-leg's trunk."""
         self.ua = ua
         self.status = LegStatus(ua.ids.sid())
         #: who ended the call: "caller", "callee", or "jambonz" for the application's own decision
@@ -82,9 +60,11 @@ class Call:
         self._bridge: Bridge | None = None
         self._on_status = on_status
         self._inbox: asyncio.Queue[tuple[Leg, Event]] = asyncio.Queue()
-        self.a = InboundLeg(ua, transaction, self._receive, credentials=credentials)
+        self.a = InboundLeg(
+            ua, transaction, self._receive, credentials=credentials, options=options
+        )
         self.status.sip_call_id = self.a.sip_call_id
-        self._a_address = media_address or ua.host(self.a.flow)
+        self._a_address = ua.host(self.a.flow, options.advertise)
 
     @property
     def over(self) -> bool:
@@ -97,8 +77,7 @@ class Call:
         """Answer the A-leg although nobody is there to talk to yet. Raises MediaError."""
         if self.over or self.a.up:
             return
-        sdp = await self._hold(self.a.remote_sdp or "")
-        self._answer_a(sdp)
+        self._answer_a(await self._hold(self.a.remote_sdp))
 
     def refused(self, status: int, reason: str) -> LegStatus:
         """The status of a B-leg that could not even be tried."""
@@ -131,8 +110,8 @@ class Call:
         """Attend to the A-leg alone, until it is gone."""
         while not self.over:
             leg, event = await self._inbox.get()
-            if leg is self.a and isinstance(event, Offer):
-                await self._answer_alone(event)
+            if leg is self.a and isinstance(event, Offer | Answer):
+                await self._attend_alone(event)
             else:
                 self._notice(leg, event)
 
@@ -146,19 +125,19 @@ class Call:
     ) -> LegStatus:
         """Place a B-leg and join it to the A-leg; returns when the B-leg is over.
 
-        The attempts are gateways of one trunk: the next is tried where the one before is dead.
+        The attempts are servers of one trunk: the next is tried where the one before is dead.
         The result never stays at a provisional status.
         """
         status = LegStatus(self.ua.ids.sid())
+        hunt = Hunt(self.ua, attempts)
         try:
             if not answer_on_bridge:
                 await self.answer()
             async with asyncio.timeout(timeout_s) as limit:
-                for attempt in attempts:
-                    if await self._try(attempt, status, limit, time_limit_s):
-                        break
-                    if status.cause not in _TRY_NEXT or status.early_media:
-                        break
+                while (attempt := hunt.next()) is not None and not self.over:
+                    fail = await self._try(attempt, hunt, status, limit, time_limit_s)
+                    if fail is not None:
+                        await hunt.failed(attempt, fail, early_media=status.early_media)
         except TimeoutError:
             self._fail(status, 487, "Request Terminated", Cause.CANCELLED)
         except MediaError as error:
@@ -190,31 +169,35 @@ class Call:
     async def _try(
         self,
         attempt: Attempt,
+        hunt: Hunt,
         status: LegStatus,
         limit: asyncio.Timeout,
         time_limit_s: float | None,
-    ) -> bool:
-        """One attempt, through to its end. False if it was never answered."""
+    ) -> Fail | None:
+        """One attempt, through to its end; its failure, if it was never answered."""
         b_tag, offer = await self._plane_call.offer_to_b(
-            self.a.remote_sdp or "",
+            self.a.remote_sdp,
             address=attempt.media_address,
             source=self.a.flow.remote.host,
         )
         async with self._placed(attempt, offer) as b:
             status.begin(b.sip_call_id)
             self._on_status(status)
-            answer = await self._ring(b, b_tag, status)
-            if answer is None:
-                return False
-            limit.reschedule(None)
             bridge = Bridge(self.a, b, b_tag, self._plane_call, self._a_address, attempt)
-            self._answer_a(answer, bridge)
-            self._bridge = bridge
             try:
+                answer = await self._ring(bridge, b, b_tag, status)
+                if not isinstance(answer, str):
+                    return answer
+                hunt.answered(attempt)
+                limit.reschedule(None)
+                self._answer_a(answer, bridge)
+                self._bridge = bridge
+                bridge.talking = True
                 await self._talk(bridge, status, time_limit_s)
             finally:
                 self._bridge = None
-        return True
+                await bridge.close()
+        return None
 
     @property
     def _hops_left(self) -> int:
@@ -231,6 +214,7 @@ class Call:
             callee=attempt.callee,
             sdp=offer,
             headers=attempt.headers,
+            routes=attempt.routes,
             max_forwards=self._hops_left,
         )
         leg = OutboundLeg(
@@ -239,6 +223,7 @@ class Call:
             attempt.flow,
             self._receive,
             credentials=attempt.credentials,
+            options=attempt.options,
             no_response_s=attempt.no_response_s,
         )
         leg.start()
@@ -247,11 +232,18 @@ class Call:
         finally:
             leg.hangup()
 
-    async def _ring(self, b: OutboundLeg, b_tag: str, status: LegStatus) -> str | None:
-        """Until the B-leg is answered: then the SDP for the A-leg; None if it never will be."""
+    async def _ring(
+        self, bridge: Bridge, b: OutboundLeg, b_tag: str, status: LegStatus
+    ) -> str | Fail | None:
+        """Until the B-leg is answered: then the SDP for the A-leg.
+
+        Its failure, if it will not be; None if the caller is gone before.
+        """
         while True:
             leg, event = await self._inbox.get()
-            if leg is b:
+            if isinstance(event, Offer | OfferEnded | Answer):
+                bridge.negotiate(leg, event)
+            elif leg is b:
                 match event:
                     case Ring():
                         await self._pass_ringing(event, b, b_tag, status)
@@ -261,15 +253,16 @@ class Call:
                         self._on_status(status)
                         return sdp
                     case Fail():
+                        status.detail = event.detail
                         self._fail(status, event.status, event.reason, event.cause, event.headers)
-                        return None
+                        return event
             else:
                 self._notice(leg, event)
                 if self.over:
                     self._fail(status, 487, "Request Terminated", Cause.CANCELLED)
                     return None
 
-    async def _hold(self, a_sdp: str) -> str:
+    async def _hold(self, a_sdp: str | None) -> str:
         return await self._plane_call.hold_a(
             a_sdp, address=self._a_address, source=self.a.flow.remote.host
         )
@@ -292,10 +285,11 @@ class Call:
             self._on_status(status)
 
     def _answer_a(self, sdp: str, bridge: Bridge | None = None) -> None:
+        told = self.a.local_sdp if self.a.settled else None
         if self.a.answer(sdp):
             self.status.answer(self.ua.clock.now())
             self._on_status(self.status)
-        elif bridge is not None and self.a.up and not same_session(sdp, self.a.local_sdp):
+        if bridge is not None and told is not None and not same_session(sdp, told):
             bridge.tell_a(sdp)
 
     async def _talk(self, bridge: Bridge, status: LegStatus, time_limit_s: float | None) -> None:
@@ -315,8 +309,6 @@ class Call:
                             self._notice(leg, event)
         except TimeoutError:
             self.ended_by = "jambonz"
-        finally:
-            await bridge.close()
         status.end(self.ua.clock.now(), Progress.COMPLETED, 200, "OK", Cause.BYE)
         self._on_status(status)
 
@@ -343,8 +335,8 @@ class Call:
             self.status.end(now, Progress.COMPLETED, 200, "OK", event.cause)
         self._on_status(self.status)
 
-    async def _answer_alone(self, event: Offer) -> None:
-        """A re-INVITE while nobody is on the other side."""
+    async def _attend_alone(self, event: Offer | Answer) -> None:
+        """A re-INVITE, or an answer to our offer, while nobody is on the other side."""
         if event.sdp is None:
             self.a.accept(self.a.local_sdp or "")
             return

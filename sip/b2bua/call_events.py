@@ -22,6 +22,7 @@ class Cause(Enum):
     UNAUTHORISED = "unauthorised"
     NO_ACK = "no-ack"
     DIALOG_LOST = "dialog-lost"
+    SESSION_EXPIRED = "session-expired"
     MEDIA = "media"
 
 
@@ -58,7 +59,7 @@ class Confirm(CallEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offer(CallEvent):
-    """The peer's re-INVITE; answer it with `Leg.accept` or `Leg.refuse`.
+    """The peer's re-INVITE or UPDATE; answer it with `Leg.accept` or `Leg.refuse`.
 
     Without SDP (RFC 3261 14.2) it asks us for an offer.
     """
@@ -76,7 +77,7 @@ class OfferEnded(CallEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer(CallEvent):
-    """The peer's answer to the offer that we made when its re-INVITE brought none."""
+    """The peer's answer to the offer that we made because its INVITE brought none."""
 
     sdp: str
 
@@ -92,12 +93,18 @@ class Disconnect(CallEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fail(CallEvent):
-    """An outbound leg was never answered. `status` is the peer's, or the one that says as much."""
+    """An outbound leg was never answered. `status` is the peer's, or the one that says as much.
+
+    `detail` is a sentence for the log where no response says why; `contacts` are the URIs that a
+    redirection (3xx) points to, best first.
+    """
 
     status: int
     reason: str
     cause: Cause
     headers: Headers = ()
+    contacts: tuple[str, ...] = ()
+    detail: str | None = None
 
 
 Event = Ring | Connect | Confirm | Offer | OfferEnded | Answer | Disconnect | Fail

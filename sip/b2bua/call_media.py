@@ -4,7 +4,7 @@ Every B-leg gets a tag of its own, so that hunting over carriers leaves the A-le
 caller sees one answer, however many carriers were tried (RFC 3261 13.3.1.4 allows no second).
 """
 
-from sip.core.sdp import SessionDescription
+from sip.core.sdp import Connection, SessionDescription
 from sip.media.plane import MediaPlane, MediaStats
 
 A_TAG = "a"
@@ -19,18 +19,23 @@ class CallMedia:
         self._open = False
         self._attempts = 0
 
-    async def offer_to_b(self, a_sdp: str, *, address: str, source: str) -> tuple[str, str]:
+    async def offer_to_b(self, a_sdp: str | None, *, address: str, source: str) -> tuple[str, str]:
         """The A-leg's description, ready for a new B-leg; answers (the B-leg's tag, SDP).
 
-        `address` is ours as the B-leg's peer sees it; here and below, `source` is where the
+        Without one, because the A-leg waits for our offer, the B-leg is offered what every peer
+        knows. `address` is ours as the B-leg's peer sees it; here and below, `source` is where the
         signalling that brought the description came from.
         """
         self._open = True
         self._attempts += 1
         sdp = await self._plane.offer(
-            self._call_id, A_TAG, a_sdp, media_address=address, received_from=source
+            self._call_id,
+            A_TAG,
+            UNKNOWN if a_sdp is None else a_sdp,
+            media_address=address,
+            received_from=source,
         )
-        return f"b{self._attempts}", sdp
+        return f"b{self._attempts}", sdp if a_sdp is not None else sent_to(sdp, address)
 
     async def answer_to_a(self, b_tag: str, b_sdp: str, *, address: str, source: str) -> str:
         """A B-leg's answer (early or final), ready for the A-leg."""
@@ -38,7 +43,7 @@ class CallMedia:
             self._call_id, A_TAG, b_tag, b_sdp, media_address=address, received_from=source
         )
 
-    async def hold_a(self, a_sdp: str, *, address: str, source: str) -> str:
+    async def hold_a(self, a_sdp: str | None, *, address: str, source: str) -> str:
         """An answer for an A-leg that has nobody to talk to yet: the relay only listens."""
         b_tag, offered = await self.offer_to_b(a_sdp, address=address, source=source)
         return await self.answer_to_a(b_tag, silent_answer(offered), address=address, source=source)
@@ -70,6 +75,48 @@ class CallMedia:
             return None
         self._open = False
         return await self._plane.delete(self._call_id)
+
+
+#: A party that has not said yet what it takes: G.711 and keys, at no address (RFC 3264 8.4).
+UNKNOWN = "\r\n".join(
+    [
+        "v=0",
+        "o=- 0 0 IN IP4 0.0.0.0",
+        "s=-",
+        "c=IN IP4 0.0.0.0",
+        "t=0 0",
+        "m=audio 9 RTP/AVP 0 8 101",
+        "a=rtpmap:0 PCMU/8000",
+        "a=rtpmap:8 PCMA/8000",
+        "a=rtpmap:101 telephone-event/8000",
+        "a=fmtp:101 0-16",
+        "a=ptime:20",
+        "a=sendrecv",
+        "",
+    ]
+)
+
+
+def sent_to(sdp: str, address: str) -> str:
+    """`sdp` with `address` instead of the all-zeroes one, which the media plane keeps as a hold."""
+    connection = Connection("IP6" if ":" in address else "IP4", address)
+    described = SessionDescription.parse(sdp)
+    media = tuple(
+        part.replace(connection=connection) if part.connection is not None else part
+        for part in described.media
+    )
+    return described.replace(connection=connection, media=media).to_string()
+
+
+def on_hold(sdp: str) -> bool:
+    """Whether the sender of `sdp` does not want to hear: sendonly, inactive, or c=0.0.0.0."""
+    description = SessionDescription.parse(sdp)
+    audio = description.audio
+    if audio is None:
+        return False
+    connection = description.connection_of(audio)
+    unspecified = connection is not None and connection.unspecified
+    return unspecified or audio.direction in ("sendonly", "inactive")
 
 
 def silent_answer(offer: str) -> str:

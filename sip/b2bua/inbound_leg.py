@@ -2,21 +2,40 @@
 
 from collections.abc import Callable, Sequence
 
-from sip.b2bua.call_events import Cause, Confirm, Event, Origin
+from sip.b2bua.call_events import Cause, Confirm, Event, Headers, Origin
 from sip.b2bua.leg import Leg, LegState
+from sip.b2bua.leg_options import DEFAULT, LegOptions, Reliable
+from sip.core.body import session_description
 from sip.core.dialog import Dialog
 from sip.core.message import Request
-from sip.core.offer_answer import Input
+from sip.core.offer_answer import Input, State
+from sip.core.reliable import TAG, read_rack
+from sip.core.session_timer import TooSmall, agree_as_uas
 from sip.transport.endpoint import Flow
 from sip.ua.credentials import Credentials
+from sip.ua.provisionals import Provisionals
 from sip.ua.transactions import ServerTransaction
-from sip.ua.user_agent import ALLOW, UserAgent
+from sip.ua.user_agent import UserAgent
 
 HeaderList = Sequence[tuple[str, str]]
 
 
+def refusal(invite: Request, options: LegOptions) -> tuple[int, Headers] | None:
+    """Why a leg with these options cannot take `invite` at all: status and headers, or None."""
+    if options.reliable is Reliable.OFF and TAG in invite.headers.tokens("require"):
+        return 420, (("Unsupported", TAG),)
+    agreed = agree_as_uas(options.session_timer, invite)
+    if isinstance(agreed, TooSmall):
+        return 422, agreed.headers
+    return None
+
+
 class InboundLeg(Leg):
-    """A UAS leg. It answers 100 at once, so that a carrier does not try its next route."""
+    """A UAS leg. It answers 100 at once, so that a carrier does not try its next route.
+
+    An INVITE without SDP (a delayed offer) has us make the offer, in our first reliable response:
+    then `answer` and `ring` take the offer, and the peer's answer comes as an `Answer` event.
+    """
 
     def __init__(
         self,
@@ -25,15 +44,23 @@ class InboundLeg(Leg):
         on_event: Callable[[Leg, Event], None],
         *,
         credentials: Credentials | None = None,
+        options: LegOptions = DEFAULT,
     ) -> None:
-        super().__init__(ua, on_event, credentials=credentials)
+        super().__init__(ua, on_event, credentials=credentials, options=options)
         self.invite: Request = transaction.request
         self._transaction = transaction
         self._tag = ua.ids.tag()
         self.dialog = Dialog.as_uas(self.invite, self._tag)
-        if self.invite.body:
-            self.remote_sdp = self.invite.body.decode(errors="replace")
-            self._offers.step(Input.RECEIVE_OFFER)
+        self.remote_sdp = session_description(self.invite)
+        #: the peer waits for our offer instead of making one
+        self.delayed = self.remote_sdp is None
+        if not self.delayed:
+            self.offers.step(Input.RECEIVE_OFFER)
+        self.learn_methods(self.invite)
+        self._agreed = False
+        self._provisionals = Provisionals(ua, transaction, self._no_prack)
+        self._peer_requires = TAG in self.invite.headers.tokens("require")
+        self._peer_supports = self._peer_requires or TAG in self.invite.headers.tokens("supported")
         transaction.on_cancel = self._on_cancel
         ua.open_dialog(self.sip_call_id, self._tag, self)
         transaction.respond(ua.response(self.invite, 100))
@@ -50,6 +77,11 @@ class InboundLeg(Leg):
     def flow(self) -> Flow:
         return self._transaction.flow
 
+    @property
+    def settled(self) -> bool:
+        """Whether the peer has SDP from us that stands: another needs an offer of its own."""
+        return self._agreed
+
     def ring(
         self,
         status: int = 180,
@@ -58,24 +90,59 @@ class InboundLeg(Leg):
         sdp: str | None = None,
         headers: HeaderList = (),
     ) -> None:
-        """Send a provisional response; with SDP it opens early media (RFC 3960 3.2)."""
+        """Send a provisional response; with SDP it opens early media (RFC 3960 3.2).
+
+        Where we are to make the offer, SDP goes out reliably or not at all (RFC 3261 13.2.1).
+        """
         if self.state is not LegState.STARTING:
             return
+        reliable = self._reliably(with_sdp=sdp is not None)
+        if self._agreed or (self.delayed and not reliable):
+            sdp = None
         if sdp is not None:
             self.local_sdp = sdp
-        fields = [("Contact", self.ua.contact(self.flow)), ("Allow", ALLOW), *headers]
-        self._transaction.respond(
-            self.ua.response(self.invite, status, reason, to_tag=self._tag, headers=fields, sdp=sdp)
+            if reliable:
+                self._agree()
+        fields = (*self.response_headers(self.flow), *headers)
+        response = self.ua.response(
+            self.invite, status, reason, to_tag=self._tag, headers=fields, sdp=sdp
         )
+        if reliable:
+            self._provisionals.send(response)
+        else:
+            self._transaction.respond(response)
+
+    def _reliably(self, *, with_sdp: bool) -> bool:
+        """RFC 3262 3: always where the peer requires it, else where it helps and the peer can."""
+        if self._peer_requires or not self._peer_supports:
+            return self._peer_requires
+        if not with_sdp or self.options.reliable is Reliable.OFF:
+            return False
+        return self.delayed or self.options.reliable is not Reliable.ACCEPT
 
     def answer(self, sdp: str, headers: HeaderList = ()) -> bool:
-        """Send 200 with our answer; `Confirm` comes with the ACK. False if it is too late."""
+        """Send 200 with our answer; `Confirm` comes with the ACK. False if it is too late.
+
+        What was agreed in reliable provisional responses holds: then the 200 says nothing of the
+        session, and `local_sdp` is what the peer knows.
+        """
         if self.state is not LegState.STARTING:
             return False
         self.state = LegState.ANSWERED
-        self._offers.step(Input.SEND_ANSWER)
-        self._answer_2xx(self._transaction, sdp, to_tag=self._tag, headers=headers)
+        self._provisionals.when_acknowledged(lambda: self._answer(sdp, headers))
         return True
+
+    def _answer(self, sdp: str, headers: HeaderList) -> None:
+        body = None if self._agreed else sdp
+        if not self._agreed:
+            self._agree()
+        fields = (*self.response_headers(self.flow), *self.session.agree_with(self.invite))
+        self.answer_2xx(self._transaction, body, to_tag=self._tag, headers=(*fields, *headers))
+
+    def _agree(self) -> None:
+        """Our SDP goes out in a reliable response: it stands, and no second may follow."""
+        self._agreed = True
+        self.offers.step(Input.SEND_OFFER if self.delayed else Input.SEND_ANSWER)
 
     def reject(self, status: int, reason: str | None = None, headers: HeaderList = ()) -> str:
         """Refuse the call with a final status of 300 or above; answers the reason phrase sent."""
@@ -86,21 +153,52 @@ class InboundLeg(Leg):
         return response.reason
 
     def _on_confirmed(self) -> None:
-        self._emit(Confirm(at=self.ua.clock.now()))
+        self.emit(Confirm(at=self.ua.clock.now()))
+
+    def _on_prack(self, transaction: ServerTransaction) -> None:
+        """RFC 3262 3: it acknowledges our provisional response, and may bring SDP."""
+        request = transaction.request
+        if not self._provisionals.acknowledge(read_rack(request)):
+            super()._on_prack(transaction)
+            return
+        sdp = session_description(request)
+        if self.offers.state is State.OFFERED:
+            transaction.respond(self.ua.response(request, 200))
+            if sdp is None:
+                self._refuse_late(400, "No SDP Answer In PRACK", Cause.MEDIA)
+            else:
+                self.session.on_answer(request)
+        elif sdp is not None:  # RFC 3262 5: a PRACK may make an offer of its own
+            self.session.on_offer(transaction)
+        else:
+            transaction.respond(self.ua.response(request, 200))
+
+    def _no_prack(self) -> None:
+        """RFC 3262 3: nobody acknowledged in 64*T1, so the call cannot come up."""
+        self._refuse_late(504, "No PRACK", Cause.NO_ACK)
+
+    def _refuse_late(self, status: int, reason: str, cause: Cause) -> None:
+        refusal = self.ua.response(self.invite, status, reason, to_tag=self._tag)
+        self._transaction.respond(refusal)
+        self._disconnect(Origin.US, cause)
 
     def _on_cancel(self, _: Request) -> None:
-        """RFC 3261 9.2: the caller gave up."""
-        if self.state is LegState.STARTING:
-            self._give_up()
+        """RFC 3261 9.2: the caller gave up before our final response was out."""
+        if self.state in (LegState.STARTING, LegState.ANSWERED):
+            self._cancelled()
 
-    def _give_up(self) -> None:
+    def _cancelled(self) -> None:
         self._transaction.respond(self.ua.response(self.invite, 487, to_tag=self._tag))
         self._disconnect(Origin.PEER, Cause.CANCELLED)
 
     def _on_bye(self, transaction: ServerTransaction) -> None:
         """A BYE on the early dialog ends the INVITE as well (RFC 3261 15.1.2)."""
-        if self.state is LegState.STARTING:
-            transaction.respond(self.ua.response(transaction.request, 200))
-            self._give_up()
-        else:
+        if self._transaction.answered:
             super()._on_bye(transaction)
+        else:
+            transaction.respond(self.ua.response(transaction.request, 200))
+            self._cancelled()
+
+    def _stop_all(self) -> None:
+        super()._stop_all()
+        self._provisionals.stop()

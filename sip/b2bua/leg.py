@@ -1,37 +1,32 @@
-"""One leg: our half of one dialog, from either side, with its offers and its end.
+"""One leg: our half of one dialog, from either side, from its beginning to its end.
 
-`InboundLeg` and `OutboundLeg` add how a leg comes up; everything after that is here: BYE both ways,
-re-INVITE both ways, ACK, digest inside the dialog. A leg knows SDP only as text.
+`InboundLeg` and `OutboundLeg` add how a leg comes up; everything after that is here and in
+`LegSession`: BYE both ways, offers both ways, ACK, digest inside the dialog. A leg knows SDP only
+as text.
 """
 
 from collections.abc import Callable, Sequence
 from enum import Enum, auto
 
-from sip.b2bua.call_events import (
-    Answer,
-    Cause,
-    Disconnect,
-    Event,
-    Headers,
-    Offer,
-    OfferEnded,
-    Origin,
-)
+from sip.b2bua.call_events import Cause, Disconnect, Event, Headers, Origin
+from sip.b2bua.leg_options import DEFAULT, LegOptions
+from sip.b2bua.leg_session import NO_SESSION, LegSession
 from sip.clock import Timer
+from sip.core.body import SDP
 from sip.core.dialog import Dialog, Order
 from sip.core.message import Request, Response
-from sip.core.offer_answer import Input, OfferAnswer, State
+from sip.core.offer_answer import OfferAnswer, State
 from sip.transport.endpoint import Flow
 from sip.ua.credentials import Credentials
 from sip.ua.dialog_client import DialogClient
 from sip.ua.success import Success
 from sip.ua.transactions import Failure, ServerTransaction
-from sip.ua.user_agent import ALLOW, SDP, UserAgent
+from sip.ua.user_agent import ALLOW, UserAgent
 
-#: RFC 3261 14.1: wait this long after a 491, by who owns the Call-ID, in seconds.
-GLARE_OWNER_S = (2.1, 4.0)
-GLARE_OTHER_S = (0.0, 2.0)
-MAX_GLARE_RETRIES = 3
+#: Why we end a session that nobody refreshed (RFC 3326).
+EXPIRED: Headers = (("Reason", 'SIP;cause=408;text="Session timer expired"'),)
+#: Why we end a call whose peer never answered our offer.
+NO_ANSWER: Headers = (("Reason", 'SIP;cause=400;text="No SDP answer in ACK"'),)
 
 
 class LegState(Enum):
@@ -59,17 +54,21 @@ class Leg:
         on_event: Callable[["Leg", Event], None],
         *,
         credentials: Credentials | None = None,
+        options: LegOptions = DEFAULT,
     ) -> None:
         self.ua = ua
         self.state = LegState.STARTING
         self.dialog: Dialog | None = None
         self.credentials = credentials
+        self.options = options
         #: the newest session descriptions of both sides
         self.local_sdp: str | None = None
         self.remote_sdp: str | None = None
+        #: what the peer says it takes (Allow), in lower case
+        self.peer_methods: frozenset[str] = frozenset()
+        self.offers = OfferAnswer()
+        self.session = LegSession(self)
         self._emit_to = on_event
-        self._offers = OfferAnswer()
-        self._reinvite: ServerTransaction | None = None
         self._bye_when_acked: Headers | None = None
         self._timers: dict[str, Timer] = {}
         self._success: Success | None = None
@@ -94,6 +93,20 @@ class Leg:
     def up(self) -> bool:
         return self.state in (LegState.ANSWERED, LegState.UP)
 
+    @property
+    def confirmed(self) -> bool:
+        """Answered, and acknowledged: both sides may send requests."""
+        return self.state is LegState.UP
+
+    @property
+    def unconfirmed(self) -> bool:
+        """Our 2xx waits for its ACK."""
+        return self.state is LegState.ANSWERED
+
+    def host(self, flow: Flow) -> str:
+        """Our host in Via and Contact towards the peer."""
+        return self.options.contact_domain or self.ua.host(flow, self.options.advertise)
+
     # what the call may do
 
     def bye(self, headers: Headers = ()) -> None:
@@ -105,51 +118,44 @@ class Leg:
 
     def reoffer(self, sdp: str) -> bool:
         """Send a re-INVITE; its outcome comes as `OfferEnded`. False if an offer is open."""
-        if self.state is not LegState.UP or not self._offers.step(Input.SEND_OFFER):
-            return False
-        self._send_reinvite(sdp, 0)
-        return True
+        return self.session.reoffer(sdp)
 
     def accept(self, sdp: str) -> None:
-        """Answer the peer's re-INVITE."""
-        transaction, self._reinvite = self._reinvite, None
-        if transaction is None or not self.up:
-            return
-        if self.dialog is not None:
-            self.dialog.refresh_target(transaction.request)
-        if transaction.request.body:
-            self._offers.step(Input.SEND_ANSWER)
-            self.remote_sdp = transaction.request.body.decode(errors="replace")
-        else:
-            self._offers.step(Input.CLOSE)
-            self._offers.step(Input.SEND_OFFER)
-        self._answer_2xx(transaction, sdp)
+        """Answer the peer's open offer (re-INVITE, UPDATE)."""
+        self.session.accept(sdp)
 
     def refuse(self, status: int, headers: Sequence[tuple[str, str]] = ()) -> None:
-        """Refuse the peer's re-INVITE; the session stays as it was (RFC 3261 14.2)."""
-        transaction, self._reinvite = self._reinvite, None
-        self._offers.step(Input.CLOSE)
-        if transaction is not None:
-            transaction.respond(self.ua.response(transaction.request, status, headers=headers))
+        """Refuse the peer's open offer; the session stays as it was (RFC 3261 14.2)."""
+        self.session.refuse(status, headers)
 
     # what the user agent brings
 
     def on_request(self, transaction: ServerTransaction) -> None:
         """A new request in our dialog."""
         request = transaction.request
-        dialog = self.dialog
-        if dialog is None or (dialog.remote_tag and request.from_.tag != dialog.remote_tag):
+        dialog = self._dialog_of(request)
+        if dialog is None:
             transaction.respond(self.ua.response(request, 481))
         elif dialog.receive(request) is Order.OLD:
             transaction.respond(self.ua.response(request, 500))  # RFC 3261 12.2.2
         elif request.method == "BYE":
             self._on_bye(transaction)
-        elif request.method == "INVITE":
-            self._on_reinvite(transaction)
+        elif request.method in ("INVITE", "UPDATE"):
+            self.learn_methods(request)
+            self.session.on_offer(transaction)
+        elif request.method == "PRACK":
+            self._on_prack(transaction)
         else:
             transaction.respond(
                 self.ua.response(request, 200, headers=[("Allow", ALLOW), ("Accept", SDP)])
             )
+
+    def _dialog_of(self, request: Request) -> Dialog | None:
+        """The dialog of ours that `request` is sent in."""
+        dialog = self.dialog
+        if dialog is None or (dialog.remote_tag and request.from_.tag != dialog.remote_tag):
+            return None
+        return dialog
 
     def on_ack(self, ack: Request) -> None:
         """The ACK to one of our 2xx."""
@@ -163,12 +169,11 @@ class Leg:
             self._on_confirmed()
         if self._bye_when_acked is not None and self.state is LegState.UP:
             self._send_bye(self._bye_when_acked)
-        elif self._offers.state is State.OFFERED:
+            return
+        if self.offers.state is State.OFFERED:
             # RFC 3261 13.2.2.4: our 2xx made the offer, so its answer is in the ACK
-            self._offers.step(Input.RECEIVE_ANSWER)
-            if ack.body:
-                self.remote_sdp = ack.body.decode(errors="replace")
-                self._emit(Answer(at=self.ua.clock.now(), sdp=self.remote_sdp))
+            self.session.on_answer(ack)
+        self.session.confirmed()
 
     def drop(self) -> None:
         """Forget the leg at once; the other side will find out."""
@@ -182,88 +187,67 @@ class Leg:
     def _on_bye(self, transaction: ServerTransaction) -> None:
         request = transaction.request
         transaction.respond(self.ua.response(request, 200))
-        if self._reinvite is not None:  # RFC 3261 15.1.2: pending requests get 487
-            self.refuse(487)
+        self.refuse(487)  # RFC 3261 15.1.2: pending requests get 487
         if self.state in (LegState.LEAVING, LegState.ENDED):
             return  # both hung up at once
         self._disconnect(Origin.PEER, Cause.BYE, passing_headers(request))
 
-    def _on_reinvite(self, transaction: ServerTransaction) -> None:
-        """RFC 3261 14.2; also the target refresh of a peer's session timer."""
-        request = transaction.request
-        if self.state is not LegState.UP:
-            refusal = self.ua.response(request, 491 if self.up else 481)
-            transaction.respond(refusal)
-            return
-        if not self._offers.step(Input.RECEIVE_OFFER):
-            if self._offers.state is State.OFFERED:
-                transaction.respond(self.ua.response(request, 491))
-            else:
-                retry = str(int(self.ua.ids.backoff_s(1, 10)))
-                headers = [("Retry-After", retry)]
-                transaction.respond(self.ua.response(request, 500, headers=headers))
-            return
-        transaction.respond(self.ua.response(request, 100))
-        self._reinvite = transaction
-        transaction.on_cancel = lambda _: self.refuse(487)
-        sdp = request.body.decode(errors="replace") if request.body else None
-        self._emit(Offer(at=self.ua.clock.now(), sdp=sdp))
+    def _on_prack(self, transaction: ServerTransaction) -> None:
+        """RFC 3262 3: nothing of ours waits for it."""
+        transaction.respond(self.ua.response(transaction.request, 481))
 
     # requests of ours
 
     def _send_bye(self, headers: Headers = ()) -> None:
         self._leave()
-        self._in_dialog.request("BYE", headers=headers, on_end=lambda _: self._end())
-
-    def _send_reinvite(self, sdp: str, attempt: int) -> None:
-        def ended(response: Response | None) -> None:
-            if response is None or response.status in (408, 481):
-                # RFC 3261 12.2.1.2: the peer no longer has this dialog
-                self._offers.step(Input.CLOSE)
-                self._lost()
-            elif response.status == 491 and attempt < MAX_GLARE_RETRIES:
-                self._offers.step(Input.CLOSE)
-                window = GLARE_OWNER_S if self.owns_call_id else GLARE_OTHER_S
-                self._start("glare", self.ua.ids.backoff_s(*window), retry)
-            elif response.status < 300:
-                self._offers.step(Input.RECEIVE_ANSWER)
-                self.local_sdp = sdp
-                answer = response.body.decode(errors="replace") or None
-                self.remote_sdp = answer or self.remote_sdp
-                self._emit(OfferEnded(at=self.ua.clock.now(), status=200, sdp=answer))
-            else:
-                self._offers.step(Input.CLOSE)
-                self._emit(OfferEnded(at=self.ua.clock.now(), status=response.status, sdp=None))
-
-        def retry() -> None:
-            if self.state is LegState.UP and self._offers.step(Input.SEND_OFFER):
-                self._send_reinvite(sdp, attempt + 1)
-
-        self._in_dialog.request("INVITE", sdp=sdp, on_end=ended)
+        self.client.request("BYE", headers=headers, on_end=lambda _: self._end())
 
     @property
-    def _in_dialog(self) -> DialogClient:
+    def client(self) -> DialogClient:
         """What sends our requests in the present dialog."""
         assert self.dialog is not None, "a leg sends nothing in a dialog that it does not have"
         if self._client is None or self._client.dialog is not self.dialog:
-            self._client = DialogClient(self.ua, self.dialog, self.flow, self.credentials)
+            self._client = self._client_in(self.dialog)
         return self._client
+
+    def _client_in(self, dialog: Dialog) -> DialogClient:
+        return DialogClient(
+            self.ua,
+            dialog,
+            self.flow,
+            self.credentials,
+            advertise=self.options.advertise,
+            domain=self.options.contact_domain,
+            supported=self.options.supported,
+            symmetric=self.options.symmetric,
+        )
+
+    def response_headers(self, flow: Flow) -> Headers:
+        """What every dialog-making response and every answer says of us (RFC 3261 13.2.1)."""
+        return (
+            ("Contact", self.ua.contact(flow, self.host(flow))),
+            ("Allow", ALLOW),
+            ("Supported", self.options.supported),
+        )
+
+    def learn_methods(self, message: Request | Response) -> None:
+        """What the peer allows, if it says so now."""
+        self.peer_methods = message.headers.tokens("allow") or self.peer_methods
 
     # our 2xx until it is acknowledged
 
-    def _answer_2xx(
+    def answer_2xx(
         self,
         transaction: ServerTransaction,
-        sdp: str,
+        sdp: str | None,
         *,
         to_tag: str | None = None,
-        headers: Sequence[tuple[str, str]] = (),
+        headers: Headers = (),
     ) -> None:
         """Send 200 and repeat it until the ACK comes (RFC 3261 13.3.1.4, over TCP too)."""
-        self.local_sdp = sdp
-        fields = [("Contact", self.ua.contact(transaction.flow)), ("Allow", ALLOW), *headers]
+        self.local_sdp = sdp or self.local_sdp
         response = self.ua.response(
-            transaction.request, 200, to_tag=to_tag, headers=fields, sdp=sdp
+            transaction.request, 200, to_tag=to_tag, headers=headers, sdp=sdp
         )
         transaction.on_ack = self.on_ack
         self._success = Success(self.ua, transaction, response, self._no_ack)
@@ -277,15 +261,26 @@ class Leg:
             self._send_bye(self._bye_when_acked)
             return
         self._send_bye()
-        self._emit(Disconnect(at=self.ua.clock.now(), by=Origin.US, cause=Cause.NO_ACK))
+        self.emit(Disconnect(at=self.ua.clock.now(), by=Origin.US, cause=Cause.NO_ACK))
 
     # the end
 
-    def _lost(self) -> None:
+    def lost(self) -> None:
         """The peer no longer answers in this dialog."""
+        self._give_up(Origin.PEER, Cause.DIALOG_LOST)
+
+    def session_expired(self) -> None:
+        """RFC 4028 10: nobody refreshed the session in time."""
+        self._give_up(Origin.US, Cause.SESSION_EXPIRED, EXPIRED)
+
+    def no_answer(self) -> None:
+        """The peer acknowledged our offer and did not answer it: there is no session."""
+        self._give_up(Origin.US, Cause.MEDIA, NO_ANSWER)
+
+    def _give_up(self, by: Origin, cause: Cause, headers: Headers = ()) -> None:
         if self.state is LegState.UP:
-            self._send_bye()
-            self._emit(Disconnect(at=self.ua.clock.now(), by=Origin.PEER, cause=Cause.DIALOG_LOST))
+            self._send_bye(headers)
+            self.emit(Disconnect(at=self.ua.clock.now(), by=by, cause=cause))
 
     def _disconnect(self, by: Origin, cause: Cause, headers: Headers = ()) -> None:
         self._end(Disconnect(at=self.ua.clock.now(), by=by, cause=cause, headers=headers))
@@ -301,15 +296,19 @@ class Leg:
         """
         self.state = LegState.ENDED
         self._stop_all()
+        self.session.close()
+        self.session = NO_SESSION
         self.ua.close_dialog(self.sip_call_id, self.local_tag)
         if event is not None:
-            self._emit(event)
+            self.emit(event)
         self._emit_to = _nobody
 
-    def _emit(self, event: Event) -> None:
+    def emit(self, event: Event) -> None:
+        """Tell the call."""
         self._emit_to(self, event)
 
-    def _start(self, name: str, delay_s: float, callback: Callable[[], None]) -> None:
+    def start_timer(self, name: str, delay_s: float, callback: Callable[[], None]) -> None:
+        """Call `callback` after so many seconds, unless the leg ends before."""
         self._stop(name)
         self._timers[name] = self.ua.clock.call_later(delay_s, callback)
 
@@ -322,6 +321,7 @@ class Leg:
         if self._success is not None:
             self._success.stop()
             self._success = None
+        self.session.stop()
         for name in list(self._timers):
             self._stop(name)
 

@@ -3,7 +3,8 @@
 from dataclasses import dataclass, field
 from enum import Enum
 
-from sip.core.session_timer import Policy
+from sip.core.reliable import TAG
+from sip.core.session_timer import TIMER, Mode, Policy
 
 
 class Reliable(Enum):
@@ -33,6 +34,16 @@ class LegOptions:
     reliable: Reliable = Reliable.ACCEPT
     session_timer: Policy = field(default_factory=Policy)
     symmetric: bool = False
+
+    @property
+    def supported(self) -> str:
+        """The option tags of our Supported header."""
+        tags = []
+        if self.reliable is not Reliable.OFF:
+            tags.append(TAG)
+        if self.session_timer.mode is not Mode.OFF:
+            tags.append(TIMER)
+        return ", ".join(tags)
 
 
 DEFAULT = LegOptions()

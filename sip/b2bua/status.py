@@ -35,7 +35,8 @@ def progress_of(status: int) -> Progress:
 class LegStatus:
     """One leg as the application is told of it. Times are the clock's monotonic seconds.
 
-    `headers` are those of the message that ended the leg and may interest the application.
+    `headers` are those of the message that ended the leg and may interest the application;
+    `detail` is a sentence where no message says why it failed.
     """
 
     call_sid: str
@@ -45,6 +46,7 @@ class LegStatus:
     sip_reason: str = "Trying"
     early_media: bool = False
     cause: Cause | None = None
+    detail: str | None = None
     headers: Headers = ()
     answered_at: float | None = None
     ended_at: float | None = None

@@ -38,6 +38,18 @@ class Headers:
         field = self._find(name)
         return list(field[1]) if field else []
 
+    def tokens(self, name: str) -> frozenset[str]:
+        """The tokens of a list such as Supported or Allow, in lower case; what is none is left out.
+
+        These fields only say what a peer can do: a damaged one says nothing.
+        """
+        if name not in self.fields:
+            return frozenset()
+        lines = self.fields[name][1]
+        return frozenset(
+            token.strip().lower() for line in lines for token in line.split(",") if token.strip()
+        )
+
     def values(self, name: str) -> list[str]:
         """Every element of a comma-separated field, over all its lines."""
         field = self._find(name)

@@ -99,7 +99,7 @@ def agree_as_uas(policy: Policy, request: Request) -> Agreement | TooSmall | Non
     """What we answer to a refreshing request (RFC 4028 9); None: no session timer."""
     if policy.mode is Mode.OFF:
         return None
-    peer_knows = TIMER in option_tags(request, "supported")
+    peer_knows = TIMER in request.headers.tokens("supported")
     asked = session_expires(request)
     if asked is None:
         return _unasked(policy, request, peer_knows=peer_knows)
@@ -115,8 +115,8 @@ def _unasked(policy: Policy, request: Request, *, peer_knows: bool) -> Agreement
     """RFC 4028 9: a UAS may want a session timer where the request had none."""
     if policy.mode is Mode.ACCEPT or (policy.mode is Mode.REQUEST and not peer_knows):
         return None
-    interval_s = max(policy.expires_s, min_se(request))
-    return Agreement(interval_s, Refresher.PEER if peer_knows else Refresher.US)
+    # ours to refresh: then the peer need not be told that it must (no Require in the 2xx)
+    return Agreement(max(policy.expires_s, min_se(request)), Refresher.US)
 
 
 def response_headers(agreement: Agreement | None) -> Headers:
@@ -154,7 +154,7 @@ def session_expires(message: Request | Response) -> tuple[int, str | None] | Non
     if not seconds.strip().isdecimal() or len(seconds.strip()) > 9:
         return None
     try:
-        refresher = dict(parse_params(params)).get("refresher") if params else None
+        refresher = dict(parse_params(";" + params)).get("refresher") if params else None
     except ParseError:
         refresher = None
     return max(int(seconds), 1), refresher.lower() if refresher else None
@@ -164,10 +164,3 @@ def min_se(message: Request | Response) -> int:
     """Min-SE in seconds; 90 where there is none that can be read (RFC 4028 5)."""
     value = (message.headers.get("min-se") or "").partition(";")[0].strip()
     return int(value) if value.isdecimal() and len(value) <= 9 else DEFAULT_MIN_SE_S
-
-
-def option_tags(message: Request | Response, name: str) -> frozenset[str]:
-    """The option tags of Supported or Require, in lower case."""
-    if message.headers.get(name) is None:
-        return frozenset()
-    return frozenset(tag.lower() for tag in message.headers.values(name))

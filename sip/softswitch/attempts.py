@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from sip.b2bua.call import Attempt
+from sip.b2bua.attempt import Attempt
 from sip.b2bua.call_events import Headers
 from sip.b2bua.outbound_leg import NO_RESPONSE_S
 from sip.core.headers import NameAddr

@@ -13,7 +13,8 @@ from typing import assert_never
 import aiohttp
 import structlog
 
-from sip.b2bua.call import Attempt, Call, media_failure
+from sip.b2bua.attempt import Attempt
+from sip.b2bua.call import Call, media_failure
 from sip.b2bua.status import LegStatus
 from sip.media.plane import MediaError
 from sip.softswitch import messages

@@ -3,12 +3,13 @@
 import asyncio
 from dataclasses import dataclass
 
+from sip.core.body import SDP
 from sip.core.headers import NameAddr
 from sip.core.message import Headers, Request, Response
 from sip.core.uri import Uri
 from sip.transport.endpoint import Flow
 from sip.ua.transactions import Failure
-from sip.ua.user_agent import SDP, UserAgent
+from sip.ua.user_agent import UserAgent
 
 #: Answers that come from somebody who is there, but of no use: a proxy in front of a dead
 #: server says 408, one that is overloaded or going down 503 (RFC 3263 4.3).
@@ -75,9 +76,11 @@ async def ping(ua: UserAgent, request: Request, flow: Flow, timeout_s: float) ->
         return Answer(error=f"no answer in {timeout_s:g} s", silent=True)
     if isinstance(outcome, Failure):
         return Answer(error=_why_lost(flow))
-    error = f"{outcome.status} {outcome.reason}" if outcome.status in DEAD else None
-    round_trip_s = ua.clock.now() - begun
-    return Answer(status=outcome.status, error=error, round_trip_s=round_trip_s)
+    return Answer(
+        status=outcome.status,
+        error=f"{outcome.status} {outcome.reason}" if outcome.status in DEAD else None,
+        round_trip_s=ua.clock.now() - begun,
+    )
 
 
 def _why_lost(flow: Flow) -> str:

@@ -9,8 +9,10 @@ import aiohttp
 import structlog
 
 from sip.b2bua.call import Call
+from sip.b2bua.inbound_leg import refusal as refusal_of
 from sip.b2bua.status import LegStatus
 from sip.clock import Clock
+from sip.core.body import SDP
 from sip.core.message import Request
 from sip.core.timers import Timers
 from sip.ids import Ids
@@ -24,7 +26,7 @@ from sip.softswitch.trust import Gatekeeper, Judgement, Verdict
 from sip.trace import Trace
 from sip.transport.endpoint import Endpoint, Flow
 from sip.ua.transactions import ServerTransaction
-from sip.ua.user_agent import ALLOW, SDP, UserAgent
+from sip.ua.user_agent import ALLOW, UserAgent
 
 log = structlog.get_logger(__name__)
 
@@ -185,10 +187,10 @@ class Softswitch:
             log.warning("call refused", reason=refusal, trunk=trunk.name)
             self._answer(transaction, 503, [("Retry-After", str(RETRY_AFTER_S))])
             return
-        if not request.body:
-            self.refused["no offer"] += 1
-            log.warning("call refused", reason="INVITE without SDP", trunk=trunk.name)
-            self._answer(transaction, 488, [("Warning", '399 - "An offer is needed in INVITE"')])
+        cannot = refusal_of(request, trunk.leg)
+        if cannot is not None:
+            self.refused[f"{cannot[0]} at the door"] += 1
+            self._answer(transaction, *cannot)
             return
 
         def make_call(on_status: Callable[[LegStatus], None]) -> Call:
@@ -198,7 +200,7 @@ class Softswitch:
                 self._media,
                 on_status=on_status,
                 credentials=trunk.credentials,
-                media_address=trunk.advertise,
+                options=trunk.leg,
             )
 
         def session(call: Call) -> Json:

@@ -3,25 +3,48 @@
 import asyncio
 from collections.abc import Callable, Sequence
 
+from sip.core.body import SDP
 from sip.core.dialog import Dialog
 from sip.core.message import Request, Response
+from sip.core.uri import Uri
+from sip.transport.address import is_address, is_private
 from sip.transport.endpoint import Flow
 from sip.transport.resolver import ResolveError
 from sip.ua.credentials import Credentials
-from sip.ua.user_agent import ALLOW, SDP, UserAgent
+from sip.ua.user_agent import ALLOW, UserAgent
+
+#: Requests that refresh the target of the dialog (RFC 3261 12.2, RFC 3311 5.1).
+REFRESHING = frozenset({"INVITE", "UPDATE"})
 
 
 class DialogClient:
     """The UAC half of a dialog (RFC 3261 12.2.1, 13.2.2.4, 22)."""
 
     def __init__(
-        self, ua: UserAgent, dialog: Dialog, flow: Flow, credentials: Credentials | None
+        self,
+        ua: UserAgent,
+        dialog: Dialog,
+        flow: Flow,
+        credentials: Credentials | None,
+        *,
+        advertise: str = "auto",
+        domain: str | None = None,
+        supported: str = "",
+        symmetric: bool = False,
     ) -> None:
-        """`flow` is the way that the dialog came up on."""
+        """`flow` is the way that the dialog came up on; `symmetric` keeps to it.
+
+        `advertise` is the policy for our address, `domain` stands in its place in Via and Contact,
+        `supported` is our Supported header.
+        """
         self.dialog = dialog
         self._ua = ua
         self._flow = flow
         self._credentials = credentials
+        self._advertise = advertise
+        self._domain = domain
+        self._supported = supported
+        self._symmetric = symmetric
         self._acks: dict[int, tuple[bytes, Flow, Request]] = {}
         self._lookups: set[asyncio.Task[None]] = set()
 
@@ -46,11 +69,12 @@ class DialogClient:
         def on_response(response: Response) -> None:
             if response.status < 200:
                 return
-            if method == "INVITE" and response.status < 300:
-                if self.resend_ack(request.cseq.number):
+            if method in REFRESHING and response.status < 300:
+                if method == "INVITE" and self.resend_ack(request.cseq.number):
                     return
                 self.dialog.refresh_target(response)
-                self.ack(request, lambda: on_end(None))
+                if method == "INVITE":
+                    self.ack(request, lambda: on_end(None))
             proof = None
             if self._credentials is not None and not authorised:
                 proof = self._credentials.answer(request, response, self._ua.ids)
@@ -60,10 +84,12 @@ class DialogClient:
             self.request(method, headers=[*headers, proof], sdp=sdp, on_end=on_end, authorised=True)
 
         def send(flow: Flow) -> None:
-            if method == "INVITE":
-                request.headers.add("contact", self._ua.contact(flow))
+            host = self._host(flow)
+            if method in REFRESHING:
+                request.headers.add("contact", self._ua.contact(flow, host))
                 request.headers.add("allow", ALLOW)
-            self._ua.send(request, flow, on_response, lambda _: on_end(None))
+                request.headers.add("supported", self._supported)
+            self._ua.send(request, flow, on_response, lambda _: on_end(None), host=host)
 
         self._find_way(send, lambda: on_end(None))
 
@@ -75,7 +101,8 @@ class DialogClient:
                 ack.headers.add(name, value)
 
         def send(flow: Flow) -> None:
-            self._acks[invite.cseq.number] = (self._ua.send_ack(ack, flow), flow, ack)
+            data = self._ua.send_ack(ack, flow, host=self._host(flow))
+            self._acks[invite.cseq.number] = (data, flow, ack)
 
         self._find_way(send, on_lost)
 
@@ -92,13 +119,25 @@ class DialogClient:
         for task in self._lookups:
             task.cancel()
 
+    def _host(self, flow: Flow) -> str:
+        return self._domain or self._ua.host(flow, self._advertise)
+
+    @property
+    def _behind_nat(self) -> bool:
+        """Whether the peer's Contact is an address that it has behind a NAT, and we see another."""
+        if self.dialog.routes or self._flow.reliable:
+            return False
+        host = Uri.parse(self.dialog.target).host.removeprefix("[").removesuffix("]")
+        return is_address(host) and is_private(host) and not is_private(self._flow.remote.host)
+
     def _find_way(self, send: Callable[[Flow], None], lost: Callable[[], None]) -> None:
         """Call `send` with the way to the dialog's next hop, or `lost` where there is none.
 
         The connection that the dialog came up on is used while it lives: a peer behind NAT or a
-        TCP client cannot be reached otherwise. Over UDP the next hop is the route's or Contact's.
+        TCP client cannot be reached otherwise. Over UDP the next hop is the route's or Contact's,
+        unless that is a NATed peer's own address.
         """
-        if self._flow.reliable and not self._flow.closed:
+        if not self._flow.closed and (self._flow.reliable or self._symmetric or self._behind_nat):
             send(self._flow)
             return
         uri = self.dialog.next_hop()

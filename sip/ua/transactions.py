@@ -8,7 +8,8 @@ from enum import Enum, auto
 
 from sip.clock import Clock
 from sip.clock import Timer as Running
-from sip.core.headers import Via
+from sip.core.errors import ParseError
+from sip.core.headers import Via, parse_via
 from sip.core.message import Headers, Request, Response
 from sip.core.timers import RETRANSMISSION, Timer, Timers
 from sip.core.transaction import Action, Input, Kind, Machine, State
@@ -118,6 +119,13 @@ class ClientTransaction(_Transaction):
             self._step(Input.SUCCESS, response)
         else:
             self._step(Input.FAILURE, response)
+
+    def restart(self, flow: Flow) -> None:
+        """Send the request, whose Via has changed, anew over `flow`: the way before failed."""
+        self.flow = flow
+        self.machine = Machine(self.machine.kind, flow.reliable, self._layer.timers)
+        self._data = self.request.to_bytes()
+        self.start()
 
     def stop_resending(self) -> None:
         """The request is no longer wanted: do not wake a peer with it that has slept so far."""
@@ -282,6 +290,11 @@ class TransactionLayer:
         """RFC 3261 8.2.2.2: the same request reached us by another path."""
         return not request.to.tag and merge_key(request) in self._merges
 
+    def is_loop(self, request: Request) -> bool:
+        """RFC 3261 16.3: a request of ours, still open, that somebody sent back to us."""
+        below = [via for line in request.headers.get_all("via") for via in line.split(",")][1:]
+        return any((_branch(via), request.method) in self._clients for via in below)
+
     def open_server(self, request: Request, flow: Flow) -> ServerTransaction:
         """A new server transaction."""
         transaction = ServerTransaction(self, request, flow, server_key(request))
@@ -342,3 +355,11 @@ def merge_key(request: Request) -> tuple[str, str, int, str]:
     """What a merged request shares with the one that came first."""
     cseq = request.cseq
     return (request.call_id, request.from_.tag or "", cseq.number, cseq.method)
+
+
+def _branch(via: str) -> str:
+    """The branch of a Via below the topmost, which nobody has checked."""
+    try:
+        return parse_via(via.strip()).branch or ""
+    except ParseError:
+        return ""

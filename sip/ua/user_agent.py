@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from sip.clock import Clock
+from sip.core import reliable, session_timer
+from sip.core.body import SDP, understood
 from sip.core.errors import ParseError
 from sip.core.headers import Via, split_commas
 from sip.core.message import Request, Response, make_response, parse_message, validate
@@ -23,17 +25,20 @@ from sip.transport.advertise import Advertiser
 from sip.transport.endpoint import DEFAULT_PORT, Endpoint, Flow, Target
 from sip.transport.layer import TransportLayer
 from sip.transport.resolver import Resolver
+from sip.ua.long_requests import LongRequests
 from sip.ua.transactions import ClientTransaction, Failure, ServerTransaction, TransactionLayer
 
 #: Methods that we take part in; the rest of RFC 3261 8.2.1 is 405.
-ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS"
+ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, UPDATE"
 _ALLOWED = frozenset(ALLOW.split(", "))
+#: Methods whose body is about the session.
+_SESSION = frozenset({"INVITE", "UPDATE", "PRACK"})
 #: Methods that exist; one that is not among them is 501 (RFC 3261 21.5.2).
 _KNOWN = _ALLOWED | {
-    *("REGISTER", "INFO", "PRACK", "UPDATE", "REFER", "NOTIFY", "SUBSCRIBE", "MESSAGE", "PUBLISH"),
+    *("REGISTER", "INFO", "REFER", "NOTIFY", "SUBSCRIBE", "MESSAGE", "PUBLISH"),
 }
-#: The only body that an INVITE may bring.
-SDP = "application/sdp"
+#: Extensions that a peer may require of us (RFC 3262, RFC 4028).
+SUPPORTED = frozenset({reliable.TAG, session_timer.TIMER})
 
 
 class DialogUser(Protocol):
@@ -70,14 +75,15 @@ class UserAgent:
         product: str = "retell-sip-gateway",
         trace: Trace | None = None,
         resolver: Resolver | None = None,
+        tcp_above_bytes: int = 1300,
     ) -> None:
         """`on_request` gets every new request outside a dialog and must answer it.
 
         `known_source(request, flow)` says whether a stranger's message may be answered at all;
         the request is None where it could not be read; `may_connect(source)` whether it may open a
         connection; `admit_packet(source)` whether what it sends is to be looked at. `on_peer` is
-        told whom we send requests to. `advertise` is our address as peers
-        outside this host see it.
+        told whom we send requests to. `advertise` is our address as peers outside this host see
+        it. Requests above `tcp_above_bytes` go over TCP where there is any.
         """
         self.clock = clock
         self.ids = ids
@@ -102,6 +108,7 @@ class UserAgent:
             on_broken=self._broken,
             admit=may_connect,
         )
+        self._wide = LongRequests(tcp_above_bytes, self._transport.flow_to)
         self._transactions = TransactionLayer(
             clock=clock,
             timers=self.timers,
@@ -164,13 +171,13 @@ class UserAgent:
         """Call `on_lost` for every connection that ends, after its transactions were told."""
         self._flow_watchers.append(on_lost)
 
-    def host(self, flow: Flow) -> str:
-        """Our address in Via, Contact and SDP towards the peer of `flow`."""
-        return self.advertiser.address("auto", flow)
+    def host(self, flow: Flow, policy: str = "auto") -> str:
+        """Our address in Via, Contact and SDP towards the peer of `flow`, by its trunk's policy."""
+        return self.advertiser.address(policy, flow)
 
-    def contact(self, flow: Flow) -> str:
-        """Our Contact towards the peer of `flow` (RFC 3261 8.1.1.8)."""
-        return f"<sip:{self._hostport(flow)}{_transport_param(flow)}>"
+    def contact(self, flow: Flow, host: str | None = None) -> str:
+        """Our Contact towards the peer of `flow` (RFC 3261 8.1.1.8), `host` instead of our own."""
+        return f"<sip:{self._hostport(flow, host)}{_transport_param(flow)}>"
 
     def send(
         self,
@@ -178,14 +185,37 @@ class UserAgent:
         flow: Flow,
         on_response: Callable[[Response], None],
         on_failure: Callable[[Failure], None] = lambda _: None,
+        *,
+        host: str | None = None,
     ) -> ClientTransaction:
-        """Send `request` in a transaction of its own; adds Via and User-Agent."""
-        self._add_via(request, flow)
-        return self._transactions.send(request, flow, on_response, on_failure)
+        """Send `request` in a transaction of its own; adds Via and User-Agent.
 
-    def send_ack(self, ack: Request, flow: Flow) -> bytes:
+        `host` stands in the Via instead of our own address. A request that is too long for UDP
+        goes over TCP, and over UDP after all if there is none (RFC 3261 18.1.1).
+        """
+        branch = self.ids.branch()
+        request.headers.prepend("via", self._via(flow, branch, host))
+        request.headers.add("user-agent", self.product)
+        way = self._wide.way(request, flow, self.clock.now())
+        if way is flow:
+            return self._transactions.send(request, flow, on_response, on_failure)
+
+        def failed(failure: Failure) -> None:
+            if failure is Failure.TIMEOUT or transaction.flow is flow:
+                on_failure(failure)
+                return
+            self._wide.avoid(flow, self.clock.now())
+            request.headers.replace_first("via", self._via(flow, branch, host))
+            transaction.restart(flow)
+
+        request.headers.replace_first("via", self._via(way, branch, host))
+        transaction = self._transactions.send(request, way, on_response, failed)
+        return transaction
+
+    def send_ack(self, ack: Request, flow: Flow, *, host: str | None = None) -> bytes:
         """Send the ACK to a 2xx, which is no transaction (RFC 3261 13.2.2.4); answers its bytes."""
-        self._add_via(ack, flow)
+        ack.headers.prepend("via", self._via(flow, self.ids.branch(), host))
+        ack.headers.add("user-agent", self.product)
         data = ack.to_bytes()
         self._transmit(data, flow, ack)
         return data
@@ -286,7 +316,15 @@ class UserAgent:
         if merged:
             transaction.respond(self.response(request, 482))
             return
-        refusal = self._refusal(request, user)
+        try:
+            self._serve(transaction, user)
+        except ParseError as error:  # in a field that nobody had read before
+            self.dropped["malformed"] += 1
+            tag = self.ids.tag()
+            transaction.respond(self.response(request, error.status, error.reason, to_tag=tag))
+
+    def _serve(self, transaction: ServerTransaction, user: DialogUser | None) -> None:
+        refusal = self._refusal(transaction.request, user)
         if refusal is not None:
             transaction.respond(refusal)
         elif user is not None:
@@ -301,16 +339,26 @@ class UserAgent:
             return self.response(request, status, headers=[("Allow", ALLOW)])
         if request.request_uri.scheme not in ("sip", "sips", "tel"):
             return self.response(request, 416)
-        if request.headers.get("require") is not None:
-            unsupported = ", ".join(request.headers.values("require"))
-            return self.response(request, 420, headers=[("Unsupported", unsupported)])
-        if request.max_forwards == 0 and user is None and request.method != "OPTIONS":
+        unsupported = request.headers.tokens("require") - SUPPORTED
+        if unsupported:
+            headers = [("Unsupported", ", ".join(sorted(unsupported)))]
+            return self.response(request, 420, headers=headers)
+        if user is None and request.max_forwards == 0 and request.method != "OPTIONS":
             return self.response(request, 483)
+        if user is None and self._transactions.is_loop(request):
+            return self.response(request, 482)
         if user is None and request.to.tag:
             return self.response(request, 481)
-        if request.body and request.method == "INVITE" and request.content_type != SDP:
-            return self.response(request, 415, headers=[("Accept", SDP)])
+        if request.body and request.method in _SESSION and not self._readable(request):
+            headers = [("Accept", f"{SDP}, multipart/mixed"), ("Accept-Encoding", "identity")]
+            return self.response(request, 415, headers=headers)
         return None
+
+    @staticmethod
+    def _readable(request: Request) -> bool:
+        """Whether a body that must be understood can be (RFC 3261 8.2.3)."""
+        encoding = (request.headers.get("content-encoding") or "identity").strip().lower()
+        return encoding == "identity" and understood(request)
 
     def _cancel(self, request: Request, flow: Flow) -> None:
         """RFC 3261 9.2: answer the CANCEL itself, then tell the INVITE."""
@@ -376,16 +424,13 @@ class UserAgent:
         port = via.port or DEFAULT_PORT[flow.remote.transport]
         return self._transport.reply_flow(flow, Endpoint(flow.remote.transport, host, port))
 
-    def _add_via(self, request: Request, flow: Flow) -> None:
-        branch = self.ids.branch()
-        sent_by = self._hostport(flow)
-        request.headers.prepend(
-            "via", f"SIP/2.0/{flow.remote.transport.upper()} {sent_by};rport;branch={branch}"
-        )
-        request.headers.add("user-agent", self.product)
+    def _via(self, flow: Flow, branch: str, host: str | None) -> str:
+        transport = flow.remote.transport.upper()
+        return f"SIP/2.0/{transport} {self._hostport(flow, host)};rport;branch={branch}"
 
-    def _hostport(self, flow: Flow) -> str:
-        return Endpoint(flow.local.transport, self.host(flow), flow.local.port).hostport
+    def _hostport(self, flow: Flow, host: str | None = None) -> str:
+        host = self.host(flow) if host is None else host
+        return Endpoint(flow.local.transport, host, flow.local.port).hostport
 
 
 def _transport_param(flow: Flow) -> str:

@@ -1,0 +1,115 @@
+"""Attempts to place a B-leg, and which follows a failed one: RFC 3263 4.3, RFC 3261 8.1.3.4."""
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+
+from sip.b2bua.call_events import Cause, Fail, Headers
+from sip.b2bua.leg_options import LegOptions
+from sip.core.errors import ParseError
+from sip.core.headers import NameAddr
+from sip.core.uri import Uri
+from sip.transport.endpoint import Flow, Target
+from sip.transport.resolver import ResolveError
+from sip.ua.credentials import Credentials
+from sip.ua.user_agent import UserAgent
+
+#: A server that gave no answer is asked last for so many seconds.
+DEAD_S = 60.0
+#: The same after a 503 that does not say how long (RFC 3261 21.5.4), and at most.
+BUSY_S = 30.0
+MAX_BUSY_S = 3600.0
+_DEAD = frozenset({Cause.SILENT, Cause.UNREACHABLE})
+
+
+def _nobody(_: int | None) -> None:
+    """Whom an attempt tells that nobody keeps account of."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One way to place a B-leg: where its INVITE goes and what it says.
+
+    `media_address` is ours in the SDP that the B-leg gets; `no_response_s` how long its peer may
+    say nothing at all; `routes` are Route values; a 3xx is followed to `redirect_hosts` alone.
+    `on_outcome` is told the final status, None where nobody answered.
+    """
+
+    uri: str
+    flow: Flow
+    caller: NameAddr
+    callee: NameAddr
+    headers: Headers = ()
+    routes: tuple[str, ...] = ()
+    credentials: Credentials | None = None
+    no_response_s: float
+    media_address: str
+    options: LegOptions = field(default_factory=LegOptions)
+    target: Target | None = None
+    redirect_hosts: frozenset[str] = frozenset()
+    on_outcome: Callable[[int | None], None] = _nobody
+
+
+class Hunt:
+    """The attempts of one dial, in their order. A dead server's place is taken by the next."""
+
+    def __init__(self, ua: UserAgent, attempts: Iterable[Attempt]) -> None:
+        self._ua = ua
+        self._left = deque(attempts)
+
+    def next(self) -> Attempt | None:
+        """The attempt to make now; None where all were made."""
+        return self._left.popleft() if self._left else None
+
+    def answered(self, attempt: Attempt) -> None:
+        """Somebody is there."""
+        attempt.on_outcome(200)
+        if attempt.target is not None:
+            self._ua.resolver.forgive(attempt.target.endpoint)
+
+    async def failed(self, attempt: Attempt, fail: Fail, *, early_media: bool) -> None:
+        """Note why, and leave only attempts that may still follow.
+
+        Another server is tried where this one is dead or overloaded, and has not been heard yet; a
+        redirection is followed once. Any other answer is the trunk's, whichever server gives it.
+        """
+        dead = fail.cause in _DEAD
+        attempt.on_outcome(None if dead else fail.status)
+        if dead or fail.status == 503:
+            if attempt.target is not None:
+                self._ua.resolver.penalize(attempt.target.endpoint, _penalty_s(fail, dead=dead))
+            if early_media:
+                self._left.clear()
+            return
+        self._left.clear()
+        if fail.contacts and attempt.redirect_hosts:
+            redirected = await self._redirected(attempt, fail.contacts)
+            if redirected is not None:
+                self._left.append(redirected)
+
+    async def _redirected(self, attempt: Attempt, contacts: Iterable[str]) -> Attempt | None:
+        """The first contact that may be called and can be reached."""
+        for contact in contacts:
+            try:
+                uri = Uri.parse(contact)
+                if uri.scheme in ("sip", "sips") and uri.host.lower() in attempt.redirect_hosts:
+                    flow = await self._ua.flow_to(uri)
+                    return replace(
+                        attempt,
+                        uri=str(uri.replace(headers="")),
+                        flow=flow,
+                        routes=(),
+                        target=None,
+                        redirect_hosts=frozenset(),
+                    )
+            except (ParseError, ResolveError, OSError):
+                continue  # the next contact may be better
+        return None
+
+
+def _penalty_s(fail: Fail, *, dead: bool) -> float:
+    if dead:
+        return DEAD_S
+    asked = next((value for name, value in fail.headers if name.lower() == "retry-after"), "")
+    seconds = asked.partition(";")[0].partition("(")[0].strip()
+    return min(float(seconds), MAX_BUSY_S) if seconds.isdecimal() else BUSY_S
