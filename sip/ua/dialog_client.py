@@ -66,6 +66,8 @@ class DialogClient:
             request.headers.add("content-type", SDP)
             request.body = sdp.encode()
 
+        ours = False
+
         def on_response(response: Response) -> None:
             if response.status < 200:
                 return
@@ -76,7 +78,7 @@ class DialogClient:
                 if method == "INVITE":
                     self.ack(request, lambda: on_end(None))
             proof = None
-            if self._credentials is not None and not authorised:
+            if self._credentials is not None and ours and not authorised:
                 proof = self._credentials.answer(request, response, self._ua.ids)
             if proof is None:
                 on_end(response)
@@ -84,6 +86,9 @@ class DialogClient:
             self.request(method, headers=[*headers, proof], sdp=sdp, on_end=on_end, authorised=True)
 
         def send(flow: Flow) -> None:
+            # Where a Contact leads is the peer's word: our digest goes to the peer itself only.
+            nonlocal ours
+            ours = flow.remote.host == self._flow.remote.host
             host = self._host(flow)
             if method in REFRESHING:
                 request.headers.add("contact", self._ua.contact(flow, host))

@@ -270,13 +270,9 @@ class TransactionLayer:
             self.clock.call_later(0.0, transaction.transport_failed)
         return transaction
 
-    def receive_response(self, response: Response) -> bool:
-        """RFC 3261 17.1.3; False for a response to nothing of ours."""
-        client = self._clients.get((response.branch or "", response.cseq.method))
-        if client is None:
-            return False
-        client.receive(response)
-        return True
+    def find_client(self, response: Response) -> ClientTransaction | None:
+        """The request of ours that `response` answers (RFC 3261 17.1.3)."""
+        return self._clients.get((response.branch or "", response.cseq.method))
 
     def find_server(self, request: Request) -> ServerTransaction | None:
         """The transaction that `request` repeats or acknowledges (RFC 3261 17.2.3)."""

@@ -285,8 +285,18 @@ class UserAgent:
         if len(response.headers.get_all("via")) > 1:
             self.dropped["misrouted response"] += 1  # RFC 3261 8.1.3.3: it is not for us
             return
-        if not self._transactions.receive_response(response):
+        transaction = self._transactions.find_client(response)
+        if transaction is None:
             self.dropped["stray response"] += 1
+        elif response.status in (401, 407) and not self._may_challenge(transaction, flow):
+            self.dropped["foreign challenge"] += 1
+        else:
+            transaction.receive(response)
+
+    def _may_challenge(self, transaction: ClientTransaction, flow: Flow) -> bool:
+        """Only whom we asked may ask for our password; a peer may have several addresses."""
+        asked = transaction.flow.remote.host
+        return flow.remote.host == asked or self._known_source(None, flow)
 
     def _receive_request(self, request: Request, flow: Flow) -> None:
         _mark_source(request, flow)
