@@ -86,6 +86,25 @@ class Sandbox:
         found = await self._ask("GET", f"/sandbox/calls?to_number={quote(to_number)}")
         return str(found["items"][0]["call"]["call_id"])
 
+    async def ongoing(self, call_id: str, timeout: float = 15.0) -> None:
+        """Returns once somebody has picked up."""
+        async with asyncio.timeout(timeout):
+            while True:
+                call = await self._ask("GET", f"/v2/get-call/{call_id}")
+                if call["call_status"] == "ongoing":
+                    return
+                await asyncio.sleep(0.05)
+
+    async def called(self, to_number: str, timeout: float = 15.0) -> str:
+        """The Retell call id of the call to `to_number` that an agent has just taken."""
+        async with asyncio.timeout(timeout):
+            while True:
+                found = await self._ask("GET", f"/sandbox/calls?to_number={quote(to_number)}")
+                for item in found["items"][:1]:
+                    if item["call"]["call_status"] == "ongoing":
+                        return str(item["call"]["call_id"])
+                await asyncio.sleep(0.05)
+
     async def agent_hangs_up(self, call_id: str) -> None:
         """As the agent's `end_call` tool would."""
         await self._ask("POST", f"/sandbox/calls/{call_id}/hangup", {})
