@@ -7,6 +7,7 @@ from sip.core.body import SDP
 from sip.core.headers import NameAddr
 from sip.core.message import Headers, Request, Response
 from sip.core.uri import Uri
+from sip.softswitch.trunks import Trunk
 from sip.transport.endpoint import Flow
 from sip.ua.transactions import Failure
 from sip.ua.user_agent import UserAgent
@@ -34,38 +35,23 @@ class Answer:
         return self.status is not None and self.status not in DEAD
 
 
-def options(ua: UserAgent, gateway: Uri, flow: Flow, domain: str | None) -> Request:
-    """The request: no user part, since it asks the server itself. `domain` is ours in From."""
-    server = gateway.replace(user=None, password=None, params=(), headers="")
-    transport = flow.remote.transport
-    asked = server if transport == "udp" else server.with_param("transport", transport)
-    ours = Uri.parse(f"sip:{domain or ua.host(flow)}")
-    fields = Headers()
-    fields.add("max-forwards", "70")
-    fields.add("from", str(NameAddr(None, ours, ()).with_param("tag", ua.ids.tag())))
-    fields.add("to", str(NameAddr(None, server, ())))
-    fields.add("call-id", ua.ids.sip_call_id())
-    fields.add("cseq", f"{ua.ids.cseq()} OPTIONS")
-    fields.add("contact", ua.contact(flow))
-    fields.add("accept", SDP)
-    return Request("OPTIONS", str(asked), fields)
-
-
-async def ping(ua: UserAgent, request: Request, flow: Flow, timeout_s: float) -> Answer:
-    """Send `request` and wait for its final response, but not longer than `timeout_s`."""
+async def ping(ua: UserAgent, trunk: Trunk, gateway: Uri, flow: Flow) -> Answer:
+    """Ask `gateway` of `trunk` over `flow`; the wait is no longer than a call's would be."""
     answered: asyncio.Future[Response | Failure] = asyncio.get_running_loop().create_future()
 
     def settle(outcome: Response | Failure) -> None:
         if not answered.done() and (isinstance(outcome, Failure) or outcome.status >= 200):
             answered.set_result(outcome)
 
+    host = trunk.leg.contact_domain or ua.host(flow, trunk.leg.advertise)
+    request = _options(ua, trunk, gateway, flow, host)
     begun = ua.clock.now()
     try:
-        transaction = ua.send(request, flow, settle, settle)
+        transaction = ua.send(request, flow, settle, settle, host=host)
     except OSError as error:
         return Answer(error=error.strerror or str(error))
     try:
-        async with asyncio.timeout(timeout_s):
+        async with asyncio.timeout(trunk.no_response_s):
             outcome = await answered
     except TimeoutError:
         outcome = Failure.TIMEOUT
@@ -73,9 +59,9 @@ async def ping(ua: UserAgent, request: Request, flow: Flow, timeout_s: float) ->
         if not answered.done() or answered.cancelled():
             ua.forget(transaction)  # else it would be sent again until timer F
     if outcome is Failure.TIMEOUT:
-        return Answer(error=f"no answer in {timeout_s:g} s", silent=True)
+        return Answer(error=f"no answer in {trunk.no_response_s:g} s", silent=True)
     if isinstance(outcome, Failure):
-        return Answer(error=_why_lost(flow))
+        return Answer(error=flow.error or f"{flow.remote} cannot be reached")
     return Answer(
         status=outcome.status,
         error=f"{outcome.status} {outcome.reason}" if outcome.status in DEAD else None,
@@ -83,6 +69,21 @@ async def ping(ua: UserAgent, request: Request, flow: Flow, timeout_s: float) ->
     )
 
 
-def _why_lost(flow: Flow) -> str:
-    """The transport's own sentence where it has one."""
-    return flow.error or f"{flow.remote} cannot be reached"
+def _options(ua: UserAgent, trunk: Trunk, gateway: Uri, flow: Flow, host: str) -> Request:
+    """The request. It has no user part anywhere: it asks the server itself, and Teams refuses it
+    otherwise."""
+    server = gateway.replace(user=None, password=None, params=(), headers="")
+    transport = gateway.transport
+    asked = server.with_param("transport", transport) if transport not in (None, "udp") else server
+    ours = Uri.parse(f"sip:{trunk.caller_id.from_domain or host}")
+    fields = Headers()
+    if trunk.outbound_proxy is not None:
+        fields.add("route", f"<{trunk.outbound_proxy.with_param('lr')}>")
+    fields.add("max-forwards", "70")
+    fields.add("from", str(NameAddr(None, ours, ()).with_param("tag", ua.ids.tag())))
+    fields.add("to", str(NameAddr(None, server, ())))
+    fields.add("call-id", ua.ids.sip_call_id())
+    fields.add("cseq", f"{ua.ids.cseq()} OPTIONS")
+    fields.add("contact", ua.contact(flow, host))
+    fields.add("accept", SDP)
+    return Request("OPTIONS", str(asked), fields)

@@ -16,8 +16,9 @@ import structlog
 from sip.clock import Timer
 from sip.core.uri import Uri
 from sip.softswitch.circuit import Circuit, Input, State
-from sip.softswitch.options_ping import Answer, options, ping
+from sip.softswitch.options_ping import Answer, ping
 from sip.softswitch.trunks import Trunk
+from sip.transport.endpoint import Target
 from sip.transport.resolver import ResolveError
 from sip.ua.user_agent import UserAgent
 
@@ -32,6 +33,8 @@ JITTER: Final = 0.1
 #: A try that was given to a call and of which nothing is heard for so long is given to another:
 #: calls may ring for minutes, and may be cancelled before anybody answered.
 TRY_S: Final = 40.0
+#: Of a name's servers so many are asked.
+MAX_SERVERS: Final = 8
 
 
 class Health(Protocol):
@@ -288,17 +291,31 @@ class TrunkHealth:
         )
 
     async def _ask(self, watch: _Watch) -> Answer:
-        """OPTIONS to the gateway, or to the proxy before it."""
-        trunk = watch.trunk
-        hop = trunk.outbound_proxy or watch.gateway
+        """OPTIONS to the gateway, or by the proxy before it: to all the servers of its name.
+
+        It is alive if one of them is; calls try a dead one last (RFC 3263 4.3).
+        """
+        trunk, ua = watch.trunk, self._ua
         try:
-            flow = await self._ua.flow_to(hop)
-        except (ResolveError, OSError) as error:
+            targets = await ua.resolver.resolve(trunk.outbound_proxy or watch.gateway)
+        except ResolveError as error:
             return Answer(error=str(error))
-        request = options(self._ua, watch.gateway, flow, trunk.leg.contact_domain)
-        if trunk.outbound_proxy is not None:
-            request.headers.add("route", f"<{trunk.outbound_proxy.with_param('lr')}>")
-        return await ping(self._ua, request, flow, trunk.no_response_s)
+        answers = await asyncio.gather(
+            *(self._ask_one(watch, target) for target in targets[:MAX_SERVERS])
+        )
+        return next((answer for answer in answers if answer.alive), answers[0])
+
+    async def _ask_one(self, watch: _Watch, target: Target) -> Answer:
+        try:
+            flow = self._ua.flow_at(target)
+        except OSError as error:
+            return Answer(error=str(error))
+        answer = await ping(self._ua, watch.trunk, watch.gateway, flow)
+        if answer.alive:
+            self._ua.resolver.forgive(target.endpoint)
+        elif watch.answers_options or not answer.silent:
+            self._ua.resolver.penalize(target.endpoint, 2 * watch.trunk.health.interval_s)
+        return answer
 
 
 def _cancel(timer: Timer | None) -> None:

@@ -10,6 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from config.settings import HealthSettings
+from sip.b2bua.leg_options import LegOptions
 from sip.clock import LoopClock
 from sip.core.message import Request
 from sip.core.uri import Uri
@@ -17,8 +18,8 @@ from sip.ids import Ids
 from sip.softswitch.circuit import State
 from sip.softswitch.trunk_health import FASTEST_S, GatewayState, TrunkHealth
 from sip.softswitch.trunks import Trunk
-from sip.transport.endpoint import Endpoint
-from sip.transport.resolver import ResolveError, Resolver
+from sip.transport.endpoint import Endpoint, Target
+from sip.transport.resolver import ResolveError
 from sip.ua.user_agent import UserAgent
 from tests.ladder import Peer
 from tests.virtual import virtual_time
@@ -43,6 +44,9 @@ class Stage:
         """The first gateway's."""
         return next(self.health.states())
 
+    def is_in(self, state: State) -> bool:
+        return self.state.state is state
+
     def usable(self) -> bool:
         return self.health.usable("carrier", self.one)
 
@@ -59,7 +63,8 @@ async def stage(settings: HealthSettings, **trunk: Any) -> AsyncIterator[Stage]:
     peers = [Peer(name, listening) for name in ("first", "second")]
     made = Stage(
         ua,
-        *peers,
+        peers[0],
+        peers[1],
         Trunk(
             name="carrier",
             gateways=tuple(Uri.parse(f"sip:127.0.0.1:{peer.port}") for peer in peers),
@@ -155,7 +160,7 @@ def test_any_answer_proves_a_living_gateway(status: int) -> None:
             for _ in range(4):
                 await answer(s.first, status)
             await asyncio.sleep(0.01)
-            assert s.state.state is State.CLOSED
+            assert s.is_in(State.CLOSED)
             assert s.state.last_status == status
             assert s.state.last_error is None
             assert s.usable()
@@ -171,7 +176,7 @@ def test_answers_of_a_gateway_that_is_of_no_use(status: int) -> None:
             for _ in range(3):
                 await answer(s.first, status)
             await asyncio.sleep(0.01)
-            assert s.state.state is State.OPEN
+            assert s.is_in(State.OPEN)
             assert s.state.last_error is not None
             assert s.state.last_error.startswith(str(status))
             assert not s.usable()
@@ -189,7 +194,7 @@ async def test_silence_opens_the_circuit_and_an_answer_closes_it(s: Stage) -> No
         for _ in range(3):
             await s.first.expect("OPTIONS", within_s=200)
         await asyncio.sleep(8.1)
-        assert s.state.state is State.OPEN
+        assert s.is_in(State.OPEN)
         assert s.ua.clock.now() - died < 66 + 2 * (8 + FASTEST_S) + 8
         assert not s.usable()
         assert s.state.last_error == "no answer in 8 s"
@@ -199,11 +204,11 @@ async def test_silence_opens_the_circuit_and_an_answer_closes_it(s: Stage) -> No
         assert down["reason"] == "OPTIONS: no answer in 8 s, 3 failures in a row"
         assert down["now"] == "the trunk's other gateways get its calls; in 60 s an OPTIONS decides"
         await asyncio.sleep(61)
-        assert s.state.state is State.HALF_OPEN
+        assert s.is_in(State.HALF_OPEN)
         assert not s.usable(), "an OPTIONS decides, not a caller"
         await answer(s.first)
         await asyncio.sleep(0.01)
-        assert s.state.state is State.CLOSED
+        assert s.is_in(State.CLOSED)
         assert s.usable()
         (up,) = lines(logs, "gateway up")
         assert up["reason"] == "200 to OPTIONS"
@@ -227,7 +232,7 @@ async def test_silence_of_one_who_never_answered_proves_nothing(s: Stage) -> Non
     with capture_logs() as logs:
         s.health.start()
         await asyncio.sleep(600)
-        assert s.state.state is State.CLOSED
+        assert s.is_in(State.CLOSED)
         assert not s.state.heard
         assert s.usable()
         s.call(200)
@@ -259,11 +264,10 @@ async def test_connection_refused_proves_much(s: Stage) -> None:
 
 @story(ASKED)
 async def test_a_name_that_leads_nowhere_is_dead(s: Stage) -> None:
-    class Nowhere(Resolver):
-        async def resolve(self, uri: Uri) -> NoReturn:
-            raise ResolveError(f"DNS does not know {uri.host}")
+    async def resolve(uri: Uri) -> NoReturn:
+        raise ResolveError(f"DNS does not know {uri.host}")
 
-    s.ua.resolver = Nowhere()
+    s.ua.resolver.resolve = resolve  # type: ignore[method-assign]
     gateway = Uri.parse("sip:nowhere.invalid")
     health = TrunkHealth(s.ua, [Trunk(name="lost", gateways=(gateway,), health=ASKED)])
     health.start()
@@ -298,6 +302,47 @@ async def test_the_proxy_before_a_gateway_gets_its_options(s: Stage) -> None:
     await health.close()
 
 
+@story(ASKED)
+async def test_a_name_is_alive_as_long_as_one_of_its_servers_is(s: Stage) -> None:
+    """RFC 3263 4.3: the dead one is tried last, and first again when it is back."""
+    servers = [
+        Target(Endpoint("udp", "127.0.0.1", peer.port), "sip.example.com")
+        for peer in (s.first, s.second)
+    ]
+
+    async def resolve(uri: Uri) -> tuple[Target, ...]:
+        return tuple(servers)
+
+    s.ua.resolver.resolve = resolve  # type: ignore[method-assign]
+    gateway = Uri.parse("sip:sip.example.com")
+    health = TrunkHealth(s.ua, [Trunk(name="named", gateways=(gateway,), health=ASKED)])
+    health.start()
+    await asyncio.gather(answer(s.first), answer(s.second))
+    for _ in range(5):
+        await s.first.expect("OPTIONS", within_s=200)
+        await answer(s.second)
+        await asyncio.sleep(9)
+        assert s.ua.resolver.penalized(servers[0].endpoint)
+        assert not s.ua.resolver.penalized(servers[1].endpoint)
+    (state,) = health.states()
+    assert (state.state, state.last_status) == (State.CLOSED, 200)
+    await asyncio.gather(answer(s.first), answer(s.second))
+    await asyncio.sleep(0.01)
+    assert not s.ua.resolver.penalized(servers[0].endpoint)
+    await health.close()
+
+
+@story(ASKED, leg=LegOptions(contact_domain="sbc.example.com"))
+async def test_a_peer_that_knows_us_by_name_is_asked_by_that_name(s: Stage) -> None:
+    """Teams: From, Contact and Via bear the name of a domain, never an address."""
+    s.health.start()
+    request = await answer(s.first)
+    assert request.from_.uri.host == "sbc.example.com"
+    assert request.contact is not None
+    assert request.contact.uri.host == "sbc.example.com"
+    assert request.via.host == "sbc.example.com"
+
+
 # calls alone
 
 
@@ -315,7 +360,7 @@ async def test_three_dead_calls_in_a_row_open_the_circuit(s: Stage) -> None:
         assert s.usable()
         s.call(503)
         assert not s.usable()
-        assert s.state.state is State.OPEN
+        assert s.is_in(State.OPEN)
         assert s.health.usable("carrier", s.two)
         (down,) = lines(logs, "gateway down")
         assert down["reason"] == "503 to an INVITE, 3 failures in a row"
@@ -336,13 +381,13 @@ async def test_exactly_one_try_after_the_cool_down(s: Stage) -> None:
     await asyncio.sleep(2)
     assert [s.usable(), s.usable(), s.usable()] == [True, False, False]
     s.call(None)
-    assert s.state.state is State.OPEN
+    assert s.is_in(State.OPEN)
     await asyncio.sleep(59)
     assert not s.usable()
     await asyncio.sleep(2)
     assert s.usable()
     s.call(486)
-    assert s.state.state is State.CLOSED
+    assert s.is_in(State.CLOSED)
     assert [s.usable(), s.usable()] == [True, True]
 
 
