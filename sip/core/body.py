@@ -49,6 +49,17 @@ def understood(request: Request) -> bool:
     )
 
 
+def takes_session(request: Request) -> bool:
+    """Whether its sender can read our session description (RFC 3261 20.1, RFC 4475 3.3.15).
+
+    Without Accept it can; an Accept that is empty accepts nothing.
+    """
+    if "accept" not in request.headers:
+        return True
+    accepted = {item.partition(";")[0].strip().lower() for item in request.headers.values("accept")}
+    return not accepted.isdisjoint({SDP, "application/*", "*/*"})
+
+
 #: What carriers put beside SDP without marking it optional; it never matters to a caller.
 _PASSED_OVER: Final = frozenset(
     {

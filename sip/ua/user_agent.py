@@ -12,7 +12,7 @@ from typing import Protocol
 
 from sip.clock import Clock
 from sip.core import reliable, session_timer
-from sip.core.body import SDP, understood
+from sip.core.body import SDP, takes_session, understood
 from sip.core.errors import ParseError
 from sip.core.headers import Via, split_commas
 from sip.core.message import Request, Response, make_response, parse_message, validate
@@ -362,6 +362,8 @@ class UserAgent:
         if request.body and request.method in _SESSION and not self._readable(request):
             headers = [("Accept", f"{SDP}, multipart/mixed"), ("Accept-Encoding", "identity")]
             return self.response(request, 415, headers=headers)
+        if request.method == "INVITE" and not takes_session(request):
+            return self.response(request, 406, headers=[("Accept", SDP)])
         return None
 
     @staticmethod

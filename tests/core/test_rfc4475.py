@@ -12,6 +12,7 @@ import pytest
 
 from sip.core import sdp
 from sip.core.auth import AuthHeader
+from sip.core.body import takes_session
 from sip.core.errors import ParseError
 from sip.core.message import Request, Response, make_response, parse_message, validate
 
@@ -279,6 +280,28 @@ def test_an_unknown_authentication_scheme_can_be_read() -> None:
     value = receive("regaut01").headers.get("authorization")
     assert value is not None
     assert AuthHeader.parse(value) == AuthHeader("nooneknowsthisscheme", {"opaque-data": "here"})
+
+
+@pytest.mark.parametrize(
+    ("accept", "taken"),
+    [
+        (["text/nobodyKnowsThis"], False),
+        ([""], False),
+        (["application/SDP;level=1, text/plain"], True),
+        (["text/plain", "application/*"], True),
+        (["*/*"], True),
+        ([], True),
+    ],
+)
+def test_who_cannot_read_an_answer_can_be_told(accept: list[str], taken: bool) -> None:
+    """RFC 4475 3.3.15, RFC 3261 20.1: 406 is for those whose Accept leaves no session."""
+    request = receive("sdp01")
+    assert isinstance(request, Request)
+    assert not takes_session(request)
+    request.headers.remove("accept")
+    for value in accept:
+        request.headers.add("accept", value)
+    assert takes_session(request) is taken
 
 
 def test_a_body_without_content_length_ends_with_the_datagram() -> None:
