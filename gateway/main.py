@@ -203,6 +203,7 @@ async def _start_softswitch(parts: _Parts, stack: AsyncExitStack) -> None:
             await switch.listen([Endpoint(listener.transport, listener.host, listener.port)])
         except OSError as error:
             raise StartupError(f"sip.listen: {_cannot_listen(listener, error)}") from None
+    switch.start()
 
 
 async def _start_collector(parts: _Parts, stack: AsyncExitStack) -> None:

@@ -21,6 +21,7 @@ from sip.softswitch.app_socket import AppAddress, Json
 from sip.softswitch.driver import Driver
 from sip.softswitch.messages import new_session
 from sip.softswitch.strangers import Strangers
+from sip.softswitch.trunk_health import TrunkHealth
 from sip.softswitch.trunks import Trunks
 from sip.softswitch.trust import Gatekeeper, Judgement, Verdict
 from sip.trace import Trace
@@ -91,11 +92,16 @@ class Softswitch:
             advertise=advertise,
             trace=trace,
         )
+        self.health = TrunkHealth(self.ua, trunks)
 
     async def listen(self, endpoints: Iterable[Endpoint]) -> None:
         """Open the listeners. Raises OSError for the first that cannot be."""
         for endpoint in endpoints:
             await self.ua.listen(endpoint)
+
+    def start(self) -> None:
+        """Begin what we do of our own accord; all listeners must be open."""
+        self.health.start()
 
     @property
     def gauges(self) -> dict[str, int]:
@@ -118,6 +124,7 @@ class Softswitch:
     async def close(self) -> None:
         """Refuse new calls, end the live ones, close the sockets."""
         self._draining = True
+        await self.health.close()
         for driver in self._calls.values():
             driver.end()
         if self._calls:
