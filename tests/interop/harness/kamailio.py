@@ -124,12 +124,15 @@ class Kamailio:
 
     async def _ready(self) -> None:
         assert self._program is not None
-        wanted = [("udp", self.inside)] + [
-            ("udp" if trunk.transport == "udp" else "tcp", trunk.edge) for trunk in self._trunks
-        ]
-        while not all(bound(kind, party.host, party.port) for kind, party in wanted):
+        while not self._listens():
             assert self._program.running, f"Kamailio did not start:\n{self.log()}"
             await asyncio.sleep(0.02)
+
+    def _listens(self) -> bool:
+        return bound("udp", self.inside.host, self.inside.port) and all(
+            bound("udp" if trunk.transport == "udp" else "tcp", trunk.edge.host, trunk.edge.port)
+            for trunk in self._trunks
+        )
 
     def _write(self, tree: Tree) -> None:
         self._directory.mkdir(parents=True)

@@ -60,7 +60,7 @@ async def office(
         carrier = carrier_trunks(network)[:2]
 
         def with_the_office(settings: Json) -> None:
-            ways_out = [*every, *carrier]
+            ways_out: list[PbxTrunk | CarrierTrunk] = [*every, *carrier]
             settings["trunks"] = [trunk.settings() for trunk in ways_out]
             settings["numbers"] = {PLAIN: {}} | {trunk.did: {} for trunk in carrier}
             settings["outbound"]["routes"] = [
