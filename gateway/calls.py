@@ -24,16 +24,17 @@ from sqlalchemy import (
     Text,
     and_,
     bindparam,
-    event,
     func,
     insert,
     select,
     text,
     update,
 )
-from sqlalchemy.engine import URL, RowMapping, make_url
+from sqlalchemy.engine import RowMapping
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from gateway.database import open_engine, plain
 
 log = structlog.get_logger(__name__)
 
@@ -209,7 +210,7 @@ class CallStore:
                 await self.flush()
             except SQLAlchemyError as error:
                 self.healthy = False
-                log.error("records.store-failed", error=_plain(error), waiting=self.waiting)
+                log.error("records.store-failed", error=plain(error), waiting=self.waiting)
                 await asyncio.sleep(RETRY_S)
 
     def quiet(self) -> asyncio.Lock:
@@ -308,13 +309,7 @@ async def open_store(url: str) -> AsyncIterator[CallStore]:
 
     On exit everything noted is stored. Raises OSError or SQLAlchemyError when it cannot be opened.
     """
-    _check_file(make_url(url))
-    engine = create_async_engine(driver_url(url))
-    if engine.dialect.name == "sqlite":
-        event.listen(engine.sync_engine, "connect", _tune_sqlite)
-    try:
-        async with engine.begin() as connection:
-            await connection.run_sync(_metadata.create_all)
+    async with open_engine(url, _metadata) as engine:
         store = CallStore(engine)
         interrupted = await store.interrupt_live()
         if interrupted:
@@ -330,32 +325,7 @@ async def open_store(url: str) -> AsyncIterator[CallStore]:
             try:
                 await store.flush()
             except SQLAlchemyError as error:
-                log.error("records.lost", error=_plain(error), calls=store.waiting)
-    finally:
-        await engine.dispose()
-
-
-def driver_url(url: str) -> URL:
-    """The operator's URL with the asynchronous driver in it."""
-    parsed = make_url(url)
-    drivers = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
-    return parsed.set(drivername=drivers.get(parsed.drivername, parsed.drivername))
-
-
-def _check_file(url: URL) -> None:
-    """An SQLite file that cannot be opened, told by its own name: the driver's thread would only
-    say that it could not, and linger."""
-    if url.drivername == "sqlite" and url.database not in (None, "", ":memory:"):
-        with open(url.database, "ab"):
-            pass
-
-
-def _tune_sqlite(connection: Any, _: Any) -> None:
-    cursor = connection.cursor()
-    # Readers do not block the writer; a power cut may lose the last moment, never the file.
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=5000"):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
+                log.error("records.lost", error=plain(error), calls=store.waiting)
 
 
 _FIELDS: Final = tuple(item.name for item in fields(CallRecord))
@@ -386,8 +356,3 @@ def sip_call_ids(record: CallRecord) -> Sequence[str]:
     """Every SIP Call-ID of a call: the caller's leg first, then the dialled ones in order."""
     found = [record.a_sip_call_id, *(item.get("sip_call_id") for item in record.attempts)]
     return list(dict.fromkeys(sip_call_id for sip_call_id in found if sip_call_id))
-
-
-def _plain(error: SQLAlchemyError) -> str:
-    """The first line: the rest quotes parameters, which are people's numbers."""
-    return str(error).splitlines()[0][:200]

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from config.settings import Settings
 from gateway.api_client import ApiClient
-from gateway.calls import driver_url
+from gateway.database import driver_url
 
 
 class Outcome(enum.Enum):

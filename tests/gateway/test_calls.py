@@ -9,7 +9,8 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway import calls
-from gateway.calls import CallRecord, CallStore, Query, driver_url, open_store
+from gateway.calls import CallRecord, CallStore, Query, open_store
+from gateway.database import driver_url
 
 
 def record(number: int, **more: object) -> CallRecord:
