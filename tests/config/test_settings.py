@@ -14,6 +14,7 @@ SECRETS = {
     "RETELL_API_KEY": "s3cret-key",
     "RETELL_SIP_PASSWORD": "s3cret-retell",
     "TWILIO_SIP_PASSWORD": "s3cret-twilio",
+    "TWILIO_TRUNK_TOKEN": "s3cret-token",
     "TELNYX_SIP_PASSWORD": "s3cret-telnyx",
     "PBX_SIP_PASSWORD": "s3cret-pbx",
 }
@@ -49,7 +50,8 @@ def test_example_is_valid_and_complete() -> None:
     assert trunk is not None
     assert trunk.credentials is not None
     assert trunk.credentials.password.get_secret_value() == "s3cret-twilio"
-    assert trunk.identify == (Source.parse("54.172.60.0/30"),)
+    assert Source.parse("54.172.60.0/30") in trunk.identify
+    assert [trunk.profile for trunk in settings.trunks] == ["twilio", "telnyx", "asterisk", None]
     number = settings.number("+14155550100")
     assert number is not None
     assert number.fallback is not None
