@@ -14,6 +14,7 @@ import aiohttp
 
 from config.settings import SipAuthSettings
 from config.values import Source
+from sip.b2bua.leg_options import LegOptions
 from sip.clock import LoopClock
 from sip.core.message import Headers, Request, Response, make_response, parse_message
 from sip.core.uri import Uri
@@ -297,7 +298,7 @@ PEERS = ("carrier", "agent", "second", "stranger", "retell")
 async def make_ladder(**options: Any) -> AsyncIterator[Ladder]:
     """A softswitch whose trunks are the peers: all open by source, but retell by digest.
 
-    Options: `limits`, and more `trunks`.
+    Options: `limits`, more `trunks`, and `legs`: how the trunk of a peer wants its legs.
     """
     app = FakeApplication()
     await app.start()
@@ -308,7 +309,12 @@ async def make_ladder(**options: Any) -> AsyncIterator[Ladder]:
     gateway = Endpoint("udp", "127.0.0.1", probe.getsockname()[1])
     peers = {name: Peer(name, gateway) for name in PEERS}
     probe.close()
-    known = [_trunk(peer) for name, peer in peers.items() if name != "stranger"]
+    legs = options.pop("legs", {})
+    known = [
+        _trunk(peer, legs.get(name, LegOptions()))
+        for name, peer in peers.items()
+        if name != "stranger"
+    ]
     trunks = Trunks([*known, *options.pop("trunks", ())])
     async with aiohttp.ClientSession() as http:
         switch = Softswitch(
@@ -337,29 +343,39 @@ async def make_ladder(**options: Any) -> AsyncIterator[Ladder]:
                 await peer.close()
 
 
-def _trunk(peer: Peer) -> Trunk:
+def _trunk(peer: Peer, leg: LegOptions) -> Trunk:
     return Trunk(
         name=peer.name,
         gateways=(Uri.parse(f"sip:127.0.0.1:{peer.port}"),),
         sources=(Source.parse(f"127.0.0.1:{peer.port}"),),
         login=("retell", "s3cret") if peer.name == "retell" else None,
         no_response_s=8.0,
+        leg=leg,
     )
 
 
-def ladder_test(
-    test: Callable[[Ladder], Coroutine[Any, Any, None]],
-) -> Callable[[], None]:
+Story = Callable[[Ladder], Coroutine[Any, Any, None]]
+
+
+def ladder_test(test: Story) -> Callable[[], None]:
     """Run a story on virtual time, and check that it leaves nothing open."""
+    return ladder_with()(test)
 
-    async def run() -> None:
-        async with make_ladder() as ladder:
-            await test(ladder)
-            await ladder.settled()
 
-    run.__doc__ = test.__doc__
-    run.__name__ = test.__name__
-    return virtual_time(run)
+def ladder_with(**options: Any) -> Callable[[Story], Callable[[], None]]:
+    """The same with options of `make_ladder`."""
+
+    def decorate(test: Story) -> Callable[[], None]:
+        async def run() -> None:
+            async with make_ladder(**options) as ladder:
+                await test(ladder)
+                await ladder.settled()
+
+        run.__doc__ = test.__doc__
+        run.__name__ = test.__name__
+        return virtual_time(run)
+
+    return decorate
 
 
 def _title(message: Request | Response) -> str:
