@@ -76,6 +76,7 @@ class UserAgent:
         trace: Trace | None = None,
         resolver: Resolver | None = None,
         tcp_above_bytes: int = 1300,
+        methods: Iterable[str] = (),
     ) -> None:
         """`on_request` gets every new request outside a dialog and must answer it.
 
@@ -83,7 +84,8 @@ class UserAgent:
         the request is None where it could not be read; `may_connect(source)` whether it may open a
         connection; `admit_packet(source)` whether what it sends is to be looked at. `on_peer` is
         told whom we send requests to. `advertise` is our address as peers outside this host see
-        it. Requests above `tcp_above_bytes` go over TCP where there is any.
+        it. Requests above `tcp_above_bytes` go over TCP where there is any. `methods` are further
+        ones that `on_request` serves: REGISTER, for a registrar.
         """
         self.clock = clock
         self.ids = ids
@@ -91,6 +93,9 @@ class UserAgent:
         self.resolver = resolver or Resolver(clock, ids)
         self.resolver.reaches = lambda *on: self._transport.reaches(*on)
         self.product = product
+        #: the Allow header of what is said outside dialogs
+        self.allow = ", ".join((ALLOW, *methods))
+        self._allowed = _ALLOWED | set(methods)
         #: messages that went nowhere, by reason: shown as metrics
         self.dropped: Counter[str] = Counter()
         self._on_request = on_request
@@ -344,9 +349,9 @@ class UserAgent:
 
     def _refusal(self, request: Request, user: DialogUser | None) -> Response | None:
         """What RFC 3261 8.2 has us refuse before anybody looks at the request."""
-        if request.method not in _ALLOWED:
+        if request.method not in (self._allowed if user is None else _ALLOWED):
             status = 405 if request.method in _KNOWN else 501
-            return self.response(request, status, headers=[("Allow", ALLOW)])
+            return self.response(request, status, headers=[("Allow", self.allow)])
         if request.request_uri.scheme not in ("sip", "sips", "tel"):
             return self.response(request, 416)
         unsupported = request.headers.tokens("require") - SUPPORTED
