@@ -1,8 +1,8 @@
 """Attempts to place a B-leg, and which follows a failed one: RFC 3263 4.3, RFC 3261 8.1.3.4."""
 
-from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 from sip.b2bua.call_events import Cause, Fail, Headers
 from sip.b2bua.leg_options import LegOptions
@@ -50,19 +50,32 @@ class Attempt:
     on_outcome: Callable[[int | None], None] = _nobody
 
 
+class Attempts(Protocol):
+    """The attempts of one dial; each is looked up when its turn comes."""
+
+    async def next(self) -> Attempt | None:
+        """The attempt to make now; None where all were made."""
+        ...
+
+
 class Hunt:
     """The attempts of one dial, in their order. A dead server's place is taken by the next."""
 
-    def __init__(self, ua: UserAgent, attempts: Iterable[Attempt]) -> None:
+    def __init__(self, ua: UserAgent, attempts: Attempts) -> None:
         self._ua = ua
-        self._left = deque(attempts)
+        self._attempts: Attempts | None = attempts
+        self._redirection: Attempt | None = None
 
-    def next(self) -> Attempt | None:
-        """The attempt to make now; None where all were made."""
-        return self._left.popleft() if self._left else None
+    async def next(self) -> Attempt | None:
+        """The attempt to make now; None where none may follow."""
+        if self._redirection is not None:
+            redirection, self._redirection = self._redirection, None
+            return redirection
+        return None if self._attempts is None else await self._attempts.next()
 
     def answered(self, attempt: Attempt) -> None:
-        """Somebody is there."""
+        """Somebody is there, and the hunt is over."""
+        self._attempts = None
         attempt.on_outcome(200)
         if attempt.target is not None:
             self._ua.resolver.forgive(attempt.target.endpoint)
@@ -79,13 +92,11 @@ class Hunt:
             if attempt.target is not None:
                 self._ua.resolver.penalize(attempt.target.endpoint, _penalty_s(fail, dead=dead))
             if early_media:
-                self._left.clear()
+                self._attempts = None
             return
-        self._left.clear()
+        self._attempts = None
         if fail.contacts and attempt.redirect_hosts:
-            redirected = await self._redirected(attempt, fail.contacts)
-            if redirected is not None:
-                self._left.append(redirected)
+            self._redirection = await self._redirected(attempt, fail.contacts)
 
     async def _redirected(self, attempt: Attempt, contacts: Iterable[str]) -> Attempt | None:
         """The first contact that may be called and can be reached."""

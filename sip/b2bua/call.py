@@ -6,10 +6,10 @@
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from sip.b2bua.attempt import Attempt, Hunt
+from sip.b2bua.attempt import Attempt, Attempts, Hunt
 from sip.b2bua.bridge import Bridge
 from sip.b2bua.call_events import (
     Answer,
@@ -117,7 +117,7 @@ class Call:
 
     async def dial(
         self,
-        attempts: Sequence[Attempt],
+        attempts: Attempts,
         *,
         answer_on_bridge: bool,
         timeout_s: float,
@@ -134,7 +134,7 @@ class Call:
             if not answer_on_bridge:
                 await self.answer()
             async with asyncio.timeout(timeout_s) as limit:
-                while (attempt := hunt.next()) is not None and not self.over:
+                while (attempt := await hunt.next()) is not None and not self.over:
                     fail = await self._try(attempt, hunt, status, limit, time_limit_s)
                     if fail is not None:
                         await hunt.failed(attempt, fail, early_media=status.early_media)

@@ -1,86 +1,142 @@
-"""How a number or a URI is dialled: the attempts that a B-leg makes one after another."""
+"""The attempts of one dial: the ways to a trunk, and the servers of each, one after another.
 
+What comes later is looked up, and connected to, only when what came before has failed.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 
 from sip.b2bua.attempt import Attempt
 from sip.b2bua.call_events import Headers
-from sip.b2bua.outbound_leg import NO_RESPONSE_S
 from sip.core.headers import NameAddr
 from sip.core.uri import Uri
+from sip.softswitch.header_policy import with_ours
+from sip.softswitch.identity import Caller, outbound_identity
 from sip.softswitch.trunks import Trunk
+from sip.transport.endpoint import Endpoint, Flow, Target
 from sip.transport.resolver import ResolveError
+from sip.ua.credentials import Credentials
 from sip.ua.user_agent import UserAgent
 
 
-class DialError(Exception):
-    """Nothing can be dialled: `status` and `reason` say as much in SIP's words."""
+def _always() -> bool:
+    return True
 
-    def __init__(self, status: int, reason: str) -> None:
-        super().__init__(f"{status} {reason}")
-        self.status = status
-        self.reason = reason
+
+def _nobody(_: int | None) -> None:
+    """Whom nobody needs to tell."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Caller:
-    """Who the B-leg's From shows."""
+class Way:
+    """One way to who is called: Request-URI, To, Route, and where the INVITE is sent.
 
-    number: str
-    name: str | None = None
+    That is the connection `flow` if it is still there, else `endpoint`, else the servers of the
+    URI `hop` (RFC 3263). `usable` is asked when its turn comes; `note` is told what came of it:
+    a final status, None for no answer.
+    """
+
+    uri: Uri
+    to: Uri
+    hop: Uri
+    routes: tuple[str, ...] = ()
+    flow: Flow | None = None
+    endpoint: Endpoint | None = None
+    usable: Callable[[], bool] = _always
+    note: Callable[[int | None], None] = _nobody
 
 
-async def attempts_by_trunk(
-    ua: UserAgent, trunk: Trunk, number: str, caller: Caller, headers: Headers
-) -> list[Attempt]:
-    """One attempt a gateway of `trunk`, in the configured order. Raises DialError."""
-    if not trunk.gateways:
-        raise DialError(503, f"Trunk {trunk.name} has no gateway")
-    user = _written(number, trunk)
-    found: list[Attempt] = []
-    problems: list[str] = []
-    for gateway in trunk.gateways:
-        uri = gateway.replace(user=user, params=_transport_only(gateway))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manner:
+    """What every INVITE of a dial says. `headers` are the application's, as far as they pass."""
+
+    trunk: Trunk
+    caller: Caller
+    headers: Headers
+    credentials: Credentials | None
+
+
+class Attempts:
+    """Makes each attempt when its turn comes."""
+
+    def __init__(self, ua: UserAgent, manner: Manner, ways: Iterable[Way]) -> None:
+        self._ua = ua
+        self._manner = manner
+        self._ways = deque(ways)
+        self._way: Way | None = None
+        self._targets: deque[Target] = deque()
+        self._first: Attempt | None = None
+        #: why what was passed over could not be tried
+        self.problems: list[str] = []
+
+    async def begin(self) -> bool:
+        """Whether there is anything to try. Call it first."""
+        self._first = await self._find()
+        return self._first is not None
+
+    async def next(self) -> Attempt | None:
+        """The attempt to make now; None where all were made."""
+        if self._first is not None:
+            first, self._first = self._first, None
+            return first
+        return await self._find()
+
+    async def _find(self) -> Attempt | None:
+        while True:
+            while self._way is not None and self._targets:
+                target = self._targets.popleft()
+                try:
+                    return self._to_server(self._way, target, last=not self._targets)
+                except OSError as error:
+                    self.problems.append(str(error))
+            if not self._ways:
+                return None
+            self._way = way = self._ways.popleft()
+            if not way.usable():
+                self.problems.append(f"{way.hop.hostport} is down")
+            elif way.flow is not None and not way.flow.closed:
+                return self._attempt(way, way.flow, None, last=True)
+            else:
+                self._targets.extend(await self._servers(way))
+
+    async def _servers(self, way: Way) -> tuple[Target, ...]:
+        if way.endpoint is not None:
+            return (Target(way.endpoint, way.hop.host),)
         try:
-            found.append(await _attempt(ua, uri, trunk, caller, headers))
-        except (ResolveError, OSError) as error:
-            problems.append(str(error))
-    if not found:
-        raise DialError(503, "; ".join(problems))
-    return found
+            return await self._ua.resolver.resolve(way.hop)
+        except ResolveError as error:
+            self.problems.append(str(error))
+            way.note(None)
+            return ()
+
+    def _to_server(self, way: Way, target: Target, *, last: bool) -> Attempt:
+        """Raises OSError for a transport that we do not listen on."""
+        return self._attempt(way, self._ua.flow_at(target), target, last=last)
+
+    def _attempt(self, way: Way, flow: Flow, target: Target | None, *, last: bool) -> Attempt:
+        manner, trunk = self._manner, self._manner.trunk
+        ours = self._ua.host(flow, trunk.leg.advertise)
+        caller, identity = outbound_identity(trunk, manner.caller, ours)
+        return Attempt(
+            uri=str(way.uri),
+            flow=flow,
+            caller=caller,
+            callee=NameAddr(None, way.to),
+            headers=with_ours(manner.headers, identity, trunk.headers),
+            routes=way.routes,
+            credentials=manner.credentials,
+            no_response_s=trunk.no_response_s,
+            media_address=ours,
+            options=trunk.leg,
+            target=target,
+            redirect_hosts=trunk.redirect_hosts,
+            on_outcome=partial(_note, way, last),
+        )
 
 
-async def attempt_by_uri(ua: UserAgent, uri: Uri, caller: Caller, headers: Headers) -> Attempt:
-    """The one attempt of a SIP URI. Raises DialError."""
-    try:
-        return await _attempt(ua, uri, None, caller, headers)
-    except (ResolveError, OSError) as error:
-        raise DialError(503, str(error)) from None
-
-
-async def _attempt(
-    ua: UserAgent, uri: Uri, trunk: Trunk | None, caller: Caller, headers: Headers
-) -> Attempt:
-    flow = await ua.flow_to(uri)
-    ours = ua.host(flow)
-    domain = (trunk.caller_id.from_domain if trunk else None) or ours
-    number = _written(caller.number, trunk) if trunk else caller.number
-    request_uri = uri.replace(params=()) if uri.params == (("transport", "udp"),) else uri
-    return Attempt(
-        uri=str(request_uri),
-        flow=flow,
-        caller=NameAddr(caller.name, Uri.parse(f"sip:{domain}").replace(user=number), ()),
-        callee=NameAddr(None, uri.replace(params=()), ()),
-        headers=(*headers, *(trunk.headers if trunk else ())),
-        credentials=trunk.credentials if trunk else None,
-        no_response_s=trunk.no_response_s if trunk else NO_RESPONSE_S,
-        media_address=(trunk.advertise if trunk else None) or ours,
-    )
-
-
-def _transport_only(uri: Uri) -> tuple[tuple[str, str | None], ...]:
-    return tuple(param for param in uri.params if param[0].lower() == "transport")
-
-
-def _written(number: str, trunk: Trunk) -> str:
-    """`number` as this trunk wants it: with or without the plus of E.164."""
-    return number if trunk.called_number.format == "+e164" else number.removeprefix("+")
+def _note(way: Way, last: bool, status: int | None) -> None:
+    """A gateway has failed when the last of its servers has."""
+    if last or status not in (None, 503):
+        way.note(status)

@@ -6,21 +6,19 @@ of what is left; when none is left, the call waits for commands while the applic
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Coroutine
-from dataclasses import replace
+from collections.abc import Callable, Coroutine, Iterable
 from typing import assert_never
 
 import aiohttp
 import structlog
 
-from sip.b2bua.attempt import Attempt
 from sip.b2bua.call import Call, media_failure
 from sip.b2bua.status import LegStatus
 from sip.media.plane import MediaError
 from sip.softswitch import messages
 from sip.softswitch.app_socket import AppAddress, AppError, AppSocket, Json
-from sip.softswitch.attempts import Caller, DialError, attempt_by_uri, attempts_by_trunk
-from sip.softswitch.trunks import Trunks
+from sip.softswitch.dialler import DialError, Dialler
+from sip.softswitch.identity import ANONYMOUS, Caller, Identity
 from sip.softswitch.verbs import (
     Answer,
     Config,
@@ -29,15 +27,16 @@ from sip.softswitch.verbs import (
     Hangup,
     PhoneTarget,
     Redirect,
-    SipTarget,
     Tag,
     Verb,
     VerbError,
     parse_verbs,
 )
-from sip.ua.credentials import Credentials
 
 log = structlog.get_logger(__name__)
+
+#: Characters of a header's name in the log.
+MAX_SHOWN = 64
 
 
 class Driver:
@@ -47,12 +46,16 @@ class Driver:
         self,
         http: aiohttp.ClientSession,
         address: AppAddress,
-        trunks: Trunks,
+        dialler: Dialler,
+        identity: Identity,
         make_call: Callable[[Callable[[LegStatus], None]], Call],
         session: Callable[[Call], Json],
     ) -> None:
-        """`make_call(on_status)` makes the call, `session(call)` its `session:new`."""
-        self._trunks = trunks
+        """`make_call(on_status)` makes the call of the caller `identity`, `session(call)` its
+        `session:new`."""
+        self._dialler = dialler
+        self._identity = identity
+        self._dropped: set[str] = set()
         self._verbs: deque[Verb] = deque()
         self._step: asyncio.Task[None] | None = None
         self._customer_data: Json = {}
@@ -218,34 +221,42 @@ class Driver:
         number = target.number if isinstance(target, PhoneTarget) else str(target.uri)
         self._dialled = (number, dial.caller_id or self.session["from"])
         try:
-            attempts = await self._attempts(dial)
+            child = await self._place(dial)
         except DialError as error:
             log.warning("cannot dial", error=str(error), dialled=number, **self._who())
             child = self.call.refused(error.status, error.reason)
-        else:
-            child = await self.call.dial(
-                attempts,
-                answer_on_bridge=dial.answer_on_bridge,
-                timeout_s=dial.timeout_s,
-                time_limit_s=dial.time_limit_s,
-            )
         if dial.action_hook is not None:
             result = messages.dial_result(self.session, self.call.status, child)
             await self._ask(dial.action_hook, self._tagged(result))
 
-    async def _attempts(self, dial: Dial) -> list[Attempt]:
-        ua, target = self.call.ua, dial.target
-        caller = Caller(number=self._dialled[1], name=dial.caller_name)
-        headers = (*dial.headers, *target.headers)
-        if isinstance(target, SipTarget):
-            attempt = await attempt_by_uri(ua, target.uri, caller, headers)
-            if target.auth is not None:
-                attempt = replace(attempt, credentials=Credentials(*target.auth))
-            return [attempt]
-        trunk = self._trunks.named(target.trunk or "")
-        if trunk is None:
-            raise DialError(404, f"No trunk {target.trunk!r}")
-        return await attempts_by_trunk(ua, trunk, target.number, caller, headers)
+    async def _place(self, dial: Dial) -> LegStatus:
+        """The B-leg, through to its end. Raises DialError where none can be tried."""
+        dialler, target, caller = self._dialler, dial.target, self._caller(dial)
+        trunk = dialler.trunk_of(target)
+        passed = dialler.headers(trunk, target, caller, (*dial.headers, *target.headers))
+        self.note_dropped(passed.dropped)
+        with dialler.room(trunk):
+            return await self.call.dial(
+                await dialler.attempts(trunk, target, caller, passed.headers),
+                answer_on_bridge=dial.answer_on_bridge,
+                timeout_s=dial.timeout_s,
+                time_limit_s=dial.time_limit_s,
+            )
+
+    def _caller(self, dial: Dial) -> Caller:
+        """Whom the B-leg shows: the same caller keeps name and secrecy, another has neither."""
+        number, identity = self._dialled[1], self._identity
+        if number == ANONYMOUS:
+            return Caller(number=number, name=dial.caller_name, withheld=identity.withheld)
+        name = identity.name if number == identity.number else None
+        return Caller(number=number, name=dial.caller_name or name)
+
+    def note_dropped(self, dropped: Iterable[tuple[str, str]]) -> None:
+        """Say once a call which headers do not go on."""
+        for name, why in dropped:
+            if name.lower() not in self._dropped:
+                self._dropped.add(name.lower())
+                log.info("header dropped", header=name[:MAX_SHOWN], reason=why, **self._who())
 
     async def _ask(self, hook: str, data: Json) -> None:
         """Call a hook; verbs in its ack take the place of what is left."""
@@ -264,6 +275,8 @@ class Driver:
     # what the application is told
 
     def _on_status(self, status: LegStatus) -> None:
+        if status.final and status.detail is not None:
+            log.warning("leg failed", reason=status.detail, leg=status.sip_call_id, **self._who())
         if not self._started:
             return  # jambonz says nothing before the first ack
         if status is not self.call.status:

@@ -110,28 +110,33 @@ def told_headers(
     return told, passed
 
 
-def outgoing_headers(
-    given: Headers, trunk: Trunk, *, identity: Headers, caller: str, called: str
-) -> Passed:
-    """What an INVITE on `trunk` carries besides what the leg writes itself.
+def outgoing_headers(given: Headers, trunk: Trunk, *, caller: str, called: str) -> Passed:
+    """What an application's headers may say on `trunk`.
 
-    `given` by the application, as far as the trunk passes it; the `identity` headers that we tell
-    the caller by and the trunk's own fixed headers stand in place of any of their name. A signed
-    Identity (RFC 8224) goes on only if it was signed for this `caller` and this `called` number.
+    A signed Identity (RFC 8224) goes on only if it was signed for this `caller` and this `called`
+    number: it is somebody's word, and no longer true of others.
     """
     passed = passing(given, trunk.pass_headers.outbound)
-    ours = {canonical(name) for name, _ in (*identity, *trunk.headers)}
-    fixed = {canonical(name) for name, _ in trunk.headers}
     kept: list[tuple[str, str]] = []
     dropped = list(passed.dropped)
     for name, value in passed.headers:
-        key = canonical(name)
-        if key == "identity" and not signs(value, caller, called):
+        if canonical(name) == "identity" and not signs(value, caller, called):
             dropped.append((name, "its signature is not of these numbers"))
-        elif key not in ours:
+        else:
             kept.append((name, value))
-    kept += (line for line in identity if canonical(line[0]) not in fixed)
-    return Passed((*kept, *trunk.headers), tuple(dropped))
+    return Passed(tuple(kept), tuple(dropped))
+
+
+def with_ours(passed: Headers, identity: Headers, fixed: Headers) -> Headers:
+    """The headers of an INVITE besides those that the leg writes.
+
+    Those that tell the caller, and before all the trunk's own fixed ones, stand in place of any
+    of their name.
+    """
+    first = {canonical(name) for name, _ in fixed}
+    told = [line for line in identity if canonical(line[0]) not in first]
+    taken = first | {canonical(name) for name, _ in told}
+    return (*(line for line in passed if canonical(line[0]) not in taken), *told, *fixed)
 
 
 def signs(value: str, caller: str, called: str) -> bool:

@@ -1,16 +1,18 @@
 """What the softswitch tells an application: jambonz's `session:new`, `call:status`, `verb:hook`.
 
-Keys and meanings are jambonz 0.9.8's. Beyond it, a final `call:status` of the A-leg carries
-`media`, and dial hooks carry `dial_sip_reason` and `dial_sip_call_id`.
+Keys and meanings are jambonz 0.9.8's. Beyond it, `session:new` has `verstat` where the carrier says
+what it found of the caller's signature, a final `call:status` of the A-leg carries `media`, and
+dial hooks carry `dial_sip_reason` and `dial_sip_call_id`.
 """
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
 from sip.b2bua.status import LegStatus
-from sip.core.headers import canonical
 from sip.core.message import Request
 from sip.media.plane import MediaStats
+from sip.softswitch.identity import Identity
 from sip.transport.endpoint import Endpoint
 
 Json = dict[str, Any]
@@ -23,21 +25,22 @@ def new_session(
     source: Endpoint,
     local: Endpoint,
     trunk: str,
+    identity: Identity,
+    number: str,
+    told: Mapping[str, str],
     username: str | None,
     realm: str,
 ) -> Json:
     """`session:new` for an inbound call that `trunk` explains.
 
-    `username` is what the peer proved by digest; it shows as X-Authenticated-User, which nobody
-    outside can set.
+    `identity` calls `number`; `told` are the headers that an application may see. `username` is
+    what the peer proved by digest; it shows as X-Authenticated-User, which nobody outside can set.
     """
-    headers = _header_map(invite)
-    headers["X-Forwarded-For"] = source.host
-    headers["X-Originating-Carrier"] = trunk
+    headers: Json = {**told, "X-Forwarded-For": source.host, "X-Originating-Carrier": trunk}
     if username is not None:
         headers["X-Authenticated-User"] = f"{username}@{realm}"
     body = invite.body.decode(errors="replace")
-    return {
+    session: Json = {
         "sip": {
             "headers": headers,
             "body": body,
@@ -48,9 +51,9 @@ def new_session(
         },
         "direction": "inbound",
         "call_sid": status.call_sid,
-        "caller_name": invite.from_.display_name or "",
-        "from": invite.from_.uri.user or "",
-        "to": invite.request_uri.user or "",
+        "caller_name": identity.name or "",
+        "from": identity.shown,
+        "to": number,
         "call_id": status.sip_call_id,
         "sip_status": status.sip_status,
         "sip_reason": status.sip_reason,
@@ -59,6 +62,9 @@ def new_session(
         "originating_sip_trunk_name": trunk,
         "local_sip_address": f"{local.hostport}",
     }
+    if identity.verstat is not None:
+        session["verstat"] = identity.verstat
+    return session
 
 
 def call_status(session: Json, status: LegStatus, *, ended_by: str | None = None) -> Json:
@@ -130,30 +136,11 @@ def _status(status: LegStatus, leg: Json, ended_by: str | None) -> Json:
             told["headers"] = {_snake(name): value for name, value in status.headers}
         if status.cause is not None:
             told["cause"] = status.cause.value
+        if status.detail is not None:
+            told["detail"] = status.detail
     if ended_by is not None:
         told["call_termination_by"] = ended_by
     return told
-
-
-def _header_map(invite: Request) -> Json:
-    """Standard names in lower case, X- names as received, as drachtio has them.
-
-    An X- header that speaks for us is not taken from outside.
-    """
-    found: Json = {}
-    for name, value in invite.headers:
-        if name[:2].lower() == "x-":
-            if name.lower() not in _OUR_WORD:
-                found[name] = value
-        else:
-            found.setdefault(canonical(name), value)
-    for name in _SECRET:
-        found.pop(name, None)
-    return found
-
-
-_OUR_WORD = frozenset({"x-authenticated-user", "x-forwarded-for", "x-originating-carrier"})
-_SECRET = ("authorization", "proxy-authorization")
 
 
 def _snake(name: str) -> str:

@@ -18,10 +18,15 @@ from sip.core.timers import Timers
 from sip.ids import Ids
 from sip.media.plane import MediaPlane
 from sip.softswitch.app_socket import AppAddress, Json
+from sip.softswitch.called_number import called_number
+from sip.softswitch.dialler import Dialler
 from sip.softswitch.driver import Driver
+from sip.softswitch.header_policy import told_headers
+from sip.softswitch.identity import inbound_identity
 from sip.softswitch.messages import new_session
 from sip.softswitch.strangers import Strangers
 from sip.softswitch.trunk_health import TrunkHealth
+from sip.softswitch.trunk_limits import RETRY_AFTER_S, TrunkFullError
 from sip.softswitch.trunks import Trunks
 from sip.softswitch.trust import Gatekeeper, Judgement, Verdict
 from sip.trace import Trace
@@ -35,8 +40,6 @@ log = structlog.get_logger(__name__)
 CLOSE_TIMEOUT_S = 5.0
 #: How long their BYEs may take to be answered after that, in seconds.
 GOODBYE_TIMEOUT_S = 2.0
-#: Retry-After of a 503 for want of capacity, in seconds (RFC 3261 21.5.4).
-RETRY_AFTER_S = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +72,6 @@ class Softswitch:
         self._clock = clock
         self._http = http
         self._media = media
-        self._trunks = trunks
         self._gatekeeper = gatekeeper
         self._application = application
         self._limits = limits
@@ -93,6 +95,8 @@ class Softswitch:
             trace=trace,
         )
         self.health = TrunkHealth(self.ua, trunks)
+        #: places calls; what else is known of trunks' peers just now is to be given to it
+        self.dialler = Dialler(ua=self.ua, trunks=trunks, health=self.health)
 
     async def listen(self, endpoints: Iterable[Endpoint]) -> None:
         """Open the listeners. Raises OSError for the first that cannot be."""
@@ -199,6 +203,15 @@ class Softswitch:
             self.refused[f"{cannot[0]} at the door"] += 1
             self._answer(transaction, *cannot)
             return
+        try:
+            slot = self.dialler.limits.receive(trunk)
+        except TrunkFullError as error:
+            self.refused["trunks[].max_calls"] += 1
+            log.warning("call refused", reason=str(error), trunk=trunk.name)
+            self._answer(transaction, 503, [("Retry-After", str(RETRY_AFTER_S))])
+            return
+        identity = inbound_identity(request, trunk)
+        told, passed = told_headers(request, trunk, identity)
 
         def make_call(on_status: Callable[[LegStatus], None]) -> Call:
             return Call(
@@ -217,13 +230,18 @@ class Softswitch:
                 source=transaction.flow.remote,
                 local=Endpoint("udp", self.ua.host(transaction.flow), transaction.flow.local.port),
                 trunk=trunk.name,
+                identity=identity,
+                number=called_number(request, trunk),
+                told=told,
                 username=judgement.username,
                 realm=self._realm,
             )
 
-        driver = Driver(self._http, self._application, self._trunks, make_call, session)
+        driver = Driver(self._http, self._application, self.dialler, identity, make_call, session)
+        driver.note_dropped(passed.dropped)
         task = asyncio.get_running_loop().create_task(driver.run())
         self._calls[task] = driver
+        task.add_done_callback(lambda _: slot.give_back())
         task.add_done_callback(self._forget)
 
     def _forget(self, task: asyncio.Task[None]) -> None:

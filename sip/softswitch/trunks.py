@@ -71,9 +71,12 @@ class Trunk:
     def of(cls, settings: TrunkSettings, *, default_country: str | None = None) -> "Trunk":
         """The trunk that the configuration describes."""
         proxy, login, ours = settings.outbound_proxy, settings.login, settings.credentials
+        gateways = settings.gateways
+        if not gateways and settings.registers and settings.registration.registrar:
+            gateways = (settings.registration.registrar,)
         return cls(
             name=settings.name,
-            gateways=tuple(Uri.parse(gateway) for gateway in settings.gateways),
+            gateways=tuple(Uri.parse(gateway) for gateway in gateways),
             outbound_proxy=Uri.parse(proxy) if proxy else None,
             sources=settings.identify,
             certificates=settings.identify_certificates,
@@ -134,7 +137,7 @@ class Trunk:
             return frozenset()
         users = {self.registration.contact_user}
         if self.credentials is not None:
-            users.add(self.credentials.username)
+            users |= {self.credentials.username, self.credentials.username.partition("@")[0]}
         if self.registration.aor is not None:
             users.add(Uri.parse(self.registration.aor).user)
         return frozenset(user for user in users if user)
@@ -145,6 +148,11 @@ class Trunk:
         if not self.follows_redirects:
             return frozenset()
         return frozenset(gateway.host.lower() for gateway in self.gateways)
+
+    def gateway_at(self, uri: Uri) -> Uri | None:
+        """The gateway that `uri` leads to, by host and port."""
+        there = (uri.host.lower(), uri.port)
+        return next((g for g in self.gateways if (g.host.lower(), g.port) == there), None)
 
     def matches(self, source: Endpoint) -> bool:
         """Whether a request from `source` is this trunk's by its address."""
@@ -172,6 +180,11 @@ class Trunks:
 
     def named(self, name: str) -> Trunk | None:
         return self._by_name.get(name)
+
+    def at(self, uri: Uri) -> Trunk | None:
+        """The trunk that `uri` leads to; None if it is none's, or might be several's."""
+        found = [trunk for trunk in self if trunk.gateway_at(uri) is not None]
+        return found[0] if len(found) == 1 else None
 
     def _from_source(self, source: Endpoint) -> tuple[Trunk, ...]:
         """The trunks that send from `source`, Retell's first."""
