@@ -298,7 +298,8 @@ PEERS = ("carrier", "agent", "second", "stranger", "retell")
 async def make_ladder(**options: Any) -> AsyncIterator[Ladder]:
     """A softswitch whose trunks are the peers: all open by source, but retell by digest.
 
-    Options: `limits`, more `trunks`, and `legs`: how the trunk of a peer wants its legs.
+    Options: `limits`, more `trunks`, `trunks_to`: a function that makes more, given the peers, and
+    `legs`: how the trunk of a peer wants its legs.
     """
     app = FakeApplication()
     await app.start()
@@ -310,6 +311,10 @@ async def make_ladder(**options: Any) -> AsyncIterator[Ladder]:
     peers = {name: Peer(name, gateway) for name in PEERS}
     probe.close()
     legs = options.pop("legs", {})
+    options["trunks"] = (
+        *options.get("trunks", ()),
+        *options.pop("trunks_to", lambda _: ())(peers),
+    )
     known = [
         _trunk(peer, legs.get(name, LegOptions()))
         for name, peer in peers.items()

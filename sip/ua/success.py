@@ -2,10 +2,17 @@
 
 from collections.abc import Callable
 
+import structlog
+
 from sip.clock import Timer
 from sip.core.message import Response
 from sip.ua.transactions import ServerTransaction
 from sip.ua.user_agent import UserAgent
+
+log = structlog.get_logger(__name__)
+
+#: An ACK that is not there after so many seconds of resending will hardly come.
+MISSED_S = 3.5
 
 
 class Success:
@@ -27,16 +34,29 @@ class Success:
         transaction.respond(response)
         self._resend = ua.clock.call_later(self._interval_s, self._again)
         self._give_up: Timer = ua.clock.call_later(ua.timers.give_up_s, self._end, on_give_up)
+        self._missed: Timer = ua.clock.call_later(MISSED_S, self._tell)
 
     def stop(self) -> None:
         """It was acknowledged, or nobody cares any more."""
         self._resend.cancel()
         self._give_up.cancel()
+        self._missed.cancel()
 
     def _again(self) -> None:
         self._transaction.respond(self._response)
         self._interval_s = min(2 * self._interval_s, self._ua.timers.t2_s)
         self._resend = self._ua.clock.call_later(self._interval_s, self._again)
+
+    def _tell(self) -> None:
+        """The commonest cause of calls that drop after half a minute: say it while it happens."""
+        log.warning(
+            "no ACK to our 200",
+            sip_call_id=self._transaction.request.call_id,
+            peer=str(self._transaction.flow.remote),
+            contact=self._response.headers.get("contact"),
+            reason="the peer does not get our 200, or cannot reach this Contact: is sip.advertise, "
+            "or the trunk's advertise, an address that it can reach?",
+        )
 
     def _end(self, on_give_up: Callable[[], None]) -> None:
         self.stop()
