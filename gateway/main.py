@@ -27,6 +27,7 @@ from sip.media.ng.client import NgClient
 from sip.media.plane import MediaError, MediaPlane
 from sip.media.supervisor import RelayOptions, RelayProcess
 from sip.softswitch.app_socket import AppAddress
+from sip.softswitch.report import Report
 from sip.softswitch.softswitch import Limits, Softswitch
 from sip.softswitch.trunks import Trunks
 from sip.softswitch.trust import Gatekeeper
@@ -78,6 +79,7 @@ class _Parts:
         self.trace = Trace()
         self.media: MediaPlane | None = None
         self.switch: Softswitch | None = None
+        self.report: Report | None = None
 
     async def ready(self) -> dict[str, bool]:
         """The checks of /readyz beyond the application's own."""
@@ -117,7 +119,13 @@ class _Parts:
 
 async def _start_http(parts: _Parts, stack: AsyncExitStack) -> None:
     settings = parts.settings
-    app = make_app(settings, ready=parts.ready, ladder=parts.ladder, gauges=parts.gauges())
+    app = make_app(
+        settings,
+        ready=parts.ready,
+        ladder=parts.ladder,
+        find_operations=lambda: parts.report,
+        gauges=parts.gauges(),
+    )
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=5)
     try:
         await runner.setup()
@@ -175,20 +183,22 @@ async def _start_softswitch(parts: _Parts, stack: AsyncExitStack) -> None:
     http = await stack.enter_async_context(aiohttp.ClientSession(connector=connector))
     trunks = Trunks.of(settings)
     secret = secrets.token_bytes(32)
+    clock = LoopClock()
+    gatekeeper = Gatekeeper(
+        trunks,
+        settings.sip.realm,
+        secret,
+        settings.sip.auth,
+        settings.sip.bans,
+        own=_own_addresses(settings),
+    )
     parts.switch = switch = Softswitch(
-        clock=LoopClock(),
+        clock=clock,
         ids=Ids(),
         http=http,
         media=parts.media,
         trunks=trunks,
-        gatekeeper=Gatekeeper(
-            trunks,
-            settings.sip.realm,
-            secret,
-            settings.sip.auth,
-            settings.sip.bans,
-            own=_own_addresses(settings),
-        ),
+        gatekeeper=gatekeeper,
         application=_application(settings),
         limits=Limits(
             calls=settings.limits.calls, calls_per_second=settings.limits.calls_per_second
@@ -204,6 +214,14 @@ async def _start_softswitch(parts: _Parts, stack: AsyncExitStack) -> None:
         except OSError as error:
             raise StartupError(f"sip.listen: {_cannot_listen(listener, error)}") from None
     switch.start()
+    parts.report = Report(
+        settings,
+        trunks,
+        clock=clock,
+        health=switch.health,
+        bans=gatekeeper.bans,
+        calls=switch.dialler.limits.calls,
+    )
 
 
 async def _start_collector(parts: _Parts, stack: AsyncExitStack) -> None:
