@@ -27,16 +27,20 @@ from config.values import (
     Advertise,
     ApplicationUrl,
     Country,
+    Dialled,
+    Domain,
     Engines,
     HeaderName,
     HeaderPattern,
     HeaderValue,
+    HostName,
     HttpUrl,
     IpAddress,
     ListenAddress,
     Listener,
     Name,
     NumberKey,
+    Parameter,
     PeerSource,
     PortRange,
     Prefix,
@@ -236,7 +240,7 @@ class RegistrationSettings(Model):
     registrar: SipUri | None = None
     aor: SipUri | None = None
     contact_user: Name | None = None
-    contact_params: dict[Name, str] = {}
+    contact_params: dict[Parameter, Parameter] = {}
     expires_s: Positive = 3600
 
 
@@ -278,7 +282,7 @@ class CallerIdSettings(Model):
     accept: Annotated[tuple[IdentityHeader, ...], Field(min_length=1)] = ("pai", "from")
     send: Annotated[tuple[IdentityHeader, ...], Field(min_length=1)] = ("from",)
     from_user: Name | None = None
-    from_domain: Name | None = None
+    from_domain: Domain | None = None
     format: NumberFormat = "+e164"
     user_phone: bool = False
     privacy: bool = True
@@ -292,8 +296,8 @@ class CalledNumberSettings(Model):
 
     accept: Literal["request-uri", "to", "p-called-party-id", "diversion"] = "request-uri"
     format: NumberFormat = "+e164"
-    prefix: str = ""
-    strip: str = ""
+    prefix: Dialled = ""
+    strip: Dialled = ""
 
 
 class PassHeaderSettings(Model):
@@ -321,7 +325,7 @@ class TrunkSettings(Model):
     transfer: Literal["refer", "bridge", "auto"] = "auto"
     no_response_s: Seconds = 8.0
     advertise: Advertise = "auto"
-    contact_domain: Name | None = None
+    contact_domain: HostName | None = None
     reliable: Literal["off", "accept", "offer", "require"] = "accept"
     session_timer: SessionTimerSettings = SessionTimerSettings()
     redirects: Literal["refuse", "follow"] = "refuse"
@@ -329,7 +333,7 @@ class TrunkSettings(Model):
     country: Country | None = None
     caller_id: CallerIdSettings = CallerIdSettings()
     called_number: CalledNumberSettings = CalledNumberSettings()
-    headers: dict[XHeaderName, HeaderValue] = {}
+    headers: dict[XHeaderName, HeaderValue] = Field(default={}, repr=False)
     pass_headers: PassHeaderSettings = PassHeaderSettings()
     max_calls: Positive | None = None
     calls_per_second: Positive | None = None

@@ -38,6 +38,9 @@ _SIP_URI = re.compile(
 # RFC 3261 25.1: token; only extension headers may be fixed by configuration.
 _X_HEADER = re.compile(r"[Xx]-[A-Za-z0-9!%*_+`'~.-]+")
 _HEADER = re.compile(r"[A-Za-z0-9!%_+`'~.-]+")
+# RFC 3261 25.1: what may stand in a URI parameter as it is.
+_PARAMETER = re.compile(r"[A-Za-z0-9!%*_+`'~.()/:&$\[\]-]*")
+_DIALLED = re.compile(r"[A-Za-z0-9+*#._-]{0,32}")
 _INTERFACE = re.compile(r"interface:[A-Za-z0-9._-]{1,15}")
 
 
@@ -315,9 +318,40 @@ def _header_name(value: Any) -> str:
 
 
 def _header_pattern(value: Any) -> str:
-    """A header name, or its beginning and a `*`."""
+    """A header name, or its beginning and a `*`; `*` alone is every header."""
     text = _text(value)
-    _header_name(text.removesuffix("*"))
+    if text != "*" and not _HEADER.fullmatch(text.removesuffix("*")):
+        raise ValueError(f"{text!r} is neither a header name nor the beginning of one and a *")
+    return text
+
+
+def _host_name(value: Any) -> str:
+    text = _text(value)
+    if not _HOST.fullmatch(text):
+        raise ValueError(f"{text!r} is not a host name such as sip.example.com")
+    return text
+
+
+def _domain(value: Any) -> str:
+    """A host name that may have a port."""
+    text = _text(value)
+    if ":" in text and not text.endswith("]"):
+        _host_port(text, "HOST or HOST:PORT")
+        return text
+    return _host_name(text)
+
+
+def _parameter(value: Any) -> str:
+    text = _text(value)
+    if not _PARAMETER.fullmatch(text):
+        raise ValueError(f"{text!r} cannot stand in a parameter of a SIP URI")
+    return text
+
+
+def _dialled(value: Any) -> str:
+    text = "" if value is None else _text(value)
+    if not _DIALLED.fullmatch(text):
+        raise ValueError(f"{text!r} is not a prefix of up to 32 letters, digits, + * # . _ -")
     return text
 
 
@@ -345,6 +379,10 @@ Engines = Annotated[tuple[Engine, ...], BeforeValidator(_engines)]
 StorageUrl = Annotated[SecretStr, BeforeValidator(_storage_url)]
 Secret = Annotated[SecretStr, BeforeValidator(_secret)]
 Name = Annotated[str, BeforeValidator(_name)]
+HostName = Annotated[str, BeforeValidator(_host_name)]
+Domain = Annotated[str, BeforeValidator(_domain)]
+Parameter = Annotated[str, BeforeValidator(_parameter)]
+Dialled = Annotated[str, BeforeValidator(_dialled)]
 XHeaderName = Annotated[str, BeforeValidator(_x_header_name)]
 HeaderName = Annotated[str, BeforeValidator(_header_name)]
 HeaderPattern = Annotated[str, BeforeValidator(_header_pattern)]

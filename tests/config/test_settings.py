@@ -272,6 +272,30 @@ outbound:
          "required"),
         ("trunks: [{name: a, identify_headers: {X-Token: ''}}]", "1: "
          "trunks[0].identify_headers.X-Token: must not be empty"),
+        ("trunks: [{name: a, contact_domain: 'sbc.example.com:5061'}]", "1: "
+         "trunks[0].contact_domain: 'sbc.example.com:5061' is not a host name such as "
+         "sip.example.com"),
+        ("trunks: [{name: a, caller_id: {from_domain: 'a b'}}]", "1: "
+         "trunks[0].caller_id.from_domain: 'a b' is not a host name such as sip.example.com"),
+        ("trunks: [{name: a, caller_id: {from_domain: 'a:b'}}]", "1: "
+         "trunks[0].caller_id.from_domain: 'b' is not a port number (1-65535)"),
+        ("trunks: [{name: a, called_number: {prefix: '12;3'}}]", "1: "
+         "trunks[0].called_number.prefix: '12;3' is not a prefix of up to 32 letters, digits, "
+         "+ * # . _ -"),
+        ("trunks: [{name: a, registration: {contact_params: {line: 'a;b'}}}]", "1: "
+         "trunks[0].registration.contact_params.line: 'a;b' cannot stand in a parameter of a SIP "
+         "URI"),
+        ("trunks: [{name: a, advertise: eth1}]", "1: trunks[0].advertise: 'eth1' is neither auto, "
+         "public, private, interface:NAME nor an IP address"),
+        ("trunks: [{name: a, pass_headers: {inbound: ['X *']}}]", "1: "
+         "trunks[0].pass_headers.inbound[0]: 'X *' is neither a header name nor the beginning of "
+         "one and a *"),
+        ("trunks: [{name: a, country: Deutschland}]", "1: trunks[0].country: 'Deutschland' is not "
+         "a two-letter country code such as US"),
+        ("trunks: [{name: a, caller_id: {send: []}}]", "1: trunks[0].caller_id.send: must not be "
+         "empty"),
+        ("trunks: [{name: a, reliable: sometimes}]", "1: trunks[0].reliable: must be 'off', "
+         "'accept', 'offer' or 'require'"),
         ("trunks: [{name: a, session_timer: {expires_s: 600, min_se_s: 900}}]", "1: "
          "trunks[0].session_timer: min_se_s (900) must not be above expires_s (600)"),
         ("trunks: [{name: a, session_timer: {expires_s: 60}}]", "1: "
@@ -454,6 +478,18 @@ trunks:
     trunk = read(tmp_path, text).trunks[0]
     assert trunk.registers
     assert trunk.registration.expires_s == 120
+
+
+def test_domain_of_from_may_have_a_port(tmp_path: Path) -> None:
+    for domain in ("sip.example.com", "sip.example.com:5080", "'[2001:db8::1]'", "192.0.2.1"):
+        text = f"trunks: [{{name: a, caller_id: {{from_domain: {domain}}}}}]"
+        assert read(tmp_path, text).trunks[0].caller_id.from_domain == domain.strip("'")
+
+
+def test_every_header_may_be_passed(tmp_path: Path) -> None:
+    text = "trunks: [{name: a, pass_headers: {inbound: ['*'], outbound: []}}]"
+    passed = read(tmp_path, text).trunks[0].pass_headers
+    assert (passed.inbound, passed.outbound) == (("*",), ())
 
 
 def test_file_that_cannot_be_read(tmp_path: Path) -> None:
