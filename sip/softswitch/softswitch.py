@@ -125,6 +125,11 @@ class Softswitch:
             "refused_calls": sum(self.refused.values()),
         }
 
+    @property
+    def turned_away_by_reason(self) -> Counter[str]:
+        """The same and more by reason: what banned or flooding sources sent was not even read."""
+        return self.ua.dropped + self.refused + self._gatekeeper.turned_away
+
     async def close(self) -> None:
         """Refuse new calls, end the live ones, close the sockets."""
         self._draining = True
@@ -139,6 +144,8 @@ class Softswitch:
         await self.ua.drain(GOODBYE_TIMEOUT_S)
         await self.ua.close()
         self._strangers.close()
+        if self.turned_away_by_reason:
+            log.info("turned away", by_reason=dict(self.turned_away_by_reason))
 
     # requests outside dialogs
 

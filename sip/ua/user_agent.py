@@ -272,7 +272,7 @@ class UserAgent:
         if not data.strip(b"\r\n\0"):
             return  # a keepalive (RFC 5626 4.4.1) or a NAT pinhole packet
         if not self._admit_packet(flow.remote):
-            self.dropped["turned away"] += 1
+            self.dropped["unread"] += 1
             flow.abort()
             return
         try:
