@@ -6,41 +6,40 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    SecretStr,
-    ValidationError,
-    model_validator,
-)
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError
 
 from config import profiles
 from config.cross_checks import cross_problems
 from config.environment import read_environment, read_file
+from config.model import Model, Positive, Seconds
 from config.problems import ConfigError, model_problems
+from config.trunk_settings import (
+    CalledNumberSettings,
+    CallerIdSettings,
+    Credentials,
+    HealthSettings,
+    IdentityHeader,
+    NumberFormat,
+    PassHeaderSettings,
+    PeerLogin,
+    RegistrationSettings,
+    SessionTimerSettings,
+    TrunkSettings,
+)
 from config.values import (
     Address,
-    Advertise,
     ApplicationUrl,
     Country,
-    Dialled,
-    Domain,
     Engines,
-    HeaderName,
-    HeaderPattern,
     HeaderValue,
-    HostName,
     HttpUrl,
     IpAddress,
     ListenAddress,
     Listener,
     Name,
     NumberKey,
-    Parameter,
     PeerSource,
     PortRange,
     Prefix,
@@ -51,16 +50,26 @@ from config.values import (
     SipUri,
     Source,
     StorageUrl,
-    XHeaderName,
 )
 
-__all__ = ["ConfigError", "Settings", "load"]
+__all__ = [
+    "CalledNumberSettings",
+    "CallerIdSettings",
+    "ConfigError",
+    "Credentials",
+    "HealthSettings",
+    "IdentityHeader",
+    "NumberFormat",
+    "PassHeaderSettings",
+    "PeerLogin",
+    "RegistrationSettings",
+    "SessionTimerSettings",
+    "Settings",
+    "TrunkSettings",
+    "load",
+]
 
 Method = Literal["trunk", "dial"]
-NumberFormat = Literal["+e164", "e164", "national", "as-is"]
-IdentityHeader = Literal["from", "pai", "ppi", "rpid", "diversion"]
-Positive = Annotated[int, Field(gt=0)]
-Seconds = Annotated[float, Field(gt=0, le=86_400)]
 
 # Where Retell's own INVITEs come from, all regions (docs.retellai.com/deploy/custom-telephony).
 RETELL_SOURCES: tuple[Source, ...] = (
@@ -72,32 +81,11 @@ RETELL_SOURCES: tuple[Source, ...] = (
 )
 
 
-class Model(BaseModel):
-    """Frozen, and strict about names: a key nobody reads is a typing error of the operator."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-
 def _listeners(value: Any) -> Any:
     """A listener of which only the address is told may be written as that string alone."""
     if not isinstance(value, list | tuple):
         return value
     return [{"address": item} if isinstance(item, str) else item for item in value]
-
-
-class PeerLogin(Model):
-    """A digest user name and password that a peer must prove to us."""
-
-    username: Name
-    password: Secret
-
-
-class Credentials(Model):
-    """A digest user name and password that we present; with a `realm`, to that realm alone."""
-
-    username: Name
-    password: Secret
-    realm: Name | None = None
 
 
 class Login(Model):
@@ -230,119 +218,10 @@ class RetellSettings(Model):
     fallback: Fallback | None = None
 
 
-class RegistrationSettings(Model):
-    """How we register with a trunk that wants it (`trunks[].register`).
-
-    `registrar` is where REGISTER goes (default: the first gateway), `aor` the address of record
-    (default: credentials' user name at the registrar's host).
-    """
-
-    registrar: SipUri | None = None
-    aor: SipUri | None = None
-    contact_user: Name | None = None
-    contact_params: dict[Parameter, Parameter] = {}
-    expires_s: Positive = 3600
-
-
-class SessionTimerSettings(Model):
-    """RFC 4028, on this trunk's legs. `accept` takes part where the peer asks; `request` asks;
-    `always` refreshes even towards a peer that knows no session timers."""
-
-    mode: Literal["off", "accept", "request", "always"] = "request"
-    expires_s: Annotated[int, Field(ge=90, le=86_400)] = 1800
-    min_se_s: Annotated[int, Field(ge=90, le=86_400)] = 90
-
-    @model_validator(mode="after")
-    def _reachable(self) -> Self:
-        if self.min_se_s > self.expires_s:
-            reason = f"min_se_s ({self.min_se_s}) must not be above expires_s ({self.expires_s})"
-            raise ValueError(reason)
-        return self
-
-
-class HealthSettings(Model):
-    """Whether a trunk's gateways are alive: by OPTIONS where it is welcome, and by their calls.
-
-    `failures` in a row open the circuit; after `cool_down_s` one call or OPTIONS tries again.
-    """
-
-    options: bool = False
-    interval_s: Annotated[float, Field(ge=5, le=3600)] = 60
-    failures: Positive = 3
-    cool_down_s: Seconds = 60
-
-
-class CallerIdSettings(Model):
-    """Which headers carry the caller's number.
-
-    `accept`: inbound, the first header of this list that is there and valid. `send`: outbound,
-    every header named gets the number; without `from` in it, From carries `from_user`.
-    """
-
-    accept: Annotated[tuple[IdentityHeader, ...], Field(min_length=1)] = ("pai", "from")
-    send: Annotated[tuple[IdentityHeader, ...], Field(min_length=1)] = ("from",)
-    from_user: Name | None = None
-    from_domain: Domain | None = None
-    format: NumberFormat = "+e164"
-    user_phone: bool = False
-    privacy: bool = True
-
-
-class CalledNumberSettings(Model):
-    """Where the called number stands inbound, and how it is written outbound.
-
-    `strip` and `prefix` are taken off an inbound number and put before an outbound one.
-    """
-
-    accept: Literal["request-uri", "to", "p-called-party-id", "diversion"] = "request-uri"
-    format: NumberFormat = "+e164"
-    prefix: Dialled = ""
-    strip: Dialled = ""
-
-
-class PassHeaderSettings(Model):
-    """Headers carried over from one leg to the other, by name; a `*` at the end stands for any."""
-
-    inbound: tuple[HeaderPattern, ...] = ("X-*", "User-to-User", "Diversion", "History-Info")
-    outbound: tuple[HeaderPattern, ...] = ("X-*", "User-to-User")
-
-
-class TrunkSettings(Model):
-    name: Name
-    kind: Literal["carrier", "pbx"] = "carrier"
-    profile: Name | None = None
-    gateways: tuple[SipUri, ...] = ()
-    outbound_proxy: SipUri | None = None
-    identify: tuple[PeerSource, ...] = ()
-    identify_headers: dict[HeaderName, Secret] = {}
-    identify_certificates: tuple[Name, ...] = ()
-    credentials: Credentials | None = None
-    login: PeerLogin | None = None
-    registers: bool = Field(default=False, alias="register")
-    registration: RegistrationSettings = RegistrationSettings()
-    registrar: bool = False
-    srtp: Literal["off", "optional", "required"] = "off"
-    transfer: Literal["refer", "bridge", "auto"] = "auto"
-    no_response_s: Seconds = 8.0
-    advertise: Advertise = "auto"
-    contact_domain: HostName | None = None
-    reliable: Literal["off", "accept", "offer", "require"] = "accept"
-    session_timer: SessionTimerSettings = SessionTimerSettings()
-    redirects: Literal["refuse", "follow"] = "refuse"
-    health: HealthSettings = HealthSettings()
-    country: Country | None = None
-    caller_id: CallerIdSettings = CallerIdSettings()
-    called_number: CalledNumberSettings = CalledNumberSettings()
-    headers: dict[XHeaderName, HeaderValue] = Field(default={}, repr=False)
-    pass_headers: PassHeaderSettings = PassHeaderSettings()
-    max_calls: Positive | None = None
-    calls_per_second: Positive | None = None
-
-
 class NumberSettings(Model):
     agent: Name | None = None
     method: Method | None = None
-    variables: dict[str, str] = {}
+    variables: dict[str, str] = Field(default={})
     fallback: Fallback | None = None
 
 
@@ -378,7 +257,7 @@ class Settings(Model):
     storage: StorageSettings = StorageSettings()
     retell: RetellSettings = RetellSettings()
     trunks: tuple[TrunkSettings, ...] = ()
-    numbers: dict[NumberKey, NumberSettings] = {}
+    numbers: dict[NumberKey, NumberSettings] = Field(default={})
     outbound: OutboundSettings = OutboundSettings()
     limits: LimitSettings = LimitSettings()
     log: LogSettings = LogSettings()
