@@ -34,6 +34,11 @@ class StreamFramer:
         self.fault: ParseError | None = None
         """Why the stream cannot be read on; None while it can."""
 
+    @property
+    def waiting(self) -> bool:
+        """Whether a message has begun that is not complete yet."""
+        return bool(self._buffer)
+
     def feed(self, data: bytes) -> list[bytes]:
         """Takes what was read and returns the messages now complete, PING among them.
 

@@ -1,15 +1,10 @@
 """Which address of ours a peer is told, in Via, Contact and SDP."""
 
-import socket
-
 from sip.clock import Clock
 from sip.transport.address import is_loopback, is_private, version
-from sip.transport.endpoint import Endpoint, Flow
+from sip.transport.endpoint import Flow
 from sip.transport.interfaces import interface_address
-
-#: Seconds that the kernel's choice of a source address is used again: routes change at times.
-ROUTE_CACHE_S = 30.0
-MAX_ROUTES = 1024
+from sip.transport.routes import Routes
 
 
 class Advertiser:
@@ -17,8 +12,7 @@ class Advertiser:
 
     def __init__(self, public: str | None, clock: Clock) -> None:
         self._public = public
-        self._clock = clock
-        self._routes: dict[Endpoint, tuple[float, str]] = {}
+        self._routes = Routes(clock)
 
     def address(self, policy: str, flow: Flow) -> str:
         """Our address for the peer of `flow`, by the policy of its trunk.
@@ -49,17 +43,7 @@ class Advertiser:
     def own(self, flow: Flow) -> str:
         """Our address as this host knows it, before any NAT."""
         host = flow.local.host
-        if host not in ("0.0.0.0", "::"):
-            return host
-        now = self._clock.now()
-        known = self._routes.get(flow.remote)
-        if known is not None and known[0] > now:
-            return known[1]
-        if len(self._routes) >= MAX_ROUTES:
-            self._routes.clear()
-        source = _route_source(flow.remote)
-        self._routes[flow.remote] = (now + ROUTE_CACHE_S, source)
-        return source
+        return host if host not in ("0.0.0.0", "::") else self._routes.source(flow.remote)
 
     def _auto(self, flow: Flow) -> str | None:
         if flow.advertise is not None:
@@ -70,11 +54,3 @@ class Advertiser:
         if public is None or is_loopback(peer) or is_loopback(self.own(flow)):
             return None
         return None if is_private(peer) and not is_private(public) else public
-
-
-def _route_source(remote: Endpoint) -> str:
-    """The source address that the kernel would take towards `remote`. Raises OSError."""
-    family = socket.AF_INET6 if remote.version == 6 else socket.AF_INET
-    with socket.socket(family, socket.SOCK_DGRAM) as probe:
-        probe.connect((remote.host, remote.port or 9))
-        return str(probe.getsockname()[0])

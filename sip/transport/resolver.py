@@ -69,8 +69,10 @@ class Resolver:
         hosts: Path = Path("/etc/hosts"),
     ) -> None:
         """`nameservers` (address, port) stand in for the system's, `hosts` for its hosts file."""
-        #: whether we have a socket for this transport and address family (4 or 6)
+        #: whether we can send over this transport and address family (4 or 6)
         self.reaches: Callable[[str, int], bool] = lambda *_: True
+        #: whether this transport may be chosen where a URI leaves it open
+        self.serves: Callable[[str], bool] = lambda _: True
         self._clock = clock
         self._ids = ids
         self._dns = Dns(nameservers, hosts)
@@ -194,12 +196,13 @@ class Resolver:
         if question.transport is None:
             naptrs = await _quietly(self._dns.naptr(question.host))
             ttl_s = naptrs.ttl_s
-            names = self._preferred(naptrs.records)
+            names = [(via, name) for via, name in _preferred(naptrs.records) if self.serves(via)]
         if not names:
             # UDP first, as it is the default of SIP
             wanted = [question.transport] if question.transport else ["udp", "tcp", "tls"]
             names = [(via, f"{_SRV_PREFIX[via]}.{question.host}") for via in wanted]
-        names = [(via, name) for via, name in names if self._speaks(via)]
+        if question.transport is None:
+            names = [(via, name) for via, name in names if self.serves(via)]
         answers = await asyncio.gather(*(_quietly(self._dns.srv(name)) for _, name in names))
         ttl_s = min(ttl_s, *(answer.ttl_s for answer in answers), LONGEST_S)
         for (transport, _), answer in zip(names, answers, strict=True):
@@ -230,15 +233,6 @@ class Resolver:
             raise DnsError(f"its SRV records name {wanted[0].host}, which has no address")
         return tuple(servers), least_s
 
-    def _preferred(self, naptrs: tuple[Naptr, ...]) -> list[tuple[str, str]]:
-        """(transport, SRV name) of each service that we speak, the server's favourite first."""
-        ranked = sorted((one.order, one.preference, one.service, one.name) for one in naptrs)
-        known = [(_SERVICES[service], name) for *_, service, name in ranked if service in _SERVICES]
-        return [(via, name) for via, name in known if self._speaks(via)]
-
-    def _speaks(self, transport: str) -> bool:
-        return self.reaches(transport, 4) or self.reaches(transport, 6)
-
 
 async def _quietly(asked: Coroutine[None, None, Answer[T]]) -> Answer[T]:
     """No answer is as good as none such: the host's addresses are still to be asked for."""
@@ -254,6 +248,12 @@ def _question(uri: Uri) -> _Question:
     if transport is not None and transport not in DEFAULT_PORT:
         raise ResolveError(f"{uri.host} is to be reached over {transport}, which we do not speak")
     return _Question(uri.host.lower(), uri.port, transport)
+
+
+def _preferred(naptrs: tuple[Naptr, ...]) -> list[tuple[str, str]]:
+    """(transport, SRV name) of each service, the server's favourite first."""
+    ranked = sorted((one.order, one.preference, one.service, one.name) for one in naptrs)
+    return [(_SERVICES[service], name) for *_, service, name in ranked if service in _SERVICES]
 
 
 def _as_server(addresses: tuple[str, ...], transport: str, port: int) -> tuple[Server, ...]:

@@ -24,7 +24,9 @@ from sip.transport.address import is_address
 from sip.transport.advertise import Advertiser
 from sip.transport.endpoint import DEFAULT_PORT, Endpoint, Flow, Target
 from sip.transport.layer import TransportLayer
+from sip.transport.lifeline import StreamLimits
 from sip.transport.resolver import Resolver
+from sip.transport.tls import ClientTls, ServerTls
 from sip.ua.long_requests import LongRequests
 from sip.ua.transactions import ClientTransaction, Failure, ServerTransaction, TransactionLayer
 
@@ -77,6 +79,9 @@ class UserAgent:
         resolver: Resolver | None = None,
         tcp_above_bytes: int = 1300,
         methods: Iterable[str] = (),
+        tls: ClientTls | None = None,
+        stream_limits: StreamLimits | None = None,
+        keepalive_s: float | None = None,
     ) -> None:
         """`on_request` gets every new request outside a dialog and must answer it.
 
@@ -85,13 +90,13 @@ class UserAgent:
         connection; `admit_packet(source)` whether what it sends is to be looked at. `on_peer` is
         told whom we send requests to. `advertise` is our address as peers outside this host see
         it. Requests above `tcp_above_bytes` go over TCP where there is any. `methods` are further
-        ones that `on_request` serves: REGISTER, for a registrar.
+        ones that `on_request` serves: REGISTER, for a registrar. `tls`, `stream_limits` and
+        `keepalive_s` are as in `TransportLayer`.
         """
         self.clock = clock
         self.ids = ids
         self.timers = timers or Timers()
         self.resolver = resolver or Resolver(clock, ids)
-        self.resolver.reaches = lambda *on: self._transport.reaches(*on)
         self.product = product
         #: the Allow header of what is said outside dialogs
         self.allow = ", ".join((ALLOW, *methods))
@@ -108,11 +113,17 @@ class UserAgent:
         self._drained: asyncio.Event | None = None
         self._flow_watchers: list[Callable[[Flow], None]] = []
         self._transport = TransportLayer(
+            clock=clock,
             on_message=self._receive,
             on_flow_lost=self._flow_lost,
             on_broken=self._broken,
             admit=may_connect,
+            tls=tls,
+            limits=stream_limits,
+            keepalive_s=keepalive_s,
         )
+        self.resolver.reaches = self._transport.reaches
+        self.resolver.serves = self._transport.serves
         self._wide = LongRequests(tcp_above_bytes, self._transport.flow_to)
         self._transactions = TransactionLayer(
             clock=clock,
@@ -123,9 +134,11 @@ class UserAgent:
 
     # life
 
-    async def listen(self, local: Endpoint, *, advertise: str | None = None) -> Endpoint:
+    async def listen(
+        self, local: Endpoint, *, tls: ServerTls | None = None, advertise: str | None = None
+    ) -> Endpoint:
         """Open a listener. Raises OSError, for instance when the port is taken."""
-        return await self._transport.listen(local, advertise=advertise)
+        return await self._transport.listen(local, tls=tls, advertise=advertise)
 
     @property
     def listening(self) -> list[Endpoint]:

@@ -1,5 +1,6 @@
 """Which of our addresses a peer is told."""
 
+import socket
 from dataclasses import dataclass
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from sip.transport.advertise import Advertiser
 from sip.transport.endpoint import Endpoint
 from sip.transport.interfaces import interface_address, interfaces
-from tests.virtual import virtual_time
+from sip.transport.routes import Routes
 
 PUBLIC = "203.0.113.10"
 OURS = "192.168.7.2"
@@ -106,13 +107,17 @@ def test_an_interface_that_is_not_there() -> None:
         told("interface:wg7", "198.51.100.7")
 
 
-@virtual_time
-async def test_the_route_is_asked_again_after_a_while() -> None:
+def test_the_route_is_asked_again_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    class Probe(socket.socket):
+        def connect(self, address: object) -> None:
+            asked.append(str(address))
+            super().connect(address)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("sip.transport.routes.socket.socket", Probe)
     clock = StoppedClock()
-    advertiser = Advertiser(None, clock)  # type: ignore[arg-type]
-    flow = FlowTo(Endpoint("udp", "127.0.0.1", 9), Endpoint("udp", "0.0.0.0", 5060))
-    assert advertiser.own(flow) == "127.0.0.1"
-    advertiser._routes[flow.remote] = (30.0, "127.0.0.77")
-    assert advertiser.own(flow) == "127.0.0.77"
-    clock.at = 31.0
-    assert advertiser.own(flow) == "127.0.0.1"
+    routes = Routes(clock)  # type: ignore[arg-type]
+    for clock.at in (0.0, 29.0, 31.0):
+        assert routes.source(Endpoint("udp", "127.0.0.1", 9)) == "127.0.0.1"
+    assert len(asked) == 2

@@ -77,7 +77,8 @@ async def test_naptr_then_srv_then_addresses() -> None:
 @virtual_time
 async def test_only_transports_that_we_have_are_chosen() -> None:
     async with resolving(WHOLE) as (_, resolver):
-        resolver.reaches = lambda transport, version: transport == "tcp" and version == 4
+        resolver.serves = lambda transport: transport == "tcp"
+        resolver.reaches = lambda _, version: version == 4
         assert await found(resolver, "sip:example.com") == [
             "tcp:192.0.2.1:5080",
             "tcp:192.0.2.2:5060",

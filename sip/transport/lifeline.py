@@ -1,0 +1,125 @@
+"""How long a connection may live, and when it must prove that it does. Pure.
+
+RFC 5626 4.4.1 for connections that we opened; for accepted ones the defence against those who hold
+connections open and say nothing, or a byte at a time.
+"""
+
+from dataclasses import dataclass
+
+#: RFC 5626 4.4.1: how long a pong may take, in seconds.
+PONG_S = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamLimits:
+    """What strangers may do with connections to us. Times in seconds.
+
+    A stranger is one whose connection has carried no dialog and no registration yet.
+    """
+
+    #: the TLS handshake, from the first packet
+    handshake_s: float = 10.0
+    #: until the first whole message
+    first_message_s: float = 30.0
+    #: a message, from its first byte to its last; for peers that we know as well
+    message_s: float = 20.0
+    #: since the last whole message
+    idle_s: float = 300.0
+    #: strangers' connections at a time, of one address and together
+    per_source: int = 256
+    together: int = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    """A keepalive is due."""
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """The connection must end: `kind` in a word to count by, `text` as the rest of a sentence."""
+
+    kind: str
+    text: str
+
+
+class Lifeline:
+    """The clock of one connection: told what happens, and asked from time to time what is due."""
+
+    __slots__ = (
+        "_answers_pings",
+        "_begun_at",
+        "_heard_at",
+        "_keepalive_s",
+        "_limits",
+        "_message_at",
+        "_opened_at",
+        "_ours",
+        "_pinged_at",
+        "established",
+        "kept",
+    )
+
+    def __init__(
+        self, now: float, *, ours: bool, limits: StreamLimits, keepalive_s: float | None
+    ) -> None:
+        """`ours`: we opened it, and ping every `keepalive_s` seconds of silence (None: never)."""
+        self._ours = ours
+        self._limits = limits
+        self._keepalive_s = keepalive_s
+        self._opened_at = now
+        self._heard_at = now
+        self._message_at: float | None = None
+        self._begun_at: float | None = None
+        self._pinged_at: float | None = None
+        self._answers_pings = False
+        #: messages can pass: after the TLS handshake, at once over TCP
+        self.established = False
+        #: no stranger any more
+        self.kept = ours
+
+    def heard(self, now: float, *, pong: bool, messages: bool, waiting: bool) -> None:
+        """Bytes came: a pong perhaps, whole messages, or the beginning of one that is waiting."""
+        self._heard_at = now
+        self._answers_pings |= pong
+        if messages:
+            self._message_at = now
+        if not waiting:
+            self._begun_at = None
+        elif messages or self._begun_at is None:
+            self._begun_at = now
+
+    def pinged(self, now: float) -> None:
+        """A ping went out."""
+        self._pinged_at = now
+
+    def due(self, now: float) -> Ping | End | None:
+        """What must be done with the connection now."""
+        limits = self._limits
+        if not self.established:
+            if now - self._opened_at > limits.handshake_s:
+                return End("no handshake", f"no TLS handshake within {limits.handshake_s:g} s")
+            return None
+        if self._begun_at is not None and now - self._begun_at > limits.message_s:
+            return End("slow", f"a message was not complete after {limits.message_s:g} s")
+        return self._as_client(now) if self._ours else self._as_server(now)
+
+    def _as_client(self, now: float) -> Ping | End | None:
+        if self._keepalive_s is None:
+            return None
+        pinged_at = self._pinged_at if self._pinged_at is not None else self._opened_at
+        unanswered = self._pinged_at is not None and self._heard_at < pinged_at
+        if unanswered and self._answers_pings and now - pinged_at > PONG_S:
+            return End("no keepalive", f"it answered no keepalive within {PONG_S:g} s")
+        return Ping() if now - max(self._heard_at, pinged_at) >= self._keepalive_s else None
+
+    def _as_server(self, now: float) -> End | None:
+        limits = self._limits
+        if self.kept:
+            return None
+        if self._message_at is None:
+            if now - self._opened_at > limits.first_message_s:
+                return End("silent", f"no message within {limits.first_message_s:g} s")
+        elif now - self._message_at > limits.idle_s:
+            return End("idle", f"no message for {limits.idle_s:g} s")
+        return None
