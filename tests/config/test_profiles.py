@@ -9,6 +9,7 @@ import pytest
 from config import profiles
 from config.settings import ConfigError, TrunkSettings
 from config.values import Source
+from sip.softswitch.trunks import Trunk
 from tests.config.test_settings import problem, problems, read
 
 WANTED = {
@@ -45,6 +46,17 @@ def test_profile_is_a_valid_trunk(name: str, tmp_path: Path) -> None:
     assert trunk.kind == profile.kind
     assert trunk.profile == name
     assert trunk != TrunkSettings(name="a", profile=name, gateways=trunk.gateways)
+
+
+@pytest.mark.parametrize("name", TITLES)
+def test_softswitch_understands_the_profile(name: str, tmp_path: Path) -> None:
+    settings = read(tmp_path, complete(name, TITLES[name].trunk)).trunks[0]
+    trunk = Trunk.of(settings, default_country="US")
+    assert [str(gateway) for gateway in trunk.gateways] == list(settings.gateways)
+    assert trunk.no_response_s == settings.no_response_s
+    assert trunk.leg.reliable.value == settings.reliable
+    assert trunk.leg.session_timer.min_se_s == settings.session_timer.min_se_s
+    assert trunk.country == settings.country or trunk.country == "US"
 
 
 @pytest.mark.parametrize("name", TITLES)
