@@ -10,6 +10,7 @@ SDP: Final = "application/sdp"
 MAX_PARTS: Final = 16
 
 _BOUNDARY: Final = re.compile(r';\s*+boundary\s*+=\s*+(?:"([^"]{1,70}+)"|([^\s;"]{1,70}+))', re.I)
+_BLANK_LINE: Final = re.compile(rb"\r?\n\r?\n")
 _HEADER: Final = re.compile(rb"^([A-Za-z-]++)\s*+:\s*+([^\r\n]*+)\r?$", re.M)
 
 
@@ -79,9 +80,10 @@ def _parts(message: Request | Response) -> list[tuple[str, bytes, bytes]]:
     for part in (b"\r\n" + message.body).split(b"\n" + mark)[1 : MAX_PARTS + 1]:
         if part.startswith(b"--"):
             break
-        head, blank, body = part.replace(b"\r\n", b"\n").partition(b"\n\n")
-        if not blank:
+        blank = _BLANK_LINE.search(part)
+        if blank is None:
             continue
+        head, body = part[: blank.start()], part[blank.end() :].removesuffix(b"\r")
         fields = {name.lower(): value for name, value in _HEADER.findall(head)}
         kind = fields.get(b"content-type", b"text/plain").partition(b";")[0].strip().lower()
         disposition = fields.get(b"content-disposition", b"")

@@ -1,5 +1,7 @@
 """Offers after the answer: RFC 3261 14, RFC 3264 8, and what crosses the B2BUA."""
 
+import pytest
+
 from tests.b2bua.test_call_stories import bridged, talk
 from tests.ladder import PCMU, Ladder, ladder_test
 
@@ -41,6 +43,40 @@ async def test_hold_crosses_and_its_answer_comes_back(ladder: Ladder) -> None:
     assert b"a=recvonly" in answer.body
     await carrier.send("ACK")
     await finish(ladder)
+
+
+HOLDS = {
+    "sendonly": HOLD,
+    "inactive": PCMU.replace("a=ptime:20", "a=ptime:20\r\na=inactive"),
+    "all zeroes": PCMU.replace("c=IN IP4 127.0.0.1", "c=IN IP4 0.0.0.0"),
+    "zeroes and inactive": PCMU.replace("c=IN IP4 127.0.0.1", "c=IN IP4 0.0.0.0").replace(
+        "a=ptime:20", "a=inactive"
+    ),
+}
+
+
+@pytest.mark.parametrize("form", HOLDS)
+def test_every_form_of_hold_crosses_and_so_does_its_end(form: str) -> None:
+    """RFC 3264 8.4, and RFC 2543's c=0.0.0.0, which PBXs still send."""
+
+    @ladder_test
+    async def story(ladder: Ladder) -> None:
+        bridged(ladder)
+        carrier, agent = ladder.peer("carrier"), ladder.peer("agent")
+        await talk(ladder)
+        for sdp in (HOLDS[form], PCMU.replace("40000", "40010")):
+            await carrier.send("INVITE", sdp=sdp)
+            await carrier.expect(100)
+            reinvite = await agent.expect("INVITE")
+            for mark in (b"a=sendonly", b"a=inactive", b"c=IN IP4 0.0.0.0"):
+                assert (mark in reinvite.body) is (mark in sdp.encode())
+            await agent.send(200, sdp=PCMU)
+            await agent.expect("ACK")
+            await carrier.expect(200, of="INVITE")
+            await carrier.send("ACK")
+        await finish(ladder)
+
+    story()
 
 
 @ladder_test

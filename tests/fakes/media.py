@@ -70,12 +70,14 @@ class FakeMedia:
         parsed = SessionDescription.parse(sdp)
         audio = parsed.audio
         formats = " ".join(audio.formats) if audio is not None else "0"
+        connection = parsed.connection_of(audio) if audio is not None else None
+        held = connection is not None and connection.unspecified  # RFC 3264 8.4: stays a hold
         rest = [line for line in sdp.splitlines() if line.startswith("a=")]
         lines = [
             "v=0",
             "o=- 1 1 IN IP4 127.0.0.1",
             "s=-",
-            f"c=IN IP4 {address or '127.0.0.1'}",
+            f"c=IN IP4 {'0.0.0.0' if held else address or '127.0.0.1'}",
             "t=0 0",
             f"m=audio {port} RTP/AVP {formats}",
             *rest,
