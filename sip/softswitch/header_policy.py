@@ -6,10 +6,11 @@ negotiates an extension never crosses, whatever a policy says.
 
 import json
 from base64 import urlsafe_b64decode
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from config.settings import IdentityHeader
 from sip.b2bua.call_events import Headers
 from sip.core.errors import ParseError
 from sip.core.headers import TOKEN, canonical, parse_name_addr, split_commas
@@ -52,6 +53,10 @@ _READ: Final = frozenset(
 )
 # Lists (RFC 3261 7.3.1): several lines mean the same as one with commas.
 _LISTS: Final = frozenset({"diversion", "history-info", "p-asserted-identity", "user-to-user"})
+# Identity headers that are worth what their sender is.
+_ASSERTING: Final[dict[str, IdentityHeader]] = {
+    FIELDS[header].lower(): header for header in ("pai", "ppi", "rpid")
+}
 # RFC 7044 10.1: the callers that want the way of their call untold.
 _HIDING_HISTORY: Final = frozenset({"history", "header", "session"})
 
@@ -99,14 +104,21 @@ def told_headers(
     Names in lower case, X- names as received. Neither headers that prove the peer, nor identity
     headers that the trunk is not believed, nor what a withheld caller wants untold.
     """
-    passed = passing(_tellable(invite, trunk, identity), trunk.pass_headers.inbound)
     told: dict[str, str] = {}
-    for name, value in invite.headers:
-        if (key := canonical(name)) in _READ:
-            _tell(told, key, key, value)
+    others: list[tuple[str, str]] = []
+    for key, (name, lines) in invite.headers.fields.items():
+        if key in _READ:
+            told[key] = lines[0]
+        elif key not in NEVER:
+            others += ((name, line) for line in lines)
+    passed = passing(_tellable(others, invite, trunk, identity), trunk.pass_headers.inbound)
     for name, value in passed.headers:
         key = canonical(name)
-        _tell(told, name if key.startswith("x-") else key, key, value)
+        shown = name if key.startswith("x-") else key
+        if shown not in told:
+            told[shown] = value
+        elif key in _LISTS:
+            told[shown] = f"{told[shown]}, {value}"
     return told, passed
 
 
@@ -160,27 +172,24 @@ def _digits(number: str) -> str:
     return number.removeprefix("+")
 
 
-def _tellable(invite: Request, trunk: Trunk, identity: Identity) -> Iterable[tuple[str, str]]:
+def _tellable(
+    headers: Headers | list[tuple[str, str]], invite: Request, trunk: Trunk, identity: Identity
+) -> Iterator[tuple[str, str]]:
     """What nobody wants secret and the trunk is believed."""
-    unbelieved = {
-        field.lower()
-        for header, field in FIELDS.items()
-        if header not in ("from", "diversion")
-        and (header not in trunk.caller_id.accept or identity.anonymous)
-    }
-    untold = bool(privacy(invite) & _HIDING_HISTORY)
-    for name, value in invite.headers:
+    for name, value in headers:
         key = canonical(name)
-        if key in trunk.secret_headers or key in unbelieved or key in _SECRET:
+        if key in trunk.secret_headers:
             continue
-        if key in ("diversion", "history-info"):
-            value = "" if untold and key == "history-info" else _told_entries(value)
-            if not value:
-                continue
-        yield name, value
-
-
-_SECRET: Final = frozenset({"authorization", "proxy-authorization"})
+        if key in _ASSERTING:
+            if _ASSERTING[key] in trunk.caller_id.accept and not identity.anonymous:
+                yield name, value
+        elif key in ("diversion", "history-info"):
+            hidden = key == "history-info" and privacy(invite) & _HIDING_HISTORY
+            left = "" if hidden else _told_entries(value)
+            if left:
+                yield name, left
+        else:
+            yield name, value
 
 
 def _told_entries(value: str) -> str:
@@ -197,13 +206,6 @@ def _untold(entry: str) -> bool:
     if (address.param("privacy") or "off") in ("full", "uri"):
         return True
     return "privacy=history" in address.uri.headers.lower()
-
-
-def _tell(told: dict[str, str], shown: str, key: str, value: str) -> None:
-    if shown not in told:
-        told[shown] = value
-    elif key in _LISTS:
-        told[shown] = f"{told[shown]}, {value}"
 
 
 def _matches(key: str, patterns: tuple[str, ...] | None) -> bool:

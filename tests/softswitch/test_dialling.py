@@ -61,9 +61,9 @@ async def refused(peer: Peer, by: Peer, status: int = 486) -> Request:
     return invite
 
 
-def pass_on(trunk: str, **more: object) -> Callable[[dict[str, object]], object]:
+def pass_on(trunk: str) -> Callable[[dict[str, object]], object]:
     """As an application does: the caller it was told, and then the trunk's own answer."""
-    return lambda session: [dial(trunk, callerId=session["from"], **more)]
+    return lambda session: [dial(trunk, callerId=session["from"])]
 
 
 def answer_as_the_trunk(ladder: Ladder) -> None:
