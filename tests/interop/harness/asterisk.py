@@ -8,10 +8,11 @@ from typing import Self
 from tests.interop.harness import asterisk_config
 from tests.interop.harness.ami import Event, Manager
 from tests.interop.harness.certificates import Authority
-from tests.interop.harness.network import Party
+from tests.interop.harness.network import SIP_PORT, Party
 from tests.interop.harness.pbx import PbxTrunk
 from tests.interop.harness.peers import Tree
 from tests.interop.harness.programs import Program
+from tests.interop.harness.siplog import MessageLog, of_asterisk
 from tests.interop.harness.sockets import bound
 
 READY_S = 30.0
@@ -84,6 +85,11 @@ class Asterisk:
         await self._program.stop()
 
     @property
+    def desk_host(self) -> str:
+        """Where the phone at the desk finds Asterisk."""
+        return self._control.host
+
+    @property
     def manager(self) -> Manager:
         assert self._manager is not None, "not started"
         return self._manager
@@ -96,7 +102,7 @@ class Asterisk:
         since = len(self.manager.events)
         await self.manager.act(
             "Originate",
-            Channel=self.dialled(trunk, number),
+            Channel=asterisk_config.dialled(trunk, number),
             Context="office",
             Exten="200",
             Priority="1",
@@ -109,12 +115,6 @@ class Asterisk:
         )
         assert answer["response"] == "Success", f"{answer}\n{self.log()}"
         return answer
-
-    def dialled(self, trunk: PbxTrunk, number: str) -> str:
-        """What Asterisk's Dial is told, to reach `number` over `trunk`."""
-        if trunk.way == "registrar":
-            return f"PJSIP/{number}@{trunk.name}"
-        return f"PJSIP/{trunk.name}/sip:{number}@{trunk.gateway};transport={trunk.transport}"
 
     async def called(self, trunk: PbxTrunk, since: int) -> Event:
         """The event of a call that has come over `trunk`, answered."""
@@ -139,12 +139,25 @@ class Asterisk:
         """The recording of what came over `trunk`; complete once the channel is gone."""
         return self.directory_of(trunk) / "call-heard.wav"
 
+    def told(self, trunk: PbxTrunk) -> Path:
+        """The recording of what the phone at the desk was sent in a call over `trunk`."""
+        return self.directory_of(trunk) / "desk-told.wav"
+
     def directory_of(self, trunk: PbxTrunk) -> Path:
         return self._directory / "recordings" / trunk.name
 
     async def command(self, line: str) -> str:
         """The output of a command of Asterisk's console."""
         return (await self.manager.act("Command", Command=line)).get("output", "")
+
+    def messages(self) -> MessageLog:
+        """Every SIP message that it has sent and received."""
+        assert self._program is not None
+        return of_asterisk(self._program.log.read_bytes())
+
+    def desk_uri(self, trunk: PbxTrunk, number: str) -> str:
+        """What the phone at the desk dials to reach `number` over `trunk`."""
+        return f"sip:{self._trunks.index(trunk)}{number}@{self._control.host}:{SIP_PORT}"
 
     def log(self, lines: int = 80) -> str:
         assert self._program is not None

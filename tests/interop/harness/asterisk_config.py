@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from tests.interop.harness.certificates import Certificate
-from tests.interop.harness.network import Party
+from tests.interop.harness.network import SIP_PORT, Party
 from tests.interop.harness.pbx import SESSION_S, PbxTrunk
 from tests.interop.harness.peers import Tree
 
@@ -44,7 +44,7 @@ def write(
         (directory / "recordings" / trunk.name).mkdir()
     pjsip = [_global(), *(_trunk(trunk, ca, certificate) for trunk in trunks)]
     if desk is not None:
-        pjsip.append(_desk(desk, trunks[0]))
+        pjsip.append(_desk(desk, control.host))
     files = {
         "asterisk.conf": _asterisk(directory, tree),
         "etc/modules.conf": "[modules]\nautoload=no\n"
@@ -95,13 +95,14 @@ def _extensions(directory: Path, speech: Path, trunks: list[PbxTrunk]) -> str:
         for trunk in trunks
     )
     desk_calls = "".join(
-        f"exten => _{index}+X.,1,Dial(PJSIP/{trunk.name}/sip:${{EXTEN:1}}@{trunk.gateway})\n"
+        f"exten => _{index}+X.,1,{_record(directory / 'recordings' / trunk.name / 'desk')}\n"
+        f" same => n,Dial({_escaped(dialled(trunk, '${EXTEN:1}'))})\n"
         for index, trunk in enumerate(trunks)
     )
     return f"""
 [office]
 exten => 200,1,Answer()
- same => n,MixMonitor(${{RECORDING}}.wav,r(${{RECORDING}}-heard.wav)t(${{RECORDING}}-said.wav))
+ same => n,{_record("${RECORDING}")}
  same => n(again),Playback({speech.with_suffix("")})
  same => n,Goto(again)
 
@@ -112,10 +113,29 @@ exten => 200,1,Answer()
 """
 
 
+def _record(path: object) -> str:
+    """`heard` is what came in at this channel, `told` what was sent to it."""
+    return f"MixMonitor({path}.wav,r({path}-heard.wav)t({path}-told.wav))"
+
+
+def _escaped(text: str) -> str:
+    """In extensions.conf a semicolon begins a comment."""
+    return text.replace(";", "\\;")
+
+
+def dialled(trunk: PbxTrunk, number: str) -> str:
+    """What Dial is told, to reach `number` over `trunk`."""
+    if trunk.way == "registrar":
+        # wherever the gateway has registered from
+        return f"PJSIP/{number}@{trunk.name}"
+    return f"PJSIP/{trunk.name}/sip:{number}@{trunk.gateway};transport={trunk.transport}"
+
+
 def _global() -> str:
     return """
 [global]
 type=global
+debug=yes
 endpoint_identifier_order=ip,username,auth_username,anonymous
 [system]
 type=system
@@ -212,13 +232,13 @@ endpoint={name}
     )
 
 
-def _desk(desk: Party, trunk: PbxTrunk) -> str:
+def _desk(desk: Party, host: str) -> str:
     user, password = DESK
     return f"""
 [transport-desk]
 type=transport
 protocol=udp
-bind={trunk.pbx.host}:{trunk.pbx.port + 20}
+bind={host}:{SIP_PORT}
 [{user}]
 type=endpoint
 transport=transport-desk
@@ -228,7 +248,7 @@ allow=ulaw,alaw
 aors={user}
 auth={user}
 direct_media=no
-media_address={trunk.pbx.host}
+media_address={host}
 bind_rtp_to_media_address=yes
 [{user}]
 type=auth

@@ -88,6 +88,12 @@ class Baresip:
     async def hangup(self) -> None:
         await self._command("hangup")
 
+    async def hold(self) -> None:
+        await self._command("hold")
+
+    async def resume(self) -> None:
+        await self._command("resume")
+
     async def event(self, kind: str, timeout: float = 15.0) -> Json:
         """The next call event of that type, e.g. CALL_ESTABLISHED, CALL_CLOSED."""
         try:

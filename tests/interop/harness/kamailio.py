@@ -59,7 +59,7 @@ def carrier_trunks(network: Network) -> list[CarrierTrunk]:
             network.party(f"edge-{kind}", 40 + index),
             network.secure_gateway if kind == "tls" else network.gateway,
             f"+1415555013{index}",
-            f"+1212555014{index}",
+            f"+1212555{150 + index:04}",
         )
         for index, kind in enumerate(TRANSPORTS)
     ]

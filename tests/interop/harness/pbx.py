@@ -23,16 +23,13 @@ class PbxTrunk:
     `registrar`: the gateway registers with the PBX.
     """
 
+    name: str
     way: Way
     transport: Transport
     pbx: Party
     gateway: Party
     number: str
     """what Retell dials to reach an extension over this trunk"""
-
-    @property
-    def name(self) -> str:
-        return f"{self.way}-{self.transport}"
 
     @property
     def password(self) -> str:
@@ -63,12 +60,17 @@ def trunks(network: Network, ways: tuple[Way, ...], kinds: tuple[Transport, ...]
     """Every way over every transport, each at an address of the PBX of its own."""
     pairs = [(way, kind) for way in ways for kind in kinds]
     return [
-        PbxTrunk(
-            way,
-            kind,
-            network.party(f"pbx-{way}-{kind}", 30 + index),
-            network.secure_gateway if kind == "tls" else network.gateway,
-            f"+121255501{30 + index}",
-        )
-        for index, (way, kind) in enumerate(pairs)
+        trunk(network, f"{way}-{kind}", way, kind, index) for index, (way, kind) in enumerate(pairs)
     ]
+
+
+def trunk(network: Network, name: str, way: Way, kind: Transport, index: int) -> PbxTrunk:
+    """One trunk; `index` counts them, from 0 on, and tells their addresses and numbers apart."""
+    return PbxTrunk(
+        name,
+        way,
+        kind,
+        network.party(f"pbx-{name}", 100 + index),
+        network.secure_gateway if kind == "tls" else network.gateway,
+        f"+1212555{130 + index:04}",
+    )

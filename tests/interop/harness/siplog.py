@@ -14,6 +14,10 @@ _ENTRY = re.compile(
     r"(?:UDP|TCP) message (?P<way>sent|received) .*\n\n",
     re.MULTILINE,
 )
+_ASTERISK = re.compile(
+    rb"^<--- (?P<way>Transmitting|Received) SIP \w+ \((?P<size>\d+) bytes\) \w+ \S+ --->\n",
+    re.MULTILINE,
+)
 _COMPACT = {
     "v": "via",
     "f": "from",
@@ -126,6 +130,16 @@ class MessageLog:
             for message in self.messages
             if message.sent is sent and message.method == method and message.status == status
         ]
+
+
+def of_asterisk(console: bytes) -> MessageLog:
+    """The messages in what Asterisk's `pjsip set logger on` printed; it tells no time."""
+    found = []
+    for entry in _ASTERISK.finditer(console):
+        text = console[entry.end() : entry.end() + int(entry["size"])].decode(errors="replace")
+        sent = entry["way"] == b"Transmitting"
+        found.append(Logged(0.0, sent, text.replace("\r\n", "\n").rstrip("\n") + "\n"))
+    return MessageLog(found)
 
 
 def _entries(text: str) -> Iterator[Logged]:

@@ -1,5 +1,6 @@
 """An office with Asterisk, a gateway with a trunk to it in every way, and Retell's stand-in."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
@@ -11,10 +12,14 @@ from tests.interop.harness.certificates import Authority
 from tests.interop.harness.gateway import PLAIN, Gateway, Json
 from tests.interop.harness.kamailio import CarrierTrunk, Kamailio, carrier_trunks
 from tests.interop.harness.network import Network
-from tests.interop.harness.pbx import PbxTrunk, Transport, Way, trunks
+from tests.interop.harness.pbx import PbxTrunk, Transport, Way, trunk, trunks
 from tests.interop.harness.sandbox import Sandbox
 from tests.interop.pbx.voices import Voice, voice
 
+WAYS: tuple[Way, ...] = ("static",)
+TRANSPORTS: tuple[Transport, ...] = ("udp", "tcp")
+LONG = "+14155550109"
+"""Dialled for the call that lasts."""
 RETELLS_NUMBER = "+14155550120"
 
 
@@ -31,8 +36,9 @@ class Office:
     carrier_trunks: list[CarrierTrunk]
     extension: Voice
 
-    def trunk(self, way: Way, transport: Transport) -> PbxTrunk:
-        return next(one for one in self.trunks if (one.way, one.transport) == (way, transport))
+    def trunk(self, way: str, transport: str = "") -> PbxTrunk:
+        name = f"{way}-{transport}" if transport else way
+        return next(one for one in self.trunks if one.name == name)
 
     def carrier_trunk(self, transport: Transport) -> CarrierTrunk:
         return next(one for one in self.carrier_trunks if one.transport == transport)
@@ -46,6 +52,13 @@ def extension(tmp_path_factory: pytest.TempPathFactory) -> Voice:
 
 
 @pytest.fixture(scope="session")
+def visitor(tmp_path_factory: pytest.TempPathFactory) -> Voice:
+    """What is said at a telephone."""
+    text = "Seven thousand apples were sold on Monday."
+    return voice(tmp_path_factory.mktemp("visitor"), "visitor", text, "en-us+f3")
+
+
+@pytest.fixture(scope="session")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     return Authority(tmp_path_factory.mktemp("authority"))
 
@@ -56,20 +69,29 @@ async def office(
 ) -> AsyncIterator[Office]:
     with Network() as network:
         directory = tmp_path_factory.mktemp("office")
-        every = trunks(network, ("static",), ("udp", "tcp"))
+        every = [
+            *trunks(network, WAYS, TRANSPORTS),
+            trunk(network, "long-in", "static", "udp", 9),
+            trunk(network, "long-out", "static", "tcp", 10),
+        ]
         carrier = carrier_trunks(network)[:2]
 
         def with_the_office(settings: Json) -> None:
             ways_out: list[PbxTrunk | CarrierTrunk] = [*every, *carrier]
             settings["trunks"] = [trunk.settings() for trunk in ways_out]
-            settings["numbers"] = {PLAIN: {}} | {trunk.did: {} for trunk in carrier}
+            settings["numbers"] = {PLAIN: {}, LONG: {}} | {trunk.did: {} for trunk in carrier}
             settings["outbound"]["routes"] = [
                 {"prefix": trunk.number, "trunks": [trunk.name]} for trunk in ways_out
             ]
 
         async with (
             Asterisk(
-                network.manager, every, extension.again, directory / "asterisk", authority
+                network.manager,
+                every,
+                extension.again,
+                directory / "asterisk",
+                authority,
+                desk=network.phone("desk", 0),
             ) as asterisk,
             Kamailio(
                 carrier,
@@ -84,3 +106,30 @@ async def office(
         ):
             await sandbox.import_number(RETELLS_NUMBER)
             yield Office(network, gateway, sandbox, asterisk, kamailio, every, carrier, extension)
+
+
+@dataclass(frozen=True, slots=True)
+class LongCall:
+    trunk: PbxTrunk
+    channel: str
+    """Asterisk's name for it"""
+    retell_id: str
+    began: float
+    """the loop's time"""
+
+
+@pytest_asyncio.fixture(scope="package", loop_scope="session", autouse=True)
+async def long_calls(office: Office) -> AsyncIterator[tuple[LongCall, LongCall]]:
+    """A call from Asterisk and one to it, which go on while the other stories are told.
+
+    They need the better part of two minutes of real time, and nothing else.
+    """
+    loop = asyncio.get_running_loop()
+    asterisk, sandbox = office.asterisk, office.sandbox
+    way_in, way_out = office.trunk("long-in"), office.trunk("long-out")
+    channel = (await asterisk.call(way_in, LONG))["channel"]
+    coming = LongCall(way_in, channel, await sandbox.called(LONG), loop.time())
+    since = len(asterisk.manager.events)
+    retell_id = await sandbox.create_phone_call(RETELLS_NUMBER, way_out.number)
+    channel = (await asterisk.called(way_out, since))["channel"]
+    yield coming, LongCall(way_out, channel, retell_id, loop.time())

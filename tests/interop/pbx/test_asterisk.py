@@ -7,7 +7,7 @@ import pytest
 
 from tests.interop.harness.gateway import PLAIN
 from tests.interop.harness.pbx import Transport, Way
-from tests.interop.pbx.conftest import RETELLS_NUMBER, Office
+from tests.interop.pbx.conftest import RETELLS_NUMBER, TRANSPORTS, WAYS, Office
 from tests.interop.pbx.voices import GREETING, hears
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -15,8 +15,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 #: The agent sings for 1.4 s and then says its greeting, which takes 3.7 s.
 TALK_S = 5.3
 
-every_way = pytest.mark.parametrize("way", ["static"])
-every_transport = pytest.mark.parametrize("transport", ["udp", "tcp"])
+every_way = pytest.mark.parametrize("way", WAYS)
+every_transport = pytest.mark.parametrize("transport", TRANSPORTS)
 
 
 @every_transport

@@ -1,0 +1,68 @@
+"""Calls that outlive two session-timer refreshes (RFC 4028), in real time.
+
+The shortest interval that the RFC allows is 90 s, so a refresh comes each 45 s: from Asterisk in
+the call that it placed, from us in the one that we placed. `long_calls` has begun them.
+"""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from tests.interop.harness import speech
+from tests.interop.harness.pbx import SESSION_S
+from tests.interop.harness.siplog import Logged, MessageLog
+from tests.interop.pbx.conftest import LongCall, Office
+from tests.interop.pbx.voices import SAME
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+#: Past the second refresh, and long enough after it to say everything once more.
+LENGTH_S = SESSION_S + 8.0
+TAIL_S = 6
+
+
+@pytest.mark.timeout(200)
+@pytest.mark.parametrize("placed_by", ["asterisk", "us"])
+async def test_a_call_through_two_refreshes(
+    office: Office, long_calls: tuple[LongCall, LongCall], placed_by: str, tmp_path: Path
+) -> None:
+    call = long_calls[0 if placed_by == "asterisk" else 1]
+    await asyncio.sleep(call.began + LENGTH_S - asyncio.get_running_loop().time())
+    await office.sandbox.ongoing(call.retell_id)
+    await office.asterisk.hang_up(call.channel)
+    gone = await office.asterisk.gone(call.channel)
+    assert gone["cause"] == "16", "hung up by the test, not by a timer"
+    await office.sandbox.ended(call.retell_id)
+
+    refreshed = refreshes(office.asterisk.messages(), call)
+    assert [one.sent for one in refreshed] == [placed_by == "asterisk"] * 2
+    # the agent repeats what it hears: at the end the extension still hears its own words, which
+    # have gone the whole way and come back
+    heard = speech.read(office.asterisk.heard(call.trunk))
+    assert len(heard) > (LENGTH_S - 3) * speech.RATE_HZ
+    tail = heard[-TAIL_S * speech.RATE_HZ :]
+    assert speech.likeness(tail, speech.read(office.extension.once)) > SAME
+
+
+def refreshes(log: MessageLog, call: LongCall) -> list[Logged]:
+    """The requests inside the call's dialog that were answered by 200 with Session-Expires."""
+    [call_id] = {
+        one.call_id
+        for one in log.messages
+        if one.method == "INVITE" and not one.status and str(call.trunk.pbx) in one.text
+    }
+    confirmed = {
+        one.header("cseq")
+        for one in log.messages
+        if one.call_id == call_id and one.status == 200 and one.header("session-expires")
+    }
+    return [
+        one
+        for one in log.messages
+        if one.call_id == call_id
+        and one.method in ("INVITE", "UPDATE")
+        and not one.status
+        and "tag=" in one.header("to")
+        and one.header("cseq") in confirmed
+    ]
