@@ -27,12 +27,14 @@ from sip.media.ng.client import NgClient
 from sip.media.plane import MediaError, MediaPlane
 from sip.media.supervisor import RelayOptions, RelayProcess
 from sip.softswitch.app_socket import AppAddress
+from sip.softswitch.listeners import client_tls, listeners
 from sip.softswitch.report import Report
 from sip.softswitch.softswitch import Limits, Softswitch
 from sip.softswitch.trunks import Trunks
 from sip.softswitch.trust import Gatekeeper
 from sip.trace import Trace
-from sip.transport.endpoint import Endpoint, is_loopback
+from sip.transport.endpoint import is_loopback
+from sip.transport.tls import ClientTls, TlsError
 
 log = structlog.get_logger(__name__)
 
@@ -206,13 +208,19 @@ async def _start_softswitch(parts: _Parts, stack: AsyncExitStack) -> None:
         realm=settings.sip.realm,
         advertise=str(settings.sip.advertise) if settings.sip.advertise else None,
         trace=parts.trace,
+        tls=_client_tls(settings),
+        keepalive_s=settings.sip.keepalive_s,
+        tcp_above_bytes=settings.sip.tcp_above_bytes,
     )
     stack.push_async_callback(switch.close)
-    for listener in (listening.address for listening in settings.sip.listen):
+    for listening in listeners(settings.sip):
         try:
-            await switch.listen([Endpoint(listener.transport, listener.host, listener.port)])
+            await switch.listen([listening])
+        except TlsError as error:
+            raise StartupError(f"sip.tls: {error}") from None
         except OSError as error:
-            raise StartupError(f"sip.listen: {_cannot_listen(listener, error)}") from None
+            reason = _cannot_listen(listening.endpoint, error)
+            raise StartupError(f"sip.listen: {reason}") from None
     switch.start()
     parts.report = Report(
         settings,
@@ -247,6 +255,13 @@ def _application(settings: Settings) -> AppAddress:
         url += f":{listen.port}{JAMBONZ_PATH}"
     password = application.password.get_secret_value() if application.password else None
     return AppAddress(url=url, username=application.username, password=password)
+
+
+def _client_tls(settings: Settings) -> ClientTls:
+    try:
+        return client_tls(settings.sip)
+    except TlsError as error:
+        raise StartupError(f"sip.tls: {error}") from None
 
 
 def _own_addresses(settings: Settings) -> set[str]:

@@ -23,6 +23,7 @@ from sip.softswitch.dialler import Dialler
 from sip.softswitch.driver import Driver
 from sip.softswitch.header_policy import told_headers
 from sip.softswitch.identity import inbound_identity
+from sip.softswitch.listeners import Listening
 from sip.softswitch.messages import new_session
 from sip.softswitch.strangers import Strangers
 from sip.softswitch.trunk_health import TrunkHealth
@@ -31,6 +32,7 @@ from sip.softswitch.trunks import Trunks
 from sip.softswitch.trust import Gatekeeper, Judgement, Verdict
 from sip.trace import Trace
 from sip.transport.endpoint import Endpoint, Flow
+from sip.transport.tls import ClientTls
 from sip.ua.transactions import ServerTransaction
 from sip.ua.user_agent import ALLOW, UserAgent
 
@@ -68,6 +70,9 @@ class Softswitch:
         advertise: str | None = None,
         trace: Trace | None = None,
         timers: Timers | None = None,
+        tls: ClientTls | None = None,
+        keepalive_s: float | None = None,
+        tcp_above_bytes: int = 1300,
     ) -> None:
         self._clock = clock
         self._http = http
@@ -93,15 +98,21 @@ class Softswitch:
             timers=timers,
             advertise=advertise,
             trace=trace,
+            tls=tls,
+            keepalive_s=keepalive_s,
+            tcp_above_bytes=tcp_above_bytes,
         )
         self.health = TrunkHealth(self.ua, trunks)
         #: places calls; what else is known of trunks' peers just now is to be given to it
         self.dialler = Dialler(ua=self.ua, trunks=trunks, health=self.health)
 
-    async def listen(self, endpoints: Iterable[Endpoint]) -> None:
+    async def listen(self, listeners: Iterable[Endpoint | Listening]) -> None:
         """Open the listeners. Raises OSError for the first that cannot be."""
-        for endpoint in endpoints:
-            await self.ua.listen(endpoint)
+        for one in listeners:
+            if isinstance(one, Endpoint):
+                await self.ua.listen(one)
+            else:
+                await self.ua.listen(one.endpoint, tls=one.tls, advertise=one.advertise)
 
     def start(self) -> None:
         """Begin what we do of our own accord; all listeners must be open."""
