@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
 
+from sip.core.contact import expires_s
 from sip.core.errors import ParseError
 from sip.core.headers import NameAddr, parse_name_addrs
 from sip.core.message import Response
 from sip.core.uri import Uri, same_uri
 
-#: RFC 3261 20.10: what an expiry that cannot be read stands for, in seconds.
-UNREADABLE_EXPIRES_S: Final = 3600
 #: The first wait after a failure, and the longest: each is twice the one before (RFC 5626 4.5).
 FIRST_BACK_OFF_S: Final = 10.0
 LONGEST_BACK_OFF_S: Final = 600.0
@@ -205,11 +204,7 @@ def _header_s(response: Response, default_s: int) -> int:
 
 
 def _read_s(text: str | None, default_s: int) -> int:
-    if text is None:
-        return default_s
-    digits = text.strip()
-    readable = digits.isascii() and digits.isdecimal() and len(digits) <= 10
-    return int(digits) if readable else UNREADABLE_EXPIRES_S
+    return default_s if text is None else expires_s(text)
 
 
 def longer_expiry_s(response: Response, asked_s: int) -> int | None:

@@ -23,8 +23,8 @@ class Way:
         self._home: Endpoint | None = None
         self._redirects = 0
         self.registrar, self.proxy = registrar, proxy
-        #: the addresses that the name stood for when it was last looked up
-        self.hosts: frozenset[str] = frozenset()
+        #: the servers that the name stood for when it was last looked up, and the one reached
+        self.servers: frozenset[Endpoint] = frozenset()
 
     def begin(self) -> None:
         """A new request: from the configured registrar on, unless a 301 said otherwise."""
@@ -40,13 +40,13 @@ class Way:
             found = await self._resolver.resolve(self.proxy or self.registrar)
             # a registrar of several servers is asked where our binding is (RFC 5626 4.4)
             self._targets = sorted(found, key=lambda target: target.endpoint != self._home)
-            self.hosts = frozenset(target.endpoint.host for target in found)
+            self.servers = frozenset(target.endpoint for target in found)
         return self._targets[0]
 
     def succeeded(self, remote: Endpoint) -> None:
         """The server granted a binding; `remote` is where it was reached."""
         self._home = remote
-        self.hosts |= {remote.host}
+        self.servers |= {remote}
         if self._targets:
             self._resolver.forgive(self._targets[0].endpoint)
 

@@ -120,10 +120,14 @@ class Registration:
             last_error=self._last_error,
         )
 
-    def believes(self, source: Endpoint) -> bool:
-        """Whether requests from there are the registrar's: it holds a binding of ours, and its
-        servers have that address."""
-        return source.host in self._way.hosts and self.holds
+    def is_server(self, source: Endpoint) -> bool:
+        """Whether this is the very address, port and transport of one of the registrar's servers,
+        which holds a binding of ours."""
+        return self.holds and source in self._way.servers
+
+    def is_host(self, source: Endpoint) -> bool:
+        """Whether one of them has at least that address."""
+        return self.holds and any(source.host == server.host for server in self._way.servers)
 
     # what others do
 

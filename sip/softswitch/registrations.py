@@ -56,26 +56,30 @@ class Registrations:
         registration = self._of.get(trunk)
         return () if registration is None else registration.service_route
 
-    def trunk_of(self, request: Request, source: Endpoint) -> str | None:
-        """Whose a request from a registrar's address is; None when it is nobody's.
+    def trunk_of(self, request: Request | None, source: Endpoint) -> str | None:
+        """Whose a request from a registrar is; None when it is nobody's.
 
-        Where several trunks are registered there, the Request-URI is the Contact of one of them
-        (by a parameter, or by its user), or To its address of record: carriers put the called
-        number in place of either. What none of these tells is the first trunk's.
+        A server where we are registered is believed; so is another port of its address, if what it
+        calls is our Contact. Where several trunks are registered there, the Request-URI is the
+        Contact of one of them (by a parameter, or by its user), or To its address of record:
+        carriers put the called number in place of either. What none of these tells is the first
+        trunk's. Without a `request`, whether there may be one from that address at all.
         """
-        believing = [one.account for one in self._of.values() if one.believes(source)]
-        if not believing:
-            return None
+        near = [one for one in self._of.values() if one.is_host(source)]
+        if not near or request is None:
+            return near[0].account.trunk if near else None
         called, to = _uris(request)
 
-        def likeness(account: Account) -> int:
+        def likeness(one: Registration) -> int:
+            account = one.account
             if account.is_called(called):
                 return 0
             if called.user == account.contact_user:
                 return 1
             return 2 if to.user == account.aor.user else 3
 
-        return min(believing, key=likeness).trunk
+        found = [one for one in near if one.is_server(source) or likeness(one) <= 1]
+        return min(found, key=likeness).account.trunk if found else None
 
     def _flow_lost(self, flow: Flow) -> None:
         for registration in self._of.values():

@@ -577,6 +577,11 @@ async def test_only_the_registrar_speaks_for_the_trunk(stage: Stage) -> None:
     assert stage.registrations.trunk_of(call, source) == "carrier"
     elsewhere = Endpoint("udp", "192.0.2.66", 5060)
     assert stage.registrations.trunk_of(call, elsewhere) is None
+    # another program on the registrar's host: only by what our Contact alone tells
+    neighbour = Endpoint("udp", "127.0.0.1", stage.second.port)
+    assert stage.registrations.trunk_of(call, neighbour) == "carrier"
+    assert stage.registrations.trunk_of(invite("sip:+14155550100@x"), neighbour) is None
+    assert stage.registrations.trunk_of(None, neighbour) == "carrier"
 
 
 def test_a_trunk_that_does_not_register_is_left_alone() -> None:

@@ -104,7 +104,7 @@ async def test_a_connection_that_ends_at_once_is_not_chased() -> None:
             writer.transport.abort()
             await registrar.quiet(pause)
             assert stage.state.state == "waiting"
-            assert "ended" in (stage.state.last_error or "")
+            assert "closed" in (stage.state.last_error or "")
 
 
 @virtual_time
