@@ -38,7 +38,7 @@ class Way:
     a final status, None for no answer.
     """
 
-    uri: Uri
+    uri: Uri | str
     to: Uri
     hop: Uri
     routes: tuple[str, ...] = ()
