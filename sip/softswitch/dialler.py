@@ -39,11 +39,13 @@ class DialError(Exception):
 
 
 class Location(Protocol):
-    """Where a peer registered with us: its Contact, the connection it came by if that is still
+    """Where a peer registered with us: its Contact, the same to the letter, the connection it came by if that is still
     there, its address, and the Route values to it (RFC 3327 5.3)."""
 
     @property
     def uri(self) -> Uri: ...
+    @property
+    def text(self) -> str: ...
     @property
     def flow(self) -> Flow | None: ...
     @property
@@ -157,7 +159,7 @@ class Dialler:
         for location in self.locations(trunk.name):
             to = dialled_uri(location.uri, number, trunk)
             yield Way(
-                uri=_of_bulk(location.uri, to),
+                uri=_of_bulk(location, to),
                 to=to.replace(params=tuple(p for p in to.params if p[0] == "user")),
                 hop=location.uri,
                 routes=location.path,
@@ -166,10 +168,11 @@ class Dialler:
             )
 
 
-def _of_bulk(contact: Uri, number: Uri) -> Uri:
+def _of_bulk(location: Location, number: Uri) -> Uri | str:
     """RFC 6140 7.2: a Contact with `bnc` stands for all numbers of the PBX."""
+    contact = location.uri
     if not contact.has_param("bnc"):
-        return contact
+        return location.text
     params = tuple(param for param in contact.params if param[0].lower() != "bnc")
     return contact.replace(user=number.user, params=params)
 
