@@ -193,6 +193,10 @@ class Place:
     flow: Flow | None = None
     path: tuple[str, ...] = ()
 
+    @property
+    def text(self) -> str:
+        return str(self.uri)
+
 
 @ladder_with(
     trunks_to=trunks(
