@@ -80,7 +80,8 @@ class Gatekeeper:
         """`own` are addresses of ours that nobody may make us ban: `sip.advertise`, listeners'."""
         bans = bans or BanSettings()
         self._trunks = trunks
-        self._registered = registered
+        #: set by who knows the registrations, which come up after this
+        self.registered = registered
         self._scanners = tuple(agent.lower() for agent in bans.scanners)
         self._digest = DigestServer(
             realm, secret, nonce_lifetime_s=auth.nonce_lifetime_s, algorithms=auth.algorithms
@@ -101,7 +102,7 @@ class Gatekeeper:
         host = source.host
         if self.peers.hold(host, now):
             return True
-        if self.bans.banned(host, now) and self._registered(None, source, now) is None:
+        if self.bans.banned(host, now) and self.registered(None, source, now) is None:
             self.turned_away["banned"] += 1
             return False
         if not self._rates.take(host, now):
@@ -117,7 +118,7 @@ class Gatekeeper:
             return False
         if self._trunks.from_source(source) or self.peers.met(source.host, now):
             return True
-        return self._registered(None, source, now) is not None or any(
+        return self.registered(None, source, now) is not None or any(
             trunk.login
             or trunk.secret_headers
             or (trunk.certificates and source.transport == "tls")
@@ -133,7 +134,7 @@ class Gatekeeper:
         header or the name of a login; a scanner that names itself never may.
         """
         source = flow.remote
-        if self._trunks.from_source(source) or self._registered(request, source, now) is not None:
+        if self._trunks.from_source(source) or self.registered(request, source, now) is not None:
             return True
         if any(trunk.certificates and certificate_shows(trunk, flow) for trunk in self._trunks):
             return True
@@ -190,7 +191,7 @@ class Gatekeeper:
 
     def _by_registration(self, request: Request, flow: Flow, now: float) -> Judgement | None:
         """A live registration stands for address and password, not for what else is demanded."""
-        name = self._registered(request, flow.remote, now)
+        name = self.registered(request, flow.remote, now)
         trunk = None if name is None else self._trunks.named(name)
         if trunk is None or missing(trunk, request, flow) is not None:
             return None
