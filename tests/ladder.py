@@ -335,6 +335,7 @@ async def make_ladder(**options: Any) -> AsyncIterator[Ladder]:
             limits=options.pop("limits", Limits(calls=100, calls_per_second=1000)),
             realm="gateway.test",
             trace=Trace(),
+            binding_store=options.pop("binding_store", None),
         )
         await switch.listen([gateway])
         ladder = Ladder(switch, app, media)
