@@ -24,7 +24,7 @@ from sip.b2bua.leg_options import DEFAULT, LegOptions, Reliable
 from sip.b2bua.outbound_leg import NO_RESPONSE_S
 from sip.core.session_timer import Mode, Policy
 from sip.core.uri import Uri
-from sip.transport.endpoint import Endpoint, is_address
+from sip.transport.endpoint import Endpoint
 from sip.ua.credentials import Credentials
 
 # docs.retellai.com/build/telephony/sip-headers: what Retell keeps of an INVITE; it drops the rest.
@@ -120,11 +120,6 @@ class Trunk:
             country=settings.outbound.default_country,
             pass_headers=_RETELL_HEADERS,
         )
-
-    @property
-    def advertise(self) -> str | None:
-        """The address that is ours towards this trunk, where the configuration fixes one."""
-        return self.leg.advertise if is_address(self.leg.advertise) else None
 
     @property
     def own_users(self) -> frozenset[str]:
