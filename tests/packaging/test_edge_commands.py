@@ -1,0 +1,257 @@
+"""trunks, bans, unban and profiles, asked of a gateway that runs as an operator runs it."""
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import CliRunner, Result
+
+from config.profiles import names
+from gateway import cli
+from sip.core.message import Request, make_response, parse_message
+from tests.packaging.conftest import Ports, Run, environment
+
+runner = CliRunner()
+SECRETS = ("carrier-password", "pbx-password", "token-of-the-carrier")
+
+
+@pytest.fixture(autouse=True)
+def _a_plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("GATEWAY_CONFIG", "RETELL_API_KEY", "GATEWAY_DEBUG"):
+        monkeypatch.delenv(name, raising=False)
+
+
+class Carrier(threading.Thread):
+    """Answers whatever comes: 404 to OPTIONS, 200 to REGISTER for ten minutes."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind(("127.0.0.1", 0))
+        self.port = self.socket.getsockname()[1]
+        self.registered = 0
+
+    def run(self) -> None:
+        while True:
+            data, source = self.socket.recvfrom(65535)
+            if data == b"end":
+                return
+            request = parse_message(data) if data.strip() else None
+            if not isinstance(request, Request):
+                continue
+            if request.method == "REGISTER":
+                self.registered += 1
+                contact = f"{request.headers.get('contact')};expires=600"
+                answer = make_response(request, 200, to_tag="c", headers=[("Contact", contact)])
+            else:
+                answer = make_response(request, 404, to_tag="c")
+            self.socket.sendto(answer.to_bytes(), source)
+
+    def end(self) -> None:
+        self.socket.sendto(b"end", ("127.0.0.1", self.port))
+        self.join(5)
+        self.socket.close()
+
+
+@pytest.fixture
+def carrier() -> Iterator[Carrier]:
+    carrier = Carrier()
+    carrier.start()
+    yield carrier
+    carrier.end()
+
+
+@pytest.fixture
+def edge_config(config_file: Path, config_text: str, carrier: Carrier) -> Path:
+    """The sandbox's configuration with a carrier that answers and a PBX that is to register."""
+    data = yaml.safe_load(config_text)
+    data["http"]["admin_token"] = "a-token"
+    data["trunks"] += [
+        {
+            "name": "carrier",
+            "gateways": [f"sip:127.0.0.1:{carrier.port}"],
+            "register": True,
+            "credentials": {"username": "us", "password": SECRETS[0]},
+            "identify": ["192.0.2.0/24"],
+            "identify_headers": {"X-Token": SECRETS[2]},
+            "health": {"options": True},
+            "max_calls": 7,
+        },
+        {
+            "name": "pbx",
+            "kind": "pbx",
+            "registrar": True,
+            "login": {"username": "pbx", "password": SECRETS[1]},
+        },
+    ]
+    config_file.write_text(yaml.safe_dump(data))
+    return config_file
+
+
+@contextmanager
+def running(config: Path, ports: Ports, folder: Path) -> Iterator[None]:
+    """The gateway as a process of its own, ready."""
+    log = folder / "gateway.log"
+    with (
+        log.open("w") as file,
+        subprocess.Popen(
+            [sys.executable, "-m", "gateway", "run", "--config", str(config)],
+            cwd=folder,
+            env=environment(),
+            stdout=file,
+            stderr=subprocess.STDOUT,
+        ) as gateway,
+    ):
+        try:
+            _until_ready(gateway, f"http://127.0.0.1:{ports.http}/readyz", log)
+            yield
+        finally:
+            gateway.send_signal(signal.SIGTERM)
+            code = gateway.wait(timeout=30)
+    assert code == 0, log.read_text()
+    assert not any(secret in log.read_text() for secret in SECRETS)
+
+
+def _until_ready(gateway: "subprocess.Popen[bytes]", url: str, log: Path) -> None:
+    give_up_at = time.monotonic() + 60
+    while time.monotonic() < give_up_at:
+        assert gateway.poll() is None, log.read_text()
+        try:
+            with urllib.request.urlopen(url, timeout=5):
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.2)
+    raise AssertionError(log.read_text())
+
+
+def ask(config: Path, *arguments: str) -> Result:
+    return runner.invoke(cli.app, [*arguments, "--config", str(config)])
+
+
+def until_listed(config: Path, *words: str) -> str:
+    """The table of trunks, once its lines hold these words."""
+    give_up_at = time.monotonic() + 20
+    while True:
+        shown = ask(config, "trunks").stdout
+        if all(word in shown for word in words):
+            return shown
+        assert time.monotonic() < give_up_at, shown
+        time.sleep(0.3)
+
+
+def test_a_running_gateways_trunks(
+    edge_config: Path, ports: Ports, carrier: Carrier, program: Run, tmp_path: Path
+) -> None:
+    with running(edge_config, ports, tmp_path):
+        shown = until_listed(edge_config, "404")
+        lines = {line.split()[0]: line for line in shown.splitlines()}
+        assert list(lines) == ["trunk", "retell", "phone", "softphone", "carrier", "pbx"]
+        for word in (f"sip:127.0.0.1:{carrier.port}", " up ", "404", "0 of 7"):
+            assert word in lines["carrier"]
+        assert "unknown" in lines["phone"]
+        assert "0 contacts" in lines["pbx"]
+
+        one = ask(edge_config, "trunks", "carrier")
+        assert one.exit_code == 0
+        assert "192.0.2.0/24, a secret X-Token header" in one.stdout
+        pbx = ask(edge_config, "trunks", "pbx")
+        assert "none: the peer has not registered with us" in pbx.stdout
+
+        listed = ask(edge_config, "trunks", "--json")
+        trunks = {trunk["name"]: trunk for trunk in json.loads(listed.stdout)}
+        assert trunks["carrier"]["gateways"][0]["watched_by"] == "options"
+        assert json.loads(ask(edge_config, "trunks", "pbx", "--json").stdout) == trunks["pbx"]
+        for text in (shown, one.stdout, listed.stdout):
+            assert not any(secret in text for secret in SECRETS)
+
+        nobody = ask(edge_config, "trunks", "nobody")
+        assert nobody.exit_code == 1
+        assert nobody.stderr.strip().endswith("there is no trunk nobody")
+        phone = ask(edge_config, "trunks", "--register", "phone")
+        assert phone.exit_code == 1
+        assert "trunk phone does not register with anybody" in phone.stderr
+
+        bans = ask(edge_config, "bans")
+        assert (bans.exit_code, bans.stdout) == (0, "nobody is banned\n")
+        assert json.loads(ask(edge_config, "bans", "--json").stdout) == []
+        unban = ask(edge_config, "unban", "198.51.100.7")
+        assert unban.exit_code == 1
+        assert unban.stderr == "error: 198.51.100.7 is not banned\n"
+
+        other = tmp_path / "other.yaml"
+        other.write_text(edge_config.read_text().replace("a-token", "another-token"))
+        wrong = ask(other, "trunks")
+        assert wrong.exit_code == 1
+        assert "does not take this configuration's http.admin_token" in wrong.stderr
+
+        plain = program("trunks", "--config", edge_config)
+        assert plain.code == 0
+        assert "\x1b" not in plain.out, "no colours where nobody sees them"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["trunks"], ["trunks", "carrier"], ["trunks", "--register", "carrier"], ["bans"]],
+)
+def test_without_a_gateway_it_says_so(
+    arguments: list[str], config_file: Path, ports: Ports
+) -> None:
+    result = ask(config_file, *arguments)
+    assert result.exit_code == 1
+    assert result.stderr == (
+        f"error: no gateway answers at http://127.0.0.1:{ports.http} (connection refused):"
+        " is it running?\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["unban"],
+        ["unban", "somebody"],
+        ["unban", "198.51.100.7.9"],
+        ["trunks", "one", "--register", "two"],
+        ["profiles", "no-such-profile"],
+    ],
+)
+def test_wrong_usage_ends_with_2(arguments: list[str]) -> None:
+    result = runner.invoke(cli.app, arguments)
+    assert result.exit_code == 2
+    assert "Traceback" not in result.output
+
+
+def test_profiles_are_listed() -> None:
+    result = runner.invoke(cli.app, ["profiles"])
+    assert result.exit_code == 0
+    listed = [line.split()[0] for line in result.stdout.splitlines()]
+    assert listed == ["profile", *names()]
+
+
+@pytest.mark.parametrize("name", names())
+def test_a_profile_is_shown_so_that_it_can_be_taken_over(name: str) -> None:
+    """What it prints is a trunk's entry; without the comment signs too."""
+    result = runner.invoke(cli.app, ["profiles", name])
+    assert result.exit_code == 0
+    shown = result.stdout
+    assert "Sources:\n  http" in shown
+    entry = shown[shown.index("trunks:\n") : shown.index("\nSources:")]
+    assert yaml.safe_load(entry) == {"trunks": [{"name": name, "profile": name}]}
+    whole = yaml.safe_load(entry.replace("\n  # ", "\n  "))
+    assert set(whole["trunks"][0]) > {"name", "profile"}
+
+
+def test_a_misspelt_profile_is_guessed() -> None:
+    result = runner.invoke(cli.app, ["profiles", "telnx"])
+    assert result.exit_code == 2
+    assert result.stderr == "error: there is no profile telnx; did you mean telnyx?\n"
