@@ -12,12 +12,11 @@ from tests.interop.harness.certificates import Authority
 from tests.interop.harness.gateway import PLAIN, Gateway, Json
 from tests.interop.harness.kamailio import CarrierTrunk, Kamailio, carrier_trunks
 from tests.interop.harness.network import Network
-from tests.interop.harness.pbx import PbxTrunk, Transport, Way, trunk, trunks
+from tests.interop.harness.pbx import TRANSPORTS, PbxTrunk, Transport, Way, trunk, trunks
 from tests.interop.harness.sandbox import Sandbox
 from tests.interop.pbx.voices import Voice, voice
 
 WAYS: tuple[Way, ...] = ("static",)
-TRANSPORTS: tuple[Transport, ...] = ("udp", "tcp")
 LONG = "+14155550109"
 """Dialled for the call that lasts."""
 RETELLS_NUMBER = "+14155550120"
@@ -74,9 +73,16 @@ async def office(
             trunk(network, "long-in", "static", "udp", 9),
             trunk(network, "long-out", "static", "tcp", 10),
         ]
-        carrier = carrier_trunks(network)[:2]
+        carrier = carrier_trunks(network)
 
         def with_the_office(settings: Json) -> None:
+            certificate = authority.certificate("gateway", network.secure_gateway.host)
+            settings["sip"]["listen"].append(f"tls:{network.secure_gateway}")
+            settings["sip"]["tls"] = {
+                "certificate": str(certificate.certificate),
+                "key": str(certificate.key),
+                "ca": str(authority.ca),
+            }
             ways_out: list[PbxTrunk | CarrierTrunk] = [*every, *carrier]
             settings["trunks"] = [trunk.settings() for trunk in ways_out]
             settings["numbers"] = {PLAIN: {}, LONG: {}} | {trunk.did: {} for trunk in carrier}

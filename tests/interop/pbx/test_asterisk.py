@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.interop.harness.gateway import PLAIN
-from tests.interop.harness.pbx import Transport, Way
-from tests.interop.pbx.conftest import RETELLS_NUMBER, TRANSPORTS, WAYS, Office
+from tests.interop.harness.pbx import TRANSPORTS, Transport, Way
+from tests.interop.pbx.conftest import RETELLS_NUMBER, WAYS, Office
 from tests.interop.pbx.voices import GREETING, hears
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")

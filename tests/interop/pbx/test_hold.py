@@ -12,9 +12,9 @@ import pytest
 from tests.interop.harness.asterisk_config import DESK
 from tests.interop.harness.baresip import Baresip
 from tests.interop.harness.gateway import PLAIN
-from tests.interop.harness.pbx import PbxTrunk, Transport
+from tests.interop.harness.pbx import TRANSPORTS, PbxTrunk, Transport
 from tests.interop.harness.siplog import Logged, MessageLog
-from tests.interop.pbx.conftest import TRANSPORTS, Office
+from tests.interop.pbx.conftest import Office
 from tests.interop.pbx.voices import GREETING, Voice, hears
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")

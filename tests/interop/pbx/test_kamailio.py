@@ -16,7 +16,7 @@ from tests.interop.pbx.conftest import RETELLS_NUMBER, Office
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-every_transport = pytest.mark.parametrize("transport", TRANSPORTS[:2])
+every_transport = pytest.mark.parametrize("transport", TRANSPORTS)
 
 
 def behind(tmp_path: Path, scenario: str, party: Party, **more: Any) -> Sipp:
