@@ -36,8 +36,9 @@ from sip.softswitch.refusal import shown, why_refused
 from sip.softswitch.registrar_way import Way
 from sip.transport.endpoint import Endpoint, Flow
 from sip.transport.resolver import ResolveError
+from sip.ua.refusals import ALLOW
 from sip.ua.transactions import Failure
-from sip.ua.user_agent import ALLOW, UserAgent
+from sip.ua.user_agent import UserAgent
 
 log = structlog.get_logger(__name__)
 
@@ -68,7 +69,7 @@ class RegistrationState:
 class Registration:
     """Keeps one account registered from `start` to `close`."""
 
-    def __init__(self, ua: UserAgent, account: Account, keepalive_s: float) -> None:
+    def __init__(self, ua: UserAgent, account: Account, keepalive_s: float | None) -> None:
         self.account = account
         self._ua = ua
         self._keepalive_s = keepalive_s
@@ -211,20 +212,20 @@ class Registration:
     def _hold(self) -> None:
         self._at(refresh_after_s(self._granted_s), self._refresh)
         flow = self._flow
-        if flow is not None and not flow.reliable:
-            self._keep_awake(flow)
+        if flow is not None and not flow.reliable and self._keepalive_s is not None:
+            self._keep_awake(flow, self._keepalive_s)
         self._settled.set()
 
     def _refresh(self) -> None:
         self._failures = 0
         self._step(Input.GO)
 
-    def _keep_awake(self, flow: Flow) -> None:
+    def _keep_awake(self, flow: Flow, interval_s: float) -> None:
         def ping() -> None:
             flow.send(KEEPALIVE)
-            self._keep_awake(flow)
+            self._keep_awake(flow, interval_s)
 
-        self._keepalive = self._ua.clock.call_later(self._keepalive_s, ping)
+        self._keepalive = self._ua.clock.call_later(interval_s, ping)
 
     def _pause_s(self) -> float:
         shortest, longest = back_off_s(max(self._failures, 1))

@@ -19,8 +19,9 @@ CLOSE_TIMEOUT_S = 2.0
 class Registrations:
     """Starts, watches and ends one registration a trunk."""
 
-    def __init__(self, ua: UserAgent, trunks: Iterable[Trunk], keepalive_s: float) -> None:
-        """Trunks that do not register are left out. `keepalive_s` is `sip.keepalive_s`.
+    def __init__(self, ua: UserAgent, trunks: Iterable[Trunk], keepalive_s: float | None) -> None:
+        """Trunks that do not register are left out. `keepalive_s` is `sip.keepalive_s`, None to
+        keep nothing awake.
 
         Raises ValueError for a trunk that names nobody to register with.
         """
