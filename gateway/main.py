@@ -20,6 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from config.settings import Settings
 from gateway.app import JAMBONZ_PATH, make_app
+from gateway.bindings_store import BindingsStore, open_bindings
 from sip import collector
 from sip.clock import LoopClock
 from sip.ids import Ids
@@ -211,8 +212,14 @@ async def _start_softswitch(parts: _Parts, stack: AsyncExitStack) -> None:
         tls=_client_tls(settings),
         keepalive_s=settings.sip.keepalive_s,
         tcp_above_bytes=settings.sip.tcp_above_bytes,
+        registrar=settings.sip.registrar,
+        binding_store=await _open_bindings(settings, stack),
     )
     stack.push_async_callback(switch.close)
+    try:
+        await switch.registrar.restore()
+    except SQLAlchemyError as error:
+        raise StartupError(f"storage.url: {error}") from None
     for listening in listeners(settings.sip):
         try:
             await switch.listen([listening])
@@ -227,9 +234,23 @@ async def _start_softswitch(parts: _Parts, stack: AsyncExitStack) -> None:
         trunks,
         clock=clock,
         health=switch.health,
+        registrations=switch.registrations,
+        bindings=switch.bindings,
         bans=gatekeeper.bans,
         calls=switch.dialler.limits.calls,
     )
+
+
+async def _open_bindings(settings: Settings, stack: AsyncExitStack) -> BindingsStore | None:
+    """The store of who registered with us; None where nobody may."""
+    if not any(trunk.registrar for trunk in settings.trunks):
+        return None
+    try:
+        return await stack.enter_async_context(
+            open_bindings(settings.storage.url.get_secret_value())
+        )
+    except (OSError, SQLAlchemyError) as error:
+        raise StartupError(f"storage.url: {error}") from None
 
 
 async def _start_collector(parts: _Parts, stack: AsyncExitStack) -> None:
