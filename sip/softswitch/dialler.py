@@ -39,8 +39,8 @@ class DialError(Exception):
 
 
 class Location(Protocol):
-    """Where a peer registered with us: its Contact, the same to the letter, the connection it came by if that is still
-    there, its address, and the Route values to it (RFC 3327 5.3)."""
+    """Where a peer registered with us: its Contact, the same to the letter, the connection it came
+    by if that is still there, its address, and the Route values to it (RFC 3327 5.3)."""
 
     @property
     def uri(self) -> Uri: ...
