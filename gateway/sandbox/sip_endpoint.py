@@ -16,8 +16,9 @@ from sip.b2bua.inbound_leg import InboundLeg
 from sip.core.body import SDP
 from sip.core.message import Request
 from sip.transport.endpoint import Endpoint, Flow
+from sip.ua.refusals import ALLOW
 from sip.ua.transactions import ServerTransaction
-from sip.ua.user_agent import ALLOW, UserAgent
+from sip.ua.user_agent import UserAgent
 
 log = structlog.get_logger(__name__)
 

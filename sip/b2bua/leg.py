@@ -19,9 +19,10 @@ from sip.core.offer_answer import OfferAnswer, State
 from sip.transport.endpoint import Flow
 from sip.ua.credentials import Credentials
 from sip.ua.dialog_client import DialogClient
+from sip.ua.refusals import ALLOW
 from sip.ua.success import Success
 from sip.ua.transactions import Failure, ServerTransaction
-from sip.ua.user_agent import ALLOW, UserAgent
+from sip.ua.user_agent import UserAgent
 
 #: Why we end a session that nobody refreshed (RFC 3326).
 EXPIRED: Headers = (("Reason", 'SIP;cause=408;text="Session timer expired"'),)
@@ -146,9 +147,8 @@ class Leg:
         elif request.method == "PRACK":
             self._on_prack(transaction)
         else:
-            transaction.respond(
-                self.ua.response(request, 200, headers=[("Allow", ALLOW), ("Accept", SDP)])
-            )
+            headers = (*self.response_headers(transaction.flow), ("Accept", SDP))
+            transaction.respond(self.ua.response(request, 200, headers=headers))
 
     def _dialog_of(self, request: Request) -> Dialog | None:
         """The dialog of ours that `request` is sent in."""

@@ -16,8 +16,9 @@ from sip.core.offer_answer import Input
 from sip.core.reliable import TAG, InOrder, RAck, read_rseq
 from sip.transport.endpoint import Flow
 from sip.ua.credentials import Credentials
+from sip.ua.refusals import ALLOW
 from sip.ua.transactions import ClientTransaction, Failure
-from sip.ua.user_agent import ALLOW, UserAgent
+from sip.ua.user_agent import UserAgent
 
 #: No provisional response at all for so long: the peer is dead, try another.
 NO_RESPONSE_S = 8.0

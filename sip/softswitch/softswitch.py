@@ -33,8 +33,9 @@ from sip.softswitch.trust import Gatekeeper, Judgement, Verdict
 from sip.trace import Trace
 from sip.transport.endpoint import Endpoint, Flow
 from sip.transport.tls import ClientTls
+from sip.ua.refusals import SUPPORTED
 from sip.ua.transactions import ServerTransaction
-from sip.ua.user_agent import ALLOW, UserAgent
+from sip.ua.user_agent import UserAgent
 
 log = structlog.get_logger(__name__)
 
@@ -289,7 +290,8 @@ class Softswitch:
     ) -> None:
         fields = list(headers)
         if transaction.request.method == "OPTIONS":
-            fields += [("Allow", ALLOW), ("Accept", SDP)]
+            fields += [("Allow", self.ua.refusals.allow), ("Accept", SDP)]
+            fields.append(("Supported", SUPPORTED))
         tag = self.ua.ids.tag()
         response = self.ua.response(transaction.request, status, to_tag=tag, headers=fields)
         transaction.respond(response)

@@ -11,7 +11,8 @@ from sip.transport.address import is_address, is_private
 from sip.transport.endpoint import Flow
 from sip.transport.resolver import ResolveError
 from sip.ua.credentials import Credentials
-from sip.ua.user_agent import ALLOW, UserAgent
+from sip.ua.refusals import ALLOW
+from sip.ua.user_agent import UserAgent
 
 #: Requests that refresh the target of the dialog (RFC 3261 12.2, RFC 3311 5.1).
 REFRESHING = frozenset({"INVITE", "UPDATE"})

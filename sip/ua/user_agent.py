@@ -11,10 +11,8 @@ from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from sip.clock import Clock
-from sip.core import reliable, session_timer
-from sip.core.body import SDP, takes_session, understood
+from sip.core.body import SDP
 from sip.core.errors import ParseError
-from sip.core.headers import Via, split_commas
 from sip.core.message import Request, Response, make_response, parse_message, validate
 from sip.core.timers import Timers
 from sip.core.uri import Uri
@@ -28,19 +26,9 @@ from sip.transport.lifeline import StreamLimits
 from sip.transport.resolver import Resolver
 from sip.transport.tls import ClientTls, ServerTls
 from sip.ua.long_requests import LongRequests
+from sip.ua.refusals import Refusals
+from sip.ua.source import mark_source
 from sip.ua.transactions import ClientTransaction, Failure, ServerTransaction, TransactionLayer
-
-#: Methods that we take part in; the rest of RFC 3261 8.2.1 is 405.
-ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, UPDATE"
-_ALLOWED = frozenset(ALLOW.split(", "))
-#: Methods whose body is about the session.
-_SESSION = frozenset({"INVITE", "UPDATE", "PRACK"})
-#: Methods that exist; one that is not among them is 501 (RFC 3261 21.5.2).
-_KNOWN = _ALLOWED | {
-    *("REGISTER", "INFO", "REFER", "NOTIFY", "SUBSCRIBE", "MESSAGE", "PUBLISH"),
-}
-#: Extensions that a peer may require of us (RFC 3262, RFC 4028).
-SUPPORTED = frozenset({reliable.TAG, session_timer.TIMER})
 
 
 class DialogUser(Protocol):
@@ -98,9 +86,7 @@ class UserAgent:
         self.timers = timers or Timers()
         self.resolver = resolver or Resolver(clock, ids)
         self.product = product
-        #: the Allow header of what is said outside dialogs
-        self.allow = ", ".join((ALLOW, *methods))
-        self._allowed = _ALLOWED | set(methods)
+        self.refusals = Refusals(methods)
         #: messages that went nowhere, by reason: shown as metrics
         self.dropped: Counter[str] = Counter()
         self._on_request = on_request
@@ -317,7 +303,7 @@ class UserAgent:
         return flow.remote.host == asked or self._known_source(None, flow)
 
     def _receive_request(self, request: Request, flow: Flow) -> None:
-        _mark_source(request, flow)
+        mark_source(request, flow)
         transaction = self._transactions.find_server(request)
         if transaction is not None:
             self._note("in", flow, request)
@@ -352,43 +338,17 @@ class UserAgent:
             transaction.respond(self.response(request, error.status, error.reason, to_tag=tag))
 
     def _serve(self, transaction: ServerTransaction, user: DialogUser | None) -> None:
-        refusal = self._refusal(transaction.request, user)
+        request = transaction.request
+        refusal = self.refusals.of(request, in_dialog=user is not None)
+        if refusal is None and user is None and self._transactions.is_loop(request):
+            refusal = (482, ())
         if refusal is not None:
-            transaction.respond(refusal)
+            status, headers = refusal
+            transaction.respond(self.response(request, status, headers=headers))
         elif user is not None:
             user.on_request(transaction)
         else:
             self._on_request(transaction)
-
-    def _refusal(self, request: Request, user: DialogUser | None) -> Response | None:
-        """What RFC 3261 8.2 has us refuse before anybody looks at the request."""
-        if request.method not in (self._allowed if user is None else _ALLOWED):
-            status = 405 if request.method in _KNOWN else 501
-            return self.response(request, status, headers=[("Allow", self.allow)])
-        if request.request_uri.scheme not in ("sip", "sips", "tel"):
-            return self.response(request, 416)
-        unsupported = request.headers.tokens("require") - SUPPORTED
-        if unsupported:
-            headers = [("Unsupported", ", ".join(sorted(unsupported)))]
-            return self.response(request, 420, headers=headers)
-        if user is None and request.max_forwards == 0 and request.method != "OPTIONS":
-            return self.response(request, 483)
-        if user is None and self._transactions.is_loop(request):
-            return self.response(request, 482)
-        if user is None and request.to.tag:
-            return self.response(request, 481)
-        if request.body and request.method in _SESSION and not self._readable(request):
-            headers = [("Accept", f"{SDP}, multipart/mixed"), ("Accept-Encoding", "identity")]
-            return self.response(request, 415, headers=headers)
-        if request.method == "INVITE" and not takes_session(request):
-            return self.response(request, 406, headers=[("Accept", SDP)])
-        return None
-
-    @staticmethod
-    def _readable(request: Request) -> bool:
-        """Whether a body that must be understood can be (RFC 3261 8.2.3)."""
-        encoding = (request.headers.get("content-encoding") or "identity").strip().lower()
-        return encoding == "identity" and understood(request)
 
     def _cancel(self, request: Request, flow: Flow) -> None:
         """RFC 3261 9.2: answer the CANCEL itself, then tell the INVITE."""
@@ -410,7 +370,7 @@ class UserAgent:
         request = error.request
         if request is None:
             return
-        _mark_source(request, flow)
+        mark_source(request, flow)
         response = self.response(request, error.status, error.reason, to_tag=self.ids.tag())
         self._reply_way(request, flow).send(response.to_bytes())
 
@@ -465,17 +425,3 @@ class UserAgent:
 
 def _transport_param(flow: Flow) -> str:
     return "" if flow.remote.transport == "udp" else f";transport={flow.remote.transport}"
-
-
-def _mark_source(request: Request, flow: Flow) -> None:
-    """Write `received` and `rport` into the top Via (RFC 3261 18.2.1, RFC 3581 4)."""
-    via: Via = request.via
-    source = flow.remote
-    marked = via
-    if via.rport is not None:
-        marked = marked.with_param("rport", str(source.port)).with_param("received", source.host)
-    elif via.host.removeprefix("[").removesuffix("]") != source.host:
-        marked = marked.with_param("received", source.host)
-    if marked is not via:
-        others = split_commas(request.headers.get("via") or "")[1:]
-        request.headers.replace_first("via", ", ".join([str(marked), *others]))

@@ -38,7 +38,7 @@ async def test_an_ack_without_an_answer_ends_the_call(ladder: Ladder) -> None:
     await carrier.expect(200, of="INVITE")
     await carrier.send("ACK")
     bye = await carrier.is_hung_up()
-    assert "No SDP answer" in bye.headers.get("reason")
+    assert "No SDP answer" in (bye.headers.get("reason") or "")
     await agent.is_hung_up()
 
 

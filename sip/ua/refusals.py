@@ -1,0 +1,63 @@
+"""What is refused before anybody looks at a request: RFC 3261 8.2, in the order that it gives."""
+
+from collections.abc import Iterable
+
+from sip.core import reliable, session_timer
+from sip.core.body import SDP, takes_session, understood
+from sip.core.message import Request
+
+#: Methods that we take part in; the rest of RFC 3261 8.2.1 is 405.
+ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, UPDATE"
+#: Extensions that a peer may require of us (RFC 3262, RFC 4028).
+SUPPORTED = f"{reliable.TAG}, {session_timer.TIMER}"
+
+_ALLOWED = frozenset(ALLOW.split(", "))
+_EXTENSIONS = frozenset(SUPPORTED.split(", "))
+#: Methods whose body is about the session.
+_SESSION = frozenset({"INVITE", "UPDATE", "PRACK"})
+#: Methods that exist; one that is not among them is 501 (RFC 3261 21.5.2).
+_KNOWN = _ALLOWED | {
+    *("REGISTER", "INFO", "REFER", "NOTIFY", "SUBSCRIBE", "MESSAGE", "PUBLISH"),
+}
+
+Headers = tuple[tuple[str, str], ...]
+
+
+class Refusals:
+    """The judgement on every new request; `methods` are further ones that are served outside
+    dialogs: REGISTER, for a registrar."""
+
+    def __init__(self, methods: Iterable[str] = ()) -> None:
+        #: the Allow header of what is said outside dialogs
+        self.allow = ", ".join((ALLOW, *methods))
+        self._outside = _ALLOWED | set(methods)
+
+    def of(self, request: Request, *, in_dialog: bool) -> tuple[int, Headers] | None:
+        """Status and headers that refuse `request`; None if it is to be served.
+
+        `in_dialog` says that a dialog of ours is known to be meant.
+        """
+        if request.method not in (_ALLOWED if in_dialog else self._outside):
+            status = 405 if request.method in _KNOWN else 501
+            return status, (("Allow", self.allow),)
+        if request.request_uri.scheme not in ("sip", "sips", "tel"):
+            return 416, ()
+        unsupported = request.headers.tokens("require") - _EXTENSIONS
+        if unsupported:
+            return 420, (("Unsupported", ", ".join(sorted(unsupported))),)
+        if not in_dialog and request.max_forwards == 0 and request.method != "OPTIONS":
+            return 483, ()
+        if not in_dialog and request.to.tag:
+            return 481, ()
+        if request.body and request.method in _SESSION and not _readable(request):
+            accept = ("Accept", f"{SDP}, multipart/mixed")
+            return 415, (accept, ("Accept-Encoding", "identity"))
+        if request.method == "INVITE" and not takes_session(request):
+            return 406, (("Accept", SDP),)
+        return None
+
+
+def _readable(request: Request) -> bool:
+    """Whether a body that must be understood can be (RFC 3261 8.2.3)."""
+    encoding = (request.headers.get("content-encoding") or "identity").strip().lower()
+    return encoding == "identity" and understood(request)
