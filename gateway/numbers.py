@@ -3,8 +3,12 @@
 from functools import lru_cache
 
 import phonenumbers
+from phonenumbers import ValidationResult
 
 _MARKS = str.maketrans("", "", " -.()/")
+
+# What is shorter is an extension or a short code, wherever a country would take it for more.
+_MIN_DIGITS = 7
 
 
 def e164(text: str, default_country: str | None) -> str | None:
@@ -21,16 +25,18 @@ def e164(text: str, default_country: str | None) -> str | None:
 @lru_cache(maxsize=4096)
 def _parsed(text: str, default_country: str | None) -> str | None:
     digits = text.translate(_MARKS)
-    if not digits.removeprefix("+").isdecimal() or not digits.isascii():
+    bare = digits.removeprefix("+")
+    if not bare.isdecimal() or not bare.isascii() or len(bare) < _MIN_DIGITS:
         return None
     tries: list[tuple[str, str | None]] = [(digits, default_country)] if default_country else []
     if not digits.startswith("0"):
-        tries.append((f"+{digits.removeprefix('+')}", None))
+        tries.append((f"+{bare}", None))
     for number, country in tries:
         try:
             parsed = phonenumbers.parse(number, country)
         except phonenumbers.NumberParseException:
             continue
-        if phonenumbers.is_possible_number(parsed):
+        # a number that is dialled so within its area alone lacks what the area is
+        if phonenumbers.is_possible_number_with_reason(parsed) == ValidationResult.IS_POSSIBLE:
             return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
     return None

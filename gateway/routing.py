@@ -3,7 +3,7 @@
 The result is a plan of dial attempts, tried one after another, or a refusal.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, TypeAlias
@@ -23,6 +23,8 @@ MAX_HEADERS: Final = 12_000
 
 # Beside X- names the only ones that Retell keeps and a caller's side may send.
 _STANDARD_TO_RETELL: Final = frozenset({"user-to-user", "diversion", "history-info"})
+# What Retell itself sends beside X- names (docs.retellai.com: transfers).
+_STANDARD_FROM_RETELL: Final = frozenset({"user-to-user"})
 
 # What jambonz and this gateway say to themselves: of no business to a peer, and no peer may say it.
 _INTERNAL: Final = frozenset(
@@ -187,7 +189,7 @@ def _from_retell(settings: Settings, call: NewCall) -> Plan:
             to_number=number,
             refusal=NO_ROUTE,
         )
-    headers = limited(_extension_headers(call.headers))
+    headers = limited(_from_peer(call.headers, _STANDARD_FROM_RETELL))
     attempts = tuple(
         Attempt(
             role=Role.CARRIER,
@@ -270,16 +272,20 @@ def _extension_headers(headers: Mapping[str, str]) -> dict[str, str]:
     }
 
 
+def _from_peer(headers: Mapping[str, str], standard: Container[str]) -> dict[str, str]:
+    """A caller's X- headers, and of the `standard` ones those that are there."""
+    chosen = _extension_headers(headers)
+    chosen |= {name: value for name, value in headers.items() if name.lower() in standard}
+    return chosen
+
+
 def _to_retell(
     headers: Mapping[str, str], variables: Mapping[str, str], call_id: str
 ) -> dict[str, str]:
     """What Retell is to see: it makes dynamic variables of X- headers (method 1)."""
     chosen = {CORRELATION_HEADER: call_id}
     chosen |= {f"X-{name}": value for name, value in variables.items()}
-    chosen |= _extension_headers(headers)
-    for name, value in headers.items():
-        if name.lower() in _STANDARD_TO_RETELL:
-            chosen[name] = value
+    chosen |= _from_peer(headers, _STANDARD_TO_RETELL)
     return limited(chosen)
 
 

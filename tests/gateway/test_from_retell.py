@@ -153,7 +153,7 @@ async def test_no_route(gateway: Gateway) -> None:
     assert (record.direction, record.cause, record.fault) == ("retell", "no-route", "operator")
 
 
-async def test_only_foreign_extension_headers_reach_the_carrier(gateway: Gateway) -> None:
+async def test_only_what_retell_may_set_reaches_the_carrier(gateway: Gateway) -> None:
     async with gateway.jambonz() as jambonz:
         verbs = await jambonz.new_call(
             to=CALLEE,
@@ -163,11 +163,13 @@ async def test_only_foreign_extension_headers_reach_the_carrier(gateway: Gateway
                 "X-Authenticated-Realm": "kept: not a name of jambonz's",
                 "X-CID": "ours",
                 "diversion": "<sip:+14155550188@192.0.2.10>",
+                "user-to-user": "00;encoding=hex",
             },
         )
         assert verbs[0]["headers"] == {
             "X-Campaign": "7",
             "X-Authenticated-Realm": "kept: not a name of jambonz's",
+            "user-to-user": "00;encoding=hex",
         }
         await jambonz.caller("no-answer", 487, call_termination_by="caller")
 

@@ -22,6 +22,8 @@ from gateway.numbers import e164
         ("02079460000", None, None),
         ("200", "US", None),
         ("200", None, None),
+        ("2000", "DE", None),  # an extension, though no number there is too short
+        ("5550100", "US", None),  # no area code
         ("anonymous", "US", None),
         ("", "US", None),
         ("+", None, None),
