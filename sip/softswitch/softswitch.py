@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import aiohttp
 import structlog
 
+from config.settings import RegistrarSettings
 from sip.b2bua.call import Call
 from sip.b2bua.inbound_leg import refusal as refusal_of
 from sip.b2bua.status import LegStatus
@@ -18,6 +19,7 @@ from sip.core.timers import Timers
 from sip.ids import Ids
 from sip.media.plane import MediaPlane
 from sip.softswitch.app_socket import AppAddress, Json
+from sip.softswitch.bindings import Bindings, BindingStore
 from sip.softswitch.called_number import called_number
 from sip.softswitch.dialler import Dialler
 from sip.softswitch.driver import Driver
@@ -25,6 +27,8 @@ from sip.softswitch.header_policy import told_headers
 from sip.softswitch.identity import inbound_identity
 from sip.softswitch.listeners import Listening
 from sip.softswitch.messages import new_session
+from sip.softswitch.registrar import Registrar
+from sip.softswitch.registrations import Registrations
 from sip.softswitch.strangers import Strangers
 from sip.softswitch.trunk_health import TrunkHealth
 from sip.softswitch.trunk_limits import RETRY_AFTER_S, TrunkFullError
@@ -74,6 +78,8 @@ class Softswitch:
         tls: ClientTls | None = None,
         keepalive_s: float | None = None,
         tcp_above_bytes: int = 1300,
+        registrar: RegistrarSettings | None = None,
+        binding_store: BindingStore | None = None,
     ) -> None:
         self._clock = clock
         self._http = http
@@ -102,10 +108,22 @@ class Softswitch:
             tls=tls,
             keepalive_s=keepalive_s,
             tcp_above_bytes=tcp_above_bytes,
+            methods=("REGISTER",) if any(trunk.registrar for trunk in trunks) else (),
         )
+        #: who registered with us, and with whom we register
+        self.bindings = Bindings(clock, binding_store)
+        self.registrar = Registrar(self.ua, trunks, self.bindings, registrar or RegistrarSettings())
+        self.registrations = Registrations(self.ua, trunks, keepalive_s)
+        gatekeeper.registered = self._registered_as
         self.health = TrunkHealth(self.ua, trunks)
-        #: places calls; what else is known of trunks' peers just now is to be given to it
-        self.dialler = Dialler(ua=self.ua, trunks=trunks, health=self.health)
+        #: places calls
+        self.dialler = Dialler(
+            ua=self.ua,
+            trunks=trunks,
+            health=self.health,
+            locations=lambda trunk: self.bindings.of(trunk, clock.now()),
+            service_route=self.registrations.route,
+        )
 
     async def listen(self, listeners: Iterable[Endpoint | Listening]) -> None:
         """Open the listeners. Raises OSError for the first that cannot be."""
@@ -118,6 +136,8 @@ class Softswitch:
     def start(self) -> None:
         """Begin what we do of our own accord; all listeners must be open."""
         self.health.start()
+        self.registrar.start()
+        self.registrations.start()
 
     @property
     def gauges(self) -> dict[str, int]:
@@ -148,11 +168,14 @@ class Softswitch:
         await self.health.close()
         for driver in self._calls.values():
             driver.end()
+        unregistering = asyncio.create_task(self.registrations.close())
         if self._calls:
             _, late = await asyncio.wait(self._calls, timeout=CLOSE_TIMEOUT_S)
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
+        await unregistering
+        self.registrar.close()
         await self.ua.drain(GOODBYE_TIMEOUT_S)
         await self.ua.close()
         self._strangers.close()
@@ -166,6 +189,9 @@ class Softswitch:
 
     def _meet(self, peer: Endpoint) -> None:
         self._gatekeeper.peers.meet(peer.host, self._clock.now())
+
+    def _registered_as(self, request: Request | None, source: Endpoint, now: float) -> str | None:
+        return self.bindings.trunk_of(source, now) or self.registrations.trunk_of(request, source)
 
     def _known_source(self, request: Request | None, flow: Flow) -> bool:
         now = self._clock.now()
@@ -188,12 +214,15 @@ class Softswitch:
         if request.method == "OPTIONS":
             self._answer(transaction, 503 if self._draining else 200)
             return
-        if request.method != "INVITE":  # BYE without a dialog; others never come here
+        if request.method not in ("INVITE", "REGISTER"):  # BYE without a dialog
             self._answer(transaction, 481)
             return
         now = self._clock.now()
         judgement = self._gatekeeper.judge(request, flow, now)
         match judgement.verdict:
+            case Verdict.ADMIT if request.method == "REGISTER":
+                assert judgement.trunk is not None, "an admitted request is always somebody's"
+                self.registrar.on_register(transaction, judgement.trunk)
             case Verdict.ADMIT:
                 self._admit(transaction, judgement)
             case Verdict.CHALLENGE:
