@@ -78,7 +78,7 @@ class HealthSettings(Model):
     """
 
     options: bool = False
-    interval_s: Annotated[float, Field(ge=5, le=3600)] = 60
+    interval_s: Annotated[float, Field(ge=10, le=3600)] = 60
     failures: Positive = 3
     cool_down_s: Seconds = 60
 

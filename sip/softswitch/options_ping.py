@@ -77,8 +77,9 @@ def _options(ua: UserAgent, trunk: Trunk, gateway: Uri, flow: Flow, host: str) -
     asked = server.with_param("transport", transport) if transport not in (None, "udp") else server
     ours = Uri.parse(f"sip:{trunk.caller_id.from_domain or host}")
     fields = Headers()
-    if trunk.outbound_proxy is not None:
-        fields.add("route", f"<{trunk.outbound_proxy.with_param('lr')}>")
+    proxy = trunk.outbound_proxy
+    if proxy is not None and proxy.host != gateway.host:  # as calls have it
+        fields.add("route", f"<{proxy.with_param('lr')}>")
     fields.add("max-forwards", "70")
     fields.add("from", str(NameAddr(None, ours, ()).with_param("tag", ua.ids.tag())))
     fields.add("to", str(NameAddr(None, server, ())))

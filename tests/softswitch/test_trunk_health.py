@@ -142,7 +142,7 @@ async def test_the_interval_is_kept_and_jittered(s: Stage) -> None:
     assert len({round(wait, 2) for wait in waits}) > 3, "not in step with the others'"
 
 
-@story(HealthSettings(options=True, interval_s=5))
+@story(HealthSettings(options=True, interval_s=10))
 async def test_never_faster_than_ten_seconds(s: Stage) -> None:
     s.health.start()
     await answer(s.first)
