@@ -13,6 +13,9 @@ from sip.core.message import Request, Response
 #: One call of ours has two or three dialogs; a dialog has some ten messages.
 MAX_DIALOGS = 2000
 MAX_MESSAGES = 60
+#: Longest Call-ID and start line remembered, in characters: a peer may send kilobytes of either.
+MAX_CALL_ID = 255
+MAX_SUMMARY = 200
 
 Direction = Literal["in", "out"]
 
@@ -46,7 +49,7 @@ class Trace:
         message: Request | Response,
     ) -> None:
         """Remember `message`; `peer` and `local` print as their endpoints."""
-        sip_call_id = message.call_id
+        sip_call_id = message.call_id[:MAX_CALL_ID]
         messages = self._dialogs.get(sip_call_id)
         if messages is None:
             messages = self._dialogs[sip_call_id] = []
@@ -60,12 +63,14 @@ class Trace:
         found = [
             Traced(at, direction, str(peer), str(local), summary, sip_call_id)
             for sip_call_id in sip_call_ids
-            for at, direction, peer, local, summary in self._dialogs.get(sip_call_id, ())
+            for at, direction, peer, local, summary in self._dialogs.get(
+                sip_call_id[:MAX_CALL_ID], ()
+            )
         ]
         return sorted(found, key=lambda traced: traced.at)
 
 
 def _summary(message: Request | Response) -> str:
     if isinstance(message, Request):
-        return f"{message.method} {message.uri}"
-    return f"{message.status} {message.reason} ({message.cseq.method})"
+        return f"{message.method} {message.uri}"[:MAX_SUMMARY]
+    return f"{message.status} {message.reason[:MAX_SUMMARY]} ({message.cseq.method})"

@@ -113,7 +113,7 @@ _LONGEST_NAME: Final = 128
 def field_name(name: str) -> tuple[str, str]:
     """The key of a header name and its spelling for the wire: as given, if with any capital."""
     given = name.rstrip(" \t")
-    if len(given) > _LONGEST_NAME or not TOKEN.fullmatch(given):
+    if len(name) > _LONGEST_NAME or not TOKEN.fullmatch(given):
         raise ValueError("malformed header name")
     key = canonical(given)
     as_given = len(given) == len(key) and given != key

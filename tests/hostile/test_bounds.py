@@ -1,0 +1,54 @@
+"""What a hostile peer can make us keep, in bytes."""
+
+import sys
+from itertools import count
+
+import pytest
+
+from sip.core import fields
+from sip.core.message import Request, parse_message
+from sip.trace import MAX_DIALOGS, MAX_MESSAGES, Trace
+from tests.hostile import corpus
+
+_LONG = 15_000  # the longest head is 16 kB
+
+
+def _bytes(data: bytes) -> Request:
+    message = parse_message(data)
+    assert isinstance(message, Request)
+    return message
+
+
+def test_a_ladder_keeps_little_of_long_start_lines_and_call_ids() -> None:
+    trace = Trace(max_dialogs=50)
+    for number in count():
+        dialog = (f"{number}-" + "c" * (_LONG // 2), "<sip:a@b>;tag=1", "<sip:c@d>")
+        target = "sip:" + "u" * (_LONG // 2) + "@192.0.2.1"
+        message = _bytes(
+            corpus.request("INVITE", "192.0.2.1", "192.0.2.2", dialog=dialog, target=target)
+        )
+        for _ in range(MAX_MESSAGES):
+            trace.add(0.0, "in", "udp:192.0.2.2:5060", "udp:192.0.2.1:5060", message)
+        if number == 60:
+            break
+    kept = sum(
+        sys.getsizeof(sip_call_id) + sum(sys.getsizeof(message[-1]) for message in messages)
+        for sip_call_id, messages in trace._dialogs.items()
+    )
+    assert kept < 50 * MAX_MESSAGES * 400
+    shown = trace.ladder([message.call_id])
+    assert len(shown) == MAX_MESSAGES
+    assert shown[0].summary.startswith("INVITE sip:uuu")
+
+
+def test_ladders_are_bounded_in_number() -> None:
+    assert MAX_DIALOGS * MAX_MESSAGES * 400 < 64 << 20
+
+
+def test_a_header_name_with_a_tail_of_spaces_is_not_remembered() -> None:
+    """RFC 3261 7.3.1 allows white space before the colon, not kilobytes of it."""
+    fields.field_name.cache_clear()
+    fields.field_name("X-Spaced \t ")
+    with pytest.raises(ValueError, match="header name"):
+        fields.field_name("X-Spaced" + " " * _LONG)
+    assert fields.field_name.cache_info().currsize == 1
