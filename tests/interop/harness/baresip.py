@@ -30,14 +30,17 @@ class Baresip:
         *,
         user: str = "phone",
         password: str | None = None,
+        registrar: str | None = None,
     ) -> None:
-        """`speech` is WAV, 8 kHz, mono, 16 bits; it must last longer than any call."""
+        """`speech` is WAV, 8 kHz, mono, 16 bits; it must last longer than any call. With a
+        `registrar` (`host:port;transport=…`) it is an account there, and registers."""
         self.party = party
         self._control_port = party.port + _CONTROL_PORTS
         self._speech = speech
         self._directory = directory
         self._user = user
         self._password = password
+        self._registrar = registrar
         self._program: Program | None = None
         self._reader: asyncio.StreamReader | None = None
         self._writer: asyncio.StreamWriter | None = None
@@ -49,7 +52,8 @@ class Baresip:
         (self._directory / "contacts").touch()
         login = f";auth_user={self._user};auth_pass={self._password}" if self._password else ""
         (self._directory / "accounts").write_text(
-            f"<sip:{self._user}@{self.party}>;regint=0;answermode=auto"
+            f"<sip:{self._user}@{self._registrar or self.party}>"
+            f";regint={60 if self._registrar else 0};answermode=auto"
             f";audio_codecs=PCMU/8000/1,PCMA/8000/1{login}\n"
         )
         self._program = await Program.start(
