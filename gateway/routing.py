@@ -22,7 +22,12 @@ MAX_HEADER_LINE: Final = 1024
 MAX_HEADERS: Final = 12_000
 
 # Beside X- names the only ones that Retell keeps and a caller's side may send.
-_STANDARD_TO_RETELL: Final = frozenset({"user-to-user", "diversion", "history-info"})
+_STANDARD_TO_RETELL: Final = frozenset(
+    {"user-to-user", "diversion", "history-info", "p-asserted-identity"}
+)
+# Our softswitch tells this one only of callers who do not withhold it, and where the trunk's
+# pass_headers say so; a jambonz tells it of all.
+_ASSERTED_IDENTITY: Final = "p-asserted-identity"
 # What Retell itself sends beside X- names (docs.retellai.com: transfers).
 _STANDARD_FROM_RETELL: Final = frozenset({"user-to-user"})
 
@@ -142,7 +147,10 @@ def _inbound(settings: Settings, call: NewCall, call_id: str) -> Plan:
         )
     method = entry.method or settings.retell.method
     agent = entry.agent or settings.retell.agent
-    headers = _to_retell(call.headers, entry.variables if method == "trunk" else {}, call_id)
+    given = dict(call.headers)
+    if not settings.sip.listen:
+        given.pop(_ASSERTED_IDENTITY, None)
+    headers = _to_retell(given, entry.variables if method == "trunk" else {}, call_id)
     registration = None
     target: Target | None = PhoneTarget(number, settings.retell.trunk)
     if method == "dial":

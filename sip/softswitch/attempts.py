@@ -85,21 +85,22 @@ class Attempts:
 
     async def _find(self) -> Attempt | None:
         while True:
-            while self._way is not None and self._targets:
-                target = self._targets.popleft()
-                try:
-                    return self._to_server(self._way, target, last=not self._targets)
-                except OSError as error:
-                    self.problems.append(str(error))
-            if not self._ways:
-                return None
-            self._way = way = self._ways.popleft()
-            if not way.usable():
-                self.problems.append(f"{way.hop.hostport} is down")
-            elif way.flow is not None and not way.flow.closed:
-                return self._attempt(way, way.flow, None, last=True)
-            else:
-                self._targets.extend(await self._servers(way))
+            try:
+                if self._way is not None and self._targets:
+                    target = self._targets.popleft()
+                    flow = self._ua.flow_at(target)
+                    return self._attempt(self._way, flow, target, last=not self._targets)
+                if not self._ways:
+                    return None
+                self._way = way = self._ways.popleft()
+                if not way.usable():
+                    self.problems.append(f"{way.hop.hostport} is down")
+                elif way.flow is not None and not way.flow.closed:
+                    return self._attempt(way, way.flow, None, last=True)
+                else:
+                    self._targets.extend(await self._servers(way))
+            except OSError as error:  # no listener of its transport, no address of ours
+                self.problems.append(str(error))
 
     async def _servers(self, way: Way) -> tuple[Target, ...]:
         if way.endpoint is not None:
@@ -110,10 +111,6 @@ class Attempts:
             self.problems.append(str(error))
             way.note(None)
             return ()
-
-    def _to_server(self, way: Way, target: Target, *, last: bool) -> Attempt:
-        """Raises OSError for a transport that we do not listen on."""
-        return self._attempt(way, self._ua.flow_at(target), target, last=last)
 
     def _attempt(self, way: Way, flow: Flow, target: Target | None, *, last: bool) -> Attempt:
         manner, trunk = self._manner, self._manner.trunk

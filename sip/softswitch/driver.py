@@ -236,12 +236,16 @@ class Driver:
         passed = dialler.headers(trunk, target, caller, (*dial.headers, *target.headers))
         self.note_dropped(passed.dropped)
         with dialler.room(trunk):
-            return await self.call.dial(
-                await dialler.attempts(trunk, target, caller, passed.headers),
+            attempts = await dialler.attempts(trunk, target, caller, passed.headers)
+            child = await self.call.dial(
+                attempts,
                 answer_on_bridge=dial.answer_on_bridge,
                 timeout_s=dial.timeout_s,
                 time_limit_s=dial.time_limit_s,
             )
+        if attempts.problems:
+            log.info("gateways passed over", problems=attempts.problems, **self._who())
+        return child
 
     def _caller(self, dial: Dial) -> Caller:
         """Whom the B-leg shows: the same caller keeps name and secrecy, another has neither."""

@@ -1,5 +1,7 @@
 """Calls that a carrier or PBX brings: method 1, its endings, and the fallback."""
 
+import pytest
+
 from gateway.jambonz.messages import MAX_FRAME
 from tests.gateway.conftest import FALLBACK_DID, TRUNK_DID, Gateway, Start
 
@@ -198,7 +200,7 @@ async def test_star_takes_every_number(start: Start) -> None:
 
 
 async def test_headers_that_reach_retell(gateway: Gateway) -> None:
-    """X- names and those three that Retell keeps; nothing of jambonz's own, nothing too long."""
+    """X- names and those that Retell keeps; nothing of jambonz's own, nothing too long."""
     async with gateway.jambonz() as jambonz:
         verbs = await jambonz.new_call(
             to=TRUNK_DID,
@@ -225,6 +227,19 @@ async def test_headers_that_reach_retell(gateway: Gateway) -> None:
             "user-to-user": "56a390f3;encoding=hex",
             "history-info": "<sip:+14155550188@192.0.2.10>;index=1",
         }
+        await jambonz.caller("no-answer", 487, call_termination_by="caller")
+
+
+@pytest.mark.parametrize(("listen", "passes"), [(["udp:127.0.0.1:5060"], True), ([], False)])
+async def test_the_asserted_caller_reaches_retell_where_privacy_was_heeded(
+    start: Start, listen: list[str], passes: bool
+) -> None:
+    """Our softswitch tells of it by the trunk's policy; a jambonz tells of every caller."""
+    gateway = await start(sip={"listen": listen}, numbers={"*": {}})
+    async with gateway.jambonz() as jambonz:
+        asserted = {"p-asserted-identity": "<sip:+12125550101@192.0.2.10>"}
+        verbs = await jambonz.new_call(to=TRUNK_DID, headers=asserted)
+        assert ("p-asserted-identity" in verbs[0]["headers"]) is passes
         await jambonz.caller("no-answer", 487, call_termination_by="caller")
 
 
