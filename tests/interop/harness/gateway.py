@@ -182,6 +182,10 @@ class Gateway:
         assert isinstance(messages, list)
         return messages
 
+    async def trunk(self, name: str) -> Json:
+        """One trunk as the API shows it."""
+        return await self._get(f"/api/v1/trunks/{name}")
+
     async def holdings(self) -> Holdings:
         """What it holds now; asked for when all is quiet."""
         metrics = await self.metrics()
