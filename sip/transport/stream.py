@@ -126,7 +126,8 @@ class StreamFlow(asyncio.Protocol):
     def end(self) -> None:
         """Close it in good order: what was sent before still arrives."""
         self._closed = True
-        if self._transport is None:
+        if self._transport is None:  # it is still being made, and will be dropped
+            self._lose(None, "given up")
             return
         if self._tls is not None:
             self._tls.end()
