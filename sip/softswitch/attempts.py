@@ -38,7 +38,7 @@ class Way:
     a final status, None for no answer.
     """
 
-    uri: Uri | str
+    uri: str
     to: Uri
     hop: Uri
     routes: tuple[str, ...] = ()
@@ -117,7 +117,7 @@ class Attempts:
         ours = self._ua.host(flow, trunk.leg.advertise)
         caller, identity = outbound_identity(trunk, manner.caller, ours)
         return Attempt(
-            uri=str(way.uri),
+            uri=way.uri,
             flow=flow,
             caller=caller,
             callee=NameAddr(None, way.to),

@@ -140,7 +140,7 @@ class Dialler:
         if proxy is not None and hop.host != proxy.host:
             routes = (f"<{proxy.with_param('lr')}>", *routes)
         way = Way(
-            uri=_without_udp(uri),
+            uri=str(_without_udp(uri)),
             to=uri.replace(params=tuple(p for p in uri.params if p[0] == "user"), headers=""),
             hop=proxy or hop,
             routes=routes,
@@ -159,7 +159,7 @@ class Dialler:
         for location in self.locations(trunk.name):
             to = dialled_uri(location.uri, number, trunk)
             yield Way(
-                uri=_of_bulk(location, to),
+                uri=_request_uri(location, to),
                 to=to.replace(params=tuple(p for p in to.params if p[0] == "user")),
                 hop=location.uri,
                 routes=location.path,
@@ -168,13 +168,13 @@ class Dialler:
             )
 
 
-def _of_bulk(location: Location, number: Uri) -> Uri | str:
+def _request_uri(location: Location, number: Uri) -> str:
     """RFC 6140 7.2: a Contact with `bnc` stands for all numbers of the PBX."""
-    contact = location.uri
+    contact = location.uri.replace(headers="")
     if not contact.has_param("bnc"):
-        return location.text
+        return str(contact) if location.uri.headers else location.text
     params = tuple(param for param in contact.params if param[0].lower() != "bnc")
-    return contact.replace(user=number.user, params=params)
+    return str(contact.replace(user=number.user, params=params))
 
 
 def _without_udp(uri: Uri) -> Uri:
