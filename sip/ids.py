@@ -37,6 +37,10 @@ class Ids:
         """A WebSocket message id."""
         return self._bytes(12).hex()
 
+    def session_id(self) -> int:
+        """The session id of an SDP o= line (RFC 8866 5.2): numeric, below 2**63."""
+        return int.from_bytes(self._bytes(8), "big") >> 1
+
     def cnonce(self) -> str:
         """A digest client nonce (RFC 7616 3.4)."""
         return self._bytes(8).hex()

@@ -5,7 +5,7 @@ from collections.abc import Callable, Coroutine
 from typing import Protocol
 
 from sip.b2bua.call_events import Answer, Offer, OfferEnded
-from sip.b2bua.call_media import A_TAG, CallMedia, on_hold, same_session
+from sip.b2bua.call_media import A_TAG, CallMedia, off_hold, on_hold, same_session
 from sip.b2bua.leg import Leg
 from sip.media.plane import MediaError
 
@@ -83,10 +83,10 @@ class Bridge:
 
     async def _cross(self, offerer: Leg, offer: str | None) -> None:
         """Carry an offer to the other leg and its answer back."""
-        if offer is None:  # RFC 3261 14.2: asked for an offer, repeat what holds
-            offerer.accept(offerer.local_sdp or "")
-            return
         other = self._other(offerer)
+        if offer is None:  # RFC 3261 14.2: asked for an offer
+            offerer.accept(self._fresh_offer(offerer, other))
+            return
         try:
             sdp = await self._reoffer(offerer, offer)
             if same_session(sdp, other.local_sdp):
@@ -104,6 +104,13 @@ class Bridge:
                 offerer.accept(await self._reanswer(offerer, answer))
         except MediaError as error:
             offerer.refuse(488 if error.slug == "bad-sdp" else 500)
+
+    @staticmethod
+    def _fresh_offer(asking: Leg, other: Leg) -> str:
+        """What holds, and off hold unless the other side wants it so (RFC 6337 5.3)."""
+        sdp = asking.local_sdp or ""
+        held = other.remote_sdp is not None and on_hold(other.remote_sdp)
+        return sdp if held or not sdp else off_hold(sdp)
 
     async def _answer_apart(self, offerer: Leg, offer: str | None) -> None:
         """Answer an offer without the other leg, which cannot be asked yet."""
@@ -150,10 +157,15 @@ class Bridge:
             await self._move(self.a, answer)
 
     async def _move(self, leg: Leg, sdp: str) -> None:
-        """`leg` answered an offer of ours: its media may be elsewhere now."""
+        """`leg` answered an offer of ours: its media may be elsewhere now, or off hold."""
+        other = self._other(leg)
         try:
-            await self._reoffer(leg, sdp)
-            await self._reanswer(leg, self._other(leg).remote_sdp or "")
+            described = await self._reoffer(leg, sdp)
+            answer = other.remote_sdp
+            if self.talking and other.local_sdp and on_hold(described) != on_hold(other.local_sdp):
+                told, _ = await self._ask(other, described)
+                answer = told or answer
+            await self._reanswer(leg, answer or "")
         except MediaError:
             return  # the old description of its side still holds
 

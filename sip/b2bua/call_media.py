@@ -4,7 +4,7 @@ Every B-leg gets a tag of its own, so that hunting over carriers leaves the A-le
 caller sees one answer, however many carriers were tried (RFC 3261 13.3.1.4 allows no second).
 """
 
-from sip.core.sdp import Connection, SessionDescription
+from sip.core.sdp import Attribute, Connection, SessionDescription
 from sip.media.plane import MediaPlane, MediaStats
 
 A_TAG = "a"
@@ -117,6 +117,23 @@ def on_hold(sdp: str) -> bool:
     connection = description.connection_of(audio)
     unspecified = connection is not None and connection.unspecified
     return unspecified or audio.direction in ("sendonly", "inactive")
+
+
+def off_hold(sdp: str) -> str:
+    """`sdp` with audio that goes both ways."""
+    described = SessionDescription.parse(sdp)
+    directions = {"sendonly", "recvonly", "inactive", "sendrecv"}
+
+    def kept(attributes: tuple[Attribute, ...]) -> tuple[Attribute, ...]:
+        return tuple(attribute for attribute in attributes if attribute[0] not in directions)
+
+    media = tuple(
+        part.replace(attributes=(*kept(part.attributes), ("sendrecv", None)))
+        if part is described.audio
+        else part
+        for part in described.media
+    )
+    return described.replace(attributes=kept(described.attributes), media=media).to_string()
 
 
 def silent_answer(offer: str) -> str:

@@ -100,7 +100,7 @@ class InboundLeg(Leg):
         if self._agreed or (self.delayed and not reliable):
             sdp = None
         if sdp is not None:
-            self.local_sdp = sdp
+            sdp = self.local_sdp = self.origin.stamp(sdp)
             if reliable:
                 self._agree()
         fields = (*self.response_headers(self.flow), *headers)
@@ -129,6 +129,8 @@ class InboundLeg(Leg):
         if self.state is not LegState.STARTING:
             return False
         self.state = LegState.ANSWERED
+        if not self._agreed:
+            sdp = self.origin.stamp(sdp)
         self._provisionals.when_acknowledged(lambda: self._answer(sdp, headers))
         return True
 

@@ -16,6 +16,7 @@ from sip.core.body import SDP
 from sip.core.dialog import Dialog, Order
 from sip.core.message import Request, Response
 from sip.core.offer_answer import OfferAnswer, State
+from sip.core.origin import Origin as SessionOrigin
 from sip.transport.endpoint import Flow
 from sip.ua.credentials import Credentials
 from sip.ua.dialog_client import DialogClient
@@ -68,6 +69,7 @@ class Leg:
         #: what the peer says it takes (Allow), in lower case
         self.peer_methods: frozenset[str] = frozenset()
         self.offers = OfferAnswer()
+        self.origin = SessionOrigin(ua.ids.session_id())
         self.session = LegSession(self)
         self._emit_to = on_event
         self._bye_when_acked: Headers | None = None
@@ -101,8 +103,8 @@ class Leg:
 
     @property
     def unconfirmed(self) -> bool:
-        """Our 2xx waits for its ACK."""
-        return self.state is LegState.ANSWERED
+        """A 2xx of ours waits for its ACK: RFC 3261 14.1 allows no INVITE of ours before that."""
+        return self.state is LegState.ANSWERED or self._success is not None
 
     def host(self, flow: Flow) -> str:
         """Our host in Via and Contact towards the peer."""
@@ -250,6 +252,8 @@ class Leg:
             transaction.request, 200, to_tag=to_tag, headers=headers, sdp=sdp
         )
         transaction.on_ack = self.on_ack
+        if self._success is not None:  # whoever sends another INVITE has our 2xx to the one before
+            self._success.stop()
         self._success = Success(self.ua, transaction, response, self._no_ack)
 
     def _no_ack(self) -> None:

@@ -69,6 +69,7 @@ class LegSession:
 
     def _send_offer(self, sdp: str, attempt: int) -> None:
         leg = self._leg
+        sdp = leg.origin.stamp(sdp)
 
         def ended(response: Response | None) -> None:
             if response is not None and response.status == 491 and attempt < MAX_RETRIES:
@@ -133,6 +134,7 @@ class LegSession:
         transaction, self._open = self._open, None
         if transaction is None:
             return
+        sdp = leg.origin.stamp(sdp)
         offered = session_description(transaction.request)
         if offered is not None:
             leg.offers.step(Input.SEND_ANSWER)
@@ -217,7 +219,7 @@ class LegSession:
         leg = self._leg
         if not leg.confirmed:
             return
-        if leg.offers.state is not State.STABLE:
+        if leg.unconfirmed or leg.offers.state is not State.STABLE:
             self._refresh_later()
             return
         update = "update" in leg.peer_methods

@@ -85,7 +85,7 @@ class OutboundLeg(Leg):
         self._transaction: ClientTransaction | None = None
         self._provisional = False
         self._cancelled = False
-        self.local_sdp = invitation.sdp
+        self.local_sdp = self.origin.stamp(invitation.sdp)
 
     @property
     def sip_call_id(self) -> str:
@@ -144,7 +144,7 @@ class OutboundLeg(Leg):
         if proof is not None:
             fields.add(*proof)
         fields.add("content-type", SDP)
-        request = Request("INVITE", wanted.uri, fields, wanted.sdp.encode())
+        request = Request("INVITE", wanted.uri, fields, (self.local_sdp or "").encode())
         self._transaction = self.ua.send(
             request,
             self._flow,

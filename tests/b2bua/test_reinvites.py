@@ -2,6 +2,7 @@
 
 import pytest
 
+from sip.core.message import Request, Response
 from tests.b2bua.test_call_stories import bridged, talk
 from tests.ladder import PCMU, Ladder, ladder_test
 
@@ -167,3 +168,60 @@ async def test_a_restarted_relay_gives_a_talking_call_new_media(ladder: Ladder) 
     await carrier.expect("ACK")
     await agent.hang_up()
     await carrier.is_hung_up()
+
+
+@ladder_test
+async def test_a_held_pbx_resumes_by_asking_for_an_offer(ladder: Ladder) -> None:
+    """CUCM's way: hold with SDP, resume without. Our offer is off hold, and so is the agent."""
+    bridged(ladder)
+    carrier, agent = ladder.peer("carrier"), ladder.peer("agent")
+    await talk(ladder)
+    await carrier.send("INVITE", sdp=HOLD)
+    await carrier.expect(100)
+    await agent.expect("INVITE")
+    await agent.send(200, sdp=PCMU.replace("a=ptime:20", "a=recvonly"))
+    await agent.expect("ACK")
+    assert b"a=recvonly" in (await carrier.expect(200, of="INVITE")).body
+    await carrier.send("ACK")
+    await carrier.send("INVITE")
+    await carrier.expect(100)
+    offer = await carrier.expect(200, of="INVITE")
+    assert b"a=sendrecv" in offer.body
+    await carrier.send("ACK", sdp=PCMU)
+    resumed = await agent.expect("INVITE")
+    assert b"a=sendonly" not in resumed.body
+    await agent.send(200, sdp=PCMU)
+    await agent.expect("ACK")
+    await finish(ladder)
+
+
+def origin(message: Request | Response) -> tuple[int, int]:
+    """Session id and version of the o= line."""
+    line = next(line for line in message.body.decode().splitlines() if line.startswith("o="))
+    words = line.split()
+    return int(words[1]), int(words[2])
+
+
+@ladder_test
+async def test_all_we_say_on_a_leg_is_one_session_whose_version_rises(ladder: Ladder) -> None:
+    """RFC 3264 8: the agent's own o= lines never reach the caller, however often they change."""
+    bridged(ladder)
+    carrier, agent = ladder.peer("carrier"), ladder.peer("agent")
+    await carrier.send("INVITE", sdp=PCMU)
+    await carrier.expect(100)
+    await agent.expect("INVITE")
+    await agent.send(183, sdp=PCMU)
+    early = origin(await carrier.expect(183))
+    await agent.send(200, sdp=PCMU.replace("o=- 42 42", "o=- 77 1"))
+    await agent.expect("ACK")
+    assert origin(await carrier.expect(200, of="INVITE")) == early
+    await carrier.send("ACK")
+    await agent.send("INVITE", sdp=PCMA.replace("o=- 42 42", "o=- 78 9"))
+    await agent.expect(100)
+    changed = origin(await carrier.expect("INVITE"))
+    assert changed == (early[0], early[1] + 1)
+    await carrier.send(200, sdp=PCMA)
+    await carrier.expect("ACK")
+    await agent.expect(200, of="INVITE")
+    await agent.send("ACK")
+    await finish(ladder)
