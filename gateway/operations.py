@@ -17,9 +17,6 @@ from gateway.keys import OPERATIONS, SETTINGS
 
 Json: TypeAlias = dict[str, Any]
 
-# As the softswitch spells it: states of a registration that holds.
-_REGISTERED = frozenset({"registered", "refreshing"})
-
 
 class Operations(Protocol):
     """The softswitch, as the application needs it. Everything is JSON and free of secrets."""
@@ -117,7 +114,7 @@ class TrunkMetrics(Collector):
             for state in sorted(set(states)):
                 gateways.add_metric([*name, state], states.count(state))
             if trunk["registration"] is not None:
-                holds = trunk["registration"]["state"] in _REGISTERED
+                holds = trunk["registration"]["expires_in_s"] is not None
                 registered.add_metric(name, float(holds))
             if trunk["bindings"] is not None:
                 bindings.add_metric(name, len(trunk["bindings"]))

@@ -113,12 +113,13 @@ def _registrations(trunk: Json) -> str:
 
 
 def _registration(registration: Json) -> str:
-    text = _coloured(registration["state"], registration["state"])
-    if registration["expires_in_s"] is not None:
-        text += f" for {registration['expires_in_s']} s more"
-    elif registration["last_status"] is not None:
+    state, left_s = registration["state"], registration["expires_in_s"]
+    text = _coloured(state, state)
+    if state in REGISTERED:
+        return f"{text} for {left_s} s more"
+    if registration["last_status"] is not None:
         text += f" ({registration['last_status']})"
-    return text
+    return text if left_s is None else f"{text}, the last one holds for {left_s} s more"
 
 
 def _calls(trunk: Json) -> str:

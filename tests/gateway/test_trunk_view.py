@@ -94,6 +94,12 @@ def test_the_details_of_a_trunk() -> None:
     )
 
 
+def test_a_refused_registration_may_hold_from_before() -> None:
+    refused = {**REGISTRATION, "state": "waiting", "expires_in_s": 40, "last_status": None}
+    shown = text(trunk_view.table([trunk("carrier", registration=refused)]))
+    assert "waiting, the last one holds for 40 s more" in shown
+
+
 def test_nobody_registered_is_said() -> None:
     shown = text(trunk_view.details(trunk("pbx", bindings=[], identify=IDENTIFY)))
     assert "none: the peer has not registered with us" in shown

@@ -41,6 +41,7 @@ class Carrier(threading.Thread):
         self.socket.bind(("127.0.0.1", 0))
         self.port = self.socket.getsockname()[1]
         self.registered = 0
+        self.refuses = False
 
     def run(self) -> None:
         while True:
@@ -50,12 +51,14 @@ class Carrier(threading.Thread):
             request = parse_message(data) if data.strip() else None
             if not isinstance(request, Request):
                 continue
-            if request.method == "REGISTER":
+            if request.method == "REGISTER" and not self.refuses:
                 self.registered += 1
-                contact = f"{request.headers.get('contact')};expires=600"
+                assert request.contact is not None
+                contact = f"<{request.contact.uri}>;expires=600"
                 answer = make_response(request, 200, to_tag="c", headers=[("Contact", contact)])
             else:
-                answer = make_response(request, 404, to_tag="c")
+                status = 404 if request.method == "OPTIONS" else 403
+                answer = make_response(request, status, to_tag="c")
             self.socket.sendto(answer.to_bytes(), source)
 
     def end(self) -> None:
@@ -154,7 +157,7 @@ def test_a_running_gateways_trunks(
     edge_config: Path, ports: Ports, carrier: Carrier, program: Run, tmp_path: Path
 ) -> None:
     with running(edge_config, ports, tmp_path):
-        shown = until_listed(edge_config, "404")
+        shown = until_listed(edge_config, "404", "registered for")
         lines = {line.split()[0]: line for line in shown.splitlines()}
         assert list(lines) == ["trunk", "retell", "phone", "softphone", "carrier", "pbx"]
         for word in (f"sip:127.0.0.1:{carrier.port}", " up ", "404", "0 of 7"):
@@ -174,6 +177,18 @@ def test_a_running_gateways_trunks(
         assert json.loads(ask(edge_config, "trunks", "pbx", "--json").stdout) == trunks["pbx"]
         for text in (shown, one.stdout, listed.stdout):
             assert not any(secret in text for secret in SECRETS)
+
+        before = carrier.registered
+        again = ask(edge_config, "trunks", "--register", "carrier")
+        assert again.exit_code == 0, again.output
+        assert "registered with" in again.stdout
+        assert "registered for 600 s more" in again.stdout
+        assert carrier.registered > before
+        carrier.refuses = True
+        refused = ask(edge_config, "trunks", "--register", "carrier")
+        assert refused.exit_code == 1
+        assert "rejected (403), the last one holds for" in refused.stdout
+        assert "forbids it (403 Forbidden)" in refused.stdout
 
         nobody = ask(edge_config, "trunks", "nobody")
         assert nobody.exit_code == 1
