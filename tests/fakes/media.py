@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from sip.core.errors import ParseError
 from sip.core.sdp import SessionDescription
 from sip.media.plane import MediaError, MediaStats, PartyStats
 
@@ -67,7 +68,10 @@ class FakeMedia:
 
     @staticmethod
     def _rewrite(sdp: str, port: int, address: str | None) -> str:
-        parsed = SessionDescription.parse(sdp)
+        try:
+            parsed = SessionDescription.parse(sdp)
+        except ParseError as error:
+            raise MediaError("bad-sdp", str(error)) from None
         audio = parsed.audio
         formats = " ".join(audio.formats) if audio is not None else "0"
         connection = parsed.connection_of(audio) if audio is not None else None

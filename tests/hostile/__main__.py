@@ -1,0 +1,101 @@
+"""`make hostile`: a million damaged datagrams and ten thousand broken streams, with figures.
+
+A real gateway process takes them, with a recorder of its memory beside it. It fails where the
+gateway crashes, logs an error, keeps memory or loses an honest call.
+"""
+
+import argparse
+import asyncio
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from tests.hostile.datagrams import Attack, Sent
+from tests.hostile.parties import Caller
+from tests.hostile.victim import Victim
+from tests.ladder import DID
+
+#: Calls that others place meanwhile.
+HONEST_CALLS = 20
+#: Share of the datagrams before memory is measured for the first time: caches fill.
+WARM_UP = 0.2
+#: Memory may grow by so much between warm and done, in MB: the allocator's arenas wander.
+FLAT_MB = 16.0
+
+
+async def main() -> int:
+    options = _options()
+    with tempfile.TemporaryDirectory(prefix="hostile-") as directory:
+        async with Victim(Path(directory)) as victim:
+            say(f"gateway process {victim.pid}, seed {options.seed}")
+            problems = await datagrams(victim, options.datagrams, options.seed)
+            problems += victim.problems()
+        problems += victim.problems()
+        say(f"turned away by reason: {victim.turned_away()}")
+    for problem in problems:
+        say(f"FAILED: {problem}")
+    say("hostile: " + ("FAILED" if problems else "all good"))
+    return 1 if problems else 0
+
+
+async def datagrams(victim: Victim, count: int, seed: int) -> list[str]:
+    """The whole attack, with honest calls all along; what went wrong."""
+    say(f"memory at start {victim.memory_mb():.1f} MB")
+    async with victim.callee as callee, Caller(victim.honest, victim.gateway) as honest:
+        warm = int(count * WARM_UP)
+        await _attack(victim, honest, warm, seed, "warming up")
+        await victim.quiet()
+        before = victim.memory_mb()
+        say(f"memory before {before:.1f} MB, all timers expired")
+        started = time.monotonic()
+        sent, calls = await _attack(victim, honest, count - warm, seed + 1, "datagrams")
+        took_s = time.monotonic() - started
+        await victim.quiet()
+        after = victim.memory_mb()
+    say(f"sent {sent} in {took_s:.0f} s: {sent.total / took_s:.0f}/s")
+    say(f"the callee saw {callee.seen}, {len(calls)} honest calls completed")
+    say(f"memory after {after:.1f} MB, all timers expired; peak {victim.peak_mb():.1f} MB")
+    problems = [] if after - before <= FLAT_MB else [f"memory grew from {before} to {after} MB"]
+    return problems + await victim.unrecorded(calls)
+
+
+async def _attack(
+    victim: Victim, honest: Caller, count: int, seed: int, name: str
+) -> tuple[Sent, list[str]]:
+    attack = Attack(victim.gateway, victim.fuzzed, victim.stranger, seed)
+    marks = [asyncio.Event() for _ in range(HONEST_CALLS)]
+    sent = 0
+
+    def progress(now: int) -> None:
+        nonlocal sent
+        if now // 50_000 != sent // 50_000:
+            say(f"{name}: {now} of {count}, memory {victim.memory_mb():.1f} MB")
+        sent = now
+        for reached, mark in enumerate(marks, 1):
+            if now >= count * reached / (HONEST_CALLS + 1):
+                mark.set()
+
+    async with asyncio.TaskGroup() as together:
+        attacking = together.create_task(attack.run(count, progress))
+        calls = [await honest.call(DID, mark.wait()) for mark in marks]
+    result = attacking.result()
+    say(f"{name}: the trunk saw {dict(sorted(attack.trunk.seen.items()))}")
+    return result, calls
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.hostile", description=__doc__)
+    parser.add_argument("--datagrams", type=int, default=1_000_000)
+    parser.add_argument("--streams", type=int, default=10_000)
+    parser.add_argument("--seed", type=int, default=3261)
+    return parser.parse_args()
+
+
+def say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(asyncio.run(main()))

@@ -1,0 +1,143 @@
+"""A gateway process under attack, and what it holds."""
+
+import asyncio
+import json
+import random
+import re
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from tests.hostile.parties import Address, Callee
+from tests.interop.harness.gateway import Gateway
+from tests.interop.harness.network import Network
+from tests.ladder import DID
+
+#: Timers of transactions end 32 s after the last message (RFC 3261 17), a call's goodbye later.
+QUIET_S = 150.0
+
+
+class Victim:
+    """Async context manager: `retell-sip-gateway run` and the addresses around it."""
+
+    def __init__(self, directory: Path) -> None:
+        self._network = Network()
+        self._directory = directory
+        self._callee: Callee | None = None
+        self._gateway: Gateway | None = None
+
+    async def __aenter__(self) -> Self:
+        self._network.__enter__()
+        self._callee = Callee(self._network.retell.host, ("127.0.0.1", 0), random.Random(0))
+        self._gateway = Gateway(self._network, "udp", self._directory, self._configure)
+        self._callee.gateway = self.gateway
+        await self._gateway.__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        assert self._gateway is not None
+        try:
+            await self._gateway.__aexit__(kind, error, trace)
+        finally:
+            self._network.__exit__(kind, error, trace)
+
+    def _configure(self, settings: dict[str, Any]) -> None:
+        """Two trunks that call, one under attack; their calls go to a callee of ours."""
+        assert self._callee is not None
+        settings["retell"] |= {"sip_uri": f"sip:{self._callee.name}", "ring_timeout_s": 20}
+        settings["trunks"] = [
+            {"name": "fuzzed", "identify": [self.fuzzed]},
+            {"name": "honest", "identify": [self.honest]},
+        ]
+        settings["numbers"] = {DID: {}}
+        settings.pop("outbound")
+        settings["limits"] = {"calls": 5000, "calls_per_second": 5000}
+
+    # addresses
+
+    def _host(self, last_octet: int) -> str:
+        return f"127.0.{self._network.block}.{last_octet}"
+
+    @property
+    def gateway(self) -> Address:
+        return self._network.gateway.host, self._network.gateway.port
+
+    @property
+    def fuzzed(self) -> str:
+        return self._host(20)
+
+    @property
+    def honest(self) -> str:
+        return self._host(21)
+
+    @property
+    def stranger(self) -> str:
+        return self._host(66)
+
+    @property
+    def callee(self) -> Callee:
+        assert self._callee is not None
+        return self._callee
+
+    # what it holds
+
+    @property
+    def pid(self) -> int:
+        assert self._gateway is not None
+        return self._gateway.program.pid
+
+    def memory_mb(self) -> float:
+        """Resident memory of the gateway process, without the relay's."""
+        return self._status("VmRSS")
+
+    def peak_mb(self) -> float:
+        return self._status("VmHWM")
+
+    def _status(self, key: str) -> float:
+        text = Path(f"/proc/{self.pid}/status").read_text()
+        match = re.search(rf"{key}:\s+(\d+) kB", text)
+        assert match is not None
+        return int(match[1]) / 1024
+
+    async def quiet(self) -> None:
+        """Wait until it holds no call, leg or transaction. Raises AssertionError."""
+        assert self._gateway is not None
+        held = {}
+        for _ in range(int(QUIET_S)):
+            holdings = await self._gateway.holdings()
+            held = {"calls": holdings.live_calls, "legs": holdings.legs}
+            held["transactions"] = holdings.transactions
+            if not any(held.values()):
+                return
+            await asyncio.sleep(1)
+        raise AssertionError(f"still held after {QUIET_S} s: {held}")
+
+    async def unrecorded(self, sip_call_ids: list[str]) -> list[str]:
+        """Of these calls, those without exactly one record of a completed call."""
+        assert self._gateway is not None
+        records = await self._gateway.calls()
+        wrong = []
+        for sip_call_id in sip_call_ids:
+            found = [record for record in records if record["a_sip_call_id"] == sip_call_id]
+            if len(found) != 1 or found[0]["duration_s"] is None or found[0]["ended_by"] is None:
+                wrong.append(f"the honest call {sip_call_id} has the records {found}")
+        return wrong
+
+    def problems(self) -> list[str]:
+        """Errors in its log, and its end if it ended too early."""
+        assert self._gateway is not None
+        return self._gateway.problems()
+
+    def turned_away(self) -> dict[str, int]:
+        """What the gateway said when it ended: messages and calls that went nowhere."""
+        assert self._gateway is not None
+        for line in reversed(self._gateway.log().splitlines()):
+            if '"turned away"' in line:
+                counts: dict[str, int] = json.loads(line)["by_reason"]
+                return counts
+        return {}
