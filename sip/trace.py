@@ -33,7 +33,11 @@ class Traced:
 
 
 class Trace:
-    """The last messages of the last dialogs, by SIP Call-ID; bounded in both."""
+    """The last messages of the last dialogs, by SIP Call-ID; bounded in both.
+
+    A dialog begins with an INVITE. What else comes and goes all day, OPTIONS and REGISTER, belongs
+    to no call, and would push the calls out.
+    """
 
     def __init__(self, max_dialogs: int = MAX_DIALOGS) -> None:
         self._dialogs: OrderedDict[str, list[tuple[float, Direction, object, object, str]]]
@@ -52,6 +56,8 @@ class Trace:
         sip_call_id = message.call_id[:MAX_CALL_ID]
         messages = self._dialogs.get(sip_call_id)
         if messages is None:
+            if message.cseq.method != "INVITE":
+                return
             messages = self._dialogs[sip_call_id] = []
             if len(self._dialogs) > self._max_dialogs:
                 self._dialogs.popitem(last=False)
