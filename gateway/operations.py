@@ -108,7 +108,8 @@ class TrunkMetrics(Collector):
         )
         for trunk in trunks:
             name = [trunk["name"]]
-            up.add_metric(name, float(trunk["up"]))
+            if trunk["up"] is not None:
+                up.add_metric(name, float(trunk["up"]))
             calls.add_metric(name, trunk["calls"]["now"])
             states = [gateway["state"] for gateway in trunk["gateways"]]
             for state in sorted(set(states)):

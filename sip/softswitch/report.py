@@ -153,12 +153,14 @@ class Report:
         bindings: list[Json] | None,
     ) -> Json:
         configured = self._configured.get(trunk.name)
-        reachable = any(gateway.state is not State.OPEN for gateway in gateways)
+        up = None  # it calls us, and is never called
+        if gateways or trunk.registrar:
+            up = any(gateway.state is not State.OPEN for gateway in gateways) or bool(bindings)
         return {
             "name": trunk.name,
             "kind": configured.kind if configured else "retell",
             "profile": configured.profile if configured else None,
-            "up": reachable or bool(bindings),
+            "up": up,
             "gateways": [_gateway(gateway) for gateway in gateways],
             "registration": registration and self._registration(registration),
             "bindings": bindings,

@@ -45,13 +45,14 @@ DOWN = {"uri": "sip:192.0.2.11", "state": "down", "since": None, "last_status": 
 
 
 class Switch:
-    """Operations with three trunks and two bans."""
+    """Operations with four trunks and two bans."""
 
     def __init__(self) -> None:
         self.listed = [
             trunk("carrier", registration=dict(REGISTRATION)),
             trunk("second", up=False, gateways=[DOWN, DOWN]),
             trunk("pbx", bindings=[{"contact": "sip:pbx@192.0.2.12"}]),
+            trunk("phone", up=None, gateways=[]),
         ]
         self.banned = ["198.51.100.7", NETWORK]
         self.asked: list[str] = []
@@ -190,6 +191,7 @@ async def test_metrics_by_trunk(gateway: Gateway) -> None:
     ):
         assert line in page
     assert not any('gateway_trunk_registered{trunk="pbx"}' in line for line in page)
+    assert not any('gateway_trunk_up{trunk="phone"}' in line for line in page)
 
 
 async def test_metrics_without_a_softswitch(start: Start) -> None:

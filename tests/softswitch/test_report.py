@@ -54,6 +54,7 @@ SETTINGS = Settings.model_validate(
                 "registrar": True,
                 "login": {"username": "pbx", "password": SECRETS[1]},
             },
+            {"name": "phone", "kind": "pbx", "identify": ["192.0.2.5"]},
         ]
     }
 )
@@ -162,6 +163,7 @@ def test_every_trunk_is_there_and_no_secret(edge: Edge) -> None:
         ("retell", "retell"),
         ("carrier", "carrier"),
         ("pbx", "pbx"),
+        ("phone", "pbx"),
     ]
     text = json.dumps(trunks)
     assert not any(secret in text for secret in SECRETS)
@@ -247,6 +249,10 @@ def test_a_pbx_is_up_while_it_is_registered(edge: Edge) -> None:
             "user_agent": None,
         }
     ]
+
+
+def test_a_trunk_that_only_calls_us_is_neither_up_nor_down(edge: Edge) -> None:
+    assert edge.trunk("phone")["up"] is None
 
 
 async def test_registering_now(edge: Edge) -> None:
