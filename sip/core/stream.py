@@ -37,7 +37,7 @@ class StreamFramer:
     @property
     def waiting(self) -> bool:
         """Whether a message has begun that is not complete yet."""
-        return bool(self._buffer)
+        return not PING.startswith(self._buffer)
 
     def feed(self, data: bytes) -> list[bytes]:
         """Takes what was read and returns the messages now complete, PING among them.

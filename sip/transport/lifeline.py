@@ -89,6 +89,11 @@ class Lifeline:
         elif messages or self._begun_at is None:
             self._begun_at = now
 
+    @property
+    def awaits_pong(self) -> bool:
+        """A ping went out, and nothing came since."""
+        return self._pinged_at is not None and self._heard_at < self._pinged_at
+
     def pinged(self, now: float) -> None:
         """A ping went out."""
         self._pinged_at = now
@@ -108,8 +113,7 @@ class Lifeline:
         if self._keepalive_s is None:
             return None
         pinged_at = self._pinged_at if self._pinged_at is not None else self._opened_at
-        unanswered = self._pinged_at is not None and self._heard_at < pinged_at
-        if unanswered and self._answers_pings and now - pinged_at > PONG_S:
+        if self.awaits_pong and self._answers_pings and now - pinged_at > PONG_S:
             return End("no keepalive", f"it answered no keepalive within {PONG_S:g} s")
         return Ping() if now - max(self._heard_at, pinged_at) >= self._keepalive_s else None
 

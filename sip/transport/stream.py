@@ -223,9 +223,10 @@ class StreamFlow(asyncio.Protocol):
 
     def _read(self, data: bytes) -> None:
         framer, now = self._framer, self._clock.now()
-        pong = data.startswith(PONG) and not data.startswith(PING) and not framer.waiting
+        pong = self.lifeline.awaits_pong and data.startswith(PONG) and not data.startswith(PING)
         try:
-            messages = framer.feed(data)
+            # two pongs in a row would read as a ping
+            messages = framer.feed(data[len(PONG) :] if pong else data)
         except ParseError as error:
             self._break(error)
             return

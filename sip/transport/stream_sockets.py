@@ -69,7 +69,13 @@ class Dialler:
         """Connect `flow`; a failure is told to it."""
         task = asyncio.get_running_loop().create_task(self._connect(flow, connection))
         self._dialling.add(task)
-        task.add_done_callback(self._dialling.discard)
+
+        def done(task: asyncio.Task[None]) -> None:
+            self._dialling.discard(task)
+            if task.cancelled():
+                connection.close()
+
+        task.add_done_callback(done)
 
     async def _connect(self, flow: StreamFlow, connection: socket.socket) -> None:
         loop = asyncio.get_running_loop()
@@ -79,9 +85,6 @@ class Dialler:
         except (OSError, TimeoutError) as error:
             connection.close()
             flow.fail(error)
-        except asyncio.CancelledError:
-            connection.close()
-            raise
         else:
             await loop.create_connection(lambda: flow, sock=connection)
 
