@@ -65,6 +65,8 @@ ANSWERED_BY_GATEWAY: Final = Ending("gateway", "hangup", 200, Fault.NOBODY)
 ANSWERED_ODDLY: Final = {
     "no-ack": Ending("caller", "no-ack", 200, Fault.CALLER),
     "dialog-lost": Ending("gateway", "dialog-lost", 200, Fault.UNKNOWN),
+    "session-expired": Ending("gateway", "session-expired", 200, Fault.UNKNOWN),
+    "no-sdp-answer": Ending("gateway", "no-sdp-answer", 200, Fault.CALLER),
     "media": Ending("gateway", "media", 200, Fault.GATEWAY),
 }
 CANCELLED: Final = Ending("caller", "cancelled", 487, Fault.NOBODY)

@@ -124,6 +124,7 @@ class Tried:
     ended: bool = False
     code: int = 0
     reason: str = ""
+    detail: str = ""
 
 
 @dataclass(slots=True)
@@ -232,6 +233,7 @@ class CallMachine:
         if tried is not None:
             tried.ended = True
             tried.sip_call_id = result.sip_call_id or tried.sip_call_id
+            tried.detail = result.detail
             self._note_code(tried, result.code, result.reason)
         if result.status == "completed" or self.phase is Phase.TALKING:
             return ()  # the dial is followed by a hangup already

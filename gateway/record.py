@@ -61,6 +61,7 @@ def _attempt(tried: Tried) -> dict[str, Any]:
         "started_ms": round(tried.started * 1000),
         "code": tried.code or None,
         "reason": tried.reason or None,
+        "detail": tried.detail or None,
         "early_media": tried.early_media,
         "sip_call_id": tried.sip_call_id or None,
     }

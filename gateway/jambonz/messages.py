@@ -156,12 +156,14 @@ class DialResult:
 
     jambonz reports a ring timeout or a caller's cancel as no-answer/487 or, by a race of its own,
     as ringing/180 or early-media/183: a code below 300 is no final one.
-    `caller_gone`: the caller's own leg had ended by then.
+    `caller_gone`: the caller's own leg had ended by then. `detail` is our softswitch's: why there
+    was no response.
     """
 
     status: str
     code: int
     reason: str
+    detail: str
     call_sid: str
     sip_call_id: str
     caller_gone: bool
@@ -172,6 +174,7 @@ class DialResult:
             status=_text(data, "dial_call_status"),
             code=_number(data, "dial_sip_status"),
             reason=_text(data, "dial_sip_reason"),
+            detail=_text(data, "dial_detail"),
             call_sid=_text(data, "dial_call_sid"),
             sip_call_id=_text(data, "dial_sip_call_id"),
             caller_gone=data.get("call_status") in FINAL_STATUSES,

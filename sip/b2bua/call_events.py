@@ -23,6 +23,7 @@ class Cause(Enum):
     NO_ACK = "no-ack"
     DIALOG_LOST = "dialog-lost"
     SESSION_EXPIRED = "session-expired"
+    NO_SDP_ANSWER = "no-sdp-answer"
     MEDIA = "media"
 
 

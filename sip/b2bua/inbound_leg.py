@@ -167,7 +167,7 @@ class InboundLeg(Leg):
         if self.offers.state is State.OFFERED:
             transaction.respond(self.ua.response(request, 200))
             if sdp is None:
-                self._refuse_late(400, "No SDP Answer In PRACK", Cause.MEDIA)
+                self._refuse_late(400, "No SDP Answer In PRACK", Cause.NO_SDP_ANSWER)
             else:
                 self.session.on_answer(request)
         elif sdp is not None:  # RFC 3262 5: a PRACK may make an offer of its own

@@ -279,7 +279,7 @@ class Leg:
 
     def no_answer(self) -> None:
         """The peer acknowledged our offer and did not answer it: there is no session."""
-        self._give_up(Origin.US, Cause.MEDIA, NO_ANSWER)
+        self._give_up(Origin.US, Cause.NO_SDP_ANSWER, NO_ANSWER)
 
     def _give_up(self, by: Origin, cause: Cause, headers: Headers = ()) -> None:
         if self.state is LegState.UP:

@@ -108,6 +108,7 @@ def dial_result(session: Json, parent: LegStatus, child: LegStatus) -> Json:
         "dial_sip_status": child.sip_status,
         "dial_sip_reason": child.sip_reason,
         "dial_sip_call_id": child.sip_call_id,
+        **({"dial_detail": child.detail} if child.detail is not None else {}),
     }
 
 

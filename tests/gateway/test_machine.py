@@ -58,7 +58,13 @@ def leg(status: str, code: int, *, call_sid: str = B, **more: Any) -> LegStatus:
 
 def ended(status: str, code: int, *, gone: bool = False, call_sid: str = B) -> DialEnded:
     result = DialResult(
-        status=status, code=code, reason="", call_sid=call_sid, sip_call_id="", caller_gone=gone
+        status=status,
+        code=code,
+        reason="",
+        detail="",
+        call_sid=call_sid,
+        sip_call_id="",
+        caller_gone=gone,
     )
     return DialEnded(at=3.0, result=result)
 
