@@ -38,7 +38,7 @@ async def inspect(settings: Settings) -> list[Finding]:
         findings.append(relay)
     findings.append(await _storage(settings.storage.url.get_secret_value()))
     if settings.http.admin_token is None:
-        text = "not set: /api/v1 and the calls command are off"
+        text = "not set: /api/v1 is off, and with it the commands calls, trunks, bans and unban"
         findings.append(Finding("http.admin_token", Outcome.NOTE, text))
     return findings
 

@@ -168,7 +168,7 @@ class TrunkHealth:
         if watch is None:
             return
         watch.last_status = status
-        watch.last_error = {None: "no answer to an INVITE", 503: "503 to an INVITE"}.get(status)
+        watch.last_error = {None: "an INVITE got no answer", 503: "503 to an INVITE"}.get(status)
         if watch.last_error is not None:
             self._step(watch, Input.DEAD, watch.last_error)
         elif status == 408:
