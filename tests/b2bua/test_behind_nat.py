@@ -1,0 +1,34 @@
+"""Peers behind NAT: requests in the dialog go to where theirs came from, not to their Contact."""
+
+from sip.b2bua.leg_options import LegOptions
+from tests.b2bua.test_call_stories import bridged
+from tests.ladder import PCMU, Ladder, Peer, ladder_test, ladder_with
+
+
+async def call_with_contact_of(ladder: Ladder, other: Peer) -> None:
+    """The carrier's INVITE names a Contact that is not where it sends from; the agent hangs up."""
+    bridged(ladder)
+    carrier, agent = ladder.peer("carrier"), ladder.peer("agent")
+    port, carrier.port = carrier.port, other.port  # what it believes of itself
+    await carrier.send("INVITE", sdp=PCMU)
+    carrier.port = port
+    await carrier.expect(100)
+    await agent.answer_call()
+    await carrier.expect(180)
+    await carrier.expect(200, of="INVITE")
+    await carrier.send("ACK")
+    await agent.hang_up()
+
+
+@ladder_with(legs={"carrier": LegOptions(symmetric=True)})
+async def test_a_registered_peer_is_answered_where_it_is(ladder: Ladder) -> None:
+    await call_with_contact_of(ladder, ladder.peer("second"))
+    await ladder.peer("carrier").is_hung_up()
+    assert await ladder.peer("second").drain(1) == []
+
+
+@ladder_test
+async def test_any_other_peer_is_reached_at_its_contact(ladder: Ladder) -> None:
+    """RFC 3261 12.2.1.1: it may want its dialogs elsewhere, at another of its servers."""
+    await call_with_contact_of(ladder, ladder.peer("second"))
+    await ladder.peer("second").is_hung_up()
