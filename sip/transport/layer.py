@@ -23,6 +23,8 @@ log = structlog.get_logger(__name__)
 
 #: How often connections are looked after, in seconds.
 SWEEP_S = 2.0
+#: Names that TLS servers proved are remembered for so many of them.
+MAX_NAMES = 1024
 STREAMS = ("tcp", "tls")
 
 Listener = TypeVar("Listener", UdpListener, StreamListener, UdpListener | StreamListener)
@@ -69,6 +71,7 @@ class TransportLayer:
         self._flows: set[StreamFlow] = set()
         self._by_endpoint: dict[Endpoint, StreamFlow] = {}
         self._by_name: dict[Target, StreamFlow] = {}
+        self._names: dict[Endpoint, str] = {}
         self._census = Census(self._limits)
         self._complaints = Complaints()
         self._routes = Routes(clock)
@@ -123,10 +126,12 @@ class TransportLayer:
     def flow_to(self, to: Target | Endpoint) -> Flow:
         """The way to a server or an address: the live connection if there is one.
 
-        A TLS connection serves the name that its certificate was checked for, and no other. Raises
+        A TLS connection serves the name that its certificate was checked for, and no other; but a
+        server that told us its bare address, as in a Contact, is still who it was before. Raises
         OSError without a listener of the address family, and over UDP or to an address alone
         without one of the transport.
         """
+        to = self._as_known(to)
         remote = to.endpoint if isinstance(to, Target) else to
         if remote.transport == "udp":
             return self._udp_to(remote).flow(remote)
@@ -181,8 +186,13 @@ class TransportLayer:
         self._on_message(data, flow)
 
     def on_stream_proven(self, flow: StreamFlow) -> None:
-        if not flow.accepted:
-            self._complaints.withdraw(str(flow.remote))
+        if flow.accepted:
+            return
+        self._complaints.withdraw(str(flow.remote))
+        if flow.remote.transport == "tls" and flow.name is not None:
+            if len(self._names) >= MAX_NAMES:
+                self._names.clear()
+            self._names[flow.remote] = flow.name
 
     def on_stream_kept(self, flow: StreamFlow) -> None:
         if flow in self._flows:
@@ -206,6 +216,12 @@ class TransportLayer:
         self._on_flow_lost(flow, error)
 
     # below
+
+    def _as_known(self, to: Target | Endpoint) -> Target | Endpoint:
+        """A TLS server by the name that it proved here, where only its address is known."""
+        if isinstance(to, Target) and to.name == to.endpoint.host and to.endpoint in self._names:
+            return Target(to.endpoint, self._names[to.endpoint])
+        return to
 
     def _accept(self, listener: StreamListener, tls: ServerTls | None) -> StreamFlow:
         nobody = Endpoint(listener.local.transport, "", 0)  # known once it is connected

@@ -169,6 +169,7 @@ async def test_a_ping_is_answered_and_ours_go_out_in_silence() -> None:
         async with connecting(listening.port) as [stranger]:
             stranger.writer.write(PING)
             assert await stranger.reader.readexactly(2) == PONG
+        await node.loses()
         flow = node.layer.flow_to(at)
         flow.send(request())
         peer = await peers.get()

@@ -102,6 +102,24 @@ async def test_one_name_one_connection(root: Authority) -> None:
         assert await caller.take() == (request(2), flow)
 
 
+async def test_a_server_known_by_its_address_alone_is_still_who_it_was(root: Authority) -> None:
+    """Carriers' Contacts hold an address, which is in no certificate: after a lost connection the
+    dialog goes on with whom it began."""
+    async with serving(ServerTls(root.issue(NAME)), ClientTls(ca=root.bundle)) as sides:
+        server, caller, target = sides
+        contact = Target(target.endpoint, target.endpoint.host)
+        flow = caller.layer.flow_to(target)
+        flow.send(request(1))
+        await caller.take()
+        assert caller.layer.flow_to(contact) is flow
+        flow.abort()
+        await caller.loses()
+        again = caller.layer.flow_to(contact)
+        again.send(request(2))
+        assert await caller.take() == (request(2), again)
+        await server.take()
+
+
 @on_each_loop
 async def test_a_wildcard_certificate_as_carriers_have(root: Authority) -> None:
     tls, client = ServerTls(root.issue("*.pstn.example.com")), ClientTls(ca=root.bundle)
