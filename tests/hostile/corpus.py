@@ -12,6 +12,7 @@ REQUESTS = (
     *("INVITE", "OPTIONS", "BYE", "CANCEL", "ACK", "REGISTER", "INFO", "UPDATE", "PRACK"),
     *("SUBSCRIBE", "NOTIFY", "REFER", "MESSAGE", "PUBLISH"),
 )
+_IN_DIALOG = frozenset({"BYE", "ACK", "INFO", "UPDATE", "PRACK", "NOTIFY"})
 
 
 def torture() -> list[bytes]:
@@ -44,7 +45,7 @@ def request(
     call_id, from_value, to_value = dialog or (
         f"hostile-{number}@test",
         f'"Caller" <sip:{caller}@{us}>;tag=h{number}',
-        f"<sip:{user}@{gateway}>" + ("" if method in ("INVITE", "OPTIONS") else ";tag=x"),
+        f"<sip:{user}@{gateway}>" + (";tag=x" if method in _IN_DIALOG else ""),
     )
     body = PCMU.encode() if method in ("INVITE", "UPDATE", "ACK") else b""
     lines = [
