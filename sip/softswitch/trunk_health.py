@@ -33,6 +33,9 @@ JITTER: Final = 0.1
 #: A try that was given to a call and of which nothing is heard for so long is given to another:
 #: calls may ring for minutes, and may be cancelled before anybody answered.
 TRY_S: Final = 40.0
+#: RFC 3261 21.5.4: a 503 to a call alone is no reason to send no further ones: carriers say so to
+#: the second call of a second. When they say nothing else for so long, it is one.
+BUSY_S: Final = 60.0
 #: Of a name's servers so many are asked.
 MAX_SERVERS: Final = 8
 
@@ -81,33 +84,30 @@ class GatewayState:
     round_trip_s: float | None
 
 
+@dataclass(slots=True, eq=False)
 class _Watch:
-    """One gateway of one trunk, and what is known of it."""
+    """One gateway of one trunk, and what is known of it.
 
-    __slots__ = (
-        *("answers_calls", "answers_options", "changed_at", "circuit", "gateway", "last_error"),
-        *("last_ping", "last_status", "next_ping", "phase", "round_trip_s", "since", "trunk"),
-        "unanswered",
-    )
+    `since` is its last change, in seconds of 1970, and `changed_at` in those of the clock;
+    `unanswered` counts OPTIONS in a row that met silence; `busy_from` is the first 503 to a call
+    since it last answered otherwise; `phase` ends the cool-down, or the wait for a try.
+    """
 
-    def __init__(self, trunk: Trunk, gateway: Uri, since: float) -> None:
-        self.trunk = trunk
-        self.gateway = gateway
-        self.circuit = Circuit(trunk.health.failures)
-        #: the last change, in seconds of 1970 and of the clock
-        self.since = since
-        self.changed_at = 0.0
-        self.last_status: int | None = None
-        self.last_error: str | None = None
-        self.round_trip_s: float | None = None
-        self.answers_calls = False
-        self.answers_options = False
-        #: OPTIONS in a row that met silence
-        self.unanswered = 0
-        self.last_ping = -math.inf
-        self.next_ping: Timer | None = None
-        #: the end of the cool-down, or of the wait for a try
-        self.phase: Timer | None = None
+    trunk: Trunk
+    gateway: Uri
+    circuit: Circuit
+    since: float
+    changed_at: float = 0.0
+    last_status: int | None = None
+    last_error: str | None = None
+    round_trip_s: float | None = None
+    answers_calls: bool = False
+    answers_options: bool = False
+    unanswered: int = 0
+    busy_from: float = math.inf
+    last_ping: float = -math.inf
+    next_ping: Timer | None = None
+    phase: Timer | None = None
 
     @property
     def by_options(self) -> bool:
@@ -126,7 +126,7 @@ class TrunkHealth:
         self._clock = ua.clock
         now = self._clock.epoch()
         self._watches = {
-            (trunk.name, gateway): _Watch(trunk, gateway, now)
+            (trunk.name, gateway): _Watch(trunk, gateway, Circuit(trunk.health.failures), now)
             for trunk in trunks
             for gateway in trunk.gateways
         }
@@ -167,15 +167,22 @@ class TrunkHealth:
         watch = self._watches.get((trunk, gateway))
         if watch is None:
             return
-        watch.last_status = status
-        watch.last_error = {None: "an INVITE got no answer", 503: "503 to an INVITE"}.get(status)
-        if watch.last_error is not None:
-            self._step(watch, Input.DEAD, watch.last_error)
-        elif status == 408:
-            self._step(watch, Input.RETURNED)
-        else:
-            watch.answers_calls = True
-            self._step(watch, Input.ALIVE, f"{status} to an INVITE")
+        watch.last_status, watch.last_error = status, None
+        match status:
+            case None:
+                watch.last_error = "an INVITE got no answer"
+                self._step(watch, Input.DEAD, watch.last_error)
+            case 408:
+                self._step(watch, Input.RETURNED)
+            case 503:
+                watch.last_error = "503 to an INVITE"
+                lasting = self._clock.now() - watch.busy_from >= BUSY_S
+                watch.busy_from = min(watch.busy_from, self._clock.now())
+                given = Input.DEAD if lasting else Input.RETURNED
+                self._step(watch, given, f"503 to every INVITE for {BUSY_S:g} s and more")
+            case _:
+                watch.answers_calls = True
+                self._step(watch, Input.ALIVE, f"{status} to an INVITE")
 
     def states(self) -> Iterator[GatewayState]:
         """Every gateway, in the order of the configuration."""
@@ -196,6 +203,8 @@ class TrunkHealth:
 
     def _step(self, watch: _Watch, given: Input, why: str = "") -> None:
         """Every input but the taking of a try comes by here; `why` is for the log."""
+        if given is Input.ALIVE:
+            watch.busy_from = math.inf
         before = watch.circuit.state
         if not watch.circuit.step(given):
             return

@@ -356,14 +356,14 @@ async def test_without_options_nothing_is_sent(s: Stage) -> None:
 @story(PASSIVE)
 async def test_three_dead_calls_in_a_row_open_the_circuit(s: Stage) -> None:
     with capture_logs() as logs:
-        s.call(None, 503, 200, None, None)
+        s.call(None, None, 200, None, None)
         assert s.usable()
-        s.call(503)
+        s.call(None)
         assert not s.usable()
         assert s.is_in(State.OPEN)
         assert s.health.usable("carrier", s.two)
         (down,) = lines(logs, "gateway down")
-        assert down["reason"] == "503 to an INVITE, 3 failures in a row"
+        assert down["reason"] == "an INVITE got no answer, 3 failures in a row"
         assert (
             down["now"] == "the trunk's other gateways get its calls; in 60 s one call may try it"
         )
@@ -414,6 +414,53 @@ async def test_408_teaches_nothing(s: Stage) -> None:
     assert s.usable()
     s.call(408)
     assert [s.usable(), s.usable()] == [True, False], "the try was given back"
+
+
+@story(PASSIVE)
+async def test_503_for_a_moment_is_load(s: Stage) -> None:
+    """RFC 3261 21.5.4. Twilio says it to the second call of a second: the first goes through."""
+    s.call(*[503] * 20)
+    await asyncio.sleep(20)
+    s.call(*[503] * 20)
+    assert s.usable()
+    assert (s.state.last_status, s.state.last_error) == (503, "503 to an INVITE")
+    s.call(200)
+    await asyncio.sleep(50)
+    s.call(*[503] * 20)
+    assert s.usable(), "the minute begins anew"
+
+
+@story(PASSIVE)
+async def test_503_and_nothing_else_for_a_minute_is_a_gateway_out_of_service(s: Stage) -> None:
+    with capture_logs() as logs:
+        s.call(503)
+        await asyncio.sleep(61)
+        s.call(503, 503)
+        assert s.usable()
+        s.call(503)
+        assert not s.usable()
+        await asyncio.sleep(61)
+        assert [s.usable(), s.usable()] == [True, False]
+        s.call(503)
+        assert s.is_in(State.OPEN)
+        await asyncio.sleep(61)
+        assert s.usable()
+        s.call(486)
+        assert s.is_in(State.CLOSED)
+    (down,) = lines(logs, "gateway down")
+    assert down["reason"] == "503 to every INVITE for 60 s and more, 3 failures in a row"
+
+
+@story(PASSIVE)
+async def test_a_503_to_a_try_gives_it_back(s: Stage) -> None:
+    """Whoever was silent and says 503 now is there; whether of use, the next call tells."""
+    s.call(None, None, None)
+    await asyncio.sleep(61)
+    assert s.usable()
+    s.call(503)
+    assert [s.usable(), s.usable()] == [True, False]
+    s.call(200)
+    assert s.is_in(State.CLOSED)
 
 
 @story(PASSIVE)
