@@ -117,6 +117,7 @@ class _Parts:
             "open_sip_connections": of("connections"),
             "dropped_messages": turned_away("dropped_messages"),
             "refused_calls": turned_away("refused_calls"),
+            "refused_connections": turned_away("refused_connections"),
         }
 
 

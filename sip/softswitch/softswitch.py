@@ -155,12 +155,15 @@ class Softswitch:
         return {
             "dropped_messages": sum(self.ua.dropped.values()),
             "refused_calls": sum(self.refused.values()),
+            "refused_connections": self.ua.refused_connections.total(),
         }
 
     @property
     def turned_away_by_reason(self) -> Counter[str]:
         """The same and more by reason: what banned or flooding sources sent was not even read."""
-        return self.ua.dropped + self.refused + self._gatekeeper.turned_away
+        connections = {f"connection: {why}": n for why, n in self.ua.refused_connections.items()}
+        whole = self.ua.dropped + self.refused + self._gatekeeper.turned_away
+        return whole + Counter(connections)
 
     async def close(self) -> None:
         """Refuse new calls, end the live ones, close the sockets."""

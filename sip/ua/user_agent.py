@@ -148,6 +148,11 @@ class UserAgent:
         await self._transport.close()
 
     @property
+    def refused_connections(self) -> Counter[str]:
+        """Connections of others that came to nothing, by reason in a word: expired, slow, …"""
+        return self._transport.refused
+
+    @property
     def gauges(self) -> dict[str, int]:
         """What is open now: all zero when no call is."""
         return {
