@@ -8,8 +8,6 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import structlog
-
 from sip.clock import Timer
 from sip.core.errors import ParseError
 from sip.core.headers import NameAddr, parse_name_addrs
@@ -34,13 +32,12 @@ from sip.core.uri import Uri
 from sip.softswitch.account import Account
 from sip.softswitch.refusal import shown, why_refused
 from sip.softswitch.registrar_way import Way
+from sip.softswitch.registration_journal import Journal
 from sip.transport.endpoint import Endpoint, Flow
 from sip.transport.resolver import ResolveError
 from sip.ua.refusals import ALLOW
 from sip.ua.transactions import Failure
 from sip.ua.user_agent import UserAgent
-
-log = structlog.get_logger(__name__)
 
 #: RFC 5626 4.4.1 keeps connections alive with it; over UDP it holds a NAT's mapping open.
 KEEPALIVE = b"\r\n\r\n"
@@ -73,6 +70,7 @@ class Registration:
         self.account = account
         self._ua = ua
         self._keepalive_s = keepalive_s
+        self._journal = Journal(account)
         self._machine = Machine()
         self._since = self._since_epoch = 0.0
         self._sip_call_id = ua.ids.sip_call_id()
@@ -91,7 +89,6 @@ class Registration:
         self._expires_at = float("-inf")
         self._last_status: int | None = None
         self._last_error: str | None = None
-        self._told: str | None = None
         self._timer: Timer | None = None
         self._keepalive: Timer | None = None
         self._sending: asyncio.Task[None] | None = None
@@ -234,7 +231,7 @@ class Registration:
     def _wait(self, seconds: float) -> None:
         self._stop()
         self._at(seconds, self._step, Input.GO)
-        self._tell_failure(seconds)
+        self._journal.failed(self._last_status, self._last_error, seconds)
         self._settled.set()
 
     def _at(self, seconds: float, callback: Callable[..., None], *args: object) -> None:
@@ -252,7 +249,7 @@ class Registration:
 
     def _finish(self) -> None:
         if self._last_status is not None and self._last_status < 300 and self._asked_s == 0:
-            log.info("unregistered", trunk=self.account.trunk, registrar=str(self._way.registrar))
+            self._journal.removed()
         self._expires_at = float("-inf")
         self._settled.set()
         self._finished.set()
@@ -266,7 +263,7 @@ class Registration:
     def _asked(self, task: asyncio.Task[None]) -> None:
         """An error of our own must not leave the trunk unregistered in silence."""
         if not task.cancelled() and task.exception() is not None:
-            log.error("registration broke", trunk=self.account.trunk, exc_info=task.exception())
+            self._journal.broke(task.exception())
             self._failed(None, "an error in the gateway itself; its log has the details")
 
     async def _ask(self) -> None:
@@ -349,7 +346,7 @@ class Registration:
             self._expires_at = self._ua.clock.now() + granted
             self._way.succeeded(self._flow.remote)
             self.service_route = tuple(_routes(response))
-            self._tell_success()
+            self._journal.succeeded(self._flow, self._granted_s)
         self._last_error = None
         self._step(Input.GRANTED)
 
@@ -394,33 +391,6 @@ class Registration:
         flow = self._flow
         at = f" ({flow.remote})" if flow is not None else ""
         return f"{(self._way.proxy or self._way.registrar).hostport}{at}"
-
-    def _tell_success(self) -> None:
-        if self._told == "":
-            return
-        self._told = ""
-        log.info(
-            "registered",
-            trunk=self.account.trunk,
-            registrar=str(self._way.registrar),
-            server=str(self._flow.remote) if self._flow else None,
-            aor=str(self.account.aor),
-            expires_s=self._granted_s,
-        )
-
-    def _tell_failure(self, retry_s: float) -> None:
-        """Once for each reason, not for each try."""
-        if self._told == self._last_error:
-            return
-        self._told = self._last_error
-        log.warning(
-            "registration failed",
-            trunk=self.account.trunk,
-            registrar=str(self._way.registrar),
-            status=self._last_status,
-            reason=self._last_error,
-            retry_in_s=round(retry_s),
-        )
 
 
 def _routes(response: Response) -> list[str]:

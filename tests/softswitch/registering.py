@@ -113,9 +113,12 @@ class Stage:
 
     def trunk(self, name: str = "carrier", **more: Any) -> Trunk:
         """A trunk that registers with the first registrar unless told otherwise."""
-        wanted = {"gateways": (Uri.parse(f"sip:127.0.0.1:{self.registrar.port}"),)}
-        wanted |= {"credentials": Credentials(USER, PASSWORD), "registers": True, **more}
-        return Trunk(name=name, **wanted)  # type: ignore[arg-type]
+        wanted: dict[str, Any] = {
+            "gateways": (Uri.parse(f"sip:127.0.0.1:{self.registrar.port}"),),
+            "credentials": Credentials(USER, PASSWORD),
+            "registers": True,
+        }
+        return Trunk(name=name, **(wanted | more))
 
     def start(self, *trunks: Trunk) -> None:
         self.registrations = Registrations(self.ua, trunks or (self.trunk(),), KEEPALIVE_S)

@@ -183,7 +183,7 @@ async def test_a_registrar_that_calls_every_nonce_stale_is_given_up(stage: Stage
 @stage_test
 async def test_a_wrong_password_is_said_and_tried_again_slowly(stage: Stage) -> None:
     """The same challenge again: nothing but the configuration can help."""
-    with patch("sip.softswitch.registration.log") as log:
+    with patch("sip.softswitch.registration_journal.log") as log:
         stage.start()
         for _ in range(2):
             await stage.registrar.asked()
@@ -204,7 +204,7 @@ async def test_a_wrong_password_is_said_and_tried_again_slowly(stage: Stage) -> 
 
 @stage_test
 async def test_forbidden_is_not_asked_again_at_once(stage: Stage) -> None:
-    with patch("sip.softswitch.registration.log") as log:
+    with patch("sip.softswitch.registration_journal.log") as log:
         stage.start()
         await stage.registrar.asked()
         await stage.registrar.answer(403)
@@ -324,7 +324,7 @@ async def test_a_silent_registrar_is_asked_ever_more_seldom(stage: Stage) -> Non
 
 @stage_test
 async def test_it_comes_back_by_itself(stage: Stage) -> None:
-    with patch("sip.softswitch.registration.log") as log:
+    with patch("sip.softswitch.registration_journal.log") as log:
         stage.start()
         await stage.registrar.asked()
         await stage.registrar.answer(500)
