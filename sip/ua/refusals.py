@@ -13,6 +13,8 @@ SUPPORTED = f"{reliable.TAG}, {session_timer.TIMER}"
 
 _ALLOWED = frozenset(ALLOW.split(", "))
 _EXTENSIONS = frozenset(SUPPORTED.split(", "))
+#: The same of a registrar: Path (RFC 3327), a Contact for all numbers of a PBX (RFC 6140).
+_OF_REGISTRAR = _EXTENSIONS | {"path", "gin"}
 #: Methods whose body is about the session.
 _SESSION = frozenset({"INVITE", "UPDATE", "PRACK"})
 #: Methods that exist; one that is not among them is 501 (RFC 3261 21.5.2).
@@ -42,7 +44,8 @@ class Refusals:
             return status, (("Allow", self.allow),)
         if request.request_uri.scheme not in ("sip", "sips", "tel"):
             return 416, ()
-        unsupported = request.headers.tokens("require") - _EXTENSIONS
+        known = _OF_REGISTRAR if request.method == "REGISTER" else _EXTENSIONS
+        unsupported = request.headers.tokens("require") - known
         if unsupported:
             return 420, (("Unsupported", ", ".join(sorted(unsupported))),)
         if not in_dialog and request.max_forwards == 0 and request.method != "OPTIONS":
