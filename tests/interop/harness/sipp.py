@@ -70,6 +70,8 @@ class Sipp:
     recv_timeout_ms: int | None = None
     keys: Mapping[str, str] = field(default_factory=dict)
     login: tuple[str, str] | None = None
+    auth_uri: str = ""
+    """What the digest is for, without "sip:"; by default the number at the target."""
     echo: bool = False
     files: Sequence[Path] = ()
     """Linked into the directory that SIPp runs in."""
@@ -116,7 +118,7 @@ class Sipp:
             line += ["-r", f"{self.rate:g}", "-s", self.number]
             if self.login is not None:
                 # SIPp would leave the user out of the digest's uri
-                line += ["-auth_uri", f"{self.number}@{self.target}"]
+                line += ["-auth_uri", self.auth_uri or f"{self.number}@{self.target}"]
             line += [str(self.target)]
         return line
 
