@@ -455,3 +455,30 @@ async def test_it_is_called_by_its_contact(office: Office) -> None:
     await carrier.send("ACK")
     await carrier.hang_up()
     await office.pbx.is_hung_up()
+
+
+@office_test
+async def test_a_pbx_may_register_all_its_numbers_at_once(office: Office) -> None:
+    """RFC 6140: `bnc` in the Contact; calls then name the number in the Request-URI."""
+    carrier = office.ladder.peer("carrier")
+    refused = {"verb": "sip:decline", "status": 486}
+    office.ladder.app.verbs = lambda _: [dial("pbx", number="+12125550110"), refused]
+    required = (("Require", "gin"), ("Supported", "path"))
+    response = await office.pbx.register(f"<sip:127.0.0.1:{office.pbx.port};bnc>", headers=required)
+    assert response.status == 200
+    await carrier.send("INVITE", sdp=PCMU)
+    await carrier.expect(100)
+    invite = await office.pbx.expect("INVITE")
+    assert invite.uri == f"sip:+12125550110@127.0.0.1:{office.pbx.port}"
+    await office.pbx.send(486)
+    await office.pbx.expect("ACK")
+    await carrier.expect(486)
+    await carrier.send("ACK")
+
+
+@office_test
+async def test_what_we_do_not_know_must_not_be_required(office: Office) -> None:
+    """RFC 3261 10.3 step 2."""
+    response = await office.pbx.register(office.pbx.contact, headers=(("Require", "outbound"),))
+    assert response.status == 420
+    assert response.headers.get("unsupported") == "outbound"
