@@ -4,7 +4,6 @@ RFC 3323 (privacy), RFC 3325 (P-Asserted-Identity and P-Preferred-Identity), RFC
 Remote-Party-ID is draft-ietf-sip-privacy-04, which never became an RFC and which PBXs still speak.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -29,6 +28,7 @@ FIELDS: Final[dict[IdentityHeader, str]] = {
     "rpid": "Remote-Party-ID",
     "diversion": "Diversion",
 }
+_KEYS: Final = {header: name.lower() for header, name in FIELDS.items()}
 
 # RFC 3323 4.1.1.3: the From of a caller without identity.
 _ANONYMOUS_FROM: Final = NameAddr("Anonymous", Uri.parse("sip:anonymous@anonymous.invalid"))
@@ -83,23 +83,27 @@ def inbound_identity(invite: Request, trunk: Trunk) -> Identity:
 
     Headers that are not in that list are not believed.
     """
-    accepted = trunk.caller_id.accept
     asked = privacy(invite)
     hidden = bool(asked & _HIDING) or ("none" not in asked and _is_anonymous(invite.from_))
-    verstat = next(filter(None, map(_verstat, _addresses(invite, *accepted))), None)
-    for header in accepted:
-        for address in _addresses(invite, header):
-            if not _has_number(address):
-                continue
-            hidden = hidden or address.param("privacy") in ("full", "uri")
-            nameless = hidden or address.param("privacy") == "name"
-            return Identity(
-                number=number_in(address.uri, trunk.country, full=trunk.caller_id.format == "e164"),
-                name=None if nameless else _name(address) or _from_name(invite, trunk),
-                anonymous=hidden,
-                asserted_by=header,
-                verstat=verstat,
-            )
+    told = [
+        (header, address)
+        for header in trunk.caller_id.accept
+        for address in _addresses(invite, header)
+    ]
+    verstat = next(filter(None, (_verstat(address) for _, address in told)), None)
+    for header, address in told:
+        if not _has_number(address):
+            continue
+        restricted = address.param("privacy")
+        hidden = hidden or restricted in ("full", "uri")
+        nameless = hidden or restricted == "name"
+        return Identity(
+            number=number_in(address.uri, trunk.country, full=trunk.caller_id.format == "e164"),
+            name=None if nameless else _name(address) or _from_name(invite, trunk),
+            anonymous=hidden,
+            asserted_by=header,
+            verstat=verstat,
+        )
     return Identity(anonymous=hidden, verstat=verstat)
 
 
@@ -132,20 +136,25 @@ def outbound_identity(trunk: Trunk, caller: Caller, host: str) -> tuple[NameAddr
 
 def privacy(invite: Request) -> frozenset[str]:
     """The wishes of its Privacy header (RFC 3323 4.2), in lower case."""
-    text = ";".join(invite.headers.get_all("privacy")).replace(",", ";").lower()
+    lines = invite.headers.get_all("privacy")
+    if not lines:
+        return frozenset()
+    text = ";".join(lines).replace(",", ";").lower()
     return frozenset(filter(None, map(str.strip, text.split(";"))))
 
 
-def _addresses(invite: Request, *headers: IdentityHeader) -> Iterator[NameAddr]:
-    """The addresses of these headers in order; what cannot be read is not there."""
-    for header in headers:
-        try:
-            found = parse_name_addrs(invite.headers.get_all(FIELDS[header].lower()))
-        except ParseError:
-            continue
-        for address in found:
-            if header != "rpid" or address.param("party") in (None, "calling"):
-                yield address
+def _addresses(invite: Request, header: IdentityHeader) -> list[NameAddr]:
+    """The addresses of a header in order; what cannot be read is not there."""
+    if header == "from":
+        return [invite.from_]
+    lines = invite.headers.get_all(_KEYS[header])
+    try:
+        found = parse_name_addrs(lines) if lines else []
+    except ParseError:
+        return []
+    if header == "rpid":
+        return [address for address in found if address.param("party") in (None, "calling")]
+    return found
 
 
 def _has_number(address: NameAddr) -> bool:
