@@ -86,9 +86,9 @@ def _alternative_names(certificate: Certificate) -> tuple[str, ...]:
         if kind == "DNS":
             found.append(value.lower().rstrip("."))
         elif kind == "IP Address":
-            found.append(value.lower())
+            found.append(str(_as_address(value) or value))  # OpenSSL writes IPv6 out in full
         elif kind == "URI" and (match := _SIP_URI_HOST.match(value)):
-            found.append(match[1].lower())
+            found.append(match[1].lower().strip("[]"))
     return tuple(dict.fromkeys(found))
 
 
@@ -99,6 +99,6 @@ def _common_names(certificate: Certificate) -> tuple[str, ...]:
 
 def _as_address(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
-        return ipaddress.ip_address(name.strip("[]"))
+        return ipaddress.ip_address(name.strip())
     except ValueError:
         return None

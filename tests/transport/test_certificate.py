@@ -42,12 +42,16 @@ def test_the_common_name_counts_only_where_there_is_no_other() -> None:
         ("URI", "sip:carrier.example.com"),
         ("URI", "https://www.example.com/"),
         ("IP Address", "192.0.2.1"),
+        ("IP Address", "2001:DB8:0:0:0:0:0:1\n"),
+        ("URI", "sips:x@[2001:db8::2]:5061"),
         ("email", "a@example.com"),
     )
     assert identities(certificate) == (
         "sip.example.com",
         "carrier.example.com",
         "192.0.2.1",
+        "2001:db8::1",
+        "2001:db8::2",
     )
     assert all_names(certificate)[-1] == "pbx.example.com"
 
