@@ -259,6 +259,7 @@ class Bindings:
     def _put(self, binding: Binding, flow: Flow, *, new: bool) -> None:
         self._bindings[_key(binding)] = binding
         if flow.reliable:
+            flow.keep()
             self._flows[_key(binding)] = flow
         self._store.save(self._to_row(binding))
         if new:

@@ -25,7 +25,8 @@ class StreamLimits:
     message_s: float = 20.0
     #: since the last whole message
     idle_s: float = 300.0
-    #: strangers' connections at a time, of one address and together
+    #: strangers' connections at a time, of one address and together; these never more than half of
+    #: the files that this process may open
     per_source: int = 256
     together: int = 4096
 

@@ -1,5 +1,6 @@
 """Connections of those whom nobody knows yet: counted, and complained of once."""
 
+import resource
 from collections import Counter, OrderedDict
 
 from sip.transport.lifeline import StreamLimits
@@ -13,15 +14,18 @@ class Census:
     """How many connections strangers hold, by address."""
 
     def __init__(self, limits: StreamLimits) -> None:
-        self._limits = limits
+        may_open, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        half = max(1, may_open // 2) if may_open > 0 else limits.together
+        self._most = min(limits.together, half)
+        self._per_source = limits.per_source
         self._by_host: Counter[str] = Counter()
         self._together = 0
 
     def enter(self, host: str) -> bool:
         """One more from `host`; False where that would be too many, and then it does not count."""
-        if self._together >= self._limits.together:
+        if self._together >= self._most:
             return False
-        if self._by_host[host] >= self._limits.per_source:
+        if self._by_host[host] >= self._per_source:
             return False
         self._by_host[host] += 1
         self._together += 1

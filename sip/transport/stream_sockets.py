@@ -33,7 +33,7 @@ class StreamListener:
     async def start(self, make_flow: Callable[["StreamListener"], StreamFlow]) -> None:
         """Begin to accept."""
         self._server = await asyncio.get_running_loop().create_server(
-            lambda: make_flow(self), sock=self._socket
+            lambda: make_flow(self), sock=self._socket, backlog=_BACKLOG
         )
 
     def close(self) -> None:

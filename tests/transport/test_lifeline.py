@@ -1,5 +1,7 @@
 """How long a connection may live: pure, by the second."""
 
+import pytest
+
 from sip.transport.lifeline import End, Lifeline, Ping, StreamLimits
 from sip.transport.strangers import Census, Complaints
 
@@ -144,6 +146,12 @@ def test_strangers_are_counted_by_address_and_together() -> None:
     for host in ("192.0.2.1", "192.0.2.2", "192.0.2.3"):
         census.leave(host)
     assert (census._together, dict(census._by_host)) == (0, {})
+
+
+def test_strangers_leave_us_files_to_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("resource.getrlimit", lambda _: (6, 4096))
+    census = Census(StreamLimits(per_source=5, together=100))
+    assert [census.enter("192.0.2.1") for _ in range(4)] == [True, True, True, False]
 
 
 def test_a_complaint_is_news_once_an_hour() -> None:
