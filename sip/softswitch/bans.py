@@ -52,7 +52,7 @@ class _Record:
     """What is known against one address."""
 
     last: float
-    strikes: Counter[Offence] = field(default_factory=Counter)
+    strikes: dict[Offence, int] = field(default_factory=dict)
     bans: int = 0
 
 
@@ -89,8 +89,8 @@ class Bans:
                 self._records.popitem(last=False)
         self._records.move_to_end(address)
         record.last = now
-        record.strikes[offence] += 1
-        if record.strikes[offence] < self._limits[offence]:
+        strikes = record.strikes[offence] = record.strikes.get(offence, 0) + 1
+        if strikes < self._limits[offence]:
             return None
         return self._ban(address, record, offence, now)
 
@@ -138,7 +138,7 @@ class Bans:
         # bounded exponent: a float holds no more, and longest_s ends it long before
         wanted_s = self._settings.first_s * 2.0 ** min(record.bans, 64)
         lasts_s = max(self._settings.first_s, min(wanted_s, self._settings.longest_s))
-        strikes = record.strikes.total()
+        strikes = sum(record.strikes.values())
         ban = Ban(address, now, now + lasts_s, offence.value, strikes)
         record.bans += 1
         record.last = ban.until

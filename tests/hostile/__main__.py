@@ -13,6 +13,7 @@ from pathlib import Path
 
 from tests.hostile.datagrams import Attack, Sent
 from tests.hostile.parties import Caller
+from tests.hostile.streams import Streams
 from tests.hostile.victim import Victim
 from tests.ladder import DID
 
@@ -30,6 +31,7 @@ async def main() -> int:
         async with Victim(Path(directory)) as victim:
             say(f"gateway process {victim.pid}, seed {options.seed}")
             problems = await datagrams(victim, options.datagrams, options.seed)
+            problems += await streams(victim, options.streams, options.seed)
             problems += victim.problems()
         problems += victim.problems()
         say(f"turned away by reason: {victim.turned_away()}")
@@ -42,7 +44,7 @@ async def main() -> int:
 async def datagrams(victim: Victim, count: int, seed: int) -> list[str]:
     """The whole attack, with honest calls all along; what went wrong."""
     say(f"memory at start {victim.memory_mb():.1f} MB")
-    async with victim.callee as callee, Caller(victim.honest, victim.gateway) as honest:
+    async with Caller(victim.honest, victim.gateway) as honest:
         warm = int(count * WARM_UP)
         await _attack(victim, honest, warm, seed, "warming up")
         await victim.quiet()
@@ -54,10 +56,38 @@ async def datagrams(victim: Victim, count: int, seed: int) -> list[str]:
         await victim.quiet()
         after = victim.memory_mb()
     say(f"sent {sent} in {took_s:.0f} s: {sent.total / took_s:.0f}/s")
-    say(f"the callee saw {callee.seen}, {len(calls)} honest calls completed")
+    say(f"the callee saw {victim.callee.seen}, {len(calls)} honest calls completed")
     say(f"memory after {after:.1f} MB, all timers expired; peak {victim.peak_mb():.1f} MB")
     problems = [] if after - before <= FLAT_MB else [f"memory grew from {before} to {after} MB"]
     return problems + await victim.unrecorded(calls)
+
+
+async def streams(victim: Victim, count: int, seed: int) -> list[str]:
+    """All broken streams, with an honest call meanwhile; what went wrong."""
+    broken = Streams(victim.gateway, victim.secure_gateway, victim.fuzzed, seed)
+    half_way = asyncio.Event()
+
+    def progress(number: int) -> None:
+        if number % 1000 == 0:
+            say(f"streams: {number} of {count}, memory {victim.memory_mb():.1f} MB")
+        if number >= count // 2:
+            half_way.set()
+
+    before = victim.memory_mb()
+    started = time.monotonic()
+    async with Caller(victim.honest, victim.gateway) as honest:
+        async with asyncio.TaskGroup() as together:
+            together.create_task(broken.run(count, progress))
+            call = await honest.call(DID, half_way.wait())
+        took_s = time.monotonic() - started
+        await victim.quiet()
+    after = victim.memory_mb()
+    say(f"{count} streams of {len(broken.fine)} kinds in {took_s:.0f} s")
+    say(f"memory before {before:.1f} MB, after {after:.1f} MB, all timers expired")
+    problems = [f"{many} streams: {kind}" for kind, many in sorted(broken.wrong.items())]
+    if after - before > FLAT_MB:
+        problems.append(f"memory grew from {before} to {after} MB")
+    return problems + await victim.unrecorded([call])
 
 
 async def _attack(

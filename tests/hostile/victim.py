@@ -12,6 +12,7 @@ from tests.hostile.parties import Address, Callee
 from tests.interop.harness.gateway import Gateway
 from tests.interop.harness.network import Network
 from tests.ladder import DID
+from tests.transport.authority import Authority
 
 #: Timers of transactions end 32 s after the last message (RFC 3261 17), a call's goodbye later.
 QUIET_S = 150.0
@@ -31,6 +32,7 @@ class Victim:
         self._callee = Callee(self._network.retell.host, ("127.0.0.1", 0), random.Random(0))
         self._gateway = Gateway(self._network, "udp", self._directory, self._configure)
         self._callee.gateway = self.gateway
+        await self._callee.__aenter__()
         await self._gateway.__aenter__()
         return self
 
@@ -44,6 +46,7 @@ class Victim:
         try:
             await self._gateway.__aexit__(kind, error, trace)
         finally:
+            await self.callee.__aexit__(kind, error, trace)
             self._network.__exit__(kind, error, trace)
 
     def _configure(self, settings: dict[str, Any]) -> None:
@@ -56,6 +59,9 @@ class Victim:
         ]
         settings["numbers"] = {DID: {}}
         settings.pop("outbound")
+        certificate = str(Authority(self._directory).issue("gateway.example.com"))
+        settings["sip"]["listen"].append(f"tls:{self._network.secure_gateway}")
+        settings["sip"]["tls"] = {"certificate": certificate, "key": certificate}
         settings["limits"] = {"calls": 5000, "calls_per_second": 5000}
 
     # addresses
@@ -66,6 +72,10 @@ class Victim:
     @property
     def gateway(self) -> Address:
         return self._network.gateway.host, self._network.gateway.port
+
+    @property
+    def secure_gateway(self) -> Address:
+        return self._network.secure_gateway.host, self._network.secure_gateway.port
 
     @property
     def fuzzed(self) -> str:
