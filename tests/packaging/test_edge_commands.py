@@ -23,6 +23,7 @@ from sip.core.message import Request, make_response, parse_message
 from tests.packaging.conftest import Ports, Run, environment
 
 runner = CliRunner()
+SCANNER = "127.0.0.9"
 SECRETS = ("carrier-password", "pbx-password", "token-of-the-carrier")
 
 
@@ -80,6 +81,7 @@ def edge_config(config_file: Path, config_text: str, carrier: Carrier) -> Path:
     """The sandbox's configuration with a carrier that answers and a PBX that is to register."""
     data = yaml.safe_load(config_text)
     data["http"]["admin_token"] = "a-token"
+    data["retell"]["identify"] = ["127.0.0.1"]
     data["trunks"] += [
         {
             "name": "carrier",
@@ -138,15 +140,33 @@ def _until_ready(gateway: "subprocess.Popen[bytes]", url: str, log: Path) -> Non
     raise AssertionError(log.read_text())
 
 
+def scan(port: int) -> None:
+    """What every SIP server on the internet gets all day."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as scanner:
+        scanner.bind((SCANNER, 0))
+        for number in range(25):
+            lines = (
+                f"OPTIONS sip:{number}@127.0.0.1 SIP/2.0",
+                f"Via: SIP/2.0/UDP {SCANNER};branch=z9hG4bK-{number};rport",
+                f"From: <sip:{number}@{SCANNER}>;tag={number}",
+                f"To: <sip:{number}@127.0.0.1>",
+                f"Call-ID: {number}",
+                "CSeq: 1 OPTIONS",
+                "Max-Forwards: 70",
+                "Content-Length: 0",
+            )
+            scanner.sendto("\r\n".join((*lines, "", "")).encode(), ("127.0.0.1", port))
+
+
 def ask(config: Path, *arguments: str) -> Result:
     return runner.invoke(cli.app, [*arguments, "--config", str(config)])
 
 
-def until_listed(config: Path, *words: str) -> str:
-    """The table of trunks, once its lines hold these words."""
+def until_listed(config: Path, command: str, *words: str) -> str:
+    """The table of trunks or bans, once these words are in it."""
     give_up_at = time.monotonic() + 20
     while True:
-        shown = ask(config, "trunks").stdout
+        shown = ask(config, command).stdout
         if all(word in shown for word in words):
             return shown
         assert time.monotonic() < give_up_at, shown
@@ -157,7 +177,7 @@ def test_a_running_gateways_trunks(
     edge_config: Path, ports: Ports, carrier: Carrier, program: Run, tmp_path: Path
 ) -> None:
     with running(edge_config, ports, tmp_path):
-        shown = until_listed(edge_config, "404", "registered for")
+        shown = until_listed(edge_config, "trunks", "404", "registered for")
         lines = {line.split()[0]: line for line in shown.splitlines()}
         assert list(lines) == ["trunk", "retell", "phone", "softphone", "carrier", "pbx"]
         for word in (f"sip:127.0.0.1:{carrier.port}", " up ", "404", "0 of 7"):
@@ -200,9 +220,16 @@ def test_a_running_gateways_trunks(
         bans = ask(edge_config, "bans")
         assert (bans.exit_code, bans.stdout) == (0, "nobody is banned\n")
         assert json.loads(ask(edge_config, "bans", "--json").stdout) == []
-        unban = ask(edge_config, "unban", "198.51.100.7")
+        unban = ask(edge_config, "unban", SCANNER)
         assert unban.exit_code == 1
-        assert unban.stderr == "error: 198.51.100.7 is not banned\n"
+        assert unban.stderr == f"error: {SCANNER} is not banned\n"
+        scan(ports.sip)
+        listed_bans = until_listed(edge_config, "bans", SCANNER)
+        assert listed_bans.splitlines()[1].startswith(SCANNER)
+        assert "requests that no trunk" in listed_bans
+        unban = ask(edge_config, "unban", SCANNER)
+        assert (unban.exit_code, unban.stdout) == (0, f"{SCANNER} is listened to again\n")
+        assert ask(edge_config, "bans").stdout == "nobody is banned\n"
 
         other = tmp_path / "other.yaml"
         other.write_text(edge_config.read_text().replace("a-token", "another-token"))
