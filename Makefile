@@ -2,13 +2,14 @@
 # make test    every test; system programs are installed where this user may
 # make check   formatting, lint, strict types
 # make bench   measurements, written to bench/results/
+# make hostile a million damaged datagrams and 10,000 broken streams, with figures (15 minutes)
 # make lock    resolve the dependencies anew into the requirements*.lock files
 # make clean   remove what the other targets made
 #
 # PYTHON=/path/to/python3 chooses the Python; RUN_ONCE=1 makes `make run` end after its call.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench lock clean
+.PHONY: help run test check bench hostile lock clean
 python := .venv/bin/python
 
 help:
@@ -34,6 +35,10 @@ test: .venv/.installed-dev
 bench: .venv/.installed-bench
 	@.ci/system-packages
 	@$(python) -m bench
+
+# A gateway process takes it all; HOSTILE="--datagrams 20000 --streams 640" makes it a short one.
+hostile: .venv/.installed-dev
+	@$(python) -m tests.hostile $(HOSTILE)
 
 compile = $(python) -m uv pip compile pyproject.toml --quiet --upgrade --universal \
 	--python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock"
