@@ -107,6 +107,8 @@ def told_headers(
     told: dict[str, str] = {}
     others: list[tuple[str, str]] = []
     for key, (name, lines) in invite.headers.fields.items():
+        if key in trunk.secret_headers:
+            continue
         if key in _READ:
             told[key] = lines[0]
         elif key not in NEVER:
@@ -175,11 +177,9 @@ def _digits(number: str) -> str:
 def _tellable(
     headers: Headers | list[tuple[str, str]], invite: Request, trunk: Trunk, identity: Identity
 ) -> Iterator[tuple[str, str]]:
-    """What nobody wants secret and the trunk is believed."""
+    """What the trunk is believed, and nobody wants untold."""
     for name, value in headers:
         key = canonical(name)
-        if key in trunk.secret_headers:
-            continue
         if key in _ASSERTING:
             if _ASSERTING[key] in trunk.caller_id.accept and not identity.anonymous:
                 yield name, value

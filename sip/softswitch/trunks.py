@@ -22,6 +22,7 @@ from config.values import Source
 from sip.b2bua.call_events import Headers
 from sip.b2bua.leg_options import DEFAULT, LegOptions, Reliable
 from sip.b2bua.outbound_leg import NO_RESPONSE_S
+from sip.core.headers import canonical
 from sip.core.session_timer import Mode, Policy
 from sip.core.uri import Uri
 from sip.transport.endpoint import Endpoint
@@ -81,7 +82,7 @@ class Trunk:
             sources=settings.identify,
             certificates=settings.identify_certificates,
             secret_headers={
-                name.lower(): value.get_secret_value()
+                canonical(name): value.get_secret_value()
                 for name, value in settings.identify_headers.items()
             },
             login=(login.username, login.password.get_secret_value()) if login else None,

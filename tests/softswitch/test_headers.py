@@ -126,10 +126,12 @@ def test_nobody_outside_speaks_for_us_and_no_proof_is_told() -> None:
         ("X-Originating-Carrier", "retell"),
         ("X-Forwarded-For", "192.0.2.66"),
         ("X-Carrier-Token", "s3cret"),
+        ("s", "s3cret too"),
         ("Authorization", 'Digest username="a"'),
         ("Proxy-Authorization", 'Digest username="a"'),
     )
-    seen = told(request, trunk(identify_headers={"X-Carrier-Token": "s3cret"}))
+    proofs = {"X-Carrier-Token": "s3cret", "Subject": "s3cret too"}
+    seen = told(request, trunk(identify_headers=proofs))
     assert not {"x-authenticated-user", "x-originating-carrier", "x-forwarded-for"} & {
         name.lower() for name in seen
     }
