@@ -33,7 +33,7 @@ from sip.softswitch.account import Account
 from sip.softswitch.refusal import shown, why_refused
 from sip.softswitch.registrar_way import Way
 from sip.softswitch.registration_journal import Journal
-from sip.transport.endpoint import Endpoint, Flow
+from sip.transport.endpoint import Endpoint, Flow, is_address
 from sip.transport.resolver import ResolveError
 from sip.ua.refusals import ALLOW
 from sip.ua.transactions import Failure
@@ -347,6 +347,9 @@ class Registration:
             self._way.succeeded(self._flow.remote)
             self.service_route = tuple(_routes(response))
             self._journal.succeeded(self._flow, self._granted_s)
+            seen = response.via.received
+            if seen and is_address(self._contact.host) and seen != self._contact.host:
+                self._journal.behind_nat(self._contact.host, seen)
         self._last_error = None
         self._step(Input.GRANTED)
 

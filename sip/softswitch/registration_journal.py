@@ -16,6 +16,7 @@ class Journal:
         self._aor = str(account.aor)
         #: the failure told last, "" for success, None before either
         self._told: str | None = None
+        self._nat: tuple[str, str] | None = None
 
     def succeeded(self, flow: Flow, expires_s: int) -> None:
         """A binding stands."""
@@ -34,6 +35,18 @@ class Journal:
                 status=status,
                 reason=reason,
                 retry_in_s=round(retry_s),
+            )
+
+    def behind_nat(self, shown: str, seen: str) -> None:
+        """Our Contact shows one address, the registrar saw another (RFC 3581)."""
+        if self._nat != (shown, seen):
+            self._nat = (shown, seen)
+            log.info(
+                "registered through NAT",
+                **self._who,
+                contact=shown,
+                seen_as=seen,
+                advice="if calls do not come in, set sip.advertise to what the registrar sees",
             )
 
     def removed(self) -> None:

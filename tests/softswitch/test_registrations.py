@@ -457,6 +457,23 @@ async def test_redirections_in_a_circle_end(stage: Stage) -> None:
 
 
 @stage_test
+async def test_the_operator_is_told_once_what_the_registrar_sees(stage: Stage) -> None:
+    """RFC 3581: a Contact with our private address is no way to us from outside."""
+    with patch("sip.softswitch.registration_journal.log") as log:
+        stage.start()
+        for _ in range(2):
+            register = await stage.registrar.asked(within_s=60)
+            seen = register.via.with_param("received", "203.0.113.7")
+            register.headers.replace_first("via", str(seen))
+            await stage.registrar.grant(100)
+        await asyncio.sleep(0.1)
+    told = [call for call in log.info.call_args_list if "NAT" in call.args[0]]
+    assert [(call.kwargs["contact"], call.kwargs["seen_as"]) for call in told] == [
+        ("127.0.0.1", "203.0.113.7")
+    ]
+
+
+@stage_test
 async def test_the_service_route_is_kept(stage: Stage) -> None:
     """RFC 3608 6: until a later registration says otherwise."""
     stage.start()
