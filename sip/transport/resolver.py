@@ -18,6 +18,8 @@ from sip.transport.srv import Server, in_order
 NEGATIVE_S = 10.0
 #: Seconds that an answer is still used after its time when DNS fails (RFC 8767 5: days).
 STALE_S = 86_400.0
+#: Seconds until DNS that failed is asked again meanwhile, at the latest.
+STALE_AGAIN_S = 30.0
 #: Part of an answer's time after which it is asked for again while it is still used.
 REFRESH_AFTER = 0.8
 #: Seconds that the hosts file's word holds: it is looked at again, which costs nothing.
@@ -160,7 +162,8 @@ class Resolver:
             plan = self._plan((), NEGATIVE_S, f"DNS gave no answer for {question.host}: {error}")
             old = self._plans.get(question)
             if old is not None and self._clock.now() < old.asked_at + STALE_S:
-                plan = replace(old, fresh_until=plan.fresh_until)  # better than no server at all
+                # better than no server at all
+                plan = replace(old, fresh_until=self._clock.now() + STALE_AGAIN_S)
         if question not in self._plans and len(self._plans) >= MAX_CACHED:
             self._plans.clear()
         self._plans[question] = plan
@@ -178,38 +181,55 @@ class Resolver:
         fixed = self._dns.fixed(host)
         if fixed:
             return _as_server(fixed, default, port), FIXED_S
+        by_address = asyncio.ensure_future(self._dns.addresses(host))
+        by_address.add_done_callback(_look_at)
         longest_s = LONGEST_S
-        if question.port is None and "." in host:
-            servers, longest_s = await self._by_service(question)
-            if servers is not None:
-                return servers, longest_s
-        found = await self._dns.addresses(host)
+        try:
+            if question.port is None and "." in host:
+                servers, longest_s = await self._by_service(question)
+                if servers is not None:
+                    return servers, longest_s
+            found = await by_address
+        finally:
+            by_address.cancel()
         return _as_server(found.records, default, port), min(longest_s, found.ttl_s)
 
     async def _by_service(self, question: _Question) -> tuple[tuple[Server, ...] | None, float]:
         """By SRV records, which NAPTR records may name; None where there are none.
 
-        A record without a host says that the service is decidedly not there (RFC 2782).
+        All is asked at once, as most domains have no NAPTR and many no SRV either. A record without
+        a host says that the service is decidedly not there (RFC 2782).
         """
-        names: list[tuple[str, str]] = []
+        if question.transport is None:  # UDP first, as it is the default of SIP
+            naptr = asyncio.ensure_future(_quietly(self._dns.naptr(question.host)))
+            guessed = [via for via in ("udp", "tcp", "tls") if self.serves(via)]
+        else:
+            naptr = None
+            guessed = [question.transport]
+        names = [(via, f"{_SRV_PREFIX[via]}.{question.host}") for via in guessed]
+        answers = await self._ask_for(names)
         ttl_s = LONGEST_S
-        if question.transport is None:
-            naptrs = await _quietly(self._dns.naptr(question.host))
-            ttl_s = naptrs.ttl_s
-            names = [(via, name) for via, name in _preferred(naptrs.records) if self.serves(via)]
-        if not names:
-            # UDP first, as it is the default of SIP
-            wanted = [question.transport] if question.transport else ["udp", "tcp", "tls"]
-            names = [(via, f"{_SRV_PREFIX[via]}.{question.host}") for via in wanted]
-        if question.transport is None:
-            names = [(via, name) for via, name in names if self.serves(via)]
-        answers = await asyncio.gather(*(_quietly(self._dns.srv(name)) for _, name in names))
-        ttl_s = min(ttl_s, *(answer.ttl_s for answer in answers), LONGEST_S)
-        for (transport, _), answer in zip(names, answers, strict=True):
-            if any(record.host for record in answer.records):
-                servers, least_s = await self._located(transport, answer.records)
+        if naptr is not None:
+            said = await naptr
+            ttl_s = said.ttl_s
+            told = [(via, name) for via, name in _preferred(said.records) if self.serves(via)]
+            if told:
+                names, answers = told, await self._ask_for(told, answers)
+        ttl_s = min([ttl_s, *(answers[name].ttl_s for _, name in names)])
+        for transport, name in names:
+            if any(record.host for record in answers[name].records):
+                servers, least_s = await self._located(transport, answers[name].records)
                 return servers, min(ttl_s, least_s)
-        return (() if any(answer.records for answer in answers) else None), ttl_s
+        return (() if any(answers[name].records for _, name in names) else None), ttl_s
+
+    async def _ask_for(
+        self, names: list[tuple[str, str]], known: dict[str, Answer[Srv]] | None = None
+    ) -> dict[str, Answer[Srv]]:
+        """The SRV records of each name that is not `known` yet, and those that are."""
+        found = dict(known or {})
+        wanted = [name for _, name in names if name not in found]
+        answers = await asyncio.gather(*(_quietly(self._dns.srv(name)) for name in wanted))
+        return found | dict(zip(wanted, answers, strict=True))
 
     async def _located(
         self, transport: str, records: tuple[Srv, ...]
@@ -232,6 +252,12 @@ class Resolver:
         if not servers:
             raise DnsError(f"its SRV records name {wanted[0].host}, which has no address")
         return tuple(servers), least_s
+
+
+def _look_at(asked: asyncio.Future[Answer[str]]) -> None:
+    """An answer that nobody needed any more may be a failure; that is nobody's business then."""
+    if not asked.cancelled():
+        asked.exception()
 
 
 async def _quietly(asked: Coroutine[None, None, Answer[T]]) -> Answer[T]:

@@ -161,7 +161,8 @@ async def test_priorities_are_kept_and_weights_share() -> None:
             assert set(order) == {f"udp:192.0.2.{last}:5060" for last in (1, 2, 3)}
             first[order[0]] += 1
         assert 1060 < first["udp:192.0.2.1:5060"] < 1340  # 1200, six standard deviations wide
-        assert sum(server.asked.values()) == 1 + 2 * 3  # all of it from memory after the first
+        # all of it from memory after the first: SRV, the domain's own addresses, and those of three
+        assert sum(server.asked.values()) == 1 + 2 + 2 * 3
 
 
 @virtual_time
@@ -229,6 +230,26 @@ async def test_calls_at_the_same_moment_ask_once() -> None:
     async with resolving("sip.example.com 60 A 192.0.2.1") as (server, resolver):
         await asyncio.gather(*(found(resolver, "sip:sip.example.com:5060") for _ in range(50)))
         assert server.asked["A sip.example.com"] == 1
+
+
+@virtual_time
+async def test_nobody_waits_for_one_answer_after_the_other() -> None:
+    """A cold name costs one round trip where it has an address alone."""
+
+    class Slow(NameServer):
+        def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+            later = asyncio.get_running_loop().call_later
+            later(0.2, super().datagram_received, data, addr)
+
+    server = Slow("sip.example.com 3600 A 192.0.2.1")
+    transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
+        lambda: server, ("127.0.0.1", 0)
+    )
+    resolver = Resolver(LoopClock(), Ids(), nameservers=[server.address], hosts=Path("/nowhere"))
+    began = asyncio.get_running_loop().time()
+    assert await found(resolver, "sip:sip.example.com") == ["udp:192.0.2.1:5060"]
+    assert asyncio.get_running_loop().time() - began < 0.3
+    transport.close()
 
 
 @virtual_time
