@@ -57,7 +57,9 @@ class Registrations:
         registration = self._of.get(trunk)
         return () if registration is None else registration.service_route
 
-    def trunk_of(self, request: Request | None, source: Endpoint) -> str | None:
+    def trunk_of(
+        self, request: Request | None, source: Endpoint, *, configured: bool = False
+    ) -> str | None:
         """Whose a request from a registrar is; None when it is nobody's.
 
         A server where we are registered is believed; so is another port of its address, if what it
@@ -65,6 +67,9 @@ class Registrations:
         Contact of one of them (by a parameter, or by its user), or To its address of record:
         carriers put the called number in place of either. What none of these tells is the first
         trunk's. Without a `request`, whether there may be one from that address at all.
+
+        Where `identify` of some trunk holds the `source` (it is `configured`), only a call to our
+        Contact is taken for a registration's: all else is told by what was configured.
         """
         near = [one for one in self._of.values() if one.is_host(source)]
         if not near or request is None:
@@ -79,7 +84,9 @@ class Registrations:
                 return 1
             return 2 if to.user == account.aor.user else 3
 
-        found = [one for one in near if one.is_server(source) or likeness(one) <= 1]
+        found = [
+            one for one in near if likeness(one) <= 1 or (one.is_server(source) and not configured)
+        ]
         return min(found, key=likeness).account.trunk if found else None
 
     def _flow_lost(self, flow: Flow) -> None:

@@ -578,6 +578,10 @@ async def test_several_trunks_at_one_registrar_are_told_apart(stage: Stage) -> N
         by_to = invite("sip:+14155550100@192.0.2.1", f"sip:{name}-line@registrar.example.com")
         assert trunk_of(by_to, source) == name
     assert trunk_of(invite("sip:+14155550100@192.0.2.1"), source) == "alpha"
+    # where an address trunk is at the same place, only a call to our Contact is the registration's
+    assert trunk_of(invite("sip:+14155550100@192.0.2.1"), source, configured=True) is None
+    by_contact = invite(str(contacts["beta-line"]))
+    assert trunk_of(by_contact, source, configured=True) == "beta"
 
 
 @stage_test
