@@ -194,7 +194,10 @@ class Softswitch:
         self._gatekeeper.peers.meet(peer.host, self._clock.now())
 
     def _registered_as(self, request: Request | None, source: Endpoint, now: float) -> str | None:
-        return self.bindings.trunk_of(source, now) or self.registrations.trunk_of(request, source)
+        configured = bool(self.dialler.trunks.from_source(source))
+        return self.bindings.trunk_of(source, now) or self.registrations.trunk_of(
+            request, source, configured=configured
+        )
 
     def _known_source(self, request: Request | None, flow: Flow) -> bool:
         now = self._clock.now()
