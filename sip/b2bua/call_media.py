@@ -18,6 +18,8 @@ class CallMedia:
         self._call_id = call_id
         self._open = False
         self._attempts = 0
+        #: the open or newest offer of each party: an answer must fit it
+        self._offered: dict[str, str] = {}
 
     async def offer_to_b(self, a_sdp: str | None, *, address: str, source: str) -> tuple[str, str]:
         """The A-leg's description, ready for a new B-leg; answers (the B-leg's tag, SDP).
@@ -28,6 +30,8 @@ class CallMedia:
         """
         self._open = True
         self._attempts += 1
+        if a_sdp is not None:
+            self._offered[A_TAG] = a_sdp
         sdp = await self._plane.offer(
             self._call_id,
             A_TAG,
@@ -39,9 +43,7 @@ class CallMedia:
 
     async def answer_to_a(self, b_tag: str, b_sdp: str, *, address: str, source: str) -> str:
         """A B-leg's answer (early or final), ready for the A-leg."""
-        return await self._plane.answer(
-            self._call_id, A_TAG, b_tag, b_sdp, media_address=address, received_from=source
-        )
+        return await self.reanswer(A_TAG, b_tag, b_sdp, address=address, source=source)
 
     async def hold_a(self, a_sdp: str | None, *, address: str, source: str) -> str:
         """An answer for an A-leg that has nobody to talk to yet: the relay only listens."""
@@ -52,6 +54,7 @@ class CallMedia:
         self, offerer: str, answerer: str, sdp: str, *, address: str, source: str
     ) -> str:
         """A re-INVITE's offer from one side, ready for the other."""
+        self._offered[offerer] = sdp
         return await self._plane.offer(
             self._call_id,
             offerer,
@@ -64,10 +67,15 @@ class CallMedia:
     async def reanswer(
         self, offerer: str, answerer: str, sdp: str, *, address: str, source: str
     ) -> str:
-        """The answer to `reoffer`, ready for who offered."""
-        return await self._plane.answer(
+        """The answer to `reoffer`, ready for who offered: a medium for each that it offered."""
+        answer = await self._plane.answer(
             self._call_id, offerer, answerer, sdp, media_address=address, received_from=source
         )
+        offer = self._offered.get(offerer)
+        if offer is None or offer.count("\nm=") == answer.count("\nm="):
+            return answer
+        described = SessionDescription.parse(answer)
+        return described.answering(SessionDescription.parse(offer)).to_string()
 
     async def close(self) -> MediaStats | None:
         """Give the ports back; the final counters, or None if there never was media."""

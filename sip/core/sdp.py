@@ -151,6 +151,11 @@ class Media(_Attributes):
                 return parameters.strip()
         return None
 
+    @property
+    def refused(self) -> Media:
+        """The same, refused (RFC 3264 6)."""
+        return self.replace(port=0, port_count=1, connection=None, attributes=(), other=())
+
     def replace(self, **changes: Any) -> Media:
         """The same with other values for the named fields."""
         return replace(self, **changes)
@@ -189,6 +194,25 @@ class SessionDescription(_Attributes):
     def replace(self, **changes: Any) -> SessionDescription:
         """The same with other values for the named fields."""
         return replace(self, **changes)
+
+    def answering(self, offer: SessionDescription) -> SessionDescription:
+        """The same with a medium for each that `offer` has, in its order (RFC 3264 6).
+
+        What an answer leaves out is refused: port 0. That happens where the answer is somebody
+        else's, who was not offered everything, or forgot.
+        """
+        missing = len(offer.media) - len(self.media)
+        if missing <= 0 or len(self.media) != 1:
+            return self
+        [own] = self.media
+        place = next(
+            (i for i, m in enumerate(offer.media) if m.kind == own.kind and m.active), None
+        )
+        if place is None:
+            return self
+        media = [m.refused for m in offer.media]
+        media[place] = own
+        return self.replace(media=tuple(media))
 
     def to_string(self) -> str:
         """The text, with CRLF after every line; raises ValueError for a line break inside one."""

@@ -92,7 +92,7 @@ def rewritten(sdp: SessionDescription, address: str, port: int) -> str:
         origin=replace(sdp.origin, address_type=ours.address_type, address=ours.address),
         connection=_connected(sdp.connection, ours),
         attributes=_kept(sdp.attributes),
-        media=tuple(_relayed(m, ours, port) if m is audio else _refused(m) for m in sdp.media),
+        media=tuple(_relayed(m, ours, port) if m is audio else m.refused for m in sdp.media),
     ).to_string()
 
 
@@ -123,10 +123,6 @@ def _relayed(audio: Media, ours: Connection, port: int) -> Media:
         connection=_connected(audio.connection, ours),
         attributes=tuple(attributes),
     )
-
-
-def _refused(media: Media) -> Media:
-    return media.replace(port=0, port_count=1, connection=None, attributes=(), other=())
 
 
 def _connected(theirs: Connection | None, ours: Connection) -> Connection | None:
