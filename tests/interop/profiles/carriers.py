@@ -17,6 +17,7 @@ from tests.interop.profiles.system import (
     PCMA,
     PCMU,
     PLUS,
+    TEN,
     Early,
     System,
 )
@@ -243,10 +244,10 @@ Request-URI and the caller's ten digits in From. mu-law and G.729.""",
     from_='"EXAMPLE CALLER" <sip:[caller]@seattle1.voip.ms>',
     contact="<sip:[caller]@[local_ip]:[local_port];transport=[transport]>",
     takes="""
-401 with digest for the account; eleven digits. It does not answer OPTIONS, so we send none.""",
+401 with digest for the account; ten digits. It does not answer OPTIONS, so we send none.""",
     challenge=401,
     realm="voip.ms",
-    invite=(says(f"INVITE {BARE}"), has("From", BARE), lacks("P-Asserted-Identity")),
+    invite=(says(f"INVITE {TEN}"), has("From", TEN), lacks("P-Asserted-Identity")),
     early=(Early(status=183, sdp=True),),
     registers=True,
     trunk={"credentials": {"username": "123456_gateway", "password": OURS["password"]}},
@@ -287,14 +288,11 @@ VOIP_INNOVATIONS = System(
     title="VoIP Innovations",
     agent="VoIP Innovations",
     calls="""
-Eleven digits without the plus, known by address, in an endpoint group.""",
+Known by address, in an endpoint group. Strip Plus and Strip CC are off, so numbers are whole.""",
     codecs=(PCMU, G729, DTMF),
-    uri="sip:[service]@[remote_ip]:[remote_port]",
-    to="<sip:[service]@[remote_ip]>",
-    from_="<sip:[caller]@[local_ip]>",
     takes="""
-No digest and no registration; eleven digits.""",
-    invite=(says(f"INVITE {BARE}"), has("From", BARE), lacks("Authorization")),
+No digest and no registration; the plus and the country code.""",
+    invite=(says(f"INVITE {PLUS}"), has("From", PLUS), lacks("Authorization")),
     early=(Early(status=183, sdp=True),),
 )
 

@@ -15,8 +15,9 @@ def outbound(system: System) -> str:
     contact = "<sip:[local_ip]:[local_port];transport=[transport]>"
     checks = [has("Max-Forwards", "[0-9]"), *system.invite]
     keep = [(name.lower(), name, ".*") for name in ("Via", "From", "To", "CSeq")]
-    if system.min_se:
+    if system.wants_at_least:
         _refuse_interval(script, system, tag)
+        checks += [has("Session-Expires", str(system.wants_at_least)), has("Min-SE", "[0-9]")]
     if system.challenge:
         _challenge(script, system, tag)
         header = "Proxy-Authorization" if system.challenge == 407 else "Authorization"
@@ -42,7 +43,7 @@ def outbound(system: System) -> str:
     )
     script.receive("ACK", *([has("Route", "lr")] if system.record_route else []))
     script.pause(100)
-    party = Party(script, system, f"[$to];tag={tag}", "[$from]", 100)
+    party = Party(script, system, f"[$to];tag={tag}", "[$from]", 100, contact)
     for step in system.called_steps:
         party.does(step)
     if system.retell_hangs_up:
@@ -124,7 +125,9 @@ def _refuse_interval(script: Script, system: System, tag: str) -> None:
     script.note("it wants longer intervals than the first INVITE has (RFC 4028 6)")
     checks: list[Check] = [has("Session-Expires", "[0-9]"), has("Supported", "timer")]
     script.receive("INVITE", *checks)
-    _refuse(script, system, "422 Session Interval Too Small", f"Min-SE: {system.min_se}", tag)
+    _refuse(
+        script, system, "422 Session Interval Too Small", f"Min-SE: {system.wants_at_least}", tag
+    )
 
 
 def _head(system: System) -> list[str]:

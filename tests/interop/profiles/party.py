@@ -38,11 +38,20 @@ def lines(system: System, *headers: str) -> list[str]:
 class Party:
     """The system's half of a dialog: `local` and `remote` are its From and To, with their tags."""
 
-    def __init__(self, script: Script, system: System, local: str, remote: str, cseq: int) -> None:
+    def __init__(
+        self,
+        script: Script,
+        system: System,
+        local: str,
+        remote: str,
+        cseq: int,
+        contact: str = "",
+    ) -> None:
         self.script = script
         self.system = system
         self.local = local
         self.remote = remote
+        self.contact = contact or system.contact
         self.cseq = cseq
         #: of the INVITE whose 2xx an ACK acknowledges
         self.invite_cseq = cseq
@@ -67,7 +76,7 @@ class Party:
             "Call-ID: [call_id]",
             f"CSeq: {number} {method}",
             "Max-Forwards: 70",
-            f"Contact: {self.system.contact}" if method in ("INVITE", "UPDATE", "REFER") else "",
+            f"Contact: {self.contact}" if method in ("INVITE", "UPDATE", "REFER") else "",
             f"User-Agent: {self.system.agent}",
             *headers,
         )

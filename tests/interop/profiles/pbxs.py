@@ -101,7 +101,9 @@ in Remote-Party-ID; From has the gateway's user unless caller-id-in-from is on."
     ),
     answer=(has("Session-Expires", "120 *;refresher=uac"),),
     steps=("update", "info"),
+    wants_at_least=2400,
     takes="""
+Its minimum-session-expires is set longer than what we ask for: 422, and we call again with that.
 183 with SDP at once, then 200; holds by sendonly. The caller stands in From, P-Asserted-Identity
 and Remote-Party-ID alike, so it matters not which one its profile reads.""",
     invite=(
@@ -111,7 +113,7 @@ and Remote-Party-ID alike, so it matters not which one its profile reads.""",
         has("Remote-Party-ID", f"{PLUS}.*party=calling"),
     ),
     early=(Early(status=183, sdp=True),),
-    accepts=("Session-Expires: 1800;refresher=uac", "Require: timer"),
+    accepts=("Session-Expires: 2400;refresher=uac", "Require: timer"),
     called_steps=("hold-sendonly", "resume"),
     hidden=("Remote-Party-ID",),
 )

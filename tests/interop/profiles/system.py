@@ -15,7 +15,7 @@ OURS = {"username": "gateway", "password": "interop-carrier-password"}
 #: What a system proves to us, where we ask; its user name is its own.
 THEIR_PASSWORD = "interop-system-password"
 #: The forms of a number in a URI.
-PLUS, BARE = r"sip:\+1[0-9]{10}@", r"sip:1[0-9]{10}@"
+PLUS, BARE, TEN = r"sip:\+1[0-9]{10}@", r"sip:1[0-9]{10}@", r"sip:[2-9][0-9]{9}@"
 
 #: What a system does in a talking call, in the order given.
 Step = Literal[
@@ -76,6 +76,7 @@ class System:
     early_offer: bool = True
     require: str = ""
     session_expires: str = ""
+    min_se: int = 0
     too_short: str = ""
     challenged: bool = False
     pings: bool = False
@@ -89,7 +90,7 @@ class System:
     invite: Sequence[Check] = ()
     challenge: Literal[0, 401, 407] = 0
     realm: str = ""
-    min_se: int = 0
+    wants_at_least: int = 0
     early: Sequence[Early] = (Early(status=180),)
     accepts: Sequence[str] = ()
     called_steps: Sequence[Step] = ()
