@@ -9,6 +9,7 @@ import structlog
 
 from sip.clock import Clock, Timer
 from sip.core.errors import ParseError
+from sip.transport.certificate import day
 from sip.transport.endpoint import Endpoint, Flow, Target
 from sip.transport.lifeline import Lifeline, StreamLimits
 from sip.transport.routes import Routes
@@ -21,6 +22,8 @@ from sip.transport.udp import UdpListener
 
 log = structlog.get_logger(__name__)
 
+#: Seconds before its end that a certificate of ours is worth a warning: two weeks.
+EXPIRY_WARNING_S = 14 * 86_400.0
 #: How often connections are looked after, in seconds.
 SWEEP_S = 2.0
 #: Names that TLS servers proved are remembered for so many of them.
@@ -97,6 +100,8 @@ class TransportLayer:
         listener = StreamListener(local, advertise)
         self._listeners.append(listener)
         await listener.start(lambda at: self._accept(at, tls))
+        if tls is not None:
+            self._look_at(tls)
         return listener.local
 
     @property
@@ -216,6 +221,13 @@ class TransportLayer:
         self._on_flow_lost(flow, error)
 
     # below
+
+    def _look_at(self, tls: ServerTls) -> None:
+        """A certificate that nobody will accept, now or soon, is worth a line."""
+        ends = tls.expires_at
+        if ends is not None and ends < self.clock.epoch() + EXPIRY_WARNING_S:
+            word = "has expired" if ends < self.clock.epoch() else "expires soon"
+            log.warning(f"TLS certificate {word}", names=tls.names, until=day(ends))
 
     def _as_known(self, to: Target | Endpoint) -> Target | Endpoint:
         """A TLS server by the name that it proved here, where only its address is known."""

@@ -207,6 +207,7 @@ class StreamFlow(asyncio.Protocol):
         if fault is not None:
             self.refusal, why = fault.kind, fault.text
         self._lose(exc, why)
+        self._transport = None  # it holds us, and the garbage collector rarely runs
 
     # below
 

@@ -2,9 +2,11 @@
 
 import asyncio
 import contextlib
+import gc
 import re
 import socket
 import ssl
+import weakref
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -516,6 +518,45 @@ async def test_garbage_after_the_first_byte(root: Authority) -> None:
         await until(lambda: server.layer.refused.total() == 1)
         writer.close()
         assert list(server.layer.refused) == ["protocol"]
+
+
+@pytest.mark.parametrize(("days", "word"), [(-2, "has expired"), (2, "expires soon"), (20, None)])
+async def test_a_certificate_of_ours_that_nobody_will_accept(
+    root: Authority, days: int, word: str | None
+) -> None:
+    node = Node()
+    async with running(node):
+        with capture_logs() as lines:
+            await node.layer.listen(ANY, tls=ServerTls(root.issue(NAME, days=(-9, days))))
+        warnings = [line for line in lines if line["log_level"] == "warning"]
+        if word is None:
+            assert warnings == []
+        else:
+            assert warnings[0]["event"] == f"TLS certificate {word}"
+            assert warnings[0]["until"] == date(days)
+
+
+@on_each_loop
+async def test_an_ended_connection_frees_itself(root: Authority) -> None:
+    """Without the garbage collector, which is kept out of calls."""
+    gc.collect()
+    gc.disable()
+    try:
+        async with serving(ServerTls(root.issue(NAME)), ClientTls(ca=root.bundle)) as sides:
+            server, caller, target = sides
+            flow = caller.layer.flow_to(target)
+            flow.send(request())
+            _, arrived = await server.take()
+            await caller.take()
+            traces = [weakref.ref(flow), weakref.ref(arrived)]
+            flow.abort()
+            assert await caller.loses() is flow
+            assert await server.loses() is arrived
+            del flow, arrived
+            await asyncio.sleep(0.05)
+            assert [trace() for trace in traces] == [None, None]
+    finally:
+        gc.enable()
 
 
 async def test_a_tls_listener_needs_a_certificate() -> None:
