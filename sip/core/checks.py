@@ -17,6 +17,7 @@ from sip.core.headers import (
     parse_via,
     wire_name,
 )
+from sip.core.uri import bounded_cache
 
 REQUIRED: Final = ("via", "from", "to", "call-id", "cseq")
 """Without these there is no transaction and no response (RFC 3261 8.1.1, 8.2.6)."""
@@ -42,11 +43,13 @@ def check_fields(headers: Headers) -> None:
                 _check_further(name, shown, lines)
 
 
+@bounded_cache
 def read_max_forwards(line: str) -> int:
     """0 to 255 (RFC 3261 20.22)."""
     return parse_uint(line, 255, "Max-Forwards")
 
 
+@bounded_cache
 def read_content_length(line: str) -> int:
     """Bytes (RFC 3261 20.14)."""
     return parse_uint(line, 2**32 - 1, "Content-Length")
@@ -88,6 +91,7 @@ def _check_date(line: str) -> None:
         raise ParseError("Malformed Date")  # RFC 4475 3.1.2.12
 
 
+@bounded_cache
 def _check_content_type(line: str) -> None:
     if not _MEDIA_TYPE.fullmatch(line):
         raise ParseError("Malformed Content-Type")

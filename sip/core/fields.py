@@ -57,8 +57,12 @@ class Headers:
 
     def add(self, name: str, value: str) -> None:
         """A further line, after those of the same name."""
-        line = one_line(value)
-        self._lines(name).append(line)
+        key, shown = field_name(name)
+        field = self.fields.get(key)
+        if field is None:
+            self.fields[key] = (shown, [one_line(value)])
+        else:
+            field[1].append(one_line(value))
 
     def prepend(self, name: str, value: str) -> None:
         """A further line, before those of the same name; a new name comes first of all."""

@@ -156,7 +156,7 @@ class _Parameterised:
     def param(self, name: str) -> str | None:
         """A parameter, unquoted: "" when it has no value, None if absent."""
         value = find_param(self.params, name)
-        return unquote(value) if value else value
+        return unquote(value) if value and value[0] == '"' else value
 
 
 @dataclass(frozen=True, slots=True)

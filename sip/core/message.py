@@ -117,10 +117,10 @@ class _Message(ABC):
         """The Request-Line or Status-Line, without its end."""
 
     def _line(self, name: str) -> str:
-        field = self.headers.fields.get(name)
-        if field is None:
-            raise ParseError(f"Missing {wire_name(name)}")
-        return field[1][0]
+        try:
+            return self.headers.fields[name][1][0]
+        except KeyError:
+            raise ParseError(f"Missing {wire_name(name)}") from None
 
 
 class Request(_Message):
