@@ -94,6 +94,21 @@ class Asterisk:
         assert self._manager is not None, "not started"
         return self._manager
 
+    async def register(self) -> None:
+        """Register with the gateway where the trunks say so; returns once it is done."""
+        since = len(self.manager.events)
+        module = asterisk_config.REGISTERS
+        await self.manager.act("ModuleLoad", Module=module, LoadType="load")
+        for trunk in self._trunks:
+            if trunk.way == "registers":
+                await self.manager.event(
+                    "Registry",
+                    lambda event, name=trunk.name: (
+                        event["status"] == "Registered" and f":{name}@" in event["username"]
+                    ),
+                    since=since,
+                )
+
     async def call(self, trunk: PbxTrunk, number: str) -> Event:
         """Extension 200 calls `number` over `trunk`; returns once the other side has answered.
 

@@ -11,17 +11,19 @@ MANAGER = ("interop", "interop-manager-secret")
 OFFICE_NUMBER = "+12125550100"
 DESK = ("desk", "interop-desk-password")
 
-# What these trunks need and no more: Asterisk starts in a second.
+# What these trunks need and no more: Asterisk starts in a second. It does not register before it
+# is told to, by loading REGISTERS: the gateway may not be there yet.
+REGISTERS = "res_pjsip_outbound_registration.so"
 _MODULES = """
 chan_pjsip res_pjproject res_pjsip res_pjsip_session res_pjsip_pubsub res_pjsip_sdp_rtp
 res_pjsip_endpoint_identifier_ip res_pjsip_endpoint_identifier_user
 res_pjsip_authenticator_digest res_pjsip_outbound_authenticator_digest
-res_pjsip_outbound_registration res_pjsip_registrar res_pjsip_path res_pjsip_nat
+res_pjsip_registrar res_pjsip_path res_pjsip_nat
 res_pjsip_caller_id res_pjsip_rfc3326 res_pjsip_dtmf_info res_pjsip_header_funcs
 res_pjsip_logger res_rtp_asterisk res_srtp res_timing_timerfd res_musiconhold
 res_sorcery_config res_sorcery_memory res_sorcery_astdb
 bridge_simple bridge_native_rtp bridge_builtin_features
-pbx_config app_dial app_playback app_mixmonitor func_channel func_callerid func_logic
+pbx_config app_dial app_playback app_mixmonitor func_channel func_callerid func_cut
 codec_ulaw codec_alaw codec_resample format_pcm format_wav format_sln
 """
 
@@ -93,6 +95,12 @@ def _extensions(directory: Path, speech: Path, trunks: list[PbxTrunk]) -> str:
         f"exten => {trunk.number},1,Set(RECORDING={directory}/recordings/{trunk.name}/call)\n"
         f" same => n,Goto(office,200,1)\n"
         for trunk in trunks
+    )
+    # To one that registers we call its Contact; the number is in To.
+    trunk_calls += "".join(
+        f"exten => {trunk.name},1,Goto(${{CUT(CUT(PJSIP_HEADER(read,To),@,1),:,2)}},1)\n"
+        for trunk in trunks
+        if trunk.way == "registers"
     )
     desk_calls = "".join(
         f"exten => _{index}+X.,1,{_record(directory / 'recordings' / trunk.name / 'desk')}\n"

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from tests.interop.harness.certificates import Certificate
 from tests.interop.harness.network import Party
 from tests.interop.harness.programs import Program, program
 from tests.interop.harness.sockets import bound
@@ -31,9 +32,12 @@ class Baresip:
         user: str = "phone",
         password: str | None = None,
         registrar: str | None = None,
+        identity: Certificate | None = None,
+        ca: Path | None = None,
     ) -> None:
         """`speech` is WAV, 8 kHz, mono, 16 bits; it must last longer than any call. With a
-        `registrar` (`host:port;transport=…`) it is an account there, and registers."""
+        `registrar` (`host:port;transport=…`) it is an account there, and registers. By TLS it
+        shows `identity` and trusts `ca`."""
         self.party = party
         self._control_port = party.port + _CONTROL_PORTS
         self._speech = speech
@@ -41,6 +45,8 @@ class Baresip:
         self._user = user
         self._password = password
         self._registrar = registrar
+        self._identity = identity
+        self._ca = ca
         self._program: Program | None = None
         self._reader: asyncio.StreamReader | None = None
         self._writer: asyncio.StreamWriter | None = None
@@ -142,6 +148,10 @@ class Baresip:
             "ctrl_tcp_listen": f"{self.party.host}:{self._control_port}",
             "snd_path": str(self._directory),
         }
+        if self._identity is not None:
+            settings = {**settings, "sip_certificate": str(self._identity.together())}
+        if self._ca is not None:
+            settings = {**settings, "sip_cafile": str(self._ca)}
         modules = ["module g711.so", "module sndfile.so", "module aufile.so"]
         modules += ["module_tmp account.so", "module_app menu.so", "module_app ctrl_tcp.so"]
         lines = [f"{key} {value}" for key, value in settings.items()]

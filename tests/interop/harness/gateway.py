@@ -176,6 +176,23 @@ class Gateway:
                 return records
             cursor = f"&cursor={page['next_cursor']}"
 
+    async def registered(self, name: str, timeout: float = 15.0) -> None:
+        """Returns once the gateway is registered with that trunk's registrar."""
+        async with asyncio.timeout(timeout):
+            while True:
+                if (await self.trunk(name))["registration"]["state"] == "registered":
+                    return
+                await asyncio.sleep(0.05)
+
+    async def bindings(self, name: str, count: int, timeout: float = 15.0) -> list[Json]:
+        """The contacts that this trunk's peer has registered, once there are `count`."""
+        async with asyncio.timeout(timeout):
+            while True:
+                found: list[Json] = (await self.trunk(name))["bindings"]
+                if len(found) == count:
+                    return found
+                await asyncio.sleep(0.05)
+
     async def ladder(self, call_id: str) -> list[Json]:
         """The SIP messages of a call, as the gateway remembers them."""
         messages = (await self._get(f"/api/v1/calls/{call_id}/ladder"))["messages"]

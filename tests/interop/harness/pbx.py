@@ -60,11 +60,12 @@ def trunks(network: Network, ways: tuple[Way, ...], kinds: tuple[Transport, ...]
     """Every way over every transport, each at an address of the PBX of its own."""
     pairs = [(way, kind) for way in ways for kind in kinds]
     return [
-        trunk(network, f"{way}-{kind}", way, kind, index) for index, (way, kind) in enumerate(pairs)
+        pbx_trunk(network, f"{way}-{kind}", way, kind, index)
+        for index, (way, kind) in enumerate(pairs)
     ]
 
 
-def trunk(network: Network, name: str, way: Way, kind: Transport, index: int) -> PbxTrunk:
+def pbx_trunk(network: Network, name: str, way: Way, kind: Transport, index: int) -> PbxTrunk:
     """One trunk; `index` counts them, from 0 on, and tells their addresses and numbers apart."""
     return PbxTrunk(
         name,

@@ -43,11 +43,13 @@ class Program:
         log: Path,
         cwd: Path | None = None,
         env: Mapping[str, str] | None = None,
+        typed: bool = False,
     ) -> "Program":
+        """`typed` is for a program that is driven by `type`."""
         with log.open("wb") as output:
             process = await asyncio.create_subprocess_exec(
                 *argv,
-                stdin=asyncio.subprocess.DEVNULL,
+                stdin=asyncio.subprocess.PIPE if typed else asyncio.subprocess.DEVNULL,
                 stdout=output,
                 stderr=asyncio.subprocess.STDOUT,
                 cwd=cwd,
@@ -73,6 +75,12 @@ class Program:
         """Its exit code; TimeoutError if it still runs after `timeout` seconds."""
         async with asyncio.timeout(timeout):
             return await self._process.wait()
+
+    def type(self, line: str) -> None:
+        """One line on its standard input."""
+        stdin = self._process.stdin
+        assert stdin is not None, "not started to be typed to"
+        stdin.write(line.encode() + b"\n")
 
     def send(self, number: signal.Signals) -> None:
         if self.running:

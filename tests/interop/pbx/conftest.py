@@ -12,11 +12,14 @@ from tests.interop.harness.certificates import Authority
 from tests.interop.harness.gateway import PLAIN, Gateway, Json
 from tests.interop.harness.kamailio import CarrierTrunk, Kamailio, carrier_trunks
 from tests.interop.harness.network import Network
-from tests.interop.harness.pbx import TRANSPORTS, PbxTrunk, Transport, Way, trunk, trunks
+from tests.interop.harness.pbx import TRANSPORTS, PbxTrunk, Transport, Way, pbx_trunk, trunks
 from tests.interop.harness.sandbox import Sandbox
 from tests.interop.pbx.voices import Voice, voice
 
-WAYS: tuple[Way, ...] = ("static",)
+WAYS: tuple[Way, ...] = ("static", "registers", "registrar")
+PHONE = "+12125550170"
+PHONE_LOGIN = {"username": "phone", "password": "interop-phone-password"}
+"""Whoever registers with these is called at that number."""
 LONG = "+14155550109"
 """Dialled for the call that lasts."""
 RETELLS_NUMBER = "+14155550120"
@@ -70,13 +73,14 @@ async def office(
         directory = tmp_path_factory.mktemp("office")
         every = [
             *trunks(network, WAYS, TRANSPORTS),
-            trunk(network, "long-in", "static", "udp", 9),
-            trunk(network, "long-out", "static", "tcp", 10),
+            pbx_trunk(network, "long-in", "static", "udp", 9),
+            pbx_trunk(network, "long-out", "static", "tcp", 10),
         ]
         carrier = carrier_trunks(network)
 
         def with_the_office(settings: Json) -> None:
-            certificate = authority.certificate("gateway", network.secure_gateway.host)
+            # linphone looks for names alone in a certificate, not for addresses
+            certificate = authority.certificate("gateway", network.secure_gateway.host, "localhost")
             settings["sip"]["listen"].append(f"tls:{network.secure_gateway}")
             settings["sip"]["tls"] = {
                 "certificate": str(certificate.certificate),
@@ -84,10 +88,12 @@ async def office(
                 "ca": str(authority.ca),
             }
             ways_out: list[PbxTrunk | CarrierTrunk] = [*every, *carrier]
-            settings["trunks"] = [trunk.settings() for trunk in ways_out]
+            phones = [{"name": "phone", "kind": "pbx", "registrar": True, "login": PHONE_LOGIN}]
+            settings["trunks"] = [*(trunk.settings() for trunk in ways_out), *phones]
             settings["numbers"] = {PLAIN: {}, LONG: {}} | {trunk.did: {} for trunk in carrier}
             settings["outbound"]["routes"] = [
-                {"prefix": trunk.number, "trunks": [trunk.name]} for trunk in ways_out
+                *({"prefix": trunk.number, "trunks": [trunk.name]} for trunk in ways_out),
+                {"prefix": PHONE, "trunks": ["phone"]},
             ]
 
         async with (
@@ -111,6 +117,10 @@ async def office(
             Sandbox(gateway) as sandbox,
         ):
             await sandbox.import_number(RETELLS_NUMBER)
+            await asterisk.register()
+            for trunk in every:
+                if trunk.way == "registrar":
+                    await gateway.registered(trunk.name)
             yield Office(network, gateway, sandbox, asterisk, kamailio, every, carrier, extension)
 
 
