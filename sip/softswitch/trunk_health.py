@@ -139,10 +139,11 @@ class TrunkHealth:
                 self._ping_after(watch, self._ua.ids.backoff_s(0.0, FIRST_WITHIN_S))
 
     async def close(self) -> None:
-        """Stop every timer and drop the OPTIONS under way."""
+        """Stop every timer and drop the OPTIONS under way; what calls tell now starts no more."""
         for watch in self._watches.values():
             _cancel(watch.phase)
             _cancel(watch.next_ping)
+        self._watches.clear()
         for task in self._pings:
             task.cancel()
         await asyncio.gather(*self._pings, return_exceptions=True)
