@@ -134,10 +134,13 @@ class Call:
             if not answer_on_bridge:
                 await self.answer()
             async with asyncio.timeout(timeout_s) as limit:
-                while (attempt := await hunt.next()) is not None and not self.over:
+                while (attempt := await hunt.next()) is not None and not self.a.gone:
                     fail = await self._try(attempt, hunt, status, limit, time_limit_s)
                     if fail is not None:
                         await hunt.failed(attempt, fail, early_media=status.early_media)
+            if not status.final:  # the caller gave up while a server was looked for
+                self._catch_up()
+                self._fail(status, 487, "Request Terminated", Cause.CANCELLED)
         except TimeoutError:
             self._fail(status, 487, "Request Terminated", Cause.CANCELLED)
         except MediaError as error:

@@ -93,6 +93,11 @@ class Leg:
         raise NotImplementedError
 
     @property
+    def gone(self) -> bool:
+        """Whether it is over, or about to be; its last event may not have been read yet."""
+        return self.state in (LegState.LEAVING, LegState.ENDED)
+
+    @property
     def up(self) -> bool:
         return self.state in (LegState.ANSWERED, LegState.UP)
 
