@@ -220,10 +220,16 @@ class LiveCall:
         self._caller.send(self.request("ACK"))
 
     async def hang_up(self) -> None:
-        bye = parse_message(self.request("BYE"))
-        assert isinstance(bye, Request)
-        answer = await self._caller.transact(bye)
+        answer = await self.bye()
         assert answer.status == 200, f"the honest BYE got {answer.status} {answer.reason}"
+
+    async def bye(self, cseq: int | None = None) -> Response:
+        """The answer to a BYE, by its proper number or a given one."""
+        if cseq is not None:
+            self._cseq = cseq - 1
+        request = parse_message(self.request("BYE"))
+        assert isinstance(request, Request)
+        return await self._caller.transact(request)
 
 
 class Spoofer:

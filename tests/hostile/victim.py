@@ -125,7 +125,14 @@ class Victim:
             if not any(held.values()):
                 return
             await asyncio.sleep(1)
-        raise AssertionError(f"still held after {QUIET_S} s: {held}")
+        raise AssertionError(f"still held after {QUIET_S:g} s: {held}\n{await self._stuck()}")
+
+    async def _stuck(self) -> str:
+        """The ladders of calls that have not ended, for whoever looks into it."""
+        assert self._gateway is not None
+        live = [call for call in await self._gateway.calls() if call["ended_by"] is None]
+        ladders = [(call, await self._gateway.ladder(call["call_id"])) for call in live[:3]]
+        return json.dumps(ladders, indent=1)
 
     async def unrecorded(self, sip_call_ids: list[str]) -> list[str]:
         """Of these calls, those without exactly one record of a completed call."""
