@@ -15,13 +15,8 @@ from sip.core.contact import Wish
 from sip.core.errors import ParseError
 from sip.core.headers import parse_name_addr
 from sip.core.uri import Uri, same_uri
-from sip.transport.endpoint import (
-    DEFAULT_PORT,
-    Endpoint,
-    Flow,
-    is_address,
-    uri_transport,
-)
+from sip.transport.address import is_address
+from sip.transport.endpoint import DEFAULT_PORT, Endpoint, Flow, uri_transport
 
 log = structlog.get_logger(__name__)
 

@@ -33,7 +33,8 @@ from sip.softswitch.account import Account
 from sip.softswitch.refusal import shown, why_refused
 from sip.softswitch.registrar_way import Way
 from sip.softswitch.registration_journal import Journal
-from sip.transport.endpoint import Endpoint, Flow, is_address
+from sip.transport.address import is_address
+from sip.transport.endpoint import Endpoint, Flow
 from sip.transport.resolver import ResolveError
 from sip.ua.refusals import ALLOW
 from sip.ua.transactions import Failure
