@@ -21,7 +21,7 @@ def inbound(system: System) -> str:
     for step in system.steps:
         party.does(step)
     if system.we_hang_up:
-        script.receive("BYE")
+        script.receive("BYE", *([has("Route", "lr")] if system.record_route else []))
         script.send(
             "SIP/2.0 200 OK",
             ["[last_Via:]", "[last_From:]", "[last_To:]", "[last_Call-ID:]", "[last_CSeq:]"],
