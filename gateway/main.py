@@ -34,7 +34,7 @@ from sip.softswitch.softswitch import Limits, Softswitch
 from sip.softswitch.trunks import Trunks
 from sip.softswitch.trust import Gatekeeper
 from sip.trace import Trace
-from sip.transport.endpoint import is_loopback
+from sip.transport.address import is_loopback
 from sip.transport.tls import ClientTls, TlsError
 
 log = structlog.get_logger(__name__)

@@ -10,7 +10,7 @@ from gateway.sandbox.agent import Remote
 from gateway.sandbox.g711 import Law
 from sip.core.errors import ParseError
 from sip.core.sdp import Media, parse
-from sip.transport.endpoint import is_address
+from sip.transport.address import is_address
 
 log = structlog.get_logger(__name__)
 

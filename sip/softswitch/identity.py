@@ -16,7 +16,7 @@ from sip.core.uri import Uri
 from sip.softswitch.called_number import as_phone
 from sip.softswitch.numbers import MAX_DIALLED, Subscriber, number_in, write_number
 from sip.softswitch.trunks import Trunk
-from sip.transport.endpoint import is_address
+from sip.transport.address import is_address
 
 #: What stands for a caller who does not want to be known, in From and towards applications.
 ANONYMOUS: Final = "anonymous"

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from sip.core.uri import Uri
-from sip.transport.address import is_address as is_address
-from sip.transport.address import is_loopback as is_loopback
 from sip.transport.address import version
 
 DEFAULT_PORT = {"udp": 5060, "tcp": 5060, "tls": 5061}
@@ -93,15 +91,6 @@ class Flow(Protocol):
     def keep(self) -> None:
         """A peer we deal with uses this flow: the limits on strangers end for it."""
         ...
-
-
-def numeric_endpoint(uri: Uri) -> Endpoint | None:
-    """The endpoint that `uri` names by IP address, or None where a name must be resolved."""
-    host = uri.host.removeprefix("[").removesuffix("]")
-    if not is_address(host):
-        return None
-    transport = uri_transport(uri)
-    return Endpoint(transport, host, uri.port or DEFAULT_PORT.get(transport, 5060))
 
 
 def uri_transport(uri: Uri) -> str:

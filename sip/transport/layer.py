@@ -69,6 +69,7 @@ class TransportLayer:
         self._limits = limits or StreamLimits()
         self._keepalive_s = keepalive_s
         self._udp: list[UdpListener] = []
+        self._udp_by_version: dict[int, list[UdpListener]] = {4: [], 6: []}
         self._listeners: list[StreamListener] = []
         self._dialler = Dialler()
         self._flows: set[StreamFlow] = set()
@@ -91,6 +92,7 @@ class TransportLayer:
         if local.transport == "udp":
             udp = UdpListener(local, self._on_message, advertise)
             self._udp.append(udp)
+            self._udp_by_version[udp.local.version].append(udp)
             udp.start()
             return udp.local
         if local.transport not in STREAMS:
@@ -136,10 +138,10 @@ class TransportLayer:
         OSError without a listener of the address family, and over UDP or to an address alone
         without one of the transport.
         """
-        to = self._as_known(to)
         remote = to.endpoint if isinstance(to, Target) else to
         if remote.transport == "udp":
             return self._udp_to(remote).flow(remote)
+        to = self._as_known(to)
         if remote.transport not in STREAMS:
             raise OSError(f"there is no transport {remote.transport}, so {remote} is out of reach")
         flow = self._live(to, remote)
@@ -288,7 +290,7 @@ class TransportLayer:
         return flow
 
     def _udp_to(self, remote: Endpoint) -> UdpListener:
-        best = self._best([one for one in self._udp if _alike(one.local, remote)], remote)
+        best = self._best(self._udp_by_version[remote.version], remote)
         if best is None:
             raise OSError(f"no udp listener over IPv{remote.version}, so {remote} is out of reach")
         return best

@@ -10,8 +10,9 @@ from typing import TypeVar
 from sip.clock import Clock
 from sip.core.uri import Uri
 from sip.ids import Ids
+from sip.transport.address import is_address
 from sip.transport.dns import Answer, Dns, DnsError, Naptr, Srv
-from sip.transport.endpoint import DEFAULT_PORT, Endpoint, Target, numeric_endpoint
+from sip.transport.endpoint import DEFAULT_PORT, Endpoint, Target, uri_transport
 from sip.transport.srv import Server, in_order
 
 #: Seconds until a name that could not be resolved is asked for again.
@@ -87,9 +88,9 @@ class Resolver:
 
         None where somebody must be asked, or where the last answer was none.
         """
-        numeric = numeric_endpoint(uri)
+        numeric = _numeric(uri.host, uri.port, uri_transport(uri))
         if numeric is not None:
-            return _numeric(numeric, uri.host)
+            return numeric
         try:
             question = _question(uri)
         except ResolveError:
@@ -288,6 +289,9 @@ def _as_server(addresses: tuple[str, ...], transport: str, port: int) -> tuple[S
     return (Server(0, 0, endpoints),) if endpoints else ()
 
 
-@functools.lru_cache(maxsize=1024)
-def _numeric(endpoint: Endpoint, name: str) -> tuple[Target, ...]:
-    return (Target(endpoint, name),)
+@functools.lru_cache(maxsize=4096)
+def _numeric(host: str, port: int | None, transport: str) -> tuple[Target, ...] | None:
+    """The one server that a host which is an address means."""
+    if not is_address(host):
+        return None
+    return (Target(Endpoint(transport, host, port or DEFAULT_PORT.get(transport, 5060)), host),)

@@ -48,6 +48,8 @@ class Dialler:
 
     def __init__(self) -> None:
         self._dialling: set[asyncio.Task[None]] = set()
+        #: those whose socket is not connected yet: they may be given up
+        self._waiting: set[asyncio.Task[None]] = set()
 
     def bind(self, host: str, *, known_port: bool) -> socket.socket:
         """A socket to dial from at `host`, "0.0.0.0" or "::" for any. Raises OSError.
@@ -69,9 +71,11 @@ class Dialler:
         """Connect `flow`; a failure is told to it."""
         task = asyncio.get_running_loop().create_task(self._connect(flow, connection))
         self._dialling.add(task)
+        self._waiting.add(task)
 
         def done(task: asyncio.Task[None]) -> None:
             self._dialling.discard(task)
+            self._waiting.discard(task)
             if task.cancelled():
                 connection.close()
 
@@ -85,12 +89,15 @@ class Dialler:
         except (OSError, TimeoutError) as error:
             connection.close()
             flow.fail(error)
-        else:
-            await loop.create_connection(lambda: flow, sock=connection)
+            return
+        task = asyncio.current_task()
+        if task is not None:  # from here on it is the flow's to end
+            self._waiting.discard(task)
+        await loop.create_connection(lambda: flow, sock=connection)
 
     async def close(self) -> None:
         """Give up what is still being connected."""
-        for task in self._dialling:
+        for task in self._waiting:
             task.cancel()
         await asyncio.gather(*self._dialling, return_exceptions=True)
 

@@ -85,7 +85,7 @@ class UdpListener:
 
     def flow(self, remote: Endpoint) -> UdpFlow:
         """The way to `remote` from this socket."""
-        return UdpFlow(self, remote)
+        return self._flow_from(remote.host, remote.port)
 
     def send(self, data: bytes, address: tuple[str, int]) -> None:
         """Send one datagram; one that cannot be sent is counted, SIP's timers send it again."""
