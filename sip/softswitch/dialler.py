@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Protocol
+from urllib.parse import unquote
 
 from sip.b2bua.call_events import Headers
 from sip.core.headers import parse_name_addr
@@ -100,9 +101,11 @@ class Dialler:
 
     def headers(self, trunk: Trunk, target: Target, caller: Caller, given: Headers) -> Passed:
         """Which of an application's headers may go to that trunk."""
+        called = target.number if isinstance(target, PhoneTarget) else target.uri.user or ""
+        if isinstance(target, SipTarget):
+            given = (*given, *_headers_of(target.uri))
         if trunk is _PLAIN:
             return passing(given, None)
-        called = target.number if isinstance(target, PhoneTarget) else target.uri.user or ""
         return outgoing_headers(given, trunk, caller=caller.number, called=called)
 
     async def attempts(
@@ -111,7 +114,8 @@ class Dialler:
         """How to dial: at least one attempt. Raises DialError where nothing can be tried."""
         credentials = trunk.credentials
         if isinstance(target, SipTarget):
-            ways = [self._through(trunk, target.uri, trunk.gateway_at(target.uri))]
+            uri = target.uri.replace(headers="")
+            ways = [self._through(trunk, uri, trunk.gateway_at(uri))]
             if target.auth is not None:
                 credentials = Credentials(*target.auth)
         else:
@@ -141,7 +145,7 @@ class Dialler:
             routes = (f"<{proxy.with_param('lr')}>", *routes)
         way = Way(
             uri=str(_without_udp(uri)),
-            to=uri.replace(params=tuple(p for p in uri.params if p[0] == "user"), headers=""),
+            to=uri.replace(params=tuple(p for p in uri.params if p[0] == "user")),
             hop=proxy or hop,
             routes=routes,
         )
@@ -166,6 +170,12 @@ class Dialler:
                 flow=location.flow,
                 endpoint=location.endpoint,
             )
+
+
+def _headers_of(uri: Uri) -> Headers:
+    """RFC 3261 19.1.1: what follows the `?` of a URI are headers of the request to make of it."""
+    pairs = (item.partition("=") for item in uri.headers.split("&") if item)
+    return tuple((unquote(name), unquote(value)) for name, _, value in pairs if name != "body")
 
 
 def _request_uri(location: Location, number: Uri) -> str:

@@ -269,6 +269,21 @@ async def test_a_uri_that_leads_to_a_trunk_is_that_trunks(ladder: Ladder) -> Non
 
 
 @ladder_test
+async def test_headers_in_a_uri_become_headers_of_the_call(ladder: Ladder) -> None:
+    """RFC 3261 19.1.1, and 19.1.5: not those that a dialog lives by."""
+    answer_as_the_trunk(ladder)
+    agent = ladder.peer("agent")
+    headers = "X-Desk=front%20%0D%0AX-Evil:%201&X-Call=7&Call-ID=forged&body=none"
+    target = {"type": "sip", "sipUri": f"sip:200@127.0.0.1:{agent.port}?{headers}"}
+    ladder.app.verbs = lambda _: [{**dial("agent"), "target": [target]}]
+    invite = await refused(agent, await call(ladder))
+    assert invite.uri == str(invite.to.uri) == f"sip:200@127.0.0.1:{agent.port}"
+    assert invite.headers.get("x-call") == "7"
+    assert not {"x-desk", "x-evil", "body"} & set(invite.headers.fields)
+    assert invite.call_id != "forged"
+
+
+@ladder_test
 async def test_servers_of_one_gateway_are_connected_to_one_by_one(ladder: Ladder) -> None:
     """RFC 3263 4.3. The gateway has failed when the last of its servers has."""
     ports = [ladder.peer(name).port for name in ("agent", "second")]
