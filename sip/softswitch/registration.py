@@ -42,6 +42,8 @@ from sip.ua.user_agent import UserAgent
 
 #: RFC 5626 4.4.1 keeps connections alive with it; over UDP it holds a NAT's mapping open.
 KEEPALIVE = b"\r\n\r\n"
+#: A refresh in between does not make a registration younger.
+_HELD = frozenset({State.REGISTERED, State.REFRESHING})
 #: How long the operator's `refresh now` waits for its outcome, in seconds.
 REFRESH_TIMEOUT_S = 10.0
 
@@ -50,7 +52,7 @@ REFRESH_TIMEOUT_S = 10.0
 class RegistrationState:
     """What the operator sees of one registration. Times are seconds since 1970.
 
-    `state` is a `State`'s value, `expires_at` until when the registrar's word holds (None without
+    `state` is a `State`'s value, `since` when it came about (refreshes aside), `expires_at` until when the registrar's word holds (None without
     one), `last_error` a sentence on the last failure that still matters.
     """
 
@@ -73,7 +75,7 @@ class Registration:
         self._keepalive_s = keepalive_s
         self._journal = Journal(account)
         self._machine = Machine()
-        self._since = self._since_epoch = 0.0
+        self._since, self._since_epoch = ua.clock.now(), ua.clock.epoch()
         self._sip_call_id = ua.ids.sip_call_id()
         self._tag = ua.ids.tag()
         self._cseq = ua.ids.cseq()
@@ -172,7 +174,7 @@ class Registration:
     def _step(self, event: Input) -> None:
         before = self._machine.state
         actions = self._machine.step(event)
-        if self._machine.state is not before:
+        if self._machine.state is not before and not {before, self._machine.state} <= _HELD:
             self._since, self._since_epoch = self._ua.clock.now(), self._ua.clock.epoch()
         for action in actions:
             self._do(action)

@@ -351,8 +351,10 @@ async def test_the_next_server_of_the_name_is_tried(stage: Stage) -> None:
     assert stage.resolver.penalties == {endpoints[0]: 120}
     await stage.second.grant(100)
     await stage.second.asked(within_s=60)
+    since = stage.state.since
     await stage.second.grant(100)
     await stage.registrar.silence(10)
+    assert stage.state.since == since  # a refresh does not make it younger
     assert stage.registrations.trunk_of(invite("sip:x@y"), endpoints[0]) == "carrier"
 
 
