@@ -36,16 +36,18 @@ class BadNetwork:
     the phone sends there the gateway, in so far as the weather lets it.
     """
 
-    def __init__(self, seed: int, weather: Weather) -> None:
-        self.socket = _bound()
+    def __init__(self, seed: int, weather: Weather, host: str = "127.0.0.1", port: int = 0) -> None:
+        """Without `port` any free one."""
+        self.socket = _bound(host, port)
         self.port = self.socket.getsockname()[1]
+        self.address = (host, self.port)
         self.fate: Counter[str] = Counter()
         self._random = random.Random(seed)
         self._weather = weather
         self._phone = self._gateway = ("", 0)
 
-    def open(self, phone: int, gateway: Endpoint) -> None:
-        self._phone = ("127.0.0.1", phone)
+    def open(self, phone: tuple[str, int], gateway: Endpoint) -> None:
+        self._phone = phone
         self._gateway = (gateway.host, gateway.port)
         asyncio.get_running_loop().add_reader(self.socket.fileno(), self._carry)
 
@@ -94,13 +96,14 @@ class Phone:
     """
 
     def __init__(
-        self, way: int, *, rings_s: float = 0.4, talk_s: float = 6.0, ends: str = ""
+        self, way: tuple[str, int], *, rings_s: float = 0.4, talk_s: float = 6.0, ends: str = ""
     ) -> None:
-        self.socket = _bound()
-        self.port = self.socket.getsockname()[1]
+        self.socket = _bound("127.0.0.1", 0)
+        self.address = ("127.0.0.1", self.socket.getsockname()[1])
         self.placed: dict[str, Half] = {}
         self.taken: dict[str, Half] = {}
-        self._way = ("127.0.0.1", way)
+        self._way = way
+        self._host = f"{way[0]}:{way[1]}"
         self._rings_s = rings_s
         self._talk_s = talk_s
         self._ends = ends
@@ -161,7 +164,7 @@ class Phone:
         invite, answer = half.invite, half.answer
         headers = Headers()
         branch = f"z9hG4bK-{half.tag}-{method}-{cseq}"
-        headers.add("via", f"SIP/2.0/UDP 127.0.0.1:{self._way[1]};branch={branch};rport")
+        headers.add("via", f"SIP/2.0/UDP {self._host};branch={branch};rport")
         headers.add("max-forwards", "70")
         uri = f"sip:{number}@127.0.0.1"
         if call_id in self.taken:
@@ -184,7 +187,7 @@ class Phone:
 
     @property
     def _contact(self) -> str:
-        return f"<sip:127.0.0.1:{self._way[1]}>"
+        return f"<sip:{self._host}>"
 
     def _send(self, data: bytes) -> None:
         self.socket.sendto(data, self._way)
@@ -260,9 +263,9 @@ class Phone:
         self._send(half.last["INVITE"])
 
 
-def _bound() -> socket.socket:
+def _bound(host: str, port: int) -> socket.socket:
     bound = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
-    bound.bind(("127.0.0.1", 0))
+    bound.bind((host, port))
     bound.setblocking(False)
     return bound

@@ -38,7 +38,7 @@ class Weathered:
 @asynccontextmanager
 async def weathered(seed: int, weather: Weather) -> AsyncIterator[Weathered]:
     outer, inner = BadNetwork(seed, weather), BadNetwork(seed + 1, weather)
-    carrier, agent = (Phone(way.port, ends=CALLEE_ENDS) for way in (outer, inner))
+    carrier, agent = (Phone(way.address, ends=CALLEE_ENDS) for way in (outer, inner))
     trunks = [
         Trunk(
             name=name,
@@ -59,7 +59,7 @@ async def weathered(seed: int, weather: Weather) -> AsyncIterator[Weathered]:
         ]
         for phone, network in ((carrier, outer), (agent, inner)):
             phone.open()
-            network.open(phone.port, gateway)
+            network.open(phone.address, gateway)
         try:
             yield Weathered(ladder, carrier, agent, (outer, inner))
             await ladder.settled(SETTLE_S)
