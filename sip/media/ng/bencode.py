@@ -6,7 +6,6 @@ such; strings come back as `bytes` because an SDP need not be UTF-8.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import TypeAlias
@@ -22,13 +21,6 @@ MAX_DEPTH = 16
 
 #: More digits than any length or counter needs (2**63 has 19).
 MAX_DIGITS = 20
-
-
-# What a value begins with, an integer whole; `e` ends a list or dictionary.
-_TOKEN = re.compile(
-    rb"(?P<size>[0-9]{1,%d}):|i(?P<integer>-?[0-9]{1,%d})e|(?P<opens>[dl])|(?P<ends>e)"
-    % (MAX_DIGITS, MAX_DIGITS)
-)
 
 
 class BencodeError(ValueError):
@@ -76,49 +68,10 @@ _key = lru_cache(maxsize=1024)(_text)
 
 def decode(data: bytes) -> Bencoded:
     """The one value that `data` holds, to its last byte; `BencodeError` otherwise."""
-    items: list[Bencoded] = []  # of the innermost list or dictionary that is open
-    around: list[tuple[bytes, list[Bencoded]]] = []  # its kind, and the items of those around it
-    at = 0
-    while True:
-        token = _TOKEN.match(data, at)
-        if token is None:
-            raise BencodeError("string, integer, list or dictionary expected")
-        kind, at = token.lastgroup, token.end()
-        if kind == "size":
-            start, at = at, at + int(token[1])
-            if at > len(data):
-                raise BencodeError("string is cut short")
-            items.append(data[start:at])
-        elif kind == "integer":
-            items.append(int(token[2]))
-        elif kind == "opens":
-            if len(around) > MAX_DEPTH:
-                raise BencodeError("nested too deeply")
-            around.append((token[3], items))
-            items = []
-        elif around:
-            opened, outer = around.pop()
-            outer.append(_dictionary(items) if opened == b"d" else items)
-            items = outer
-        else:
-            raise BencodeError("nothing to end")
-        if not around:
-            break
-    if at != len(data):
-        raise BencodeError(f"{len(data) - at} bytes after the value")
-    return items[0]
-
-
-def _dictionary(items: list[Bencoded]) -> dict[str, Bencoded]:
-    """Keys and values, as they come in turn."""
-    if len(items) % 2:
-        raise BencodeError("key without a value")
-    entries: dict[str, Bencoded] = {}
-    for key, value in zip(items[::2], items[1::2], strict=True):
-        if not isinstance(key, bytes):
-            raise BencodeError("key that is no string")
-        entries[key.decode("utf-8", "surrogateescape")] = value
-    return entries
+    value, end = _decode(data, 0, 0)
+    if end != len(data):
+        raise BencodeError(f"{len(data) - end} bytes after the value")
+    return value
 
 
 def decode_dict(data: bytes) -> dict[str, Bencoded]:
@@ -127,3 +80,48 @@ def decode_dict(data: bytes) -> dict[str, Bencoded]:
     if not isinstance(value, dict):
         raise BencodeError("not a dictionary")
     return value
+
+
+def _decode(data: bytes, at: int, depth: int) -> tuple[Bencoded, int]:
+    if depth > MAX_DEPTH:
+        raise BencodeError("nested too deeply")
+    kind = data[at : at + 1]
+    if kind == b"i":
+        end = data.find(b"e", at, at + MAX_DIGITS + 3)
+        if end < 0:
+            raise BencodeError("unterminated integer")
+        return _integer(data[at + 1 : end]), end + 1
+    if kind == b"l":
+        items: list[Bencoded] = []
+        at += 1
+        while data[at : at + 1] != b"e":
+            item, at = _decode(data, at, depth + 1)
+            items.append(item)
+        return items, at + 1
+    if kind == b"d":
+        entries: dict[str, Bencoded] = {}
+        at += 1
+        while data[at : at + 1] != b"e":
+            key, at = _string(data, at)
+            value, at = _decode(data, at, depth + 1)
+            entries[key.decode("utf-8", "surrogateescape")] = value
+        return entries, at + 1
+    return _string(data, at)
+
+
+def _string(data: bytes, at: int) -> tuple[bytes, int]:
+    colon = data.find(b":", at, at + MAX_DIGITS + 1)
+    digits = data[at:colon] if colon > at else b""
+    if not digits.isdigit():
+        raise BencodeError("string, integer, list or dictionary expected")
+    start = colon + 1
+    end = start + int(digits)
+    if end > len(data):
+        raise BencodeError("string is cut short")
+    return data[start:end], end
+
+
+def _integer(digits: bytes) -> int:
+    if not digits.removeprefix(b"-").isdigit():
+        raise BencodeError("not an integer")
+    return int(digits)
