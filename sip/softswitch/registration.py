@@ -52,8 +52,9 @@ REFRESH_TIMEOUT_S = 10.0
 class RegistrationState:
     """What the operator sees of one registration. Times are seconds since 1970.
 
-    `state` is a `State`'s value, `since` when it came about (refreshes aside), `expires_at` until when the registrar's word holds (None without
-    one), `last_error` a sentence on the last failure that still matters.
+    `state` is a `State`'s value, `since` when it came about (refreshes aside), `expires_at` until
+    when the registrar's word holds (None without one), `last_error` a sentence on the last failure
+    that still matters.
     """
 
     trunk: str
