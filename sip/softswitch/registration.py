@@ -29,10 +29,10 @@ from sip.core.registration import (
     retry_after_s,
 )
 from sip.core.uri import Uri
-from sip.softswitch.account import Account
-from sip.softswitch.refusal import shown, why_refused
-from sip.softswitch.registrar_way import Way
+from sip.softswitch.registration_account import Account
 from sip.softswitch.registration_journal import Journal
+from sip.softswitch.registration_refusal import shown, why_refused
+from sip.softswitch.registration_way import Way
 from sip.transport.address import is_address
 from sip.transport.endpoint import Endpoint, Flow
 from sip.transport.resolver import ResolveError

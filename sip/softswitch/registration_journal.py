@@ -2,7 +2,7 @@
 
 import structlog
 
-from sip.softswitch.account import Account
+from sip.softswitch.registration_account import Account
 from sip.transport.endpoint import Flow
 
 log = structlog.get_logger(__name__)

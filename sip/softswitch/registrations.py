@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from sip.core.errors import ParseError
 from sip.core.message import Request
 from sip.core.uri import Uri
-from sip.softswitch.account import Account
 from sip.softswitch.registration import Registration, RegistrationState
+from sip.softswitch.registration_account import Account
 from sip.softswitch.trunks import Trunk
 from sip.transport.endpoint import Endpoint, Flow
 from sip.ua.user_agent import UserAgent

@@ -2,7 +2,7 @@
 
 from sip.core.message import Response
 from sip.core.proofs import Proofs
-from sip.softswitch.account import Account
+from sip.softswitch.registration_account import Account
 
 
 def why_refused(response: Response, account: Account, where: str, proofs: Proofs | None) -> str:
