@@ -339,7 +339,7 @@ class TransportLayer:
         """One line about a connection that we or the peer would not have."""
         kind = flow.refusal
         about = flow.remote.host if flow.accepted else str(flow.remote)
-        if kind is None:
+        if kind is None or (kind == "idle" and not flow.accepted):
             return
         if flow.accepted:
             self.refused[kind] += 1

@@ -25,6 +25,8 @@ class StreamLimits:
     message_s: float = 20.0
     #: since the last whole message
     idle_s: float = 300.0
+    #: the same for connections that we opened: as long as the longest call
+    idle_ours_s: float = 4 * 3600.0
     #: strangers' connections at a time, of one address and together; these never more than half of
     #: the files that this process may open
     per_source: int = 256
@@ -111,6 +113,9 @@ class Lifeline:
         return self._as_client(now) if self._ours else self._as_server(now)
 
     def _as_client(self, now: float) -> Ping | End | None:
+        used_at = self._opened_at if self._message_at is None else self._message_at
+        if now - used_at > self._limits.idle_ours_s:
+            return End("idle", f"no message for {self._limits.idle_ours_s:g} s")
         if self._keepalive_s is None:
             return None
         pinged_at = self._pinged_at if self._pinged_at is not None else self._opened_at

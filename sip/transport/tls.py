@@ -99,6 +99,10 @@ class ServerTls(_Reloading):
     def _build(self) -> ssl.SSLContext:
         context = _plain_context(ssl.PROTOCOL_TLS_SERVER)
         _load_own(context, self._certificate, self._key)
+        ends = self.expires_at
+        if ends is not None:
+            file = str(self._certificate)
+            log.info("TLS certificate", file=file, names=self.names, until=day(ends))
         if self._asked != "off":
             if self._client_ca is None:
                 raise TlsError("client certificates need sip.tls.client_ca to be checked against")
@@ -178,10 +182,6 @@ def _load_own(context: ssl.SSLContext, certificate: Path, key: Path | None) -> N
         if error.reason == "KEY_VALUES_MISMATCH":
             raise TlsError(f"{key or certificate} is not the key of {certificate}") from None
         raise TlsError(f"{certificate}{_and(key)}: {_not_pem(certificate, key)}") from None
-    found = read_certificate(certificate)
-    if found is not None:
-        ends = ssl.cert_time_to_seconds(found["notAfter"])
-        log.info("TLS certificate", file=str(certificate), names=all_names(found), until=day(ends))
 
 
 def _load_roots(context: ssl.SSLContext, file: Path) -> None:

@@ -24,7 +24,7 @@ class NameServer(asyncio.DatagramProtocol):
         self.zone: list[tuple[str, int, str, str]] = []
         #: questions seen, as "SRV _sip._udp.example.com"
         self.asked: Counter[str] = Counter()
-        #: what goes wrong: "" nothing, "silence", "servfail"
+        #: what goes wrong: "" nothing, "silence", "servfail", "truncated" (it comes over TCP only)
         self.fault = ""
         self.address = ("127.0.0.1", 0)
         self.write(zone)
@@ -39,20 +39,36 @@ class NameServer(asyncio.DatagramProtocol):
         self.address = transport.get_extra_info("sockname")
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        answer = self.reply(data)
+        if answer is not None:
+            self._transport.sendto(answer, addr)
+
+    async def over_tcp(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """RFC 1035 4.2.2: the same after two octets of length."""
+        length = int.from_bytes(await reader.readexactly(2), "big")
+        answer = self.reply(await reader.readexactly(length), whole=True)
+        if answer is not None:
+            writer.write(len(answer).to_bytes(2, "big") + answer)
+        writer.close()
+
+    def reply(self, data: bytes, *, whole: bool = False) -> bytes | None:
+        """The answer to a question, None for silence."""
         query = dns.message.from_wire(data)
         [question] = query.question
         name = question.name.to_text(omit_final_dot=True)
         kind = dns.rdatatype.to_text(question.rdtype)
         self.asked[f"{kind} {name}"] += 1
         if self.fault == "silence":
-            return
+            return None
         response = dns.message.make_response(query)
         response.flags |= dns.flags.AA
         if self.fault == "servfail":
             response.set_rcode(dns.rcode.SERVFAIL)
+        elif self.fault == "truncated" and not whole:
+            response.flags |= dns.flags.TC
         else:
             self._answer(response, name, kind)
-        self._transport.sendto(response.to_wire(), addr)
+        return response.to_wire()
 
     def _answer(self, response: dns.message.Message, name: str, kind: str) -> None:
         ours = [row for row in self.zone if row[0].lower() == name.lower()]
@@ -75,10 +91,16 @@ class NameServer(asyncio.DatagramProtocol):
 async def nameserver(zone: str = "") -> AsyncIterator[NameServer]:
     """A running name server."""
     server = NameServer(zone)
-    transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
-        lambda: server, ("127.0.0.1", 0)
-    )
+    loop = asyncio.get_running_loop()
+    while True:  # until the same port is free over both
+        transport, _ = await loop.create_datagram_endpoint(lambda: server, ("127.0.0.1", 0))
+        try:
+            by_tcp = await asyncio.start_server(server.over_tcp, *server.address)
+            break
+        except OSError:
+            transport.close()
     try:
         yield server
     finally:
+        by_tcp.close()
         transport.close()

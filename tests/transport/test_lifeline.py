@@ -95,6 +95,14 @@ def test_a_peer_that_we_deal_with_may_be_silent_for_days() -> None:
     assert line.due(86_400 * 7) is None
 
 
+def test_a_connection_of_ours_that_nobody_uses_any_more() -> None:
+    line = Lifeline(0, ours=True, limits=LIMITS, keepalive_s=None)
+    line.established = True
+    message(line, 100)
+    assert line.due(100 + 4 * 3600) is None
+    assert kind(line, 101 + 4 * 3600) == "idle"
+
+
 def test_pings_in_silence_and_none_without() -> None:
     """RFC 5626 4.4.1, on connections that we opened."""
     line = opened()

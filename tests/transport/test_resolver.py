@@ -267,6 +267,16 @@ async def test_name_servers_that_say_nothing() -> None:
 
 
 @virtual_time
+async def test_answers_too_long_for_a_datagram_come_over_tcp() -> None:
+    rows = [f"_sip._udp.example.com 60 SRV {n} 0 5060 a{n}.example.com." for n in range(12)]
+    rows += [f"a{n}.example.com 60 A 192.0.2.{n}" for n in range(12)]
+    async with resolving("\n".join(rows)) as (server, resolver):
+        server.fault = "truncated"
+        ordered = await found(resolver, "sip:example.com;transport=udp")
+        assert ordered == [f"udp:192.0.2.{n}:5060" for n in range(12)]
+
+
+@virtual_time
 async def test_a_server_of_yesterday_is_better_than_none() -> None:
     """RFC 8767: DNS fails, the carrier need not."""
     uri = "sip:sip.example.com:5060"
