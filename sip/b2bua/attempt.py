@@ -22,7 +22,7 @@ MAX_BUSY_S = 3600.0
 _DEAD = frozenset({Cause.SILENT, Cause.UNREACHABLE})
 
 
-def _nobody(_: int | None) -> None:
+def _nobody(_: int | None, __: str | None) -> None:
     """Whom an attempt tells that nobody keeps account of."""
 
 
@@ -32,7 +32,7 @@ class Attempt:
 
     `media_address` is ours in the SDP that the B-leg gets; `no_response_s` how long its peer may
     say nothing at all; `routes` are Route values; a 3xx is followed to `redirect_hosts` alone.
-    `on_outcome` is told the final status, None where nobody answered.
+    `on_outcome` is told the final status, None where nobody answered, and then why if it is known.
     """
 
     uri: str
@@ -47,7 +47,7 @@ class Attempt:
     options: LegOptions = field(default_factory=LegOptions)
     target: Target | None = None
     redirect_hosts: frozenset[str] = frozenset()
-    on_outcome: Callable[[int | None], None] = _nobody
+    on_outcome: Callable[[int | None, str | None], None] = _nobody
 
 
 class Attempts(Protocol):
@@ -76,7 +76,7 @@ class Hunt:
     def answered(self, attempt: Attempt) -> None:
         """Somebody is there, and the hunt is over."""
         self._attempts = None
-        attempt.on_outcome(200)
+        attempt.on_outcome(200, None)
         if attempt.target is not None:
             self._ua.resolver.forgive(attempt.target.endpoint)
 
@@ -87,7 +87,7 @@ class Hunt:
         redirection is followed once. Any other answer is the trunk's, whichever server gives it.
         """
         dead = fail.cause in _DEAD
-        attempt.on_outcome(None if dead else fail.status)
+        attempt.on_outcome(None if dead else fail.status, fail.detail)
         if dead or fail.status == 503:
             if attempt.target is not None:
                 self._ua.resolver.penalize(attempt.target.endpoint, _penalty_s(fail, dead=dead))

@@ -25,7 +25,7 @@ def _always() -> bool:
     return True
 
 
-def _nobody(_: int | None) -> None:
+def _nobody(_: int | None, __: str | None) -> None:
     """Whom nobody needs to tell."""
 
 
@@ -35,7 +35,7 @@ class Way:
 
     That is the connection `flow` if it is still there, else `endpoint`, else the servers of the
     URI `hop` (RFC 3263). `usable` is asked when its turn comes; `note` is told what came of it:
-    a final status, None for no answer.
+    a final status, or None for no answer and perhaps why.
     """
 
     uri: str
@@ -45,7 +45,7 @@ class Way:
     flow: Flow | None = None
     endpoint: Endpoint | None = None
     usable: Callable[[], bool] = _always
-    note: Callable[[int | None], None] = _nobody
+    note: Callable[[int | None, str | None], None] = _nobody
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +109,7 @@ class Attempts:
             return await self._ua.resolver.resolve(way.hop)
         except ResolveError as error:
             self.problems.append(str(error))
-            way.note(None)
+            way.note(None, str(error))
             return ()
 
     def _attempt(self, way: Way, flow: Flow, target: Target | None, *, last: bool) -> Attempt:
@@ -133,7 +133,7 @@ class Attempts:
         )
 
 
-def _note(way: Way, last: bool, status: int | None) -> None:
+def _note(way: Way, last: bool, status: int | None, why: str | None) -> None:
     """A gateway has failed when the last of its servers has."""
     if last or status not in (None, 503):
-        way.note(status)
+        way.note(status, why)

@@ -50,8 +50,9 @@ class Health(Protocol):
         """
         ...
 
-    def note(self, trunk: str, gateway: Uri, status: int | None) -> None:
-        """How an INVITE ended: its final status; None if it got no answer or was not delivered."""
+    def note(self, trunk: str, gateway: Uri, status: int | None, why: str | None = None) -> None:
+        """How an INVITE ended: its final status; None if it got no answer or was not delivered,
+        and then `why`, if that is known."""
         ...
 
 
@@ -61,7 +62,7 @@ class AlwaysUp:
     def usable(self, trunk: str, gateway: Uri) -> bool:
         return True
 
-    def note(self, trunk: str, gateway: Uri, status: int | None) -> None:
+    def note(self, trunk: str, gateway: Uri, status: int | None, why: str | None = None) -> None:
         """Nothing is learned."""
 
 
@@ -163,7 +164,7 @@ class TrunkHealth:
             self._phase_ends(watch, TRY_S, Input.RETURNED)
         return passes
 
-    def note(self, trunk: str, gateway: Uri, status: int | None) -> None:
+    def note(self, trunk: str, gateway: Uri, status: int | None, why: str | None = None) -> None:
         """See `Health`. A 408 is mostly the callee's silence, and teaches nothing."""
         watch = self._watches.get((trunk, gateway))
         if watch is None:
@@ -171,7 +172,7 @@ class TrunkHealth:
         watch.last_status, watch.last_error = status, None
         match status:
             case None:
-                watch.last_error = "an INVITE got no answer"
+                watch.last_error = why or "an INVITE got no answer"
                 self._step(watch, Input.DEAD, watch.last_error)
             case 408:
                 self._step(watch, Input.RETURNED)

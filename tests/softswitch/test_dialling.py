@@ -308,11 +308,11 @@ async def test_servers_of_one_gateway_are_connected_to_one_by_one(ladder: Ladder
         first = await attempts.next()
         assert first is not None
         assert (first.target, opened.call_count) == (targets[0], 1)
-        first.on_outcome(None)
+        first.on_outcome(None, None)
         second = await attempts.next()
         assert second is not None
         assert second.target == targets[1]
-        second.on_outcome(None)
+        second.on_outcome(None, None)
         assert await attempts.next() is None
     assert noted == [None]
 
