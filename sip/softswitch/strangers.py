@@ -32,7 +32,7 @@ class Strangers:
         self._timer: Timer | None = None
 
     def note(self, event: str, source: Endpoint, method: str, reason: str) -> None:
-        """One line of this event for `source`, unless there was one lately, or there were many of others."""
+        """One line of this event for `source`, unless one was lately, or many of others."""
         now = self._clock.now()
         while self._told and next(iter(self._told.values())) <= now - TELL_AGAIN_S:
             self._told.popitem(last=False)

@@ -288,9 +288,9 @@ async def test_servers_of_one_gateway_are_connected_to_one_by_one(ladder: Ladder
     """RFC 3263 4.3. The gateway has failed when the last of its servers has."""
     ports = [ladder.peer(name).port for name in ("agent", "second")]
     targets = tuple(Target(Endpoint("udp", "127.0.0.1", port), "sip.example.com") for port in ports)
-    noted: list[int | None] = []
+    noted: list[tuple[int | None, str | None]] = []
     uri = Uri.parse(f"sip:{DID}@sip.example.com")
-    way = Way(uri=str(uri), to=uri, hop=uri, note=noted.append)
+    way = Way(uri=str(uri), to=uri, hop=uri, note=lambda *how: noted.append(how))
     manner = Manner(
         trunk=Trunk(name="it"), caller=Caller(number=CALLER), headers=(), credentials=None
     )
@@ -312,9 +312,9 @@ async def test_servers_of_one_gateway_are_connected_to_one_by_one(ladder: Ladder
         second = await attempts.next()
         assert second is not None
         assert second.target == targets[1]
-        second.on_outcome(None, None)
+        second.on_outcome(None, "it refuses connections")
         assert await attempts.next() is None
-    assert noted == [None]
+    assert noted == [(None, "it refuses connections")]
 
 
 @ladder_with(trunks_to=trunks(agent={"gateways": ["sip:sip.example.com"]}))
