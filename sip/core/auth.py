@@ -22,7 +22,7 @@ from sip.core.uri import Uri
 
 _SCHEME: Final = re.compile(rf"\s*+({TOKEN.pattern})\s++")
 _PARAM: Final = re.compile(
-    rf'\s*+({TOKEN.pattern})\s*+=\s*+(?:"((?:[^"\\]|\\.)*+)"|([^\s",]++))\s*+(?:,|$)', re.DOTALL
+    rf'\s*+({TOKEN.pattern})\s*+=\s*+(?:"((?:[^"\\]++|\\.)*+)"|([^\s",]++))\s*+(?:,|$)', re.DOTALL
 )
 
 

@@ -32,6 +32,8 @@ from sip.transport.endpoint import Endpoint, Flow
 #: The trunk that a live registration, a peer's with us or ours with it, says a request is of:
 #: `(request, source, now)`, the request None where only a packet or a connection is there yet.
 RegisteredAs = Callable[[Request | None, Endpoint, float], str | None]
+#: Credentials looked at in one request: a realm and algorithm each, several proxies on the way.
+MAX_CREDENTIALS = 8
 
 
 class Verdict(Enum):
@@ -140,8 +142,9 @@ class Gatekeeper:
             return True
         if request is None or self._is_scanner(request):
             return False
+        users = _credentials_of(request)
         return any(
-            not needs_password_alone(trunk) or self._claims(request, trunk)
+            not needs_password_alone(trunk) or _claims(request, users, trunk)
             for trunk in self._met(request, flow)
         )
 
@@ -199,7 +202,8 @@ class Gatekeeper:
 
     def _judge(self, request: Request, source: Endpoint, met: list[Trunk], now: float) -> Judgement:
         logins = [trunk for trunk in met if trunk.login is not None]
-        claimed = any(self._claims(request, trunk) for trunk in logins)
+        users = _credentials_of(request) if logins else set()
+        claimed = any(_claims(request, users, trunk) for trunk in logins)
         open_trunk = next((trunk for trunk in met if trunk.login is None), None)
         if open_trunk is not None and not claimed:
             reason = grounds(open_trunk)
@@ -240,32 +244,35 @@ class Gatekeeper:
                 reason = "login from a foreign address" if foreign else "wrong credentials"
                 return Judgement(verdict=Verdict.CHALLENGE, reason=reason)
 
-    def _claims(self, request: Request, trunk: Trunk) -> bool:
-        """Whether the request says that it is this trunk's login: by its credentials, or, where
-        there is nothing else to know it by, by From or Contact before it was asked for any."""
-        if trunk.login is None:
-            return False
-        users = _credentials_of(request)
-        if needs_password_alone(trunk):
-            contact = request.contact
-            users.add(request.from_.uri.user)
-            users.add(contact.uri.user if contact is not None else None)
-        return trunk.login[0] in users
-
     def _is_scanner(self, request: Request) -> bool:
         agent = (request.headers.get("user-agent") or "").lower()
         return any(scanner in agent for scanner in self._scanners)
 
 
+def _claims(request: Request, users: set[str], trunk: Trunk) -> bool:
+    """Whether the request says that it is this trunk's login: by its credentials (of `users`), or,
+    where there is nothing else to know it by, by From or Contact before it was asked for any."""
+    if trunk.login is None:
+        return False
+    if trunk.login[0] in users:
+        return True
+    contact = request.contact
+    return needs_password_alone(trunk) and (
+        request.from_.uri.user == trunk.login[0]
+        or (contact is not None and contact.uri.user == trunk.login[0])
+    )
+
+
 def _authorizations(request: Request) -> list[str]:
     # Some peers answer a 407 with the header of a 401.
     headers = request.headers
-    return headers.get_all("proxy-authorization") + headers.get_all("authorization")
+    found = headers.get_all("proxy-authorization") + headers.get_all("authorization")
+    return found[:MAX_CREDENTIALS]
 
 
-def _credentials_of(request: Request) -> set[str | None]:
+def _credentials_of(request: Request) -> set[str]:
     """The user names that the request brings credentials of."""
-    users: set[str | None] = set()
+    users: set[str] = set()
     for value in _authorizations(request):
         with suppress(ParseError):
             users.add(unescape(AuthHeader.parse(value).params.get("username", "")))

@@ -288,6 +288,17 @@ def test_an_old_nonce_and_a_used_one_are_stale_not_wrong() -> None:
     assert (replayed.verdict, replayed.stale) == (Verdict.CHALLENGE, True)
 
 
+def test_a_request_full_of_credentials_costs_no_more_than_a_few() -> None:
+    """Found by damaged datagrams: a hundred long Authorization lines were milliseconds of work."""
+    keeper = gatekeeper(trunk("retell", SHARED, login=("retell", "right")))
+    proven = with_digest(keeper, "retell", "right").headers.get("authorization") or ""
+    wrong = f"Authorization: {proven.replace('retell', 'nobody')}"
+    few = request("INVITE", *[wrong] * 7, f"Authorization: {proven}")
+    assert whose(keeper.judge(few, way(), 0.0)) == "retell"
+    many = request("INVITE", *[wrong] * 8, f"Authorization: {proven}")
+    assert keeper.judge(many, way(), 0.0).verdict is Verdict.CHALLENGE
+
+
 # REGISTER and registrations
 
 
