@@ -9,7 +9,7 @@ import structlog
 
 from sip.clock import Clock, Timer
 from sip.core.errors import ParseError
-from sip.transport.certificate import day
+from sip.transport.certificate import covers, day
 from sip.transport.endpoint import Endpoint, Flow, Target
 from sip.transport.lifeline import Lifeline, StreamLimits
 from sip.transport.routes import Routes
@@ -254,10 +254,10 @@ class TransportLayer:
 
     def _live(self, to: Target | Endpoint, remote: Endpoint) -> StreamFlow | None:
         flow = self._by_endpoint.get(remote)
-        if isinstance(to, Target) and remote.transport == "tls":
-            # a connection that the peer made is from nobody else; ours were checked for a name
-            named = self._by_name.get(Target(remote, to.name.lower()))
-            flow = flow if flow is not None and flow.accepted else named
+        if isinstance(to, Target) and remote.transport == "tls" and to.name != remote.host:
+            # the address alone is no proof of a name: others may share it behind one NAT
+            proven = flow is not None and flow.accepted and covers(flow.peer_names, to.name)
+            flow = flow if proven else self._by_name.get(Target(remote, to.name.lower()))
         return None if flow is None or flow.closed else flow
 
     def _dial(self, remote: Endpoint, name: str) -> StreamFlow:

@@ -233,6 +233,8 @@ class StreamFlow(asyncio.Protocol):
             return
         whole = False
         for message in messages:
+            if self._closed:  # it was not to go on
+                return
             if message is PING:
                 self.send(PONG)
             else:

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import sys
 from collections.abc import Callable
 
 from sip.transport.endpoint import Endpoint
@@ -59,7 +60,7 @@ class Dialler:
         dialling = _stream_socket(6 if ":" in host else 4)
         try:
             if known_port or host not in _ANY.values():
-                if not known_port:
+                if not known_port and sys.platform == "linux":
                     dialling.setsockopt(socket.IPPROTO_IP, _BIND_ADDRESS_NO_PORT, 1)
                 dialling.bind((host, 0))
         except OSError:

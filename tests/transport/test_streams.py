@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 from structlog.testing import capture_logs
 
-from sip.transport.endpoint import Endpoint, Target
+from sip.transport.endpoint import Endpoint, Flow, Target
 from sip.transport.lifeline import StreamLimits
 from sip.transport.stream import MAX_QUEUED
 from tests.transport.loops import on_each_loop
@@ -309,6 +309,24 @@ async def test_a_stream_that_cannot_be_read_is_ended() -> None:
             await peer.is_closed(5)
         assert (await node.take())[0] == request(1)
         assert [error.status for error in node.broken] == [400]
+
+
+@on_each_loop
+async def test_nothing_more_is_read_of_a_connection_that_was_dropped() -> None:
+    node = Node()
+    take = node.layer._on_message
+
+    def drop(data: bytes, flow: Flow) -> None:
+        take(data, flow)
+        flow.abort()
+
+    node.layer._on_message = drop
+    async with running(node):
+        at = await node.layer.listen(TCP)
+        async with connecting(at.port) as [peer]:
+            peer.writer.write(request(1) + request(2))
+            await peer.is_closed(5)
+        assert node.inbox.qsize() == 1
 
 
 @on_each_loop

@@ -104,6 +104,21 @@ async def test_one_name_one_connection(root: Authority) -> None:
         assert await caller.take() == (request(2), flow)
 
 
+async def test_an_address_alone_is_no_proof_of_a_name(root: Authority) -> None:
+    """Requests to a name do not go out over a connection that somebody at its address made, but
+    over one whose client certificate has the name."""
+    tls = ServerTls(root.issue(NAME), client_ca=root.bundle, client_certificates="optional")
+    theirs = root.issue("carrier.example.com")
+    for certificate in (None, theirs):
+        client = ClientTls(ca=root.bundle, certificate=certificate)
+        async with serving(tls, client) as (server, caller, target):
+            caller.layer.flow_to(target).send(request())
+            _, arrived = await server.take()
+            back = server.layer.flow_to(Target(arrived.remote, "carrier.example.com"))
+            assert (back is arrived) == (certificate is theirs)
+            assert server.layer.flow_to(Target(arrived.remote, NAME)) is not arrived
+
+
 async def test_a_server_known_by_its_address_alone_is_still_who_it_was(root: Authority) -> None:
     """Carriers' Contacts hold an address, which is in no certificate: after a lost connection the
     dialog goes on with whom it began."""
