@@ -4,6 +4,8 @@ Where the facts are from is said in each profile (`sources`). What a system is n
 left as most do it.
 """
 
+from dataclasses import replace
+
 from tests.interop.profiles.script import has, lacks, says
 from tests.interop.profiles.system import (
     BARE,
@@ -90,6 +92,18 @@ P-Asserted-Identity and From are read in this order, each must hold E.164 with t
     early=(Early(status=183, sdp=True), Early(status=180)),
     trunk={"credentials": OURS, "headers": {"X-Telnyx-Username": "gateway"}},
     hidden=("P-Charge-Info", "P-Asserted-Identity"),
+)
+
+TELNYX_WITHHELD = replace(
+    TELNYX,
+    variant="withheld",
+    calls="""
+The caller withholds the number: From is anonymous, Privacy asks for it, P-Asserted-Identity has the
+number all the same, for us alone. Retell is not told.""",
+    from_='"Anonymous" <sip:anonymous@anonymous.invalid>',
+    headers=("P-Asserted-Identity: <sip:+[caller]@sip.telnyx.com>", "Privacy: id"),
+    shown="anonymous",
+    hidden=("P-Asserted-Identity", "12125550101"),
 )
 
 VONAGE = System(

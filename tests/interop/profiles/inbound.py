@@ -15,7 +15,7 @@ def inbound(system: System) -> str:
     if system.pings:
         _ping(script, system)
     acknowledged = _call(script, system, party)
-    answer = None if system.early_offer else system.sdp(1)
+    answer = None if system.early_offer or system.early_media else system.sdp(1)
     party.request("ACK", sdp=answer, ack=acknowledged)
     script.pause(100)
     for step in system.steps:
@@ -48,8 +48,16 @@ def _call(script: Script, system: System, party: Party) -> str:
         _acknowledge_refusal(script, system, party, name)
     name = _invite(script, system, party, system.session_expires, proof=system.challenged)
     script.receive(100, txn=name, optional=True)
+    keep = [("rseq", "RSeq", "[0-9]+")]
+    if system.early_media:
+        script.note("our offer comes reliably before the answer, so theirs is in the PRACK")
+        early = (has("Require", "100rel"), says("m=audio [1-9]"))
+        script.receive(183, *early, txn=name, routes=True, keep=keep)
+        rack = f"RAck: [$rseq] {party.invite_cseq} INVITE"
+        script.receive(200, txn=party.request("PRACK", rack, sdp=system.sdp(1)))
+        script.receive(200, has("Contact", "sip:"), *system.answer, txn=name, routes=True)
+        return name
     if system.reliable_ringing:
-        keep = [("rseq", "RSeq", "[0-9]+")]
         script.receive(180, has("Require", "100rel"), txn=name, routes=True, keep=keep)
         prack = party.request("PRACK", f"RAck: [$rseq] {party.invite_cseq} INVITE")
         script.receive(200, txn=prack)
@@ -144,7 +152,7 @@ def _head(system: System) -> list[str]:
         "",
         *(f"  {line}" for line in system.calls.strip().splitlines()),
         "",
-        f"  Run it as  sipp -sf {system.name}-inbound.xml -s NUMBER -key caller CALLER{login}",
+        f"  Run it as  sipp -sf {system.file}-inbound.xml -s NUMBER -key caller CALLER{login}",
         "             -i OUR_ADDRESS -p 5060 -bind_local -d 500 -m 1 GATEWAY:5060",
         f"             over {system.transport.upper()}: -t {system.transport[0]}1",
         f"  NUMBER: {digits}, no plus; CALLER likewise, or an extension.",

@@ -4,6 +4,8 @@ Where the facts are from is said in each profile (`sources`). What a system is n
 left as most do it.
 """
 
+from dataclasses import replace
+
 from tests.interop.profiles.script import has, lacks, says
 from tests.interop.profiles.system import (
     DTMF,
@@ -213,6 +215,18 @@ Session-Expires below its Min-SE of 1800 would get 422. Early media in a reliabl
     accepts=("Session-Expires: 1800;refresher=uas", "Require: timer"),
     called_steps=("update",),
     hidden=("P-Asserted-Identity", "Remote-Party-ID", "Cisco-Guid"),
+)
+
+CUCM_EARLY_MEDIA = replace(
+    CUCM,
+    variant="early-media",
+    supported="100rel,timer,resource-priority,replaces",
+    calls="""
+SIP Rel1XX Options: PRACK if 1xx has SDP. It calls without SDP; the agent is heard before it
+answers, so our offer comes in a reliable 183 and the answer in the PRACK. The 200 says nothing new.""",
+    pings=False,
+    early_media=True,
+    answer=(has("Session-Expires", "1800"),),
 )
 
 AVAYA = System(

@@ -13,21 +13,28 @@ def _sdp(direction: str = "sendrecv") -> Sdp:
     return Sdp(codecs=(PCMU, PCMA, DTMF), user="retell", direction=direction)
 
 
-def agent() -> str:
+def agent(*, early: bool = False) -> str:
+    """Retell is called; `early`: it is heard before it answers."""
     script = Script("Retell answers and stays")
     tag = "[last_To:];tag=[pid]-agent-[call_number]"
     script.receive("INVITE", routes=True)
     head = ["[last_Via:]", "[last_From:]", tag, "[last_Call-ID:]", "[last_CSeq:]", _CONTACT]
-    script.send("SIP/2.0 180 Ringing", head)
+    if early:
+        script.send("SIP/2.0 183 Session Progress", head, _sdp())
+    else:
+        script.send("SIP/2.0 180 Ringing", head)
     script.pause(200)
     script.send("SIP/2.0 200 OK", [*head, _ALLOW], _sdp(), retrans=True)
     script.receive("ACK")
     _stay(script)
     return script.text(
         [
-            "Retell is called: it rings, answers, answers every re-INVITE, and waits for the BYE.",
+            f"Retell is called: it {'is heard (183)' if early else 'rings'}, answers, answers every"
+            " re-INVITE,",
+            "and waits for the BYE.",
             "",
-            "  Run it as  sipp -sf agent.xml -i RETELL_ADDRESS -p 5060 -bind_local -m 1",
+            f"  Run it as  sipp -sf agent{'-early' if early else ''}.xml -i RETELL_ADDRESS -p 5060",
+            "             -bind_local -m 1",
             "  Where each NAME-inbound.xml leads, with retell.sip_uri: sip:RETELL_ADDRESS.",
         ]
     )

@@ -55,6 +55,8 @@ class System:
     name: str
     title: str
     agent: str
+    #: another way in which the same system calls
+    variant: str = ""
     transport: Literal["udp", "tcp"] = "udp"
     codecs: Sequence[str] = (PCMU, PCMA, DTMF)
     sdp_more: Sequence[str] = ()
@@ -81,6 +83,7 @@ class System:
     challenged: bool = False
     pings: bool = False
     reliable_ringing: bool = False
+    early_media: bool = False
     answer: Sequence[Check] = ()
     steps: Sequence[Step] = ()
     we_hang_up: bool = False
@@ -107,6 +110,11 @@ class System:
     shown: str = "+12125550101"
     told: Sequence[tuple[str, str]] = ()
     hidden: Sequence[str] = ()
+
+    @property
+    def file(self) -> str:
+        """How the names of its scenarios begin."""
+        return f"{self.name}-{self.variant}" if self.variant else self.name
 
     @property
     def login(self) -> tuple[str, str]:

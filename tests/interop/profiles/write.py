@@ -2,20 +2,22 @@
 
 from pathlib import Path
 
-from tests.interop.profiles.carriers import CARRIERS
+from tests.interop.profiles.carriers import CARRIERS, TELNYX_WITHHELD
 from tests.interop.profiles.inbound import inbound
 from tests.interop.profiles.outbound import outbound
-from tests.interop.profiles.pbxs import PBXS
+from tests.interop.profiles.pbxs import CUCM_EARLY_MEDIA, PBXS
 from tests.interop.profiles.peers import agent, answers_options, gateway_is_full, retell
 from tests.interop.profiles.registering import registers, registrar
 
 SYSTEMS = (*CARRIERS, *PBXS)
+#: Other ways in which some of them call.
+VARIANTS = (TELNYX_WITHHELD, CUCM_EARLY_MEDIA)
 DIRECTORY = Path(__file__).parents[2] / "sipp" / "profiles"
 
 
 def scenarios() -> dict[str, str]:
     """Every scenario by its file's name."""
-    files = {"agent": agent(), "retell": retell()}
+    files = {"agent": agent(), "agent-early": agent(early=True), "retell": retell()}
     files |= {"gateway-is-full": gateway_is_full(), "answers-options": answers_options()}
     for system in SYSTEMS:
         files[f"{system.name}-inbound"] = inbound(system)
@@ -24,6 +26,7 @@ def scenarios() -> dict[str, str]:
             files[f"{system.name}-registers"] = registers(system)
         elif system.registers:
             files[f"{system.name}-registrar"] = registrar(system)
+    files |= {f"{system.file}-inbound": inbound(system) for system in VARIANTS}
     return {f"{name}.xml": text for name, text in files.items()}
 
 
