@@ -110,7 +110,7 @@ class Call:
         """Attend to the A-leg alone, until it is gone."""
         while not self.over:
             leg, event = await self._inbox.get()
-            if leg is self.a and isinstance(event, Offer | Answer):
+            if leg is self.a and isinstance(event, (Offer, Answer)):
                 await self._attend_alone(event)
             else:
                 self._notice(leg, event)
@@ -244,7 +244,7 @@ class Call:
         """
         while True:
             leg, event = await self._inbox.get()
-            if isinstance(event, Offer | OfferEnded | Answer):
+            if isinstance(event, (Offer, OfferEnded, Answer)):
                 bridge.negotiate(leg, event)
             elif leg is b:
                 match event:

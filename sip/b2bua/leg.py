@@ -343,8 +343,9 @@ def passing_headers(message: Request | Response) -> Headers:
     """Headers that tell the application why a leg ended: X-*, Reason (RFC 3326), Retry-After."""
     return tuple(
         (name, value)
-        for name, value in message.headers
-        if name[:2].lower() == "x-" or name.lower() in ("reason", "retry-after")
+        for key, (name, lines) in message.headers.fields.items()
+        if key[:2] == "x-" or key in ("reason", "retry-after")
+        for value in lines
     )
 
 

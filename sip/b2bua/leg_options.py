@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import cached_property
 
 from sip.core.reliable import TAG
 from sip.core.session_timer import TIMER, Mode, Policy
@@ -20,7 +21,7 @@ class Reliable(Enum):
     """our own INVITEs demand them"""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class LegOptions:
     """One leg's manners.
 
@@ -35,7 +36,7 @@ class LegOptions:
     session_timer: Policy = field(default_factory=Policy)
     symmetric: bool = False
 
-    @property
+    @cached_property
     def supported(self) -> str:
         """The option tags of our Supported header."""
         tags = []

@@ -58,11 +58,10 @@ class Headers:
     def add(self, name: str, value: str) -> None:
         """A further line, after those of the same name."""
         key, shown = field_name(name)
-        field = self.fields.get(key)
-        if field is None:
-            self.fields[key] = (shown, [one_line(value)])
+        if key in self.fields:
+            self.fields[key][1].append(one_line(value))
         else:
-            field[1].append(one_line(value))
+            self.fields[key] = (shown, [one_line(value)])
 
     def prepend(self, name: str, value: str) -> None:
         """A further line, before those of the same name; a new name comes first of all."""
@@ -107,7 +106,7 @@ class Headers:
         return self.fields.setdefault(key, (shown, []))[1]
 
     def _find(self, name: str) -> Field | None:
-        return self.fields.get(name) or self.fields.get(canonical(name))
+        return self.fields[name] if name in self.fields else self.fields.get(canonical(name))
 
 
 _LONGEST_NAME: Final = 128

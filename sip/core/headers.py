@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from sip.core.errors import ParseError
@@ -189,7 +189,8 @@ class Via(_Parameterised):
 
     def with_param(self, name: str, value: str | None = None) -> Via:
         """The same Via with this parameter, in place of an earlier one of that name."""
-        return replace(self, params=set_param(self.params, name, _wire_value(value)))
+        params = set_param(self.params, name, _wire_value(value))
+        return Via(self.transport, self.host, self.port, params)
 
     def __str__(self) -> str:
         hostport = join_hostport(self.host, self.port)
@@ -213,7 +214,8 @@ class NameAddr(_Parameterised):
 
     def with_param(self, name: str, value: str | None = None) -> NameAddr:
         """The same address with this header parameter, in place of an earlier one of that name."""
-        return replace(self, params=set_param(self.params, name, _wire_value(value)))
+        params = set_param(self.params, name, _wire_value(value))
+        return NameAddr(self.display_name, self.uri, params)
 
     def __str__(self) -> str:
         name = "" if self.display_name is None else f"{_shown_name(self.display_name)} "

@@ -243,11 +243,10 @@ def _read_headers(lines: list[str]) -> tuple[Headers, str]:
         if not colon:
             fault = "Malformed Header Field"
             continue
-        field = fields.get(key)
-        if field is None:
-            fields[key] = (shown, [value.strip()])
+        if key in fields:
+            fields[key][1].append(value.strip())
         else:
-            field[1].append(value.strip())
+            fields[key] = (shown, [value.strip()])
     if "via" in fields:
         _split_vias(fields["via"][1])
     return headers, fault

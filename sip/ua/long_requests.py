@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 
-from sip.core.message import Request
 from sip.transport.endpoint import Endpoint, Flow
 
 #: A peer whose TCP port did not answer is sent long datagrams for so many seconds.
@@ -19,9 +18,9 @@ class LongRequests:
         self._connect = connect
         self._avoided: dict[Endpoint, float] = {}
 
-    def way(self, request: Request, flow: Flow, now: float) -> Flow:
-        """`flow`, or the way over TCP to the same peer where `request` needs it."""
-        if flow.reliable or not self._limit or len(request.to_bytes()) <= self._limit:
+    def way(self, size: int, flow: Flow, now: float) -> Flow:
+        """`flow`, or the way over TCP to the same peer where a request of `size` bytes needs it."""
+        if flow.reliable or not self._limit or size <= self._limit:
             return flow
         if self._avoided.get(flow.remote, now) > now:
             return flow

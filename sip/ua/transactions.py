@@ -100,12 +100,13 @@ class ClientTransaction(_Transaction):
         flow: Flow,
         on_response: Callable[[Response], None],
         on_failure: Callable[[Failure], None],
+        data: bytes | None,
     ) -> None:
         kind = Kind.INVITE_CLIENT if request.method == "INVITE" else Kind.CLIENT
         super().__init__(layer, kind, flow)
         self.request = request
         self.key: ClientKey = (request.branch or "", request.method)
-        self._data = request.to_bytes()
+        self._data = request.to_bytes() if data is None else data
         self._on_response = on_response
         self._on_failure = on_failure
 
@@ -261,9 +262,13 @@ class TransactionLayer:
         flow: Flow,
         on_response: Callable[[Response], None],
         on_failure: Callable[[Failure], None],
+        data: bytes | None = None,
     ) -> ClientTransaction:
-        """Start a client transaction for `request`, whose top Via is ours and complete."""
-        transaction = ClientTransaction(self, request, flow, on_response, on_failure)
+        """Start a client transaction for `request`, whose top Via is ours and complete.
+
+        `data` is its text, where somebody has written it already.
+        """
+        transaction = ClientTransaction(self, request, flow, on_response, on_failure, data)
         self._clients[transaction.key] = transaction
         transaction.start()
         if flow.closed:  # it could not be made, or broke, before there was anybody to tell

@@ -15,7 +15,7 @@ from sip.core.body import SDP
 from sip.core.errors import ParseError
 from sip.core.message import Request, Response, make_response, parse_message, validate
 from sip.core.timers import Timers
-from sip.core.uri import Uri
+from sip.core.uri import Uri, join_hostport
 from sip.ids import Ids
 from sip.trace import Trace
 from sip.transport.address import is_address
@@ -205,9 +205,10 @@ class UserAgent:
         branch = self.ids.branch()
         request.headers.prepend("via", self._via(flow, branch, host))
         request.headers.add("user-agent", self.product)
-        way = self._wide.way(request, flow, self.clock.now())
+        data = request.to_bytes()
+        way = self._wide.way(len(data), flow, self.clock.now())
         if way is flow:
-            return self._transactions.send(request, flow, on_response, on_failure)
+            return self._transactions.send(request, flow, on_response, on_failure, data)
 
         def failed(failure: Failure) -> None:
             if failure is Failure.TIMEOUT or transaction.flow is flow:
@@ -424,8 +425,7 @@ class UserAgent:
         return f"SIP/2.0/{transport} {self._hostport(flow, host)};rport;branch={branch}"
 
     def _hostport(self, flow: Flow, host: str | None = None) -> str:
-        host = self.host(flow) if host is None else host
-        return Endpoint(flow.local.transport, host, flow.local.port).hostport
+        return join_hostport(self.host(flow) if host is None else host, flow.local.port)
 
 
 def _transport_param(flow: Flow) -> str:

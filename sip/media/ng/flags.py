@@ -6,7 +6,6 @@ Read together with rtpengine's docs/ng_control_protocol.md; our relay looks at `
 
 from __future__ import annotations
 
-import ipaddress
 import re
 
 from sip.media.ng.bencode import Encodable
@@ -36,7 +35,7 @@ def sdp_keys(
     if media_address is not None:
         keys["media-address"] = media_address
     if received_from is not None:
-        family = "IP6" if ipaddress.ip_address(received_from).version == 6 else "IP4"
+        family = "IP6" if ":" in received_from else "IP4"
         keys["received-from"] = [family, received_from]
     if learn is not Learn.PEER:
         keys["learn"] = learn.value
