@@ -1,10 +1,18 @@
 """Which address of ours a peer is told, in Via, Contact and SDP."""
 
+import structlog
+
 from sip.clock import Clock
 from sip.transport.address import is_loopback, is_private, version
 from sip.transport.endpoint import Flow
 from sip.transport.interfaces import interface_address
 from sip.transport.routes import Routes
+from sip.transport.strangers import Complaints
+
+log = structlog.get_logger(__name__)
+
+#: Seconds that an interface's address is used again: it may get another one at any time.
+INTERFACE_CACHE_S = 5.0
 
 
 class Advertiser:
@@ -12,7 +20,10 @@ class Advertiser:
 
     def __init__(self, public: str | None, clock: Clock) -> None:
         self._public = public
+        self._clock = clock
         self._routes = Routes(clock)
+        self._interfaces: dict[tuple[str, int], tuple[float, str | None]] = {}
+        self._complaints = Complaints()
 
     def address(self, policy: str, flow: Flow) -> str:
         """Our address for the peer of `flow`, by the policy of its trunk.
@@ -23,8 +34,8 @@ class Advertiser:
         address, and all others the listener's `advertise`, else `sip.advertise`.
 
         An address of the other family than the flow's would mix IPv4 and IPv6 in one dialog
-        (RFC 6157): our own stands in for it, as for what is not configured. Raises OSError for an
-        interface that is not there.
+        (RFC 6157): our own stands in for it, as for what is not configured, and for an interface
+        that is not there.
         """
         if policy == "auto":
             chosen = self._auto(flow)
@@ -33,7 +44,7 @@ class Advertiser:
         elif policy == "private":
             chosen = None
         elif policy.startswith("interface:"):
-            chosen = interface_address(policy.removeprefix("interface:"), flow.remote.version)
+            chosen = self._of_interface(policy.removeprefix("interface:"), flow.remote.version)
         else:
             chosen = policy
         if chosen is None or version(chosen) != flow.remote.version:
@@ -43,7 +54,26 @@ class Advertiser:
     def own(self, flow: Flow) -> str:
         """Our address as this host knows it, before any NAT."""
         host = flow.local.host
-        return host if host not in ("0.0.0.0", "::") else self._routes.source(flow.remote)
+        if host not in ("0.0.0.0", "::"):
+            return host
+        try:
+            return self._routes.source(flow.remote)
+        except OSError:  # no route: nothing will arrive there, whatever it says
+            return "::1" if flow.remote.version == 6 else "127.0.0.1"
+
+    def _of_interface(self, name: str, family: int) -> str | None:
+        now = self._clock.now()
+        until, address = self._interfaces.get((name, family), (0.0, None))
+        if now < until:
+            return address
+        try:
+            address = interface_address(name, family)
+        except OSError as error:
+            address = None
+            if self._complaints.is_new(name, str(error), now):
+                log.warning("cannot advertise an interface's address", reason=str(error))
+        self._interfaces[name, family] = (now + INTERFACE_CACHE_S, address)
+        return address
 
     def _auto(self, flow: Flow) -> str | None:
         if flow.advertise is not None:

@@ -22,7 +22,7 @@ def interface_address(name: str, version: int) -> str:
     if name not in interfaces():
         known = ", ".join(interfaces())
         raise OSError(f"there is no network interface {name}; there are {known}")
-    found = _ipv4(name) if version == 4 else _ipv6(name)
+    found = {4: _ipv4, 6: _ipv6}[version](name)
     if found is None:
         raise OSError(f"network interface {name} has no IPv{version} address")
     return found

@@ -1,9 +1,11 @@
 """Which of our addresses a peer is told."""
 
+import re
 import socket
 from dataclasses import dataclass
 
 import pytest
+from structlog.testing import capture_logs
 
 from sip.transport.advertise import Advertiser
 from sip.transport.endpoint import Endpoint
@@ -103,8 +105,35 @@ def test_an_interface_by_name() -> None:
 
 
 def test_an_interface_that_is_not_there() -> None:
-    with pytest.raises(OSError, match=r"there is no network interface wg7; there are .*lo"):
-        told("interface:wg7", "198.51.100.7")
+    """It may come back; a call does not fail for it, and the operator is told once."""
+    with pytest.raises(OSError, match="there is no network interface wg7"):
+        interface_address("wg7", 4)
+    advertiser = Advertiser(PUBLIC, StoppedClock())  # type: ignore[arg-type]
+    flow = FlowTo(Endpoint("udp", "198.51.100.7", 5060))
+    with capture_logs() as lines:
+        assert advertiser.address("interface:wg7", flow) == OURS
+        assert advertiser.address("interface:wg7", flow) == OURS
+    [line] = lines
+    assert re.match(r"there is no network interface wg7; there are .*lo", line["reason"])
+
+
+def test_an_interface_that_gets_another_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    addresses = iter(["192.0.2.1", "192.0.2.2"])
+    monkeypatch.setattr("sip.transport.advertise.interface_address", lambda *_: next(addresses))
+    clock = StoppedClock()
+    advertiser = Advertiser(PUBLIC, clock)  # type: ignore[arg-type]
+    flow = FlowTo(Endpoint("udp", "198.51.100.7", 5060))
+    told = []
+    for clock.at in (0.0, 4.0, 6.0):
+        told.append(advertiser.address("interface:eth1", flow))
+    assert told == ["192.0.2.1", "192.0.2.1", "192.0.2.2"]
+
+
+def test_without_a_route_there_is_still_an_address() -> None:
+    """What is sent is lost, and the timers of SIP notice; no call breaks for it."""
+    nowhere = Endpoint("udp", "255.255.255.255", 5060)  # the kernel has no route for it
+    local = Endpoint("udp", "0.0.0.0", 5060)
+    assert told("auto", nowhere.host, local=local, public=None) == "127.0.0.1"
 
 
 def test_the_route_is_asked_again_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -342,6 +342,20 @@ async def calling(port: int) -> AsyncIterator[tuple[Node, Flow]]:
         yield caller, flow
 
 
+async def test_a_machine_without_any_roots(
+    root: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A container image without ca-certificates: our fault, and it says so."""
+    nothing = tmp_path / "nothing"
+    nothing.mkdir()
+    monkeypatch.setenv("SSL_CERT_FILE", str(nothing / "ca.pem"))
+    monkeypatch.setenv("SSL_CERT_DIR", str(nothing))
+    assert await refused(ServerTls(root.issue(NAME)), ClientTls()) == (
+        f"TLS to {NAME} (127.0.0.1:5061): this machine has no CA certificates to verify servers "
+        "with: install ca-certificates, or set sip.tls.ca"
+    )
+
+
 @on_each_loop
 async def test_a_server_that_speaks_no_tls() -> None:
     async def plain(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
