@@ -13,7 +13,7 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -143,10 +143,10 @@ def answer_port(data: bytes) -> int:
 
 
 @asynccontextmanager
-async def switch(known: str) -> AsyncIterator[tuple[Ladder, Sender]]:
+async def switch(known: str, **more: Any) -> AsyncIterator[tuple[Ladder, Sender]]:
     """A running softswitch with one more trunk at `known`, and who sends from there."""
-    probe = Source.parse(known)
-    async with make_ladder(trunks=[Trunk(name="known", gateways=(), sources=(probe,))]) as ladder:
+    trunk = Trunk(name="known", sources=(Source.parse(known),), **more)
+    async with make_ladder(trunks=[trunk]) as ladder:
         ladder.app.verbs = lambda _: [{"verb": "sip:decline", "status": 486}]
         port = ladder.peer("carrier").gateway.port
         host = "::1" if ":" in known else "127.0.0.1"
@@ -187,6 +187,32 @@ async def test_each_message_gets_the_prescribed_answer(rfc: str, case: Case) -> 
         assert len(ladder.app.told("session:new")) == (case.answers == CALL)
         await asyncio.sleep(LATER_S)
         check(case, "tcp", rfc, await sender.over_tcp(data, AT_ONCE_S))
+
+
+REGISTERS = [
+    pytest.param(rfc, case, id=f"{rfc}-{case.section}-{case.name}")
+    for rfc, cases in (("rfc4475", RFC_4475), ("rfc5118", RFC_5118))
+    for case in cases
+    if case.answers == (405,) and case.name != "mpart01"
+]
+
+
+@pytest.mark.parametrize(("rfc", "case"), REGISTERS)
+@virtual_time
+async def test_a_registrar_asks_who_it_is(rfc: str, case: Case) -> None:
+    """The same REGISTERs where the trunk registers with us: understood, and none is proven.
+
+    An Authorization of a scheme that nobody knows is as good as none (RFC 4475 3.3.7).
+    """
+    known = KNOWN_V6 if rfc == "rfc5118" else KNOWN_V4
+    data = read(rfc, case.name)
+    port = answer_port(data)
+    require_port(known, port)
+    async with switch(known, login=("pbx", "secret"), registrar=True) as (_, sender):
+        [answer] = await sender.over_udp(data, port, AT_ONCE_S)
+        assert isinstance(answer, Response)
+        assert answer.status == 401
+        assert "Digest" in (answer.headers.get("www-authenticate") or "")
 
 
 @pytest.mark.parametrize("case", [case for case in RFC_5118 if case.section == "4.6"])

@@ -223,7 +223,7 @@ CUCM_EARLY_MEDIA = replace(
     supported="100rel,timer,resource-priority,replaces",
     calls="""
 SIP Rel1XX Options: PRACK if 1xx has SDP. It calls without SDP; the agent is heard before it
-answers, so our offer comes in a reliable 183 and the answer in the PRACK. The 200 says nothing new.""",
+answers, so our offer comes in a reliable 183 and the answer in the PRACK. The 200 adds nothing.""",
     pings=False,
     early_media=True,
     answer=(has("Session-Expires", "1800"),),
