@@ -101,13 +101,7 @@ class Asterisk:
         await self.manager.act("ModuleLoad", Module=module, LoadType="load")
         for trunk in self._trunks:
             if trunk.way == "registers":
-                await self.manager.event(
-                    "Registry",
-                    lambda event, name=trunk.name: (
-                        event["status"] == "Registered" and f":{name}@" in event["username"]
-                    ),
-                    since=since,
-                )
+                await self._registered(trunk, since)
 
     async def call(self, trunk: PbxTrunk, number: str) -> Event:
         """Extension 200 calls `number` over `trunk`; returns once the other side has answered.
@@ -177,6 +171,12 @@ class Asterisk:
     def log(self, lines: int = 80) -> str:
         assert self._program is not None
         return self._program.tail(lines)
+
+    async def _registered(self, trunk: PbxTrunk, since: int) -> None:
+        def matches(event: Event) -> bool:
+            return event["status"] == "Registered" and f":{trunk.name}@" in event["username"]
+
+        await self.manager.event("Registry", matches, since=since)
 
     async def _ready(self) -> None:
         assert self._program is not None

@@ -27,6 +27,8 @@ pbx_config app_dial app_playback app_mixmonitor func_channel func_callerid func_
 codec_ulaw codec_alaw codec_resample format_pcm format_wav format_sln
 """
 
+_EMPTY = "ccss cdr cel features indications pjproject udptl"
+
 
 def write(
     directory: Path,
@@ -57,9 +59,8 @@ def write(
         "etc/extensions.conf": _extensions(directory, speech, trunks),
         "etc/pjsip.conf": "\n".join(pjsip),
         "etc/musiconhold.conf": f"[default]\nmode=files\ndirectory={speech.parent}\n",
-        "etc/features.conf": "[general]\n",
-        "etc/ccss.conf": "[general]\n",
-        "etc/indications.conf": "[general]\ncountry=us\n[us]\nringcadence=2000,4000\n",
+        # read by the core, which complains where there is none
+        **{f"etc/{name}.conf": "[general]\n" for name in _EMPTY.split()},
     }
     for name, text in files.items():
         (directory / name).write_text(text)
@@ -233,7 +234,9 @@ contact_user={name}
 outbound_auth={name}
 expiration=120
 retry_interval=2
+max_random_initial_delay=1
 forbidden_retry_interval=2
+max_random_initial_delay=1
 line=yes
 endpoint={name}
 """

@@ -101,7 +101,7 @@ class Linphone:
         self._program.type(line)
 
     def _settings(self) -> str:
-        sections = {
+        sections: dict[str, dict[str, object]] = {
             "sip": {
                 "sip_port": 0,
                 "sip_tcp_port": 0,

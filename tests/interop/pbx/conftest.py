@@ -45,6 +45,16 @@ class Office:
     def carrier_trunk(self, transport: Transport) -> CarrierTrunk:
         return next(one for one in self.carrier_trunks if one.transport == transport)
 
+    async def record(self, number: str, timeout: float = 5.0) -> Json:
+        """The record of the newest call to `number`, once that has ended."""
+        async with asyncio.timeout(timeout):
+            while True:
+                calls = await self.gateway.calls()
+                record: Json = next(one for one in calls if one["to"] == number)
+                if record["ended_at"]:
+                    return record
+                await asyncio.sleep(0.05)
+
 
 @pytest.fixture(scope="session")
 def extension(tmp_path_factory: pytest.TempPathFactory) -> Voice:

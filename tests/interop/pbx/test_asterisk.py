@@ -7,6 +7,7 @@ import pytest
 
 from tests.interop.harness.gateway import PLAIN
 from tests.interop.harness.pbx import TRANSPORTS, Transport, Way
+from tests.interop.harness.scene import ending, tried
 from tests.interop.pbx.conftest import RETELLS_NUMBER, WAYS, Office
 from tests.interop.pbx.voices import GREETING, hears
 
@@ -34,6 +35,8 @@ async def test_an_extension_calls_the_agent(
     at_the_agent = await office.sandbox.heard(call_id, tmp_path / "agent.wav")
     hears(at_the_agent, office.extension.once, GREETING)
     hears(office.asterisk.heard(trunk), GREETING, office.extension.once)
+    record = await office.record(PLAIN)
+    assert (record["trunk"], *ending(record)) == (trunk.name, "caller", "hangup", 200)
 
 
 @every_transport
@@ -51,3 +54,5 @@ async def test_the_agent_calls_an_extension(
     at_the_agent = await office.sandbox.heard(call_id, tmp_path / "agent.wav")
     hears(at_the_agent, office.extension.once, GREETING)
     hears(office.asterisk.heard(trunk), GREETING, office.extension.once)
+    record = await office.record(trunk.number)
+    assert (tried(record), *ending(record)) == ([(trunk.name, 200)], "caller", "hangup", 200)

@@ -36,13 +36,14 @@ async def test_a_call_through_two_refreshes(
     await office.sandbox.ended(call.retell_id)
 
     refreshed = refreshes(office.asterisk.messages(), call)
-    assert [one.sent for one in refreshed] == [placed_by == "asterisk"] * 2
+    assert len(refreshed) >= 2, "more where the other stories took longer"
+    assert {one.sent for one in refreshed} == {placed_by == "asterisk"}
     # the agent repeats what it hears: at the end the extension still hears its own words, which
     # have gone the whole way and come back
     heard = speech.read(office.asterisk.heard(call.trunk))
     assert len(heard) > (LENGTH_S - 3) * speech.RATE_HZ
     tail = heard[-TAIL_S * speech.RATE_HZ :]
-    assert speech.likeness(tail, speech.read(office.extension.once)) > SAME
+    assert speech.likeness_in_pieces(tail, speech.read(office.extension.once)) > SAME
 
 
 def refreshes(log: MessageLog, call: LongCall) -> list[Logged]:
