@@ -20,6 +20,7 @@ UNSEEN = {
 }
 # Imported from a package that another one brings and speaks in the terms of.
 BROUGHT = {
+    "yarl": "the URLs that aiohttp takes",
     "httpx": "retell-sdk's timeouts and errors are httpx's",
     "pydantic-core": "pydantic's own undefined value",
 }
