@@ -9,7 +9,9 @@ import itertools
 import random
 import socket
 from collections import Counter
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
+from typing import Any
 
 from sip.core.message import Headers, Request, Response, make_response, parse_message
 from sip.transport.endpoint import Endpoint
@@ -86,17 +88,25 @@ class Half:
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     status: asyncio.Future[int] = field(default_factory=asyncio.Future)
     provisional: asyncio.Event = field(default_factory=asyncio.Event)
+    cancelled: asyncio.Event = field(default_factory=asyncio.Event)
+    refused: bool = False
     last: dict[str, bytes] = field(default_factory=dict)
 
 
 class Phone:
     """Places calls and takes them. All it sends goes to the network at `way`.
 
-    It hangs up what it took for `ends`, after so many seconds; other calls the caller ends.
+    It rings for some time within `rings_s`, and hangs up what it took for `ends`, after so many
+    seconds; other calls the caller ends.
     """
 
     def __init__(
-        self, way: tuple[str, int], *, rings_s: float = 0.4, talk_s: float = 6.0, ends: str = ""
+        self,
+        way: tuple[str, int],
+        *,
+        rings_s: tuple[float, float] = (0.4, 0.4),
+        talk_s: float = 6.0,
+        ends: str = "",
     ) -> None:
         self.socket = _bound("127.0.0.1", 0)
         self.address = ("127.0.0.1", self.socket.getsockname()[1])
@@ -105,6 +115,7 @@ class Phone:
         self._way = way
         self._host = f"{way[0]}:{way[1]}"
         self._rings_s = rings_s
+        self._random = random.Random(way[1])
         self._talk_s = talk_s
         self._ends = ends
         self._tasks: set[asyncio.Task[None]] = set()
@@ -120,13 +131,19 @@ class Phone:
 
     # calling
 
-    async def call(self, number: str) -> int:
-        """Place a call and stay in it to its end; the status that it got."""
+    async def call(self, number: str, gives_up_s: float | None = None) -> int:
+        """Place a call and stay in it to its end, or give it up; the status that it got."""
         half = Half(tag=f"caller{next(_numbers)}")
         call_id = f"{half.tag}@phone"
         self.placed[call_id] = half
         half.invite = self._request("INVITE", call_id, half, number, 1, PCMU)
         await self._repeat(half.invite.to_bytes(), half.provisional, GIVE_UP_S)
+        if gives_up_s is not None:
+            await asyncio.wait([half.status], timeout=gives_up_s)
+            if not half.status.done():
+                cancel = self._request("CANCEL", call_id, half, number, 1)
+                cancel.headers.set("via", half.invite.headers.get("via") or "")
+                await self._repeat(cancel.to_bytes(), half.cancelled, T2_S)
         async with asyncio.timeout(300):
             status = await half.status
             if status >= 300:
@@ -201,8 +218,8 @@ class Phone:
 
     def _on_response(self, response: Response) -> None:
         half = self.placed.get(response.call_id) or self.taken[response.call_id]
-        if response.cseq.method == "BYE":
-            half.ended.set()
+        if response.cseq.method != "INVITE":
+            (half.ended if response.cseq.method == "BYE" else half.cancelled).set()
             return
         half.provisional.set()
         if response.status < 200:
@@ -223,10 +240,28 @@ class Phone:
             self._on_invite(request)
             return
         half = self.taken.get(request.call_id) or self.placed[request.call_id]
-        half.acknowledged.set()
-        if request.method != "ACK":
-            half.ended.set()
+        if request.method == "CANCEL":
             self._send(make_response(request, 200, to_tag=half.tag).to_bytes())
+            self._refuse(half)
+            return
+        half.acknowledged.set()
+        if request.method != "ACK" or half.refused:
+            half.ended.set()
+        if request.method != "ACK":
+            self._send(make_response(request, 200, to_tag=half.tag).to_bytes())
+
+    def _refuse(self, half: Half) -> None:
+        """It was cancelled, unless it is answered already."""
+        if half.refused or half.answered:
+            return
+        half.refused = True
+        self._respond(half, 487)
+        self._start(self._repeat(half.last["INVITE"], half.acknowledged, T2_S))
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     def _on_invite(self, invite: Request) -> None:
         half = self.taken.get(invite.call_id)
@@ -235,12 +270,12 @@ class Phone:
             return
         half = self.taken[invite.call_id] = Half(tag=f"callee{next(_numbers)}", invite=invite)
         self._respond(half, 180)
-        task = asyncio.get_running_loop().create_task(self._answer(half))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._start(self._answer(half))
 
     async def _answer(self, half: Half) -> None:
-        await asyncio.sleep(self._rings_s)
+        await asyncio.sleep(self._random.uniform(*self._rings_s))
+        if half.refused:
+            return
         self._respond(half, 200, PCMU)
         half.answered.add(half.tag)
         await self._repeat(half.last["INVITE"], half.acknowledged, T2_S)

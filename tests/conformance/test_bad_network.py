@@ -4,10 +4,12 @@ Calls complete all the same: each once, each with its record, and nothing is lef
 """
 
 import asyncio
+import random
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -36,9 +38,9 @@ class Weathered:
 
 
 @asynccontextmanager
-async def weathered(seed: int, weather: Weather) -> AsyncIterator[Weathered]:
+async def weathered(seed: int, weather: Weather, **phone: Any) -> AsyncIterator[Weathered]:
     outer, inner = BadNetwork(seed, weather), BadNetwork(seed + 1, weather)
-    carrier, agent = (Phone(way.address, ends=CALLEE_ENDS) for way in (outer, inner))
+    carrier, agent = (Phone(way.address, **phone) for way in (outer, inner))
     trunks = [
         Trunk(
             name=name,
@@ -72,7 +74,7 @@ async def weathered(seed: int, weather: Weather) -> AsyncIterator[Weathered]:
 @virtual_time
 async def test_every_call_completes_once(way: str) -> None:
     """200 calls each way; the caller hangs up every other one, the callee the rest."""
-    async with weathered(seed=7, weather=Weather()) as world:
+    async with weathered(seed=7, weather=Weather(), ends=CALLEE_ENDS) as world:
         caller, callee = world.carrier, world.agent
         if way == "outbound":
             caller, callee = callee, caller
@@ -91,17 +93,43 @@ async def test_every_call_completes_once(way: str) -> None:
             for half in callee.taken.values():
                 await half.ended.wait()
         assert {len(half.answered) for half in caller.placed.values()} == {1}
-        # the application was told of each beginning and each end, once
-        assert len(world.ladder.app.told("session:new")) == CALLS
-        ends = Counter(
-            frame["data"]["call_sid"]
-            for frame in world.ladder.app.told("call:status")
-            if frame["data"]["call_status"] == "completed"
-            and "parent_call_sid" not in frame["data"]
-        )
-        assert len(ends) == CALLS
-        assert set(ends.values()) == {1}
+        check_told(world.ladder, {"completed"})
         for network in world.networks:
             sent = network.fate["passed"] + network.fate["lost"]
             assert network.fate["lost"] > 0.15 * sent
             assert network.fate["repeated"] > 0.12 * sent
+
+
+@virtual_time
+async def test_callers_that_give_up_leave_nobody_behind() -> None:
+    """CANCEL and 200 cross in every way there is (RFC 3261 9.1, 15): whoever was answered in the
+    meantime is hung up, whoever rings is cancelled, and each call ends once.
+    """
+    async with weathered(seed=11, weather=Weather(), rings_s=(0.1, 3.0), talk_s=2.0) as world:
+        patience = random.Random(13)
+
+        async def call(number: int) -> int:
+            await asyncio.sleep(number / CALLS_PER_SECOND)
+            return await world.carrier.call(CALLER_ENDS, gives_up_s=patience.uniform(0.0, 3.0))
+
+        statuses = Counter(await asyncio.gather(*(call(number) for number in range(CALLS))))
+        assert statuses.keys() == {200, 487}
+        assert min(statuses.values()) > CALLS / 5
+        async with asyncio.timeout(SETTLE_S):
+            for half in world.agent.taken.values():
+                await half.ended.wait()
+        answered = sum(bool(half.answered) for half in world.agent.taken.values())
+        assert answered > statuses[200]  # some were answered too late, acknowledged and hung up
+        check_told(world.ladder, {"completed", "no-answer"})
+
+
+def check_told(ladder: Ladder, endings: set[str]) -> None:
+    """The application was told of the beginning and of one end of each call."""
+    assert len(ladder.app.told("session:new")) == CALLS
+    ends = Counter(
+        frame["data"]["call_sid"]
+        for frame in ladder.app.told("call:status")
+        if frame["data"]["call_status"] in endings and "parent_call_sid" not in frame["data"]
+    )
+    assert len(ends) == CALLS
+    assert set(ends.values()) == {1}
