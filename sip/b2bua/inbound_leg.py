@@ -61,6 +61,7 @@ class InboundLeg(Leg):
         self._provisionals = Provisionals(ua, transaction, self._no_prack)
         self._peer_requires = TAG in self.invite.headers.tokens("require")
         self._peer_supports = self._peer_requires or TAG in self.invite.headers.tokens("supported")
+        transaction.to_tag = self._tag
         transaction.on_cancel = self._on_cancel
         ua.open_dialog(self.sip_call_id, self._tag, self)
         transaction.respond(ua.response(self.invite, 100))

@@ -181,10 +181,11 @@ class ServerTransaction(_Transaction):
     """A request of a peer and our answers to it.
 
     `on_cancel` is called when the peer cancels this INVITE, `on_ack` for an ACK to our 2xx that
-    came in this transaction (an RFC 2543 peer's; others send it in the dialog).
+    came in this transaction (an RFC 2543 peer's; others send it in the dialog). `to_tag` is the tag
+    that the answers bear, once it is known.
     """
 
-    __slots__ = ("_last", "key", "merge_key", "on_ack", "on_cancel", "request")
+    __slots__ = ("_last", "key", "merge_key", "on_ack", "on_cancel", "request", "to_tag")
 
     def __init__(
         self, layer: "TransactionLayer", request: Request, flow: Flow, key: ServerKey
@@ -196,6 +197,7 @@ class ServerTransaction(_Transaction):
         self.merge_key = merge_key(request)
         self.on_cancel: Callable[[Request], None] = _ignore
         self.on_ack: Callable[[Request], None] = _ignore
+        self.to_tag: str | None = None
         self._last: tuple[bytes, Response] | None = None
 
     @property
@@ -208,6 +210,7 @@ class ServerTransaction(_Transaction):
         if self.answered and self.machine.state is not State.ACCEPTED:
             return
         self._last = (response.to_bytes(), response)
+        self.to_tag = self.to_tag or response.to.tag
         if response.status < 200:
             self._step(Input.PROVISIONAL)
         elif response.status < 300:

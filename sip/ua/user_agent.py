@@ -249,7 +249,12 @@ class UserAgent:
         headers: Iterable[tuple[str, str]] = (),
         sdp: str | None = None,
     ) -> Response:
-        """A response that names our product, with SDP as its body if given."""
+        """A response that names our product, with SDP as its body if given.
+
+        Every final response has a To tag (RFC 3261 8.2.6.2); `to_tag` where it matters which.
+        """
+        if to_tag is None and status >= 200:
+            to_tag = self.ids.tag()
         return make_response(
             request,
             status,
@@ -340,8 +345,7 @@ class UserAgent:
             self._serve(transaction, user)
         except ParseError as error:  # in a field that nobody had read before
             self.dropped["malformed"] += 1
-            tag = self.ids.tag()
-            transaction.respond(self.response(request, error.status, error.reason, to_tag=tag))
+            transaction.respond(self.response(request, error.status, error.reason))
 
     def _serve(self, transaction: ServerTransaction, user: DialogUser | None) -> None:
         request = transaction.request
@@ -357,13 +361,13 @@ class UserAgent:
             self._on_request(transaction)
 
     def _cancel(self, request: Request, flow: Flow) -> None:
-        """RFC 3261 9.2: answer the CANCEL itself, then tell the INVITE."""
+        """RFC 3261 9.2: answer the CANCEL itself, with the To tag of the INVITE, then tell that."""
         invite = self._transactions.find_invite(request)
         transaction = self._transactions.open_server(request, self._reply_way(request, flow))
         if invite is None:
             transaction.respond(self.response(request, 481))
             return
-        transaction.respond(self.response(request, 200))
+        transaction.respond(self.response(request, 200, to_tag=invite.to_tag))
         if not invite.answered:
             invite.on_cancel(request)
 
@@ -377,7 +381,7 @@ class UserAgent:
         if request is None:
             return
         mark_source(request, flow)
-        response = self.response(request, error.status, error.reason, to_tag=self.ids.tag())
+        response = self.response(request, error.status, error.reason)
         self._reply_way(request, flow).send(response.to_bytes())
 
     def _flow_lost(self, flow: Flow, error: Exception | None) -> None:

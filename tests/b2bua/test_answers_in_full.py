@@ -1,0 +1,54 @@
+"""What every answer of ours must say, whoever gives it: RFC 3261 8.2.6, 9.2, 11.2."""
+
+import pytest
+
+from tests.b2bua.test_call_stories import bridged
+from tests.ladder import PCMU, Ladder, ladder_test
+
+REFUSED = {
+    "405": ("MESSAGE", ()),
+    "501": ("BREW", ()),
+    "420": ("INVITE", (("Require", "tea"),)),
+    "406": ("INVITE", (("Accept", "text/plain"),)),
+    "415": ("INVITE", (("Content-Encoding", "gzip"),)),
+    "481 to a BYE": ("BYE", ()),
+    "481 to a CANCEL": ("CANCEL", ()),
+}
+
+
+@pytest.mark.parametrize("story", REFUSED)
+def test_every_refusal_has_a_to_tag(story: str) -> None:
+    """RFC 3261 8.2.6.2: all responses but 100."""
+    method, headers = REFUSED[story]
+
+    @ladder_test
+    async def refused(ladder: Ladder) -> None:
+        carrier = ladder.peer("carrier")
+        await carrier.send(method, sdp=PCMU, headers=headers)
+        answer = await carrier.expect(int(story[:3]), of=method)
+        assert answer.to.tag
+        if method == "INVITE":
+            await carrier.send("ACK")
+
+    refused()
+
+
+@ladder_test
+async def test_a_cancel_is_answered_with_the_tag_of_the_invite(ladder: Ladder) -> None:
+    """RFC 3261 9.2: both answers are of the same UAS, and say so."""
+    bridged(ladder)
+    carrier, agent = ladder.peer("carrier"), ladder.peer("agent")
+    await carrier.send("INVITE", sdp=PCMU)
+    assert (await carrier.expect(100)).to.tag is None
+    await agent.expect("INVITE")
+    await agent.send(180)
+    ringing = await carrier.expect(180)
+    await carrier.send("CANCEL")
+    cancelled = await carrier.expect(200, of="CANCEL")
+    terminated = await carrier.expect(487, of="INVITE")
+    assert ringing.to.tag == cancelled.to.tag == terminated.to.tag
+    await carrier.send("ACK")
+    await agent.expect("CANCEL")
+    await agent.send(200, answering="CANCEL")
+    await agent.send(487)
+    await agent.expect("ACK")
