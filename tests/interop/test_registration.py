@@ -69,7 +69,13 @@ async def test_a_registrar_that_grants_little(
                     shown = await registration(gateway)
             assert (shown["state"], shown["last_status"]) == ("registered", 200)
             assert gateway.problems() == []
-        log = good(await registrar.finish())
+        outcome = await registrar.finish()
+    # that SIPp got so far says that digest, Min-Expires and Expires 0 were right; over TCP the
+    # gateway takes the connection with it, which SIPp may call a failure of its last call
+    log = outcome.log
+    answers = [message.status for message in log.messages if message.sent]
+    assert answers == [401, 423, 200, 200, 200], str(outcome)
+    assert log.repeated() == {}, str(outcome)
     requests = log.received("REGISTER")
     assert [request.header("expires") for request in requests] == ["60", "60", "120", "120", "0"]
     numbers = [int(request.header("cseq").split()[0]) for request in requests]
