@@ -4,10 +4,13 @@ Every B-leg gets a tag of its own, so that hunting over carriers leaves the A-le
 caller sees one answer, however many carriers were tried (RFC 3261 13.3.1.4 allows no second).
 """
 
+import re
+
 from sip.core.sdp import Attribute, Connection, SessionDescription
 from sip.media.plane import MediaPlane, MediaStats
 
 A_TAG = "a"
+_ONE_WAY = re.compile(r"^a=(?:sendonly|recvonly|inactive)\b", re.MULTILINE)
 
 
 class CallMedia:
@@ -67,12 +70,14 @@ class CallMedia:
     async def reanswer(
         self, offerer: str, answerer: str, sdp: str, *, address: str, source: str
     ) -> str:
-        """The answer to `reoffer`, ready for who offered: a medium for each that it offered."""
+        """The answer to `reoffer`, ready for who offered: what it offered, in its directions."""
         answer = await self._plane.answer(
             self._call_id, offerer, answerer, sdp, media_address=address, received_from=source
         )
         offer = self._offered.get(offerer)
-        if offer is None or offer.count("\nm=") == answer.count("\nm="):
+        if offer is None:
+            return answer
+        if offer.count("\nm=") == answer.count("\nm=") and not _ONE_WAY.search(offer):
             return answer
         described = SessionDescription.parse(answer)
         return described.answering(SessionDescription.parse(offer)).to_string()

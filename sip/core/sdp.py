@@ -25,6 +25,15 @@ MAX_SDP: Final = 16 * 1024
 MAX_MEDIA: Final = 32
 """Most `m=` sections."""
 DIRECTIONS: Final = ("sendrecv", "sendonly", "recvonly", "inactive")
+_SENDING: Final = frozenset({"sendrecv", "sendonly"})
+_HEARING: Final = frozenset({"sendrecv", "recvonly"})
+#: By whether it sends and whether it hears.
+_DIRECTION_OF: Final = {
+    (True, True): "sendrecv",
+    (True, False): "sendonly",
+    (False, True): "recvonly",
+    (False, False): "inactive",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +165,19 @@ class Media(_Attributes):
         """The same, refused (RFC 3264 6)."""
         return self.replace(port=0, port_count=1, connection=None, attributes=(), other=())
 
+    def directed(self, direction: str) -> Media:
+        """The same with that direction."""
+        kept = (item for item in self.attributes if item[0] not in DIRECTIONS)
+        return self.replace(attributes=(*kept, (direction, None)))
+
+    def answering(self, offer: Media) -> Media:
+        """The same in no direction that `offer` does not have (RFC 3264 6.1)."""
+        direction = _DIRECTION_OF[
+            self.direction in _SENDING and offer.direction in _HEARING,
+            self.direction in _HEARING and offer.direction in _SENDING,
+        ]
+        return self if direction == self.direction else self.directed(direction)
+
     def replace(self, **changes: Any) -> Media:
         """The same with other values for the named fields."""
         return replace(self, **changes)
@@ -196,11 +218,18 @@ class SessionDescription(_Attributes):
         return replace(self, **changes)
 
     def answering(self, offer: SessionDescription) -> SessionDescription:
-        """The same with a medium for each that `offer` has, in its order (RFC 3264 6).
+        """The same with a medium for each that `offer` has, in its order and directions.
 
-        What an answer leaves out is refused: port 0. That happens where the answer is somebody
-        else's, who was not offered everything, or forgot.
+        RFC 3264 6: what an answer leaves out is refused (port 0), and who only wants to send is not
+        sent to. An answer may fail in that where it is somebody else's, who was offered something
+        else, or knows no hold.
         """
+        answer = self._in_places_of(offer)
+        pairs = zip(answer.media, offer.media, strict=False)
+        media = tuple(own.answering(theirs) if own.active else own for own, theirs in pairs)
+        return answer.replace(media=media + answer.media[len(media) :])
+
+    def _in_places_of(self, offer: SessionDescription) -> SessionDescription:
         missing = len(offer.media) - len(self.media)
         if missing <= 0 or len(self.media) != 1:
             return self

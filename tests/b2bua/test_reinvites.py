@@ -1,5 +1,7 @@
 """Offers after the answer: RFC 3261 14, RFC 3264 8, and what crosses the B2BUA."""
 
+import re
+
 import pytest
 
 from sip.core.message import Request, Response
@@ -225,3 +227,39 @@ async def test_all_we_say_on_a_leg_is_one_session_whose_version_rises(ladder: La
     await agent.expect(200, of="INVITE")
     await agent.send("ACK")
     await finish(ladder)
+
+
+@pytest.mark.parametrize(
+    ("offered", "taken", "answered"),
+    [
+        ("sendonly", True, "recvonly"),
+        ("sendonly", False, "recvonly"),
+        ("inactive", True, "inactive"),
+        ("inactive", False, "inactive"),
+        ("recvonly", True, "sendonly"),
+    ],
+)
+def test_our_answer_has_no_direction_that_was_not_offered(
+    offered: str, taken: bool, answered: str
+) -> None:
+    """RFC 3264 6.1, although the other side has never heard of hold."""
+
+    @ladder_test
+    async def story(ladder: Ladder) -> None:
+        bridged(ladder)
+        carrier, agent = ladder.peer("carrier"), ladder.peer("agent")
+        await talk(ladder)
+        await carrier.send("INVITE", sdp=HOLD.replace("sendonly", offered))
+        await carrier.expect(100)
+        await agent.expect("INVITE")
+        if taken:
+            await agent.send(200, sdp=PCMU.replace("a=ptime:20", "a=sendrecv"))
+        else:
+            await agent.send(488)
+        await agent.expect("ACK")
+        answer = await carrier.expect(200, of="INVITE")
+        assert re.findall(rb"a=((?:send|recv|inact)\w+)", answer.body) == [answered.encode()]
+        await carrier.send("ACK")
+        await finish(ladder)
+
+    story()
