@@ -202,7 +202,7 @@ class LegSession:
         agreed = agree_as_uas(self._leg.options.session_timer, request)
         agreement = agreed if isinstance(agreed, Agreement) else None
         self.timer.agree(agreement)
-        return session_timer.response_headers(agreement)
+        return session_timer.response_headers(agreement, request)
 
     def agreed(self, response: Response) -> None:
         """The 2xx to a refreshing request of ours: the timer begins anew."""

@@ -115,20 +115,21 @@ def _unasked(policy: Policy, request: Request, *, peer_knows: bool) -> Agreement
     """RFC 4028 9: a UAS may want a session timer where the request had none."""
     if policy.mode is Mode.ACCEPT or (policy.mode is Mode.REQUEST and not peer_knows):
         return None
-    # ours to refresh: then the peer need not be told that it must (no Require in the 2xx)
     return Agreement(max(policy.expires_s, min_se(request)), Refresher.US)
 
 
-def response_headers(agreement: Agreement | None) -> Headers:
-    """What our 2xx says (RFC 4028 9, table 2)."""
+def response_headers(agreement: Agreement | None, request: Request) -> Headers:
+    """What our 2xx to `request` says (RFC 4028 9).
+
+    Require, where the peer must refresh, and where it knows how to give up if we do not.
+    """
     if agreement is None:
         return ()
-    if agreement.refresher is Refresher.PEER:  # the uac: it must know of it, so Require
-        return (
-            ("Require", TIMER),
-            ("Session-Expires", f"{agreement.interval_s};refresher=uac"),
-        )
-    return (("Session-Expires", f"{agreement.interval_s};refresher=uas"),)
+    theirs = agreement.refresher is Refresher.PEER
+    expires = f"{agreement.interval_s};refresher={'uac' if theirs else 'uas'}"
+    found: Headers = (("Session-Expires", expires),)
+    knows = theirs or TIMER in request.headers.tokens("supported")
+    return (("Require", TIMER), *found) if knows else found
 
 
 def agree_as_uac(policy: Policy, response: Response) -> Agreement | None:

@@ -101,12 +101,19 @@ def test_what_our_requests_say() -> None:
 
 
 def test_what_our_answers_say() -> None:
-    """RFC 4028 9: Require only where the uac is to refresh, and so must know how."""
-    assert response_headers(None) == ()
-    assert response_headers(Agreement(600, Refresher.US)) == (
+    """RFC 4028 9: Require wherever the uac knows what that means; it refreshes, or gives up."""
+    ours, theirs = Agreement(600, Refresher.US), Agreement(600, Refresher.PEER)
+    knows = invite(supported="100rel, timer")
+    assert response_headers(None, knows) == ()
+    assert response_headers(ours, invite()) == (("Session-Expires", "600;refresher=uas"),)
+    assert response_headers(ours, knows) == (
+        ("Require", "timer"),
         ("Session-Expires", "600;refresher=uas"),
     )
-    assert ("Require", "timer") in response_headers(Agreement(600, Refresher.PEER))
+    assert response_headers(theirs, knows) == (
+        ("Require", "timer"),
+        ("Session-Expires", "600;refresher=uac"),
+    )
 
 
 @pytest.mark.parametrize(
