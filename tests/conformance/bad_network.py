@@ -90,6 +90,11 @@ class Half:
     provisional: asyncio.Event = field(default_factory=asyncio.Event)
     cancelled: asyncio.Event = field(default_factory=asyncio.Event)
     refused: bool = False
+    cseq: int = 1
+    #: the reliable responses that were seen, by RSeq, and which of our requests were answered
+    reliable: set[str] = field(default_factory=set)
+    settled: dict[int, asyncio.Event] = field(default_factory=dict)
+    pracked: asyncio.Event = field(default_factory=asyncio.Event)
     last: dict[str, bytes] = field(default_factory=dict)
 
 
@@ -97,7 +102,8 @@ class Phone:
     """Places calls and takes them. All it sends goes to the network at `way`.
 
     It rings for some time within `rings_s`, and hangs up what it took for `ends`, after so many
-    seconds; other calls the caller ends.
+    seconds; other calls the caller ends. `reliable`: it demands reliable provisional responses of
+    whom it calls, and sends them itself (RFC 3262).
     """
 
     def __init__(
@@ -107,6 +113,7 @@ class Phone:
         rings_s: tuple[float, float] = (0.4, 0.4),
         talk_s: float = 6.0,
         ends: str = "",
+        reliable: bool = False,
     ) -> None:
         self.socket = _bound("127.0.0.1", 0)
         self.address = ("127.0.0.1", self.socket.getsockname()[1])
@@ -118,6 +125,7 @@ class Phone:
         self._random = random.Random(way[1])
         self._talk_s = talk_s
         self._ends = ends
+        self._reliable = reliable
         self._tasks: set[asyncio.Task[None]] = set()
 
     def open(self) -> None:
@@ -137,6 +145,8 @@ class Phone:
         call_id = f"{half.tag}@phone"
         self.placed[call_id] = half
         half.invite = self._request("INVITE", call_id, half, number, 1, PCMU)
+        if self._reliable:
+            half.invite.headers.add("require", "100rel")
         await self._repeat(half.invite.to_bytes(), half.provisional, GIVE_UP_S)
         if gives_up_s is not None:
             await asyncio.wait([half.status], timeout=gives_up_s)
@@ -156,7 +166,8 @@ class Phone:
         return status
 
     async def _hang_up(self, call_id: str, half: Half) -> None:
-        bye = self._request("BYE", call_id, half, "", 2)
+        half.cseq += 1
+        bye = self._request("BYE", call_id, half, "", half.cseq)
         await self._repeat(bye.to_bytes(), half.ended, T2_S)
         assert half.ended.is_set(), "nobody answered the BYE"
 
@@ -218,11 +229,15 @@ class Phone:
 
     def _on_response(self, response: Response) -> None:
         half = self.placed.get(response.call_id) or self.taken[response.call_id]
+        if response.cseq.method == "PRACK":
+            half.settled[response.cseq.number].set()
+            return
         if response.cseq.method != "INVITE":
             (half.ended if response.cseq.method == "BYE" else half.cancelled).set()
             return
         half.provisional.set()
         if response.status < 200:
+            self._acknowledge_early(half, response)
             return
         half.answer = response
         if response.status < 300:
@@ -235,6 +250,20 @@ class Phone:
         if not half.status.done():
             half.status.set_result(response.status)
 
+    def _acknowledge_early(self, half: Half, response: Response) -> None:
+        """PRACK each reliable response once, until that is answered (RFC 3262 4)."""
+        rseq = response.headers.get("rseq")
+        if rseq is None or rseq in half.reliable or half.answer is not None:
+            return
+        half.reliable.add(rseq)
+        half.cseq += 1
+        half.answer = response
+        prack = self._request("PRACK", response.call_id, half, "", half.cseq)
+        half.answer = None
+        prack.headers.add("rack", f"{rseq} 1 INVITE")
+        answered = half.settled[half.cseq] = asyncio.Event()
+        self._start(self._repeat(prack.to_bytes(), answered, T2_S))
+
     def _on_request(self, request: Request) -> None:
         if request.method == "INVITE":
             self._on_invite(request)
@@ -243,6 +272,10 @@ class Phone:
         if request.method == "CANCEL":
             self._send(make_response(request, 200, to_tag=half.tag).to_bytes())
             self._refuse(half)
+            return
+        if request.method == "PRACK":
+            self._send(make_response(request, 200, to_tag=half.tag).to_bytes())
+            half.pracked.set()
             return
         half.acknowledged.set()
         if request.method != "ACK" or half.refused:
@@ -266,13 +299,16 @@ class Phone:
     def _on_invite(self, invite: Request) -> None:
         half = self.taken.get(invite.call_id)
         if half is not None:
-            self._send(half.last["INVITE"])
+            if half.last:
+                self._send(half.last["INVITE"])
             return
         half = self.taken[invite.call_id] = Half(tag=f"callee{next(_numbers)}", invite=invite)
-        self._respond(half, 180)
         self._start(self._answer(half))
 
     async def _answer(self, half: Half) -> None:
+        self._respond(half, 180)
+        if self._reliable:
+            await self._repeat(half.last["INVITE"], half.pracked, GIVE_UP_S)
         await asyncio.sleep(self._random.uniform(*self._rings_s))
         if half.refused:
             return
@@ -286,11 +322,12 @@ class Phone:
 
     def _respond(self, half: Half, status: int, sdp: str = "") -> None:
         assert half.invite is not None
+        reliable = [("Require", "100rel"), ("RSeq", "1")] if self._reliable and status < 200 else []
         response = make_response(
             half.invite,
             status,
             to_tag=half.tag,
-            headers=[("Contact", self._contact)],
+            headers=[("Contact", self._contact), *reliable],
             body=sdp.encode(),
             content_type="application/sdp" if sdp else None,
         )

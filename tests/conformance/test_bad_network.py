@@ -20,7 +20,12 @@ from tests.conformance.bad_network import BadNetwork, Phone, Weather
 from tests.ladder import Ladder, dial, make_ladder
 from tests.virtual import virtual_time
 
+# virtual minutes, but some ten real seconds of work, more on a busy machine
+pytestmark = pytest.mark.timeout(300)
+
 CALLS = 200
+#: Where each call has more to it.
+FEWER = 100
 CALLS_PER_SECOND = 10
 CALLER_ENDS, CALLEE_ENDS = "+14155550100", "+14155550101"
 #: 64*T1 twice over: a BYE that was answered at the last moment, and its transaction.
@@ -38,9 +43,9 @@ class Weathered:
 
 
 @asynccontextmanager
-async def weathered(seed: int, weather: Weather, **phone: Any) -> AsyncIterator[Weathered]:
+async def weathered(seed: int, weather: Weather, **manners: Any) -> AsyncIterator[Weathered]:
     outer, inner = BadNetwork(seed, weather), BadNetwork(seed + 1, weather)
-    carrier, agent = (Phone(way.address, **phone) for way in (outer, inner))
+    carrier, agent = (Phone(way.address, **manners) for way in (outer, inner))
     trunks = [
         Trunk(
             name=name,
@@ -70,11 +75,19 @@ async def weathered(seed: int, weather: Weather, **phone: Any) -> AsyncIterator[
                 thing.close()
 
 
-@pytest.mark.parametrize("way", ["inbound", "outbound"])
+@pytest.mark.parametrize(
+    ("way", "reliable"),
+    [("inbound", False), ("outbound", False), ("inbound", True)],
+    ids=["inbound", "outbound", "reliable-ringing"],
+)
 @virtual_time
-async def test_every_call_completes_once(way: str) -> None:
-    """200 calls each way; the caller hangs up every other one, the callee the rest."""
-    async with weathered(seed=7, weather=Weather(), ends=CALLEE_ENDS) as world:
+async def test_every_call_completes_once(way: str, reliable: bool) -> None:
+    """200 calls each way; the caller hangs up every other one, the callee the rest.
+
+    And once more with PRACK on both legs, whose responses and acknowledgements are lost as well.
+    """
+    calls = FEWER if reliable else CALLS
+    async with weathered(7, Weather(), ends=CALLEE_ENDS, reliable=reliable) as world:
         caller, callee = world.carrier, world.agent
         if way == "outbound":
             caller, callee = callee, caller
@@ -83,17 +96,20 @@ async def test_every_call_completes_once(way: str) -> None:
             await asyncio.sleep(number / CALLS_PER_SECOND)
             return await caller.call(CALLEE_ENDS if number % 2 else CALLER_ENDS)
 
-        statuses = await asyncio.gather(*(call(number) for number in range(CALLS)))
+        statuses = await asyncio.gather(*(call(number) for number in range(calls)))
 
-        assert Counter(statuses) == {200: CALLS}
+        assert Counter(statuses) == {200: calls}
         # one leg at the callee for each call, answered once, acknowledged and ended
-        assert len(callee.taken) == CALLS
+        assert len(callee.taken) == calls
         assert all(half.acknowledged.is_set() for half in callee.taken.values())
+        if reliable:
+            assert all(half.pracked.is_set() for half in callee.taken.values())
+            assert all(half.reliable for half in caller.placed.values())
         async with asyncio.timeout(SETTLE_S):
             for half in callee.taken.values():
                 await half.ended.wait()
         assert {len(half.answered) for half in caller.placed.values()} == {1}
-        check_told(world.ladder, {"completed"})
+        check_told(world.ladder, calls, {"completed"})
         for network in world.networks:
             sent = network.fate["passed"] + network.fate["lost"]
             assert network.fate["lost"] > 0.15 * sent
@@ -112,24 +128,24 @@ async def test_callers_that_give_up_leave_nobody_behind() -> None:
             await asyncio.sleep(number / CALLS_PER_SECOND)
             return await world.carrier.call(CALLER_ENDS, gives_up_s=patience.uniform(0.0, 3.0))
 
-        statuses = Counter(await asyncio.gather(*(call(number) for number in range(CALLS))))
+        statuses = Counter(await asyncio.gather(*(call(number) for number in range(FEWER))))
         assert statuses.keys() == {200, 487}
-        assert min(statuses.values()) > CALLS / 5
+        assert min(statuses.values()) > FEWER / 5
         async with asyncio.timeout(SETTLE_S):
             for half in world.agent.taken.values():
                 await half.ended.wait()
         answered = sum(bool(half.answered) for half in world.agent.taken.values())
         assert answered > statuses[200]  # some were answered too late, acknowledged and hung up
-        check_told(world.ladder, {"completed", "no-answer"})
+        check_told(world.ladder, FEWER, {"completed", "no-answer"})
 
 
-def check_told(ladder: Ladder, endings: set[str]) -> None:
+def check_told(ladder: Ladder, calls: int, endings: set[str]) -> None:
     """The application was told of the beginning and of one end of each call."""
-    assert len(ladder.app.told("session:new")) == CALLS
+    assert len(ladder.app.told("session:new")) == calls
     ends = Counter(
         frame["data"]["call_sid"]
         for frame in ladder.app.told("call:status")
         if frame["data"]["call_status"] in endings and "parent_call_sid" not in frame["data"]
     )
-    assert len(ends) == CALLS
+    assert len(ends) == calls
     assert set(ends.values()) == {1}
