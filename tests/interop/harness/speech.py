@@ -60,20 +60,21 @@ def likeness(recording: Samples, words: Samples) -> float:
     return best
 
 
-def likeness_in_pieces(recording: Samples, words: Samples) -> float:
-    """As `likeness`, but each 0.8 s of `words` may stand at a place of its own; their mean.
+def pieces(recording: Samples, words: Samples) -> list[float]:
+    """As `likeness`, of each 0.8 s of `words` at a place of its own.
 
     A jitter buffer that stumbles on a busy machine leaves a hole or cuts one, after which all the
     rest is at another place: that costs the piece that it falls into, and no more.
     """
     wanted, found = _pattern(words), _pattern(recording)
-    pieces = [wanted[at : at + _PIECE] for at in range(0, len(wanted) - _PIECE + 1, _PIECE)]
     places = range(len(found) - _PIECE + 1)
-    best = [
-        max((_correlation(piece, found[at : at + _PIECE]) for at in places), default=0.0)
-        for piece in pieces
+    return [
+        max(
+            (_correlation(wanted[at : at + _PIECE], found[to : to + _PIECE]) for to in places),
+            default=0.0,
+        )
+        for at in range(0, len(wanted) - _PIECE + 1, _PIECE)
     ]
-    return sum(best) / len(best)
 
 
 def _pattern(samples: Samples) -> Samples:

@@ -15,7 +15,7 @@ from tests.interop.harness.gateway import PLAIN
 from tests.interop.harness.pbx import TRANSPORTS, PbxTrunk, Transport
 from tests.interop.harness.siplog import Logged, MessageLog
 from tests.interop.pbx.conftest import Office
-from tests.interop.pbx.voices import GREETING, Voice, hears
+from tests.interop.pbx.voices import GREETING, Voice, hears, hears_some
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -54,9 +54,10 @@ async def test_hold_and_resume(
         ("sendonly", "recvonly"),
         ("sendrecv", "sendrecv"),
     ]
-    # nothing was heard while it was held, and after that all of the greeting and the visitor
+    # nothing was heard while it was held; after that the greeting, which only then began. Asterisk
+    # records a channel in both directions at once, with holes where one of them is late.
     assert held["heard"]["packets"] <= 1.5 * SINGING_S / 0.020
-    hears(office.asterisk.told(trunk), GREETING, visitor.once)
+    hears_some(office.asterisk.told(trunk), GREETING, visitor.once)
     at_the_agent = await office.sandbox.heard(call_id, tmp_path / "agent.wav")
     hears(at_the_agent, visitor.once, GREETING)
 
