@@ -104,11 +104,19 @@ def run(
 @app.command()
 def check(config_file: ConfigOption = None) -> None:
     """Check the configuration, the ports and the storage, and start nothing."""
-    from gateway.preflight import Outcome, inspect
+    from gateway.main import StartupError, certificates
+    from gateway.preflight import Finding, Outcome, inspect
 
     path = config_path(config_file)
     settings = settings_of(path)
     findings = asyncio.run(inspect(settings))
+    log.configure("error")
+    try:
+        shown = [Finding(listener, Outcome.FINE, text) for listener, text in certificates(settings)]
+    except StartupError as error:
+        subject, _, text = str(error).partition(": ")
+        shown = [Finding(subject, Outcome.WRONG, text)]
+    findings += shown
     out.print(f"{_shown(path)}: [green]fine[/green]")
     colours = {Outcome.FINE: "green", Outcome.NOTE: "yellow", Outcome.WRONG: "red"}
     for finding in findings:

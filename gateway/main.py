@@ -8,6 +8,7 @@ import asyncio
 import errno
 import secrets
 import signal
+import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict
@@ -284,6 +285,23 @@ def _client_tls(settings: Settings) -> ClientTls:
         return client_tls(settings.sip)
     except TlsError as error:
         raise StartupError(f"sip.tls: {error}") from None
+
+
+def certificates(settings: Settings) -> list[tuple[str, str]]:
+    """Each TLS listener and what its certificate says. Raises StartupError for unusable files."""
+    _client_tls(settings)
+    try:
+        return [
+            (str(one.endpoint), f"{', '.join(one.tls.names)} until {_day(one.tls.expires_at)}")
+            for one in listeners(settings.sip)
+            if one.tls is not None
+        ]
+    except TlsError as error:
+        raise StartupError(f"sip.tls: {error}") from None
+
+
+def _day(epoch: float | None) -> str:
+    return "?" if epoch is None else time.strftime("%Y-%m-%d", time.gmtime(epoch))
 
 
 def _own_addresses(settings: Settings) -> set[str]:

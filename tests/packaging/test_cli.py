@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from gateway import cli, command
 from tests.packaging.conftest import Ports, Run
+from tests.transport.authority import Authority
 
 runner = CliRunner()
 COMMANDS = (
@@ -234,6 +235,27 @@ def test_check_finds_all_well(config_file: Path, program: Run) -> None:
     assert (ended.code, ended.lines) == (0, [])
     assert ended.out.count(": free") == 4
     assert "storage.url" in ended.out
+
+
+def test_check_reads_the_certificate_of_a_tls_listener(
+    config_file: Path, tmp_path: Path, program: Run
+) -> None:
+    """Its names and its last day; and a key that is another certificate's is told at once."""
+    (pki := tmp_path / "pki").mkdir()
+    authority = Authority(pki)
+    for name in ("sip.example.com", "other.example.com"):
+        authority.issue(name, file=f"{name}.pem")
+    text = config_file.read_text().replace("sip:\n", "sip:\n  tls: {TLS}\n")
+    listen = text.replace("listen: [udp:", "listen: [tls:127.0.0.1:5071, udp:")
+    for key, code, told in (
+        ("sip.example.com", 0, "tls:127.0.0.1:5071: sip.example.com, somebody until 20"),
+        ("other.example.com", 1, "is not the key of"),
+    ):
+        files = f"certificate: {pki}/sip.example.com.pem, key: {pki}/{key}.pem"
+        config_file.write_text(listen.replace("TLS", files))
+        ended = program("check", "--config", config_file)
+        assert (ended.code, ended.lines) == (code, [])
+        assert told in ended.out
 
 
 def test_calls_without_a_gateway_says_so(config_file: Path, ports: Ports, program: Run) -> None:
