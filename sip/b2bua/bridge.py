@@ -84,10 +84,10 @@ class Bridge:
     async def _cross(self, offerer: Leg, offer: str | None) -> None:
         """Carry an offer to the other leg and its answer back."""
         other = self._other(offerer)
-        if offer is None:  # RFC 3261 14.2: asked for an offer
-            offerer.accept(self._fresh_offer(offerer, other))
-            return
         try:
+            if offer is None:  # RFC 3261 14.2: asked for an offer
+                offerer.accept(self._fresh_offer(offerer, other))
+                return
             sdp = await self._reoffer(offerer, offer)
             if same_session(sdp, other.local_sdp):
                 answer: str | None = other.remote_sdp

@@ -6,8 +6,9 @@ caller sees one answer, however many carriers were tried (RFC 3261 13.3.1.4 allo
 
 import re
 
+from sip.core.errors import ParseError
 from sip.core.sdp import Attribute, Connection, SessionDescription
-from sip.media.plane import MediaPlane, MediaStats
+from sip.media.plane import MediaError, MediaPlane, MediaStats
 
 A_TAG = "a"
 _ONE_WAY = re.compile(r"^a=(?:sendonly|recvonly|inactive)\b", re.MULTILINE)
@@ -33,8 +34,6 @@ class CallMedia:
         """
         self._open = True
         self._attempts += 1
-        if a_sdp is not None:
-            self._offered[A_TAG] = a_sdp
         sdp = await self._plane.offer(
             self._call_id,
             A_TAG,
@@ -42,6 +41,8 @@ class CallMedia:
             media_address=address,
             received_from=source,
         )
+        if a_sdp is not None:
+            self._offered[A_TAG] = a_sdp
         return f"b{self._attempts}", sdp if a_sdp is not None else sent_to(sdp, address)
 
     async def answer_to_a(self, b_tag: str, b_sdp: str, *, address: str, source: str) -> str:
@@ -57,8 +58,7 @@ class CallMedia:
         self, offerer: str, answerer: str, sdp: str, *, address: str, source: str
     ) -> str:
         """A re-INVITE's offer from one side, ready for the other."""
-        self._offered[offerer] = sdp
-        return await self._plane.offer(
+        described = await self._plane.offer(
             self._call_id,
             offerer,
             sdp,
@@ -66,6 +66,8 @@ class CallMedia:
             media_address=address,
             received_from=source,
         )
+        self._offered[offerer] = sdp  # not one that was refused: no answer has to fit it
+        return described
 
     async def reanswer(
         self, offerer: str, answerer: str, sdp: str, *, address: str, source: str
@@ -79,8 +81,8 @@ class CallMedia:
             return answer
         if offer.count("\nm=") == answer.count("\nm=") and not _ONE_WAY.search(offer):
             return answer
-        described = SessionDescription.parse(answer)
-        return described.answering(SessionDescription.parse(offer)).to_string()
+        described = _read(answer)
+        return described.answering(_read(offer)).to_string()
 
     async def close(self) -> MediaStats | None:
         """Give the ports back; the final counters, or None if there never was media."""
@@ -110,10 +112,18 @@ UNKNOWN = "\r\n".join(
 )
 
 
+def _read(sdp: str) -> SessionDescription:
+    """An engine may take what we cannot read: the same as if it had refused it. MediaError."""
+    try:
+        return SessionDescription.parse(sdp)
+    except ParseError as error:
+        raise MediaError("bad-sdp", str(error)) from None
+
+
 def sent_to(sdp: str, address: str) -> str:
     """`sdp` with `address` instead of the all-zeroes one, which the media plane keeps as a hold."""
     connection = Connection("IP6" if ":" in address else "IP4", address)
-    described = SessionDescription.parse(sdp)
+    described = _read(sdp)
     media = tuple(
         part.replace(connection=connection) if part.connection is not None else part
         for part in described.media
@@ -123,7 +133,7 @@ def sent_to(sdp: str, address: str) -> str:
 
 def on_hold(sdp: str) -> bool:
     """Whether the sender of `sdp` does not want to hear: sendonly, inactive, or c=0.0.0.0."""
-    description = SessionDescription.parse(sdp)
+    description = _read(sdp)
     audio = description.audio
     if audio is None:
         return False
@@ -134,7 +144,7 @@ def on_hold(sdp: str) -> bool:
 
 def off_hold(sdp: str) -> str:
     """`sdp` with audio that goes both ways."""
-    described = SessionDescription.parse(sdp)
+    described = _read(sdp)
     directions = {"sendonly", "recvonly", "inactive", "sendrecv"}
 
     def kept(attributes: tuple[Attribute, ...]) -> tuple[Attribute, ...]:
@@ -154,7 +164,7 @@ def silent_answer(offer: str) -> str:
 
     RFC 3264 8.4: such a party is on hold; it hears nothing and says nothing.
     """
-    audio = SessionDescription.parse(offer).audio
+    audio = _read(offer).audio
     formats = audio.formats if audio is not None else ["0"]
     codecs = audio.rtpmap() if audio is not None else {}
     lines = [

@@ -1,0 +1,21 @@
+"""Defects that damage has found, each as small as it can be told."""
+
+import pytest
+
+from sip.b2bua.call_media import CallMedia
+from sip.media.plane import MediaError
+from tests.fakes.media import FakeMedia
+from tests.ladder import PCMU
+
+
+async def test_an_offer_that_the_media_plane_refused_is_none_that_an_answer_must_fit() -> None:
+    """A re-INVITE with broken SDP is 488; then the other side's re-INVITE crosses. The task that
+    carried it used to end with a ParseError, and its re-INVITE without an answer."""
+    media = CallMedia(FakeMedia(), "call")
+    there = {"address": "127.0.0.1", "source": "127.0.0.1"}
+    tag, _ = await media.offer_to_b(PCMU, **there)
+    await media.answer_to_a(tag, PCMU, **there)
+    broken = PCMU.replace("m=audio 40000", "m=audio forty") + "a=sendonly\r\n"
+    with pytest.raises(MediaError):
+        await media.reoffer("a", tag, broken, **there)
+    assert "m=audio" in await media.reanswer("a", tag, PCMU, **there)
