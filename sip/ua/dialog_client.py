@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from sip.core.body import SDP
 from sip.core.dialog import Dialog
 from sip.core.message import Request, Response
+from sip.core.proofs import Proofs
 from sip.core.uri import Uri
 from sip.transport.address import is_address, is_private
 from sip.transport.endpoint import Flow
 from sip.transport.resolver import ResolveError
-from sip.ua.credentials import Credentials
 from sip.ua.refusals import ALLOW
 from sip.ua.user_agent import UserAgent
 
@@ -26,14 +26,15 @@ class DialogClient:
         ua: UserAgent,
         dialog: Dialog,
         flow: Flow,
-        credentials: Credentials | None,
+        proofs: Proofs | None,
         *,
         advertise: str = "auto",
         domain: str | None = None,
         supported: str = "",
         symmetric: bool = False,
     ) -> None:
-        """`flow` is the way that the dialog came up on; `symmetric` keeps to it.
+        """`flow` is the way that the dialog came up on; `symmetric` keeps to it. `proofs` is what
+        its call has been asked for so far.
 
         `advertise` is the policy for our address, `domain` stands in its place in Via and Contact,
         `supported` is our Supported header.
@@ -41,7 +42,7 @@ class DialogClient:
         self.dialog = dialog
         self._ua = ua
         self._flow = flow
-        self._credentials = credentials
+        self._proofs = proofs
         self._advertise = advertise
         self._domain = domain
         self._supported = supported
@@ -56,11 +57,12 @@ class DialogClient:
         headers: Sequence[tuple[str, str]] = (),
         sdp: str | None = None,
         on_end: Callable[[Response | None], None],
-        authorised: bool = False,
+        challenged: frozenset[int] = frozenset(),
     ) -> None:
         """Send a request; `on_end` gets its final response, or None if nobody answered.
 
-        A challenge is answered once. The 2xx to a re-INVITE is acknowledged here.
+        A challenge is answered, unless by its status it was `challenged` before and has not become
+        stale. The 2xx to a re-INVITE is acknowledged here.
         """
         request = self.dialog.request(method, headers=headers)
         if sdp is not None:
@@ -78,18 +80,25 @@ class DialogClient:
                 self.dialog.refresh_target(response)
                 if method == "INVITE":
                     self.ack(request, lambda: on_end(None))
-            proof = None
-            if self._credentials is not None and ours and not authorised:
-                proof = self._credentials.answer(request, response, self._ua.ids)
-            if proof is None:
+            status, proofs = response.status, self._proofs
+            if proofs is None or not ours:
                 on_end(response)
-                return
-            self.request(method, headers=[*headers, proof], sdp=sdp, on_end=on_end, authorised=True)
+            elif proofs.learn(response, anew=status not in challenged):
+                asked = challenged | {status}
+                self.request(method, headers=headers, sdp=sdp, on_end=on_end, challenged=asked)
+            else:
+                on_end(response)
 
         def send(flow: Flow) -> None:
             # Where a Contact leads is the peer's word: our digest goes to the peer itself only.
             nonlocal ours
             ours = flow.remote.host == self._flow.remote.host
+            if self._proofs is not None and ours:
+                proofs = self._proofs.headers(
+                    method, request.uri, self._ua.ids.cnonce, request.body
+                )
+                for name, value in proofs:
+                    request.headers.add(name, value)
             host = self._host(flow)
             if method in REFRESHING:
                 request.headers.add("contact", self._ua.contact(flow, host))
@@ -108,6 +117,8 @@ class DialogClient:
 
         def send(flow: Flow) -> None:
             data = self._ua.send_ack(ack, flow, host=self._host(flow))
+            # the one before may still be asked for again; older ones are not
+            self._acks = dict(list(self._acks.items())[-1:])
             self._acks[invite.cseq.number] = (data, flow, ack)
 
         self._find_way(send, on_lost)
@@ -141,14 +152,15 @@ class DialogClient:
 
         The connection that the dialog came up on is used while it lives: a peer behind NAT or a
         TCP client cannot be reached otherwise. Over UDP the next hop is the route's or Contact's,
-        unless that is a NATed peer's own address.
+        unless that is a NATed peer's own address. Of a name with several servers it is the one
+        that has the dialog already.
         """
         if not self._flow.closed and (self._flow.reliable or self._symmetric or self._behind_nat):
             send(self._flow)
             return
         uri = self.dialog.next_hop()
         try:
-            flow = self._ua.flow_now(uri)
+            flow = self._ua.flow_now(uri, self._flow.remote)
         except OSError:
             lost()
             return
@@ -158,7 +170,7 @@ class DialogClient:
 
         async def look_up() -> None:
             try:
-                found = await self._ua.flow_to(uri)
+                found = await self._ua.flow_to(uri, self._flow.remote)
             except (ResolveError, OSError):
                 lost()
             else:

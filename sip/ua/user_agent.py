@@ -7,7 +7,7 @@ says, then to its dialog or to `on_request`. What nobody explains is dropped and
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from sip.clock import Clock
@@ -163,14 +163,17 @@ class UserAgent:
 
     # sending
 
-    async def flow_to(self, uri: Uri) -> Flow:
-        """The flow to the first server of `uri`. Raises ResolveError, or OSError."""
-        return self._transport.flow_to((await self.resolver.resolve(uri))[0])
+    async def flow_to(self, uri: Uri, near: Endpoint | None = None) -> Flow:
+        """The flow to the first server of `uri`, or to `near` if that is one of its servers.
 
-    def flow_now(self, uri: Uri) -> Flow | None:
+        Raises ResolveError, or OSError.
+        """
+        return self._transport.flow_to(_nearest(await self.resolver.resolve(uri), near))
+
+    def flow_now(self, uri: Uri, near: Endpoint | None = None) -> Flow | None:
         """The same where no name must be looked up, else None. Raises OSError."""
         targets = self.resolver.known(uri)
-        return None if targets is None else self._transport.flow_to(targets[0])
+        return None if targets is None else self._transport.flow_to(_nearest(targets, near))
 
     def flow_at(self, target: Target) -> Flow:
         """The flow to one server of a name. Raises OSError without a listener of its transport."""
@@ -430,6 +433,10 @@ class UserAgent:
 
     def _hostport(self, flow: Flow, host: str | None = None) -> str:
         return join_hostport(self.host(flow) if host is None else host, flow.local.port)
+
+
+def _nearest(targets: Sequence[Target], near: Endpoint | None) -> Target:
+    return next((target for target in targets if target.endpoint == near), targets[0])
 
 
 def _transport_param(flow: Flow) -> str:
