@@ -82,8 +82,9 @@ class Dialog:
 
     def refresh_target(self, message: Request | Response) -> None:
         """RFC 3261 12.2: (re-)INVITE and its 2xx may move the remote target."""
-        if message.contact is not None:
-            self.target = str(message.contact.uri)
+        contact = message.contact
+        if contact is not None:
+            self.target = str(contact.uri)
 
     def receive(self, request: Request) -> Order:
         """Check and remember the CSeq of a request in this dialog (ACK and CANCEL excepted)."""

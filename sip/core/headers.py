@@ -113,6 +113,8 @@ def parse_params(text: str) -> Params:
 
 def params_text(params: Params) -> str:
     """The inverse of `parse_params`."""
+    if not params:
+        return ""
     return "".join(f";{k}" if v is None else f";{k}={v}" for k, v in params)
 
 

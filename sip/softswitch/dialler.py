@@ -1,8 +1,7 @@
 """Places calls: from what an application wants to dial to the attempts of a trunk."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
 from urllib.parse import unquote
@@ -16,7 +15,7 @@ from sip.softswitch.header_policy import Passed, outgoing_headers, passing
 from sip.softswitch.identity import Caller
 from sip.softswitch.numbers import dialling_problem
 from sip.softswitch.trunk_health import AlwaysUp, Health
-from sip.softswitch.trunk_limits import TrunkFullError, TrunkLimits
+from sip.softswitch.trunk_limits import Slot, TrunkFullError, TrunkLimits
 from sip.softswitch.trunks import Trunk, Trunks
 from sip.softswitch.verbs import PhoneTarget, SipTarget
 from sip.transport.endpoint import Endpoint, Flow
@@ -28,6 +27,8 @@ Target = PhoneTarget | SipTarget
 # A URI that leads to no trunk of ours is called plainly.
 _PLAIN = Trunk(name="")
 _UDP = ("transport", "udp")
+# Whoever is no gateway of ours is tried whatever came of it before.
+_UNWATCHED: Health = AlwaysUp()
 
 
 class DialError(Exception):
@@ -89,15 +90,12 @@ class Dialler:
             raise DialError(404, f"No trunk {target.trunk!r}")
         return trunk
 
-    @contextmanager
-    def room(self, trunk: Trunk) -> Iterator[None]:
-        """Room on the trunk while the block lasts. Raises DialError where there is none."""
+    def room(self, trunk: Trunk) -> Slot:
+        """Room on the trunk while a block lasts. Raises DialError where there is none."""
         try:
-            slot = self.limits.place(trunk, self.ua.clock.now())
+            return self.limits.place(trunk, self.ua.clock.now())
         except TrunkFullError as error:
             raise DialError(503, str(error)) from None
-        with slot:
-            yield
 
     def headers(self, trunk: Trunk, target: Target, caller: Caller, given: Headers) -> Passed:
         """Which of an application's headers may go to that trunk."""
@@ -143,18 +141,15 @@ class Dialler:
         proxy = trunk.outbound_proxy
         if proxy is not None and hop.host != proxy.host:
             routes = (f"<{proxy.with_param('lr')}>", *routes)
-        way = Way(
-            uri=str(_without_udp(uri)),
-            to=uri.replace(params=tuple(p for p in uri.params if p[0] == "user")),
+        plain = _without_udp(uri)
+        health = _UNWATCHED if gateway is None else self.health
+        return Way(
+            uri=str(plain),
+            to=_as_callee(plain),
             hop=proxy or hop,
             routes=routes,
-        )
-        if gateway is None:
-            return way
-        return replace(
-            way,
-            usable=partial(self.health.usable, trunk.name, gateway),
-            note=partial(self.health.note, trunk.name, gateway),
+            usable=partial(health.usable, trunk.name, gateway or uri),
+            note=partial(health.note, trunk.name, gateway or uri),
         )
 
     def _registered(self, trunk: Trunk, number: str) -> Iterator[Way]:
@@ -164,7 +159,7 @@ class Dialler:
             to = dialled_uri(location.uri, number, trunk)
             yield Way(
                 uri=_request_uri(location, to),
-                to=to.replace(params=tuple(p for p in to.params if p[0] == "user")),
+                to=_as_callee(to),
                 hop=location.uri,
                 routes=location.path,
                 flow=location.flow,
@@ -189,7 +184,15 @@ def _request_uri(location: Location, number: Uri) -> str:
 
 def _without_udp(uri: Uri) -> Uri:
     """RFC 3261 19.1.1: UDP is what a Request-URI means anyway."""
+    if _UDP not in uri.params:
+        return uri
     return uri.replace(params=tuple(param for param in uri.params if param != _UDP))
+
+
+def _as_callee(uri: Uri) -> Uri:
+    """As To has it: of its parameters, `user` belongs to the number, the others to the way."""
+    params = tuple(param for param in uri.params if param[0] == "user")
+    return uri if params == uri.params else uri.replace(params=params)
 
 
 def _no_way(trunk: Trunk) -> str:

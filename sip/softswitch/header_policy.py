@@ -8,6 +8,7 @@ import json
 from base64 import urlsafe_b64decode
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from config.settings import IdentityHeader
@@ -77,7 +78,7 @@ def passing(
     Without patterns all but those of NEVER. No line is longer than `max_bytes`: a longer list goes
     on as several lines, anything else is dropped.
     """
-    wanted = None if patterns is None else tuple(pattern.lower() for pattern in patterns)
+    wanted = None if patterns is None else _split_patterns(tuple(patterns))
     kept: list[tuple[str, str]] = []
     dropped: list[tuple[str, str]] = []
     for name, value in headers:
@@ -208,12 +209,20 @@ def _untold(entry: str) -> bool:
     return "privacy=history" in address.uri.headers.lower()
 
 
-def _matches(key: str, patterns: tuple[str, ...] | None) -> bool:
-    if patterns is None:
+def _matches(key: str, wanted: tuple[frozenset[str], tuple[str, ...]] | None) -> bool:
+    if wanted is None:
         return True
-    return any(
-        key.startswith(pattern[:-1]) if pattern.endswith("*") else key == pattern
-        for pattern in patterns
+    names, beginnings = wanted
+    return key in names or key.startswith(beginnings)
+
+
+@lru_cache(maxsize=1024)  # every trunk has two of them
+def _split_patterns(patterns: tuple[str, ...]) -> tuple[frozenset[str], tuple[str, ...]]:
+    """Names in lower case: whole ones, and beginnings."""
+    lowered = [pattern.lower() for pattern in patterns]
+    return (
+        frozenset(pattern for pattern in lowered if not pattern.endswith("*")),
+        tuple(pattern[:-1] for pattern in lowered if pattern.endswith("*")),
     )
 
 

@@ -43,9 +43,12 @@ class Subscriber:
         """RFC 3261 19.1.6: a telephone-subscriber keeps its parameters in the user part."""
         if uri.scheme == "tel":
             return cls(uri.user or "", uri.params)
-        number, *params = (uri.user or "").split(";")
-        if not params or not _TELEPHONE.fullmatch(number):
-            return cls(uri.user or "")
+        user = uri.user or ""
+        if ";" not in user:
+            return cls(user)
+        number, *params = user.split(";")
+        if not _TELEPHONE.fullmatch(number):
+            return cls(user)
         pairs = (param.partition("=") for param in params)
         return cls(
             number, tuple((name, value if equals else None) for name, equals, value in pairs)

@@ -30,22 +30,30 @@ class Success:
         self._ua = ua
         self._transaction = transaction
         self._response = response
+        self._on_give_up = on_give_up
+        self._waited_s = 0.0
         self._interval_s = ua.timers.t1_s
         transaction.respond(response)
-        self._resend = ua.clock.call_later(self._interval_s, self._again)
-        self._give_up: Timer = ua.clock.call_later(ua.timers.give_up_s, self._end, on_give_up)
-        self._missed: Timer = ua.clock.call_later(MISSED_S, self._tell)
+        self._timer = self._wait(self._interval_s)
 
     def stop(self) -> None:
         """It was acknowledged, or nobody cares any more."""
-        self._resend.cancel()
-        self._give_up.cancel()
-        self._missed.cancel()
+        self._timer.cancel()
+
+    def _wait(self, seconds: float) -> Timer:
+        """Until it is time to send it again, or to give up: the one timer there is."""
+        left_s = self._ua.timers.give_up_s - self._waited_s
+        self._waited_s += seconds
+        if left_s <= seconds:
+            return self._ua.clock.call_later(left_s, self._on_give_up)
+        return self._ua.clock.call_later(seconds, self._again)
 
     def _again(self) -> None:
         self._transaction.respond(self._response)
+        if self._waited_s - self._interval_s < MISSED_S <= self._waited_s:
+            self._tell()
         self._interval_s = min(2 * self._interval_s, self._ua.timers.t2_s)
-        self._resend = self._ua.clock.call_later(self._interval_s, self._again)
+        self._timer = self._wait(self._interval_s)
 
     def _tell(self) -> None:
         """The commonest cause of calls that drop after half a minute: say it while it happens."""
@@ -57,7 +65,3 @@ class Success:
             reason="the peer does not get our 200, or cannot reach this Contact: is sip.advertise, "
             "or the trunk's advertise, an address that it can reach?",
         )
-
-    def _end(self, on_give_up: Callable[[], None]) -> None:
-        self.stop()
-        on_give_up()
