@@ -61,7 +61,8 @@ class Leg:
         self.ua = ua
         self.state = LegState.STARTING
         self.dialog: Dialog | None = None
-        self.credentials = credentials
+        #: what our requests prove of us, as far as the peer has asked
+        self.proofs = credentials.proofs() if credentials is not None else None
         self.options = options
         #: the newest session descriptions of both sides
         self.local_sdp: str | None = None
@@ -222,7 +223,7 @@ class Leg:
             self.ua,
             dialog,
             self.flow,
-            self.credentials,
+            self.proofs,
             advertise=self.options.advertise,
             domain=self.options.contact_domain,
             supported=self.options.supported,

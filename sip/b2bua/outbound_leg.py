@@ -22,8 +22,6 @@ from sip.ua.user_agent import UserAgent
 
 #: No provisional response at all for so long: the peer is dead, try another.
 NO_RESPONSE_S = 8.0
-#: A digest challenge is answered once, and once more if the nonce was stale (RFC 7616 3.3).
-MAX_CHALLENGES = 2
 #: 422 is obeyed so often.
 MAX_RAISES = 2
 #: Early dialogs of one INVITE; who forks wider is not believed.
@@ -79,7 +77,7 @@ class OutboundLeg(Leg):
         self._sip_call_id = ua.ids.sip_call_id()
         self._tag = ua.ids.tag()
         self._cseq = ua.ids.cseq()
-        self._challenges = 0
+        self._challenged: set[int] = set()
         self._raises = 0
         self._early: dict[str, _Early] = {}
         self._transaction: ClientTransaction | None = None
@@ -123,7 +121,7 @@ class OutboundLeg(Leg):
 
     # INVITE
 
-    def _send_invite(self, proof: tuple[str, str] | None = None) -> None:
+    def _send_invite(self) -> None:
         wanted = self._invitation
         host = self.host(self._flow)
         fields = Fields()
@@ -141,10 +139,12 @@ class OutboundLeg(Leg):
             fields.add("require", TAG)
         for name, value in (*self.session.request_headers(), *wanted.headers):
             fields.add(name, value)
-        if proof is not None:
-            fields.add(*proof)
+        body = (self.local_sdp or "").encode()
+        if self.proofs is not None:
+            for proof in self.proofs.headers("INVITE", wanted.uri, self.ua.ids.cnonce, body):
+                fields.add(*proof)
         fields.add("content-type", SDP)
-        request = Request("INVITE", wanted.uri, fields, (self.local_sdp or "").encode())
+        request = Request("INVITE", wanted.uri, fields, body)
         self._transaction = self.ua.send(
             request,
             self._flow,
@@ -159,7 +159,7 @@ class OutboundLeg(Leg):
             self._on_provisional(request, response)
         elif response.status < 300:
             self._on_success(request, response)
-        elif not (self._raise_interval(response) or self._answer_challenge(request, response)):
+        elif not (self._raise_interval(response) or self._answer_challenge(response)):
             self._on_rejection(response)
 
     def _on_provisional(self, request: Request, response: Response) -> None:
@@ -275,31 +275,27 @@ class OutboundLeg(Leg):
         if not self.session.raised(response):
             return False
         self._raises += 1
+        self._challenged.clear()
         self._again()
         return True
 
-    def _answer_challenge(self, request: Request, response: Response) -> bool:
-        if self.credentials is None or self.state is not LegState.STARTING:
+    def _answer_challenge(self, response: Response) -> bool:
+        if self.proofs is None or self.state is not LegState.STARTING:
             return False
-        if self._challenges == MAX_CHALLENGES:
+        if not self.proofs.learn(response, anew=response.status not in self._challenged):
             return False
-        if self._challenges == 1 and not _stale(response):
-            return False  # the same credentials would be refused again
-        proof = self.credentials.answer(request, response, self.ua.ids)
-        if proof is None:
-            return False
-        self._challenges += 1
-        self._again(proof)
+        self._challenged.add(response.status)
+        self._again()
         return True
 
-    def _again(self, proof: tuple[str, str] | None = None) -> None:
+    def _again(self) -> None:
         """The INVITE anew, in a transaction of its own (RFC 3261 8.1.3.5)."""
         self._cseq += 1
         self._provisional = False
         self._early.clear()
         self.dialog = None
         self.start_timer("no response", self._no_response_s, self._on_silence)
-        self._send_invite(proof)
+        self._send_invite()
 
     def _on_failure(self, failure: Failure) -> None:
         status, reason, cause = failure_status(failure)
@@ -356,9 +352,3 @@ def _preference(contact: NameAddr) -> float:
         return float(contact.param("q") or 1.0)
     except ValueError:
         return 0.0
-
-
-def _stale(response: Response) -> bool:
-    names = ("www-authenticate", "proxy-authenticate")
-    values = [value for name in names for value in response.headers.get_all(name)]
-    return any("stale=true" in value.lower().replace('"', "").replace(" ", "") for value in values)

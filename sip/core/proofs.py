@@ -1,7 +1,8 @@
-"""Our digests for one request that several parties may challenge (RFC 3261 22.2, 22.3).
+"""Our digests for requests that several parties may challenge (RFC 3261 22.2, 22.3).
 
-A registrar asks by 401 and a proxy before it by 407; the request that satisfies both carries both
-answers, each made for the newest challenge of its party. Pure: client nonces are passed in.
+A server asks by 401 and a proxy before it by 407; the request that satisfies both carries both
+answers, each made for the newest challenge of its party. Later requests of the same Call-ID carry
+them too, counted. Pure: client nonces are passed in.
 """
 
 from collections.abc import Callable
@@ -40,11 +41,12 @@ class Proofs:
     realm: str | None = None
     _challenges: dict[int, _Challenge] = field(default_factory=dict, repr=False)
 
-    def learn(self, response: Response) -> bool:
+    def learn(self, response: Response, *, anew: bool = False) -> bool:
         """Take a challenge; False when answering it would be in vain.
 
         In vain is what we cannot compute, a foreign realm, and the same question again though our
-        answer was in time: the password is wrong.
+        answer was in time: the password is wrong. `anew`: this request has not been challenged
+        before; what it carried was for an earlier one, whose nonce may be good no more.
         """
         if response.status not in _HEADERS:
             return False
@@ -52,7 +54,7 @@ class Proofs:
         if self._answer(values, response.cseq.method, "sip:unused", "unused", 1) is None:
             return False
         before = self._challenges.get(response.status)
-        if before is None or not before.used:
+        if anew or before is None or not before.used:
             self._challenges[response.status] = _Challenge(values)
             return True
         if not _stale(values) or before.stale == MAX_STALE:
@@ -64,12 +66,14 @@ class Proofs:
         """Whether a challenge by `status` was answered before."""
         return status in self._challenges
 
-    def headers(self, method: str, uri: str, cnonce: Callable[[], str]) -> list[tuple[str, str]]:
+    def headers(
+        self, method: str, uri: str, cnonce: Callable[[], str], body: bytes = b""
+    ) -> list[tuple[str, str]]:
         """The header fields that answer everybody who asked so far."""
         found = []
         for status, challenge in self._challenges.items():
             challenge.used += 1
-            value = self._answer(challenge.values, method, uri, cnonce(), challenge.used)
+            value = self._answer(challenge.values, method, uri, cnonce(), challenge.used, body)
             if value is not None:
                 found.append((_HEADERS[status][1], value))
         return found
@@ -79,7 +83,13 @@ class Proofs:
         self._challenges.clear()
 
     def _answer(
-        self, values: list[str], method: str, uri: str, cnonce: str, nonce_count: int
+        self,
+        values: list[str],
+        method: str,
+        uri: str,
+        cnonce: str,
+        nonce_count: int,
+        body: bytes = b"",
     ) -> str | None:
         return answer_challenges(
             values,
@@ -89,6 +99,7 @@ class Proofs:
             password=self.password,
             cnonce=cnonce,
             nonce_count=nonce_count,
+            body=body,
             realm=self.realm,
         )
 

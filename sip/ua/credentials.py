@@ -2,15 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from sip.core.auth import answer_challenges
-from sip.core.message import Request, Response
-from sip.ids import Ids
-
-#: Challenge header and the header that answers it, by status.
-_HEADERS = {
-    401: ("www-authenticate", "authorization"),
-    407: ("proxy-authenticate", "proxy-authorization"),
-}
+from sip.core.proofs import Proofs
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,19 +13,6 @@ class Credentials:
     password: str = field(repr=False)
     realm: str | None = None
 
-    def answer(self, request: Request, challenge: Response, ids: Ids) -> tuple[str, str] | None:
-        """The header that answers `challenge` to `request`; None where we know no way to."""
-        if challenge.status not in _HEADERS:
-            return None
-        asked, answered = _HEADERS[challenge.status]
-        value = answer_challenges(
-            challenge.headers.get_all(asked),
-            method=request.method,
-            uri=request.uri,
-            username=self.username,
-            password=self.password,
-            cnonce=ids.cnonce(),
-            body=request.body,
-            realm=self.realm,
-        )
-        return None if value is None else (answered, value)
+    def proofs(self) -> Proofs:
+        """What answers the challenges of one call (RFC 3261 22.3: never cached across dialogs)."""
+        return Proofs(self.username, self.password, self.realm)

@@ -117,5 +117,6 @@ def test_credentials_for_one_realm_are_shown_to_no_other(realm: str | None, answ
         request.headers.add(name, value)
     asked = ("WWW-Authenticate", 'Digest realm="out.example.com", nonce="n", qop="auth"')
     challenge = make_response(request, 401, headers=[asked])
-    proof = Credentials("user", "password", realm).answer(request, challenge, Ids())
-    assert (proof is not None) is answered
+    proofs = Credentials("user", "password", realm).proofs()
+    assert proofs.learn(challenge) is answered
+    assert bool(proofs.headers("INVITE", request.uri, Ids().cnonce)) is answered
