@@ -63,6 +63,19 @@ left (503), the next one takes the call.""",
     hidden=("interop-token", "P-Asserted-Identity"),
 )
 
+TWILIO_SECURE = replace(
+    TWILIO,
+    variant="secure",
+    calls="""
+Secure Trunking is on: encrypted media alone is offered (RTP/SAVP, AES_CM_128_HMAC_SHA1_80).
+Where the trunk has none, that is 488, so that Twilio takes its next route.""",
+    sdp_protocol="RTP/SAVP",
+    sdp_more=(
+        "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+    ),
+    refused=488,
+)
+
 TELNYX = System(
     name="telnyx",
     title="Telnyx SIP Trunking",

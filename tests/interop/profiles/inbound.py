@@ -14,6 +14,9 @@ def inbound(system: System) -> str:
     party = Party(script, system, local, f"{system.to}[peer_tag_param]", 0)
     if system.pings:
         _ping(script, system)
+    if system.refused:
+        _refused_call(script, system, party)
+        return script.text(_head(system))
     acknowledged = _call(script, system, party)
     answer = None if system.early_offer or system.early_media else system.sdp(1)
     party.request("ACK", sdp=answer, ack=acknowledged)
@@ -66,6 +69,14 @@ def _call(script: Script, system: System, party: Party) -> str:
     checks: list[Check] = [has("Contact", "sip:"), says("m=audio [1-9]"), *system.answer]
     script.receive(200, *checks, txn=name, routes=True)
     return name
+
+
+def _refused_call(script: Script, system: System, party: Party) -> None:
+    name = _invite(script, system, party, system.session_expires)
+    script.receive(100, txn=name, optional=True)
+    script.receive(system.refused, txn=name)
+    _acknowledge_refusal(script, system, party, name)
+    script.raw('<timewait milliseconds="200"/>')
 
 
 def _invite(

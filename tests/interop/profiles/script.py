@@ -42,6 +42,7 @@ class Sdp:
     version: int = 1
     connection: str = "[media_ip]"
     direction: str = "sendrecv"
+    protocol: str = "RTP/AVP"
     ptime: int = 20
     session: Sequence[str] = ()
     after: Sequence[str] = ()
@@ -59,7 +60,7 @@ class Sdp:
             f"c=IN IP[media_ip_type] {self.connection}",
             "t=0 0",
             *self.session,
-            f"m=audio [media_port] RTP/AVP {payloads}",
+            f"m=audio [media_port] {self.protocol} {payloads}",
             *maps,
             *self.more,
             f"a=ptime:{self.ptime}",

@@ -63,6 +63,7 @@ class System:
     sdp_session: Sequence[str] = ()
     sdp_after: Sequence[str] = ()
     sdp_user: str = "-"
+    sdp_protocol: str = "RTP/AVP"
     allow: str = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, INFO, REFER, NOTIFY"
     supported: str = ""
 
@@ -84,6 +85,8 @@ class System:
     pings: bool = False
     reliable_ringing: bool = False
     early_media: bool = False
+    #: how we refuse the call, if we do
+    refused: int = 0
     answer: Sequence[Check] = ()
     steps: Sequence[Step] = ()
     we_hang_up: bool = False
@@ -128,6 +131,7 @@ class System:
             session=self.sdp_session,
             after=self.sdp_after,
             user=self.sdp_user,
+            protocol=self.sdp_protocol,
             version=version,
             **changes,
         )

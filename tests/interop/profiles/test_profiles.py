@@ -164,6 +164,10 @@ async def test_inbound(system: System, scene: Scene) -> None:
         **more,
     )
     succeeded(await caller.finish())
+    if system.refused:
+        assert (await agent.stop()).created == 0
+        assert (await scene.record())["sip_status"] == system.refused
+        return
     log = succeeded(await agent.finish())
 
     invite = log.received("INVITE")[0]

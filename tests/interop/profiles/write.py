@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.interop.profiles.carriers import CARRIERS, TELNYX_WITHHELD
+from tests.interop.profiles.carriers import CARRIERS, TELNYX_WITHHELD, TWILIO_SECURE
 from tests.interop.profiles.inbound import inbound
 from tests.interop.profiles.outbound import outbound
 from tests.interop.profiles.pbxs import CUCM_EARLY_MEDIA, PBXS
@@ -11,7 +11,7 @@ from tests.interop.profiles.registering import registers, registrar
 
 SYSTEMS = (*CARRIERS, *PBXS)
 #: Other ways in which some of them call.
-VARIANTS = (TELNYX_WITHHELD, CUCM_EARLY_MEDIA)
+VARIANTS = (TELNYX_WITHHELD, TWILIO_SECURE, CUCM_EARLY_MEDIA)
 DIRECTORY = Path(__file__).parents[2] / "sipp" / "profiles"
 
 
