@@ -234,8 +234,10 @@ class SessionDescription(_Attributes):
         if missing <= 0 or len(self.media) != 1:
             return self
         [own] = self.media
+        fitting = [i for i, m in enumerate(offer.media) if m.kind == own.kind and m.active]
         place = next(
-            (i for i, m in enumerate(offer.media) if m.kind == own.kind and m.active), None
+            (i for i in fitting if offer.media[i].protocol == own.protocol),
+            next(iter(fitting), None),
         )
         if place is None:
             return self

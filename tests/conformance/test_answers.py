@@ -60,6 +60,7 @@ async def test_a_new_offer_with_fax_keeps_the_order(ladder: Ladder) -> None:
         (PCMU, PCMU, [("audio", True)]),
         (PCMU + VIDEO, PCMU + VIDEO, [("audio", True), ("video", True)]),
         (PCMU.replace("m=audio 40000", "m=audio 0") + PCMU[PCMU.index("m=") :], PCMU, None),
+        (PCMU.replace("AVP", "SAVP") + PCMU[PCMU.index("m=") :], PCMU, None),
     ],
 )
 def test_what_an_answer_lacks_is_refused(

@@ -2,6 +2,7 @@
 
 import pytest
 
+from sip.core.sdp import SessionDescription
 from sip.media.ng.client import NgClient
 from sip.media.plane import MediaError
 from tests.media.talk import Talk, receiver_report, rtp
@@ -272,6 +273,21 @@ async def test_srtp_is_refused_for_now(talk: Talk) -> None:
     with pytest.raises(MediaError, match="RTP/SAVP") as bad:
         await talk.offer(a, b, a.sdp().replace("RTP/AVP", "RTP/SAVP"))
     assert bad.value.slug == "bad-sdp"
+
+
+async def test_audio_in_the_clear_is_taken_where_encryption_is_optional(plane: NgClient) -> None:
+    """RFC 3264 6: two media for one voice; the encrypted one is refused in its place."""
+    offer = (
+        "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n"
+        "m=audio 4000 RTP/SAVP 0\r\na=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:x\r\n"
+        "m=audio 4002 RTP/AVP 0\r\n"
+    )
+    told = await plane.offer("optional", "A", offer)
+    await plane.delete("optional")
+    encrypted, plain = SessionDescription.parse(told).media
+    assert (encrypted.protocol, encrypted.active) == ("RTP/SAVP", False)
+    assert (plain.protocol, plain.active) == ("RTP/AVP", True)
+    assert "crypto" not in told
 
 
 async def test_an_unsupported_command_is_refused(plane: NgClient) -> None:

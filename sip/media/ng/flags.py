@@ -43,23 +43,23 @@ def sdp_keys(
 
 
 def relayable(sdp: str) -> str:
-    """`sdp` with every medium but the first audio refused (port 0), and without keys.
+    """`sdp` with every medium but the first audio in the clear refused (port 0), and without keys.
 
     The relay does this too; rtpengine would relay video, terminate SRTP and pass keys on, and
-    our calls are to come out the same with either. Raises `MediaError` bad-sdp.
+    our calls are to come out the same with either. A phone to which encryption is optional offers
+    audio twice. Raises `MediaError` bad-sdp where all audio is encrypted.
     """
     if not sdp.startswith("v=0"):
         raise MediaError("bad-sdp", "does not begin with v=0")
-    found = False
+    audio = [m for m in _MEDIA_LINE.finditer(sdp) if m[1] == "audio" and m[2] != "0"]
+    plain = [m.start() for m in audio if m[4].upper() in ("RTP/AVP", "RTP/AVPF")]
+    if audio and not plain:
+        raise MediaError("bad-sdp", f"audio by {audio[0][4]} is not supported")
 
     def refuse(match: re.Match[str]) -> str:
-        nonlocal found
-        kind, port, rest, protocol = match.groups()
-        if kind == "audio" and port != "0" and not found:
-            found = True
-            if protocol.upper() not in ("RTP/AVP", "RTP/AVPF"):
-                raise MediaError("bad-sdp", f"audio by {protocol} is not supported")
+        if match.start() in plain[:1]:
             return match[0]
+        kind, _, rest, protocol = match.groups()
         return f"m={kind} 0{rest} {protocol}"
 
     return _KEY_LINE.sub("", _MEDIA_LINE.sub(refuse, sdp))
