@@ -149,7 +149,8 @@ class InboundLeg(Leg):
 
     def reject(self, status: int, reason: str | None = None, headers: HeaderList = ()) -> str:
         """Refuse the call with a final status of 300 or above; answers the reason phrase sent."""
-        response = self.ua.response(self.invite, status, reason, to_tag=self._tag, headers=headers)
+        fields = self.explained(self.invite, status, headers)
+        response = self.ua.response(self.invite, status, reason, to_tag=self._tag, headers=fields)
         if self.state is LegState.STARTING:
             self._transaction.respond(response)
             self._end()

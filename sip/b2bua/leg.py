@@ -12,11 +12,12 @@ from sip.b2bua.call_events import Cause, Disconnect, Event, Headers, Origin
 from sip.b2bua.leg_options import DEFAULT, LegOptions
 from sip.b2bua.leg_session import NO_SESSION, LegSession
 from sip.clock import Timer
-from sip.core.body import SDP
+from sip.core.body import SDP, session_description
 from sip.core.dialog import Dialog, Order
 from sip.core.message import Request, Response
 from sip.core.offer_answer import OfferAnswer, State
 from sip.core.origin import Origin as SessionOrigin
+from sip.core.warning import EXPLAINED, warning
 from sip.transport.endpoint import Flow
 from sip.ua.credentials import Credentials
 from sip.ua.dialog_client import DialogClient
@@ -237,6 +238,15 @@ class Leg:
             ("Allow", ALLOW),
             ("Supported", self.options.supported),
         )
+
+    def explained(
+        self, request: Request, status: int, headers: Sequence[tuple[str, str]]
+    ) -> Sequence[tuple[str, str]]:
+        """`headers` of a refusal; where the offer is to blame, with a Warning that says why."""
+        offer = session_description(request) if status in EXPLAINED else None
+        if offer is None or any(name.lower() == "warning" for name, _ in headers):
+            return headers
+        return (*headers, ("Warning", warning(offer, self.ua.product)))
 
     def learn_methods(self, message: Request | Response) -> None:
         """What the peer allows, if it says so now."""

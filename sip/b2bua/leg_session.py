@@ -150,7 +150,9 @@ class LegSession:
         transaction, self._open = self._open, None
         if transaction is not None:
             leg.offers.step(Input.CLOSE)
-            transaction.respond(leg.ua.response(transaction.request, status, headers=headers))
+            request = transaction.request
+            fields = leg.explained(request, status, headers)
+            transaction.respond(leg.ua.response(request, status, headers=fields))
 
     def _respond(self, transaction: ServerTransaction, sdp: str | None) -> None:
         leg, request = self._leg, transaction.request

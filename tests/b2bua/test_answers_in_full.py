@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.b2bua.test_call_stories import bridged
+from sip.media.plane import MediaError
+from tests.b2bua.test_call_stories import bridged, talk
 from tests.ladder import PCMU, Ladder, ladder_test
 
 REFUSED = {
@@ -52,3 +53,44 @@ async def test_a_cancel_is_answered_with_the_tag_of_the_invite(ladder: Ladder) -
     await agent.send(200, answering="CANCEL")
     await agent.send(487)
     await agent.expect("ACK")
+
+
+FAX = PCMU[: PCMU.index("m=")] + "m=image 40004 udptl t38\r\na=T38FaxVersion:0\r\n"
+UNACCEPTABLE = {"304": FAX, "302": PCMU.replace("AVP", "SAVP"), "305": PCMU, "399": "v=1\r\n"}
+
+
+@pytest.mark.parametrize("code", UNACCEPTABLE)
+def test_a_488_says_why(code: str) -> None:
+    """RFC 3261 21.4.26, 20.43: from the application, and to a re-INVITE."""
+
+    @ladder_test
+    async def refused(ladder: Ladder) -> None:
+        carrier = ladder.peer("carrier")
+        ladder.app.verbs = lambda _: [{"verb": "sip:decline", "status": 488}]
+        await carrier.send("INVITE", sdp=UNACCEPTABLE[code])
+        await carrier.expect(100)
+        refusal = await carrier.expect(488)
+        [value] = refusal.headers.get_all("warning")
+        assert value.startswith(f'{code} retell-sip-gateway "')
+        assert value.endswith('"')
+        await carrier.send("ACK")
+
+    refused()
+
+
+@ladder_test
+async def test_fax_is_refused_and_the_call_goes_on(ladder: Ladder) -> None:
+    """A re-INVITE to T.38: RFC 3261 14.2."""
+    bridged(ladder)
+    carrier, agent = ladder.peer("carrier"), ladder.peer("agent")
+    await talk(ladder)
+    ladder.media.refuse = MediaError("bad-sdp", "no audio offered")
+    await carrier.send("INVITE", sdp=FAX)
+    await carrier.expect(100)
+    refusal = await carrier.expect(488)
+    ladder.media.refuse = None
+    assert (refusal.headers.get("warning") or "").startswith("304 ")
+    await carrier.send("ACK")
+    await agent.silence(1)
+    await carrier.hang_up()
+    await agent.is_hung_up()
