@@ -1,10 +1,12 @@
 """What a hostile peer can make us keep, in bytes."""
 
+import resource
 import sys
 from itertools import count
 
 import pytest
 
+from sip import collector
 from sip.core import fields
 from sip.core.message import Request, parse_message
 from sip.trace import MAX_DIALOGS, MAX_MESSAGES, Trace
@@ -52,3 +54,18 @@ def test_a_header_name_with_a_tail_of_spaces_is_not_remembered() -> None:
     with pytest.raises(ValueError, match="header name"):
         fields.field_name("X-Spaced" + " " * _LONG)
     assert fields.field_name.cache_info().currsize == 1
+
+
+def test_memory_of_a_storm_goes_back_to_the_system() -> None:
+    storm = [bytes(2000) for _ in range(60_000)]
+    kept = storm[::20]  # one of them at the end of each stretch that could be given back
+    storm.clear()
+    before = _resident_mb()
+    collector.give_back()
+    assert before - _resident_mb() > 50
+    assert len(kept) == 3000
+
+
+def _resident_mb() -> float:
+    with open("/proc/self/statm") as statm:
+        return int(statm.read().split()[1]) * resource.getpagesize() / (1 << 20)

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from sip.collector import EVERY_S
 from tests.hostile.parties import Address, Callee
 from tests.interop.harness.gateway import Gateway
 from tests.interop.harness.network import Network
@@ -16,6 +17,8 @@ from tests.transport.authority import Authority
 
 #: Timers of transactions end 32 s after the last message (RFC 3261 17), a call's goodbye later.
 QUIET_S = 150.0
+#: Within so many seconds of that it has collected its garbage (`sip.collector`).
+COLLECTED_S = EVERY_S + 5
 
 
 class Victim:
@@ -115,7 +118,10 @@ class Victim:
         return int(match[1]) / 1024
 
     async def quiet(self) -> None:
-        """Wait until it holds no call, leg or transaction. Raises AssertionError."""
+        """Wait until it holds no call, leg or transaction, and has given back what it could.
+
+        Raises AssertionError.
+        """
         assert self._gateway is not None
         held = {}
         for _ in range(int(QUIET_S)):
@@ -123,6 +129,7 @@ class Victim:
             held = {"calls": holdings.live_calls, "legs": holdings.legs}
             held["transactions"] = holdings.transactions
             if not any(held.values()):
+                await asyncio.sleep(COLLECTED_S)
                 return
             await asyncio.sleep(1)
         raise AssertionError(f"still held after {QUIET_S:g} s: {held}\n{await self._stuck()}")
