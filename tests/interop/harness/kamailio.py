@@ -2,7 +2,7 @@
 gateways behind it, the second for when the first fails."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -33,10 +33,12 @@ class CarrierTrunk:
     """the number whose calls the carrier sends us over this transport"""
     number: str
     """what Retell dials to get out here"""
+    another: Party | None = None
+    """an edge of the carrier that is asked first"""
 
     @property
     def name(self) -> str:
-        return f"carrier-{self.transport}"
+        return f"carrier-{self.transport}" + ("-twice" if self.another else "")
 
     @property
     def socket(self) -> str:
@@ -46,13 +48,19 @@ class CarrierTrunk:
         """The trunk's entry in the gateway's configuration."""
         return {
             "name": self.name,
-            "gateways": [f"sip:{self.edge};transport={self.transport}"],
-            "identify": [self.edge.host],
+            "gateways": [
+                f"sip:{edge};transport={self.transport}"
+                for edge in (self.another, self.edge)
+                if edge is not None
+            ],
+            # an address can tell one trunk alone
+            "identify": [(self.another or self.edge).host],
             "credentials": {"username": LOGIN[0], "password": LOGIN[1]},
         }
 
 
 def carrier_trunks(network: Network) -> list[CarrierTrunk]:
+    """One a transport."""
     return [
         CarrierTrunk(
             kind,
@@ -63,6 +71,12 @@ def carrier_trunks(network: Network) -> list[CarrierTrunk]:
         )
         for index, kind in enumerate(TRANSPORTS)
     ]
+
+
+def with_an_edge_down(network: Network, trunk: CarrierTrunk, number: str) -> CarrierTrunk:
+    """The same, with another edge before it where nobody is."""
+    down = network.party("edge-down", 46)
+    return replace(trunk, number=number, another=down)
 
 
 class Kamailio:

@@ -10,7 +10,7 @@ import pytest_asyncio
 from tests.interop.harness.asterisk import Asterisk
 from tests.interop.harness.certificates import Authority
 from tests.interop.harness.gateway import PLAIN, Gateway, Json
-from tests.interop.harness.kamailio import CarrierTrunk, Kamailio, carrier_trunks
+from tests.interop.harness.kamailio import CarrierTrunk, Kamailio, carrier_trunks, with_an_edge_down
 from tests.interop.harness.network import Network
 from tests.interop.harness.pbx import TRANSPORTS, PbxTrunk, Transport, Way, pbx_trunk, trunks
 from tests.interop.harness.sandbox import Sandbox
@@ -20,6 +20,8 @@ WAYS: tuple[Way, ...] = ("static", "registers", "registrar")
 PHONE = "+12125550170"
 PHONE_LOGIN = {"username": "phone", "password": "interop-phone-password"}
 """Whoever registers with these is called at that number."""
+EDGE_DOWN = "+12125550171"
+"""Goes to the carrier's edge for TCP, after one that is down."""
 LONG = "+14155550109"
 """Dialled for the call that lasts."""
 RETELLS_NUMBER = "+14155550120"
@@ -87,6 +89,7 @@ async def office(
             pbx_trunk(network, "long-out", "static", "tcp", 10),
         ]
         carrier = carrier_trunks(network)
+        edge_down = with_an_edge_down(network, carrier[1], EDGE_DOWN)
 
         def with_the_office(settings: Json) -> None:
             # linphone looks for names alone in a certificate, not for addresses
@@ -97,7 +100,7 @@ async def office(
                 "key": str(certificate.key),
                 "ca": str(authority.ca),
             }
-            ways_out: list[PbxTrunk | CarrierTrunk] = [*every, *carrier]
+            ways_out: list[PbxTrunk | CarrierTrunk] = [*every, *carrier, edge_down]
             phones = [{"name": "phone", "kind": "pbx", "registrar": True, "login": PHONE_LOGIN}]
             settings["trunks"] = [*(trunk.settings() for trunk in ways_out), *phones]
             settings["numbers"] = {PLAIN: {}, LONG: {}} | {trunk.did: {} for trunk in carrier}

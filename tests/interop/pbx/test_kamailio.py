@@ -12,7 +12,7 @@ from tests.interop.harness.pbx import TRANSPORTS, Transport
 from tests.interop.harness.scene import good, tried
 from tests.interop.harness.siplog import MessageLog
 from tests.interop.harness.sipp import Sipp
-from tests.interop.pbx.conftest import RETELLS_NUMBER, Office
+from tests.interop.pbx.conftest import EDGE_DOWN, RETELLS_NUMBER, Office
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -87,6 +87,21 @@ async def test_the_carrier_has_another_gateway(
     through_the_proxy(b_leg, office, trunk, "ACK", "BYE")
     await office.sandbox.ended(call_id)
     assert tried(await office.record(trunk.number)) == [(trunk.name, 200)]
+
+
+async def test_the_carrier_has_another_edge(office: Office, tmp_path: Path) -> None:
+    """That is our business: the trunk's first gateway refuses connections, its second does not."""
+    carrier, trunk = office.carrier, office.carrier_trunk("tcp")
+    async with behind(tmp_path, "callee-answers", carrier.first) as first:
+        call_id = await office.sandbox.create_phone_call(RETELLS_NUMBER, EDGE_DOWN)
+        await office.sandbox.ongoing(call_id)
+        await office.sandbox.agent_hangs_up(call_id)
+        b_leg = good(await first.finish())
+    through_the_proxy(b_leg, office, trunk, "ACK", "BYE")
+    assert tried(await office.record(EDGE_DOWN)) == [("carrier-tcp-twice", 200)]
+    down, up = (await office.gateway.trunk("carrier-tcp-twice"))["gateways"]
+    assert "refused" in down["last_error"]
+    assert (up["state"], up["last_status"]) == ("up", 200)
 
 
 @every_transport
