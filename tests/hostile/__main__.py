@@ -6,6 +6,7 @@ gateway crashes, logs an error, keeps memory or loses an honest call.
 
 import argparse
 import asyncio
+import logging
 import sys
 import tempfile
 import time
@@ -28,6 +29,7 @@ FLAT_MB = 16.0
 
 async def main() -> int:
     options = _options()
+    logging.getLogger("asyncio").setLevel(logging.ERROR)  # it would tell of each closed connection
     with tempfile.TemporaryDirectory(prefix="hostile-") as directory:
         async with Victim(Path(directory)) as victim:
             say(f"gateway process {victim.pid}, seed {options.seed}")
