@@ -1,7 +1,7 @@
 """Telephones of two other makers, registered with us over TLS: baresip and linphone.
 
-Each believes our certificate because of its root alone. Calls to a phone go down the connection
-that it registered over: linphone listens nowhere for TLS.
+linphone believes our certificate because of its root alone; baresip 1.0 believes any. Calls to a
+phone go down the connection that it registered over: linphone listens nowhere for TLS.
 """
 
 import asyncio
