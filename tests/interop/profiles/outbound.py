@@ -131,6 +131,9 @@ def _refuse_interval(script: Script, system: System, tag: str) -> None:
 
 
 def _head(system: System) -> list[str]:
+    known = f"The gateway has a trunk of profile {system.name} with sip:OUR_ADDRESS as gateway."
+    if system.registers and "credentials" not in system.trunk:
+        known = f"Run {system.name}-registers.xml before it, from the same address and port."
     return [
         f"We call {system.title}.",
         "",
@@ -138,7 +141,7 @@ def _head(system: System) -> list[str]:
         "",
         f"  Run it as  sipp -sf {system.name}-outbound.xml -i OUR_ADDRESS -p 5060 -bind_local",
         f"             -d 500 -m 1; over {system.transport.upper()}: -t {system.transport[0]}1",
-        f"  The gateway has a trunk of profile {system.name} with sip:OUR_ADDRESS as gateway.",
+        f"  {known}",
         "",
         "  Written by tests/interop/profiles; see carriers.py and pbxs.py there.",
     ]

@@ -272,8 +272,8 @@ TEAMS = System(
     min_se=300,
     calls="""
 Upper-case header names, unquoted display name, user=phone; a large INVITE: ICE candidates, rtcp-mux
-and codecs of its own, none of which we take; Session-Expires 3600. Media is in the clear here: that
-Teams itself demands SRTP is for another day. Hold by inactive. REFER is not for us.""",
+and codecs of its own, none of which we take; Session-Expires 3600. Teams itself
+demands encrypted media; here it is in the clear. Hold by inactive. REFER is not for us.""",
     codecs=("104 SILK/16000", G722, PCMU, PCMA, "97 RED/8000", DTMF, "13 CN/8000"),
     sdp_session=("a=ice-lite",),
     sdp_more=(
