@@ -16,6 +16,7 @@ from sip.core.offer_answer import Input
 from sip.core.reliable import TAG, InOrder, RAck, read_rseq
 from sip.transport.endpoint import Flow
 from sip.ua.credentials import Credentials
+from sip.ua.dialog_client import DialogClient
 from sip.ua.refusals import ALLOW
 from sip.ua.transactions import ClientTransaction, Failure
 from sip.ua.user_agent import UserAgent
@@ -80,6 +81,7 @@ class OutboundLeg(Leg):
         self._challenged: set[int] = set()
         self._raises = 0
         self._early: dict[str, _Early] = {}
+        self._forks: dict[str, DialogClient] = {}
         self._transaction: ClientTransaction | None = None
         self._provisional = False
         self._cancelled = False
@@ -218,10 +220,9 @@ class OutboundLeg(Leg):
         if confirmed or self.state is LegState.ENDED:
             self._drop_fork(request, response)
             return
-        early = self._early.get(response.to.tag or "")
+        early = self._early.pop(response.to.tag or "", None)
         self.dialog = early.dialog if early is not None else Dialog.as_uac(request, response)
         self.dialog.learn(response)
-        self._early.clear()
         self.client.ack(request, self.lost)
         if self.state is LegState.LEAVING:  # RFC 3261 9.1: the answer crossed our CANCEL
             self._stop_all()
@@ -245,15 +246,17 @@ class OutboundLeg(Leg):
 
     def _drop_fork(self, request: Request, response: Response) -> None:
         """A second answer to a forked INVITE (RFC 3261 13.2.2.4): acknowledge it and hang it up."""
-        dialog = Dialog.as_uac(request, response)
-        ack = dialog.request("ACK", cseq=request.cseq.number)
-        try:
-            flow = self.ua.flow_now(dialog.next_hop()) or self._flow
-        except OSError:
-            flow = self._flow
-        host = self.host(flow)
-        self.ua.send_ack(ack, flow, host=host)
-        self.ua.send(dialog.request("BYE"), flow, lambda _: None, host=host)
+        tag = response.to.tag or ""
+        known = self._forks.get(tag)
+        if known is not None:
+            known.resend_ack(request.cseq.number)
+        elif len(self._forks) < MAX_FORKS:
+            early = self._early.pop(tag, None)
+            dialog = early.dialog if early is not None else Dialog.as_uac(request, response)
+            dialog.learn(response)
+            fork = self._forks[tag] = self._client_in(dialog)
+            fork.ack(request, lambda: None)
+            fork.request("BYE", on_end=lambda _: None)
 
     def _on_rejection(self, response: Response) -> None:
         unauthorised = response.status in (401, 407)

@@ -270,7 +270,10 @@ async def test_a_second_fork_is_acknowledged_and_hung_up(ladder: Ladder) -> None
     ack = await agent.expect("ACK")
     bye = await agent.expect("BYE")
     assert ack.to.tag == bye.to.tag == "fork-2"
+    await agent.send(200, sdp=PCMU)  # our ACK was lost: the very same again, and no second BYE
+    assert await agent._read() == ack.to_bytes()
     await agent.send(200, answering="BYE")
+    await agent.silence(5)
     agent.tag = first
     await carrier.hang_up()
     await agent.is_hung_up()

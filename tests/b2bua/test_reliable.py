@@ -175,4 +175,11 @@ async def test_each_fork_has_its_own_reliable_responses(ladder: Ladder) -> None:
     assert ack.to.tag == first
     await carrier.expect(200, of="INVITE")
     await carrier.send("ACK")
+    agent.tag = "the-other-fork"  # answers as well, and its dialog has had a request already
+    pracked = agent._received["PRACK"].cseq.number
+    await agent.send(200, sdp=PCMU)
+    await agent.expect("ACK")
+    assert (await agent.expect("BYE")).cseq.number == pracked + 1
+    await agent.send(200, answering="BYE")
+    agent.tag = first
     await hang_up(ladder)
