@@ -7,10 +7,12 @@ again. They share only the grammar with what is tested.
 import asyncio
 import itertools
 import random
+import re
 import socket
 from collections import Counter
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
+from hashlib import md5
 from typing import Any
 
 from sip.core.message import Headers, Request, Response, make_response, parse_message
@@ -103,7 +105,7 @@ class Phone:
 
     It rings for some time within `rings_s`, and hangs up what it took for `ends`, after so many
     seconds; other calls the caller ends. `reliable`: it demands reliable provisional responses of
-    whom it calls, and sends them itself (RFC 3262).
+    whom it calls, and sends them itself (RFC 3262). `login` answers the challenges of its calls.
     """
 
     def __init__(
@@ -114,6 +116,7 @@ class Phone:
         talk_s: float = 6.0,
         ends: str = "",
         reliable: bool = False,
+        login: tuple[str, str] | None = None,
     ) -> None:
         self.socket = _bound("127.0.0.1", 0)
         self.address = ("127.0.0.1", self.socket.getsockname()[1])
@@ -126,6 +129,7 @@ class Phone:
         self._talk_s = talk_s
         self._ends = ends
         self._reliable = reliable
+        self._login = login
         self._tasks: set[asyncio.Task[None]] = set()
 
     def open(self) -> None:
@@ -148,10 +152,12 @@ class Phone:
         if self._reliable:
             half.invite.headers.add("require", "100rel")
         await self._repeat(half.invite.to_bytes(), half.provisional, GIVE_UP_S)
+        if self._login is not None:
+            await self._prove(half, call_id, number)
         if gives_up_s is not None:
             await asyncio.wait([half.status], timeout=gives_up_s)
             if not half.status.done():
-                cancel = self._request("CANCEL", call_id, half, number, 1)
+                cancel = self._request("CANCEL", call_id, half, number, half.invite.cseq.number)
                 cancel.headers.set("via", half.invite.headers.get("via") or "")
                 await self._repeat(cancel.to_bytes(), half.cancelled, T2_S)
         async with asyncio.timeout(300):
@@ -164,6 +170,22 @@ class Phone:
                 await asyncio.sleep(self._talk_s)
                 await self._hang_up(call_id, half)
         return status
+
+    async def _prove(self, half: Half, call_id: str, number: str) -> None:
+        """Wait for the challenge and call once more, with a digest (RFC 3261 22.2)."""
+        async with asyncio.timeout(GIVE_UP_S):
+            assert await half.status == 407
+        assert half.answer is not None
+        assert self._login is not None
+        challenges = half.answer.headers.get_all("proxy-authenticate")
+        challenge = next(value for value in challenges if "MD5" in value)
+        half.status, half.answer = asyncio.Future(), None
+        half.provisional.clear()
+        half.cseq += 1
+        invite = self._request("INVITE", call_id, half, number, half.cseq, PCMU)
+        invite.headers.add("proxy-authorization", _digest(challenge, self._login, invite.uri))
+        half.invite = invite
+        await self._repeat(invite.to_bytes(), half.provisional, GIVE_UP_S)
 
     async def _hang_up(self, call_id: str, half: Half) -> None:
         half.cseq += 1
@@ -235,6 +257,10 @@ class Phone:
         if response.cseq.method != "INVITE":
             (half.ended if response.cseq.method == "BYE" else half.cancelled).set()
             return
+        assert half.invite is not None
+        if response.cseq.number != half.invite.cseq.number:  # the challenge once more
+            self._send(half.last["ACK"])
+            return
         half.provisional.set()
         if response.status < 200:
             self._acknowledge_early(half, response)
@@ -242,11 +268,11 @@ class Phone:
         half.answer = response
         if response.status < 300:
             half.answered.add(response.to.tag or "")
-        ack = self._request("ACK", response.call_id, half, "", 1)
+        ack = self._request("ACK", response.call_id, half, "", half.invite.cseq.number)
         if response.status >= 300:
-            assert half.invite is not None
             ack.headers.set("via", half.invite.headers.get("via") or "")
-        self._send(ack.to_bytes())
+        half.last["ACK"] = ack.to_bytes()
+        self._send(half.last["ACK"])
         if not half.status.done():
             half.status.set_result(response.status)
 
@@ -260,7 +286,7 @@ class Phone:
         half.answer = response
         prack = self._request("PRACK", response.call_id, half, "", half.cseq)
         half.answer = None
-        prack.headers.add("rack", f"{rseq} 1 INVITE")
+        prack.headers.add("rack", f"{rseq} {response.cseq.number} INVITE")
         answered = half.settled[half.cseq] = asyncio.Event()
         self._start(self._repeat(prack.to_bytes(), answered, T2_S))
 
@@ -299,7 +325,7 @@ class Phone:
     def _on_invite(self, invite: Request) -> None:
         half = self.taken.get(invite.call_id)
         if half is not None:
-            if half.last:
+            if "INVITE" in half.last:
                 self._send(half.last["INVITE"])
             return
         half = self.taken[invite.call_id] = Half(tag=f"callee{next(_numbers)}", invite=invite)
@@ -333,6 +359,22 @@ class Phone:
         )
         half.last["INVITE"] = response.to_bytes()
         self._send(half.last["INVITE"])
+
+
+def _digest(challenge: str, login: tuple[str, str], uri: str) -> str:
+    """RFC 7616 3.4.1 with MD5 and qop=auth, worked out here once more."""
+    given = dict(re.findall(r'(\w+)="?([^",]+)', challenge))
+    user, password = login
+
+    def h(text: str) -> str:
+        return md5(text.encode()).hexdigest()
+
+    secret, request = h(f"{user}:{given['realm']}:{password}"), h(f"INVITE:{uri}")
+    response = h(f"{secret}:{given['nonce']}:00000001:cn:auth:{request}")
+    return (
+        f'Digest username="{user}", realm="{given["realm"]}", nonce="{given["nonce"]}", '
+        f'uri="{uri}", response="{response}", algorithm=MD5, qop=auth, nc=00000001, cnonce="cn"'
+    )
 
 
 def _bound(host: str, port: int) -> socket.socket:

@@ -52,6 +52,7 @@ async def weathered(seed: int, weather: Weather, **manners: Any) -> AsyncIterato
             gateways=(Uri.parse(f"sip:127.0.0.1:{network.port}"),),
             sources=(Source.parse(f"127.0.0.1:{network.port}"),),
             no_response_s=32.0,
+            login=manners.get("login") if name == "outer" else None,
         )
         for name, network in (("outer", outer), ("inner", inner))
     ]
@@ -76,18 +77,24 @@ async def weathered(seed: int, weather: Weather, **manners: Any) -> AsyncIterato
 
 
 @pytest.mark.parametrize(
-    ("way", "reliable"),
-    [("inbound", False), ("outbound", False), ("inbound", True)],
-    ids=["inbound", "outbound", "reliable-ringing"],
+    ("way", "manners"),
+    [
+        pytest.param("inbound", {}, id="inbound"),
+        pytest.param("outbound", {}, id="outbound"),
+        pytest.param("inbound", {"reliable": True}, id="reliable-ringing"),
+        pytest.param("inbound", {"login": ("outer", "s3cret")}, id="digest"),
+    ],
 )
 @virtual_time
-async def test_every_call_completes_once(way: str, reliable: bool) -> None:
+async def test_every_call_completes_once(way: str, manners: dict[str, Any]) -> None:
     """200 calls each way; the caller hangs up every other one, the callee the rest.
 
-    And once more with PRACK on both legs, whose responses and acknowledgements are lost as well.
+    And once more with PRACK on both legs, and with a challenge to each call: these and their
+    answers are lost as well.
     """
-    calls = FEWER if reliable else CALLS
-    async with weathered(7, Weather(), ends=CALLEE_ENDS, reliable=reliable) as world:
+    reliable = "reliable" in manners
+    calls = FEWER if manners else CALLS
+    async with weathered(7, Weather(), ends=CALLEE_ENDS, **manners) as world:
         caller, callee = world.carrier, world.agent
         if way == "outbound":
             caller, callee = callee, caller
