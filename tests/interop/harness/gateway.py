@@ -32,7 +32,7 @@ CALLER = "+12125550100"
 TO_A_THEN_B = "+12125550110"
 TO_B_ONLY = "+13125550110"
 
-READY_S = 30.0
+READY_S = 60.0
 RING_TIMEOUT_S = 3.0
 NO_RESPONSE_S = 2.0
 #: 64 x T1: for so long a server transaction stays to absorb retransmissions (RFC 3261 17, timer J).
