@@ -12,7 +12,7 @@ from sip.b2bua.call_events import Cause, Disconnect, Event, Headers, Origin
 from sip.b2bua.leg_options import DEFAULT, LegOptions
 from sip.b2bua.leg_session import NO_SESSION, LegSession
 from sip.clock import Timer
-from sip.core.body import SDP, session_description
+from sip.core.body import session_description
 from sip.core.dialog import Dialog, Order
 from sip.core.message import Request, Response
 from sip.core.offer_answer import OfferAnswer, State
@@ -21,7 +21,7 @@ from sip.core.warning import EXPLAINED, warning
 from sip.transport.endpoint import Flow
 from sip.ua.credentials import Credentials
 from sip.ua.dialog_client import DialogClient
-from sip.ua.refusals import ALLOW
+from sip.ua.refusals import ALLOW, CAPABILITIES
 from sip.ua.success import Success
 from sip.ua.transactions import Failure, ServerTransaction
 from sip.ua.user_agent import UserAgent
@@ -156,7 +156,7 @@ class Leg:
         elif request.method == "PRACK":
             self._on_prack(transaction)
         else:
-            headers = (*self.response_headers(transaction.flow), ("Accept", SDP))
+            headers = (*self.response_headers(transaction.flow), *CAPABILITIES)
             transaction.respond(self.ua.response(request, 200, headers=headers))
 
     def _dialog_of(self, request: Request) -> Dialog | None:

@@ -130,7 +130,7 @@ def outbound_identity(trunk: Trunk, caller: Caller, host: str) -> tuple[NameAddr
     if "from" not in settings.send:
         account = settings.from_user or (trunk.credentials and trunk.credentials.username)
         if account:
-            return NameAddr(name, _at(domain).replace(user=account)), tuple(headers)
+            return NameAddr(name, at_domain(domain).replace(user=account)), tuple(headers)
     return _ANONYMOUS_FROM if hidden else told, tuple(headers)
 
 
@@ -199,10 +199,10 @@ def _shown_name(name: str | None, number: str) -> str | None:
 
 def _uri(number: str, domain: str, trunk: Trunk) -> Uri:
     user = write_number(number, trunk.caller_id.format, country=trunk.country)
-    return as_phone(_at(domain).replace(user=user), trunk)
+    return as_phone(at_domain(domain).replace(user=user), trunk)
 
 
-def _at(domain: str) -> Uri:
+def at_domain(domain: str) -> Uri:
     """A configured domain may have a port; an address of ours may be IPv6."""
     return Uri("sip", host=domain) if is_address(domain) else Uri.parse(f"sip:{domain}")
 

@@ -7,8 +7,10 @@ from sip.core.body import SDP
 from sip.core.headers import NameAddr
 from sip.core.message import Headers, Request, Response
 from sip.core.uri import Uri
+from sip.softswitch.identity import at_domain
 from sip.softswitch.trunks import Trunk
 from sip.transport.endpoint import Flow
+from sip.ua.refusals import ALLOW
 from sip.ua.transactions import Failure
 from sip.ua.user_agent import UserAgent
 
@@ -75,7 +77,7 @@ def _options(ua: UserAgent, trunk: Trunk, gateway: Uri, flow: Flow, host: str) -
     server = gateway.replace(user=None, password=None, params=(), headers="")
     transport = gateway.transport
     asked = server.with_param("transport", transport) if transport not in (None, "udp") else server
-    ours = Uri.parse(f"sip:{trunk.caller_id.from_domain or host}")
+    ours = at_domain(trunk.caller_id.from_domain or host)
     fields = Headers()
     proxy = trunk.outbound_proxy
     if proxy is not None and proxy.host != gateway.host:  # as calls have it
@@ -87,4 +89,6 @@ def _options(ua: UserAgent, trunk: Trunk, gateway: Uri, flow: Flow, host: str) -
     fields.add("cseq", f"{ua.ids.cseq()} OPTIONS")
     fields.add("contact", ua.contact(flow, host))
     fields.add("accept", SDP)
+    fields.add("allow", ALLOW)
+    fields.add("supported", trunk.leg.supported)
     return Request("OPTIONS", str(asked), fields)

@@ -5,6 +5,7 @@ REGISTER, and unknown users get the same answer as wrong passwords.
 """
 
 from dataclasses import replace
+from email.utils import formatdate
 
 import structlog
 
@@ -153,9 +154,10 @@ class Registrar:
     # answers
 
     def _listing(self, request: Request, given: Binding) -> list[tuple[str, str]]:
-        """Every current binding with what is left of it (RFC 3261 10.3 step 8)."""
+        """Every current binding with what is left of it, and the time (RFC 3261 10.3 step 8)."""
         now = self._ua.clock.now()
-        headers = [
+        headers = [("Date", formatdate(self._ua.clock.epoch(), usegmt=True))]
+        headers += [
             ("Contact", f"<{b.contact}>{b.params};expires={max(round(b.expires_at - now), 1)}")
             for b in self.bindings.at(given.trunk, given.aor, now)
         ]

@@ -13,7 +13,6 @@ from sip.b2bua.call import Call
 from sip.b2bua.inbound_leg import refusal as refusal_of
 from sip.b2bua.status import LegStatus
 from sip.clock import Clock
-from sip.core.body import SDP
 from sip.core.message import Request
 from sip.core.timers import Timers
 from sip.ids import Ids
@@ -37,7 +36,7 @@ from sip.softswitch.trust import Gatekeeper, Judgement, Verdict
 from sip.trace import Trace
 from sip.transport.endpoint import Endpoint, Flow
 from sip.transport.tls import ClientTls
-from sip.ua.refusals import SUPPORTED
+from sip.ua.refusals import CAPABILITIES, SUPPORTED
 from sip.ua.transactions import ServerTransaction
 from sip.ua.user_agent import UserAgent
 
@@ -325,8 +324,8 @@ class Softswitch:
     ) -> None:
         fields = list(headers)
         if transaction.request.method == "OPTIONS":
-            fields += [("Allow", self.ua.refusals.allow), ("Accept", SDP)]
-            fields.append(("Supported", SUPPORTED))
+            allow, supported = self.ua.refusals.allow, SUPPORTED
+            fields += [("Allow", allow), ("Supported", supported), *CAPABILITIES]
         tag = self.ua.ids.tag()
         response = self.ua.response(transaction.request, status, to_tag=tag, headers=fields)
         transaction.respond(response)

@@ -11,6 +11,9 @@ ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, UPDATE"
 #: Extensions that a peer may require of us (RFC 3262, RFC 4028).
 SUPPORTED = f"{reliable.TAG}, {session_timer.TIMER}"
 
+#: The rest of what an answer to OPTIONS says of us, beside Allow and Supported (RFC 3261 11.2).
+CAPABILITIES = (("Accept", SDP), ("Accept-Encoding", "identity"), ("Accept-Language", "en"))
+
 _ALLOWED = frozenset(ALLOW.split(", "))
 _EXTENSIONS = frozenset(SUPPORTED.split(", "))
 #: The same of a registrar: Path (RFC 3327), a Contact for all numbers of a PBX (RFC 6140).

@@ -94,3 +94,23 @@ async def test_fax_is_refused_and_the_call_goes_on(ladder: Ladder) -> None:
     await agent.silence(1)
     await carrier.hang_up()
     await agent.is_hung_up()
+
+
+@ladder_test
+async def test_options_are_answered_with_all_that_we_can(ladder: Ladder) -> None:
+    """RFC 3261 11.2: outside a dialog and in one."""
+    bridged(ladder)
+    carrier, agent = ladder.peer("carrier"), ladder.peer("agent")
+    await carrier.send("OPTIONS")
+    answers = [await carrier.expect(200, of="OPTIONS")]
+    await talk(ladder)
+    await carrier.send("OPTIONS")
+    answers.append(await carrier.expect(200, of="OPTIONS"))
+    for answer in answers:
+        assert answer.headers.get("accept") == "application/sdp"
+        assert answer.headers.get("accept-encoding") == "identity"
+        assert answer.headers.get("accept-language") == "en"
+        assert {"invite", "options", "update"} <= answer.headers.tokens("allow")
+        assert answer.headers.tokens("supported") == {"100rel", "timer"}
+    await carrier.hang_up()
+    await agent.is_hung_up()

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import pytest
@@ -100,6 +101,8 @@ async def test_a_register_is_challenged_and_served(office: Office) -> None:
     response = await office.pbx.register(office.pbx.contact, expires=600)
     assert response.status == 200
     assert contacts(response) == [f"{office.pbx.contact};expires=600"]
+    told = parsedate_to_datetime(response.headers.get("date") or "")  # RFC 3261 10.3 step 8
+    assert abs(told.timestamp() - office.ladder.switch.ua.clock.epoch()) < 2
     [location] = office.locations()
     assert location.text == office.pbx.contact.strip("<>")
     assert location.endpoint == Endpoint("udp", "127.0.0.1", office.pbx.port)

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import socket
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, NoReturn
@@ -12,7 +13,7 @@ from structlog.testing import capture_logs
 from config.settings import HealthSettings
 from sip.b2bua.leg_options import LegOptions
 from sip.clock import LoopClock
-from sip.core.message import Request
+from sip.core.message import Request, parse_message
 from sip.core.uri import Uri
 from sip.ids import Ids
 from sip.softswitch.circuit import State
@@ -122,12 +123,32 @@ async def test_what_an_options_says(s: Stage) -> None:
     assert request.to.tag is None
     assert request.max_forwards == 70
     assert request.headers.get("accept") == "application/sdp"
+    assert "INVITE" in (request.headers.get("allow") or "")
     assert request.contact is not None
     await asyncio.sleep(0.01)
     state = s.state
     assert (state.state, state.heard, state.last_status) == (State.CLOSED, True, 200)
     assert state.round_trip_s is not None
     assert state.round_trip_s < 1
+
+
+@story(PASSIVE)
+async def test_a_gateway_at_an_ipv6_address_is_asked_too(s: Stage) -> None:
+    """RFC 3261 25.1: in a URI an IPv6 address, ours as well, stands in brackets."""
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as peer:
+        peer.bind(("::1", 0))
+        peer.setblocking(False)
+        ours = await s.ua.listen(Endpoint("udp", "::1", 0))
+        gateway = Uri.parse(f"sip:[::1]:{peer.getsockname()[1]}")
+        health = TrunkHealth(s.ua, [Trunk(name="six", gateways=(gateway,), health=ASKED)])
+        health.start()
+        async with asyncio.timeout(60):
+            data = await asyncio.get_running_loop().sock_recv(peer, 65535)
+        await health.close()
+    request = parse_message(data)
+    assert str(request.from_.uri) == "sip:[::1]"
+    assert str(request.contact) == f"<sip:[::1]:{ours.port}>"
+    assert (request.headers.get("via") or "").startswith("SIP/2.0/UDP [::1]:")
 
 
 @story(ASKED)
