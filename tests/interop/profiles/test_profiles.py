@@ -102,7 +102,7 @@ def first_parties(network: Network, directory: Path) -> dict[str, Sipp]:
                 party=party,
                 transport=system.transport,
                 directory=directory / party.role,
-                limit_s=60,
+                limit_s=90,
             )
     return found
 
