@@ -47,7 +47,7 @@ class Ids:
 
     def cseq(self) -> int:
         """The first CSeq of a dialog (RFC 3261 8.1.1.5: below 2**31)."""
-        return 1 + secrets.randbelow(1 << 15)
+        return 1 + (int.from_bytes(self._bytes(2), "big") >> 1)
 
     def backoff_s(self, low: float, high: float) -> float:
         """A random wait, for instance after a 491 (RFC 3261 14.1)."""

@@ -1,5 +1,7 @@
 """The called number: where it stands in an INVITE, and the URI that calls it."""
 
+from collections.abc import Iterator
+from contextlib import suppress
 from typing import Final
 
 from sip.core.errors import ParseError
@@ -28,19 +30,18 @@ def called_number(invite: Request, trunk: Trunk) -> str:
     return invite.request_uri.user or ""
 
 
-def _places(invite: Request, accept: str) -> list[Uri]:
+def _places(invite: Request, accept: str) -> Iterator[Uri]:
     """Where the number may stand, the best place first.
 
     Of several Diversions the first counts: the latest (RFC 5806 4).
     """
-    preferred: list[Uri] = []
     field = _FIELDS.get(accept)
     if field is not None:
-        try:
-            preferred = [a.uri for a in parse_name_addrs(invite.headers.get_all(field))[:1]]
-        except ParseError:
-            preferred = []  # a field that nobody can read is none
-    return [*preferred, invite.request_uri, invite.to.uri]
+        with suppress(ParseError):  # a field that nobody can read is none
+            for address in parse_name_addrs(invite.headers.get_all(field))[:1]:
+                yield address.uri
+    yield invite.request_uri
+    yield invite.to.uri
 
 
 def dialled_uri(gateway: Uri, number: str, trunk: Trunk) -> Uri:

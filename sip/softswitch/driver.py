@@ -127,8 +127,9 @@ class Driver:
                 if not self._step.cancelled():
                     self._step.result()
             finally:
-                self._step.cancel()
-                await asyncio.gather(self._step, return_exceptions=True)
+                if not self._step.done():
+                    self._step.cancel()
+                    await asyncio.gather(self._step, return_exceptions=True)
                 self._step = None
 
     def _interrupt(self) -> None:

@@ -22,7 +22,7 @@ class Provisionals:
         self._ua = ua
         self._transaction = transaction
         self._on_give_up = on_give_up
-        self._rseq = ua.ids.cseq()
+        self._rseq = 0
         self._waiting: list[Response] = []
         self._open: Response | None = None
         self._then: Callable[[], None] | None = None
@@ -32,6 +32,7 @@ class Provisionals:
 
     def send(self, response: Response) -> None:
         """Send `response` reliably, after those before it."""
+        self._rseq = self._rseq or self._ua.ids.cseq()
         self._waiting.append(response)
         if self._open is None and len(self._waiting) == 1:
             self._next()
