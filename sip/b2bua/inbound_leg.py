@@ -6,7 +6,7 @@ from sip.b2bua.call_events import Cause, Confirm, Event, Headers, Origin
 from sip.b2bua.leg import Leg, LegState
 from sip.b2bua.leg_options import DEFAULT, LegOptions, Reliable
 from sip.core.body import session_description
-from sip.core.dialog import Dialog
+from sip.core.dialog import Dialog, is_secure
 from sip.core.message import Request
 from sip.core.offer_answer import Input, State
 from sip.core.reliable import TAG, read_rack
@@ -51,6 +51,7 @@ class InboundLeg(Leg):
         self._transaction = transaction
         self._tag = ua.ids.tag()
         self.dialog = Dialog.as_uas(self.invite, self._tag)
+        self.secure = is_secure(self.invite)
         self.remote_sdp = session_description(self.invite)
         #: the peer waits for our offer instead of making one
         self.delayed = self.remote_sdp is None

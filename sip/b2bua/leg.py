@@ -65,6 +65,8 @@ class Leg:
         #: what our requests prove of us, as far as the peer has asked
         self.proofs = credentials.proofs() if credentials is not None else None
         self.options = options
+        #: whether our Contact is a sips URI
+        self.secure = False
         #: the newest session descriptions of both sides
         self.local_sdp: str | None = None
         self.remote_sdp: str | None = None
@@ -229,12 +231,13 @@ class Leg:
             domain=self.options.contact_domain,
             supported=self.options.supported,
             symmetric=self.options.symmetric,
+            secure=self.secure,
         )
 
     def response_headers(self, flow: Flow) -> Headers:
         """What every dialog-making response and every answer says of us (RFC 3261 13.2.1)."""
         return (
-            ("Contact", self.ua.contact(flow, self.host(flow))),
+            ("Contact", self.ua.contact(flow, self.host(flow), secure=self.secure)),
             ("Allow", ALLOW),
             ("Supported", self.options.supported),
         )

@@ -7,7 +7,7 @@ from sip.b2bua.call_events import Cause, Connect, Event, Fail, Headers, Ring
 from sip.b2bua.leg import Leg, LegState, failure_status, passing_headers
 from sip.b2bua.leg_options import DEFAULT, LegOptions, Reliable
 from sip.core.body import SDP, session_description
-from sip.core.dialog import Dialog
+from sip.core.dialog import Dialog, is_secure
 from sip.core.errors import ParseError
 from sip.core.headers import NameAddr, parse_name_addrs
 from sip.core.message import Headers as Fields
@@ -134,7 +134,8 @@ class OutboundLeg(Leg):
         fields.add("to", str(wanted.callee))
         fields.add("call-id", self._sip_call_id)
         fields.add("cseq", f"{self._cseq} INVITE")
-        fields.add("contact", self.ua.contact(self._flow, host))
+        self.secure = is_secure(Request("INVITE", wanted.uri, fields))
+        fields.add("contact", self.ua.contact(self._flow, host, secure=self.secure))
         fields.add("allow", ALLOW)
         fields.add("supported", self.options.supported)
         if self.options.reliable is Reliable.REQUIRE:

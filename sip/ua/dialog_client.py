@@ -32,12 +32,13 @@ class DialogClient:
         domain: str | None = None,
         supported: str = "",
         symmetric: bool = False,
+        secure: bool = False,
     ) -> None:
         """`flow` is the way that the dialog came up on; `symmetric` keeps to it. `proofs` is what
         its call has been asked for so far.
 
         `advertise` is the policy for our address, `domain` stands in its place in Via and Contact,
-        `supported` is our Supported header.
+        `supported` is our Supported header. `secure`: our Contact is a sips URI.
         """
         self.dialog = dialog
         self._ua = ua
@@ -47,6 +48,7 @@ class DialogClient:
         self._domain = domain
         self._supported = supported
         self._symmetric = symmetric
+        self._secure = secure
         self._acks: dict[int, tuple[bytes, Flow, Request]] = {}
         self._lookups: set[asyncio.Task[None]] = set()
 
@@ -101,7 +103,7 @@ class DialogClient:
                     request.headers.add(name, value)
             host = self._host(flow)
             if method in REFRESHING:
-                request.headers.add("contact", self._ua.contact(flow, host))
+                request.headers.add("contact", self._ua.contact(flow, host, secure=self._secure))
                 request.headers.add("allow", ALLOW)
                 request.headers.add("supported", self._supported)
             self._ua.send(request, flow, on_response, lambda _: on_end(None), host=host)

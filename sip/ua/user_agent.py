@@ -187,9 +187,16 @@ class UserAgent:
         """Our address in Via, Contact and SDP towards the peer of `flow`, by its trunk's policy."""
         return self.advertiser.address(policy, flow)
 
-    def contact(self, flow: Flow, host: str | None = None) -> str:
-        """Our Contact towards the peer of `flow` (RFC 3261 8.1.1.8), `host` instead of our own."""
-        return f"<sip:{self._hostport(flow, host)}{_transport_param(flow)}>"
+    def contact(self, flow: Flow, host: str | None = None, *, secure: bool = False) -> str:
+        """Our Contact towards the peer of `flow` (RFC 3261 8.1.1.8), `host` instead of our own.
+
+        `secure` where the request was for a sips URI; a peer that breaks that rule itself, and
+        does not come over TLS, is told where it can reach us.
+        """
+        hostport = self._hostport(flow, host)
+        if secure and flow.remote.transport == "tls":
+            return f"<sips:{hostport}>"
+        return f"<sip:{hostport}{_transport_param(flow)}>"
 
     def send(
         self,
