@@ -3,7 +3,7 @@
 Checked by hand, not by pydantic: a call has a dozen frames and their cost is per call.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -133,9 +133,7 @@ class LegStatus:
         headers = data.get("headers")
         media = data.get("media")
         # the most frequent message of a call: all texts in one go
-        call_sid, parent, call_id, status, reason, by, cause = (
-            value if type(value) is str else "" for value in map(data.get, _STATUS_TEXTS)
-        )
+        call_sid, parent, call_id, status, reason, by, cause = _texts(data, _STATUS_TEXTS)
         return cls(
             call_sid=call_sid,
             parent_call_sid=parent,
@@ -156,13 +154,14 @@ class DialResult:
 
     jambonz reports a ring timeout or a caller's cancel as no-answer/487 or, by a race of its own,
     as ringing/180 or early-media/183: a code below 300 is no final one.
-    `caller_gone`: the caller's own leg had ended by then. `detail` is our softswitch's: why there
-    was no response.
+    `caller_gone`: the caller's own leg had ended by then. `cause` and `detail` are our
+    softswitch's: a word, and a sentence where there was no response.
     """
 
     status: str
     code: int
     reason: str
+    cause: str
     detail: str
     call_sid: str
     sip_call_id: str
@@ -174,6 +173,7 @@ class DialResult:
             status=_text(data, "dial_call_status"),
             code=_number(data, "dial_sip_status"),
             reason=_text(data, "dial_sip_reason"),
+            cause=_text(data, "dial_cause"),
             detail=_text(data, "dial_detail"),
             call_sid=_text(data, "dial_call_sid"),
             sip_call_id=_text(data, "dial_sip_call_id"),
@@ -190,14 +190,14 @@ def parse(text: str) -> Envelope:
     if not isinstance(frame, dict):
         raise BadFrameError("not a JSON object")
     data = frame.get("data")
-    kind = _text(frame, "type")
+    kind, msgid, call_sid, hook = _texts(frame, ("type", "msgid", "call_sid", "hook"))
     if not kind:
         raise BadFrameError("no type")
     return Envelope(
         type=kind,
-        msgid=_text(frame, "msgid"),
-        call_sid=_text(frame, "call_sid"),
-        hook=_text(frame, "hook"),
+        msgid=msgid,
+        call_sid=call_sid,
+        hook=hook,
         data=data if isinstance(data, dict) else {},
     )
 
@@ -227,6 +227,11 @@ def _frame(frame: dict[str, Any]) -> str:
 def _text(data: Mapping[str, Any], key: str) -> str:
     value = data.get(key)
     return value if isinstance(value, str) else ""
+
+
+def _texts(data: Mapping[str, Any], keys: Iterable[str]) -> list[str]:
+    """Several at once, as every message has them."""
+    return [value if type(value) is str else "" for value in map(data.get, keys)]
 
 
 def _number(data: Mapping[str, Any], key: str) -> int:

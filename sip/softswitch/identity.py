@@ -192,7 +192,9 @@ def _from_name(invite: Request, trunk: Trunk) -> str | None:
 
 def _shown_name(name: str | None, number: str) -> str | None:
     """A display name that tells more than the number does."""
-    name = "".join(letter for letter in name or "" if letter.isprintable()).strip()[:_MAX_NAME]
+    if not name:
+        return None
+    name = "".join(letter for letter in name if letter.isprintable()).strip()[:_MAX_NAME]
     repeats = name.lower() in _NO_NUMBER or name.lstrip("+") == number.lstrip("+")
     return None if repeats else name
 
