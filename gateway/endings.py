@@ -172,6 +172,13 @@ def dial_refusal(role: Role, status: str, code: int, reason: str) -> Refusal:
     return Refusal(back, _printable(phrase), cause, fault)
 
 
+def no_media(code: int, reason: str) -> Refusal:
+    """The caller's offer could not be used (488), or our media engine failed: no target differs."""
+    if code == 488:
+        return Refusal(code, reason, "bad-sdp", Fault.CALLER)
+    return Refusal(code, reason, "media", Fault.GATEWAY)
+
+
 def another_may_follow(role: Role, status: str, code: int, early_media: bool) -> bool:
     """Whether the next attempt of the plan is to be tried after this one failed.
 

@@ -31,6 +31,7 @@ from gateway.endings import (
     another_may_follow,
     dial_refusal,
     final_code,
+    no_media,
     registration_refusal,
 )
 from gateway.jambonz.messages import DialResult, LegStatus
@@ -243,6 +244,8 @@ class CallMachine:
         if tried is None:  # an adopted call: what it dialled is not known any more
             return (Decline(code if code >= 400 else 480),)
         tried.code = tried.code or code
+        if result.cause == "media" and not result.sip_call_id:
+            return self._decline(no_media(code, result.reason))  # nobody was asked yet
         role = tried.attempt.role
         # An early-media/183 result is a failure whose own status message was lost in the race.
         early_media = tried.early_media or result.status == "early-media"

@@ -144,6 +144,7 @@ class Call:
         except TimeoutError:
             self._fail(status, 487, "Request Terminated", Cause.CANCELLED)
         except MediaError as error:
+            status.detail = error.text
             self._fail(status, *media_failure(error), Cause.MEDIA)
         except asyncio.CancelledError:  # other verbs take this one's place
             if not status.final:

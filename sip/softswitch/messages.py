@@ -107,6 +107,7 @@ def dial_result(session: Json, parent: LegStatus, child: LegStatus) -> Json:
         "dial_sip_status": child.sip_status,
         "dial_sip_reason": child.sip_reason,
         "dial_sip_call_id": child.sip_call_id,
+        **({"dial_cause": child.cause.value} if child.cause is not None else {}),
         **({"dial_detail": child.detail} if child.detail is not None else {}),
     }
 

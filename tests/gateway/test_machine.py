@@ -1,5 +1,6 @@
 """The call's state machine: every phase with every event, and what must never happen."""
 
+from dataclasses import replace
 from typing import Any, get_args
 
 import pytest
@@ -61,6 +62,7 @@ def ended(status: str, code: int, *, gone: bool = False, call_sid: str = B) -> D
         status=status,
         code=code,
         reason="",
+        cause="",
         detail="",
         call_sid=call_sid,
         sip_call_id="",
@@ -221,3 +223,21 @@ def test_whatever_comes(story: list[Event], role: Role, more: int, register: boo
     assert machine.phase is not Phase.OVER
     machine.step(OVER)
     assert machine.ending is not None
+
+
+@pytest.mark.parametrize(
+    ("code", "cause", "fault"), [(488, "bad-sdp", "caller"), (503, "media", "gateway")]
+)
+def test_media_that_fails_before_anybody_is_asked_is_nobody_elses_fault(
+    code: int, cause: str, fault: str
+) -> None:
+    """No fallback follows: its media would fail the same way."""
+    plan = dialling(attempt(Role.RETELL, "retell"), attempt(Role.FALLBACK, "pbx"))
+    machine = CallMachine(plan)
+    machine.begin(0.0)
+    told = ended("failed", code)
+    result = replace(told.result, cause="media", reason="No Media")
+    assert machine.step(replace(told, result=result)) == (Decline(code, "No Media"),)
+    machine.step(CallChanged(at=4.0, status=leg("failed", code, call_sid=A)))
+    assert machine.ending is not None
+    assert (machine.ending.cause, machine.ending.fault) == (cause, fault)
