@@ -63,8 +63,9 @@ class LegStatus:
         return self.ended_at - self.answered_at
 
     def begin(self, sip_call_id: str) -> None:
-        """An INVITE is out; also the next attempt's."""
+        """An INVITE is out; also the next attempt's, of which nothing is known yet."""
         self.sip_call_id = sip_call_id
+        self.cause, self.detail, self.headers, self.ended_at = None, None, (), None
         self._set(Progress.TRYING, 100, "Trying")
 
     def ring(self, progress: Progress, status: int, reason: str) -> None:

@@ -55,6 +55,26 @@ async def test_a_silent_server_gives_way_to_the_next(ladder: Ladder) -> None:
     await answered_by(ladder, "second")
 
 
+def after_nobody(peers: Mapping[str, Peer]) -> list[Trunk]:
+    """A trunk whose first gateway refuses connections."""
+    # a privileged port of an address that no program of this machine listens on
+    gateways = ("sip:127.0.0.99:1;transport=tcp", f"sip:127.0.0.1:{peers['second'].port}")
+    return [Trunk(name="pair", gateways=tuple(map(Uri.parse, gateways)), no_response_s=4.0)]
+
+
+@ladder_with(trunks_to=after_nobody)
+async def test_why_one_server_failed_is_not_told_of_the_next(ladder: Ladder) -> None:
+    await calling(ladder)
+    await answered_by(ladder, "second")
+    await ladder.app.until(lambda: ("completed", 200) in ladder.app.statuses(child=True))
+    told = [frame["data"] for frame in ladder.app.told("call:status")]
+    assert ["refused" in data["detail"] for data in told if "detail" in data] == [True]
+    assert all("detail" not in data for data in told if data["call_status"] == "completed")
+    await ladder.app.until(lambda: ladder.app.told("/dial-action"))
+    [result] = ladder.app.told("/dial-action")
+    assert "dial_detail" not in result["data"]
+
+
 @ladder_with(trunks_to=pair())
 async def test_a_busy_callee_is_busy_at_every_server(ladder: Ladder) -> None:
     agent = ladder.peer("agent")
