@@ -190,9 +190,12 @@ def _without_udp(uri: Uri) -> Uri:
 
 
 def _as_callee(uri: Uri) -> Uri:
-    """As To has it: of its parameters, `user` belongs to the number, the others to the way."""
+    """As To has it (RFC 3261 19.1.1, table 1): a port and most parameters belong to the way there,
+    `user` belongs to the number."""
     params = tuple(param for param in uri.params if param[0] == "user")
-    return uri if params == uri.params else uri.replace(params=params)
+    if uri.port is None and params == uri.params:
+        return uri
+    return uri.replace(params=params, port=None)
 
 
 def _no_way(trunk: Trunk) -> str:

@@ -84,7 +84,7 @@ def _options(ua: UserAgent, trunk: Trunk, gateway: Uri, flow: Flow, host: str) -
         fields.add("route", f"<{proxy.with_param('lr')}>")
     fields.add("max-forwards", "70")
     fields.add("from", str(NameAddr(None, ours, ()).with_param("tag", ua.ids.tag())))
-    fields.add("to", str(NameAddr(None, server, ())))
+    fields.add("to", str(NameAddr(None, server.replace(port=None), ())))  # RFC 3261 19.1.1
     fields.add("call-id", ua.ids.sip_call_id())
     fields.add("cseq", f"{ua.ids.cseq()} OPTIONS")
     fields.add("contact", ua.contact(flow, host))
