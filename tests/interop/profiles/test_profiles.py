@@ -166,7 +166,8 @@ async def test_inbound(system: System, scene: Scene) -> None:
     succeeded(await caller.finish())
     if system.refused:
         assert (await agent.stop()).created == 0
-        assert (await scene.record())["sip_status"] == system.refused
+        record = await scene.record()
+        assert (record["ended_by"], record["sip_status"]) == ("gateway", system.refused)
         return
     log = succeeded(await agent.finish())
 
