@@ -105,10 +105,10 @@ class LegSession:
     # offers of the peer
 
     def on_offer(self, transaction: ServerTransaction) -> None:
-        """A re-INVITE or UPDATE: a new offer, a refresh, or a request for an offer."""
+        """A re-INVITE or UPDATE: a new offer, a refresh, or a request for an offer. Or a PRACK."""
         leg, request = self._leg, transaction.request
         agreed = agree_as_uas(leg.options.session_timer, request)
-        if isinstance(agreed, TooSmall):
+        if isinstance(agreed, TooSmall) and request.method != "PRACK":
             refusal = leg.ua.response(request, 422, headers=agreed.headers)
             transaction.respond(refusal)
             return
@@ -156,6 +156,10 @@ class LegSession:
 
     def _respond(self, transaction: ServerTransaction, sdp: str | None) -> None:
         leg, request = self._leg, transaction.request
+        if request.method == "PRACK":  # RFC 3262 5: it has an answer, and moves no target
+            leg.local_sdp = sdp or leg.local_sdp
+            transaction.respond(leg.ua.response(request, 200, sdp=sdp))
+            return
         if leg.dialog is not None:
             leg.dialog.refresh_target(request)
         headers = leg.response_headers(transaction.flow) + self.agree_with(request)

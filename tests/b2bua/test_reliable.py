@@ -183,3 +183,27 @@ async def test_each_fork_has_its_own_reliable_responses(ladder: Ladder) -> None:
     await agent.send(200, answering="BYE")
     agent.tag = first
     await hang_up(ladder)
+
+
+@ladder_with(legs={"carrier": LegOptions(reliable=Reliable.OFFER)})
+async def test_a_prack_may_make_an_offer(ladder: Ladder) -> None:
+    """RFC 3262 5: answered in the 200, which by its table 1 has no Contact."""
+    bridged(ladder)
+    carrier, agent = ladder.peer("carrier"), ladder.peer("agent")
+    await carrier.send("INVITE", sdp=PCMU, headers=REQUIRES)
+    await carrier.expect(100)
+    await agent.expect("INVITE")
+    await agent.send(183, sdp=PCMU)
+    early = await carrier.expect(183)
+    rack = f"{early.headers.get('rseq')} {early.cseq.number} INVITE"
+    await carrier.send("PRACK", headers=(("RAck", rack),), sdp=PCMU.replace("40000", "40010"))
+    answered = await carrier.expect(200, of="PRACK")
+    assert b"m=audio" in answered.body
+    assert not {"contact", "session-expires"} & set(answered.headers.fields)
+    await agent.send(200, sdp=PCMU)
+    await agent.expect("ACK")
+    await carrier.expect(200, of="INVITE")
+    carrier._cseq -= 1
+    await carrier.send("ACK")
+    carrier._cseq += 1
+    await hang_up(ladder)
