@@ -80,6 +80,8 @@ class Leg:
         self._timers: dict[str, Timer] = {}
         self._success: Success | None = None
         self._client: DialogClient | None = None
+        #: what we said of ourselves last, and on which flow
+        self._said: tuple[Flow, Headers] | None = None
 
     # identity
 
@@ -236,11 +238,11 @@ class Leg:
 
     def response_headers(self, flow: Flow) -> Headers:
         """What every dialog-making response and every answer says of us (RFC 3261 13.2.1)."""
-        return (
-            ("Contact", self.ua.contact(flow, self.host(flow), secure=self.secure)),
-            ("Allow", ALLOW),
-            ("Supported", self.options.supported),
-        )
+        if self._said is None or self._said[0] is not flow:
+            contact = self.ua.contact(flow, self.host(flow), secure=self.secure)
+            supported = self.options.supported
+            self._said = flow, (("Contact", contact), ("Allow", ALLOW), ("Supported", supported))
+        return self._said[1]
 
     def explained(
         self, request: Request, status: int, headers: Sequence[tuple[str, str]]

@@ -12,12 +12,13 @@ from sip.core.uri import Uri
 def is_secure(request: Request) -> bool:
     """Whether the Contacts of its dialog must be sips URIs: of an INVITE that we send, RFC 3261
     8.1.1.8, or take, 12.1.1."""
-    told = request.headers.values("route")[:1] or request.headers.values("record-route")[:1]
-    if not told and request.contact is not None:
-        told = [str(request.contact)]
-    return request.uri[:5].lower() == "sips:" or any(
-        address.uri.scheme == "sips" for address in parse_name_addrs(told)
-    )
+    if request.uri[:5].lower() == "sips:":
+        return True
+    routes = request.headers.values("route") or request.headers.values("record-route")
+    if routes:
+        return parse_name_addrs(routes[:1])[0].uri.scheme == "sips"
+    contact = request.contact
+    return contact is not None and contact.uri.scheme == "sips"
 
 
 class Order(Enum):
