@@ -62,6 +62,10 @@ class ScriptedSocket:
         text = json.dumps({"type": "ack", "msgid": msgid, "data": data})
         self._answers.put_nowait(aiohttp.WSMessage(aiohttp.WSMsgType.TEXT, text, None))
 
+    def get_extra_info(self, _name: str) -> str:
+        """Where the peer is; the softswitch asks whether it still is."""
+        return "here"
+
     async def receive(self) -> aiohttp.WSMessage:
         message = await self._answers.get()
         return message or aiohttp.WSMessage(aiohttp.WSMsgType.CLOSED, None, None)

@@ -25,7 +25,7 @@ from sip.core.uri import Uri
 from sip.ids import Ids
 from sip.media.plane import Learn, MediaPlane, MediaStats
 from sip.media.supervisor import RelayOptions, RelayProcess
-from sip.softswitch.app_socket import AppAddress
+from sip.softswitch.app_link import AppAddress
 from sip.softswitch.softswitch import Limits, Softswitch
 from sip.softswitch.trunks import Trunk, Trunks
 from sip.softswitch.trust import Gatekeeper

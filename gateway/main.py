@@ -28,7 +28,7 @@ from sip.ids import Ids
 from sip.media.ng.client import NgClient
 from sip.media.plane import MediaError, MediaPlane
 from sip.media.supervisor import RelayOptions, RelayProcess
-from sip.softswitch.app_socket import AppAddress
+from sip.softswitch.app_link import AppAddress
 from sip.softswitch.listeners import client_tls, listeners
 from sip.softswitch.report import Report
 from sip.softswitch.softswitch import Limits, Softswitch

@@ -19,7 +19,7 @@ from sip.clock import LoopClock
 from sip.core.message import Headers, Request, Response, make_response, parse_message
 from sip.core.uri import Uri
 from sip.ids import Ids
-from sip.softswitch.app_socket import AppAddress
+from sip.softswitch.app_link import AppAddress
 from sip.softswitch.softswitch import Limits, Softswitch
 from sip.softswitch.trunks import Trunk, Trunks
 from sip.softswitch.trust import Gatekeeper

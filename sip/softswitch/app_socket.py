@@ -7,7 +7,6 @@ silence from then on, any other close means reconnecting with `session:reconnect
 import asyncio
 import contextlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
@@ -15,35 +14,17 @@ import orjson
 import structlog
 
 from sip.ids import Ids
+from sip.softswitch.app_link import BACKOFF_S, AppError, AppLink, Socket
 
 log = structlog.get_logger(__name__)
 
 Json = dict[str, Any]
 
-SUBPROTOCOL = "ws.jambonz.org"
 ACK_TIMEOUT_S = 5.0
-HANDSHAKE_TIMEOUT_S = 1.5
-#: Waits before each further try to connect, in seconds.
-BACKOFF_S = (0.5, 1.0, 2.0, 4.0, 6.0)
 #: How long a closing call waits for its last messages to be sent.
 FLUSH_TIMEOUT_S = 1.0
 #: Times that one call may lose its socket and get another.
 MAX_RECONNECTS = 5
-#: jambonz takes no larger message from an application, so neither do we.
-MAX_MESSAGE = 24 << 10
-
-
-class AppError(Exception):
-    """The application cannot be reached, or did not answer in time."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AppAddress:
-    """Where the application is."""
-
-    url: str
-    username: str | None = None
-    password: str | None = None
 
 
 class AppSocket:
@@ -55,22 +36,20 @@ class AppSocket:
 
     def __init__(
         self,
-        http: aiohttp.ClientSession,
-        address: AppAddress,
+        link: AppLink,
         ids: Ids,
         *,
         call_sid: str,
         on_command: Callable[[Json], None],
         on_gone: Callable[[], None],
     ) -> None:
-        self._http = http
-        self._address = address
+        self._link = link
         self._ids = ids
         self._call_sid = call_sid
         self._on_command = on_command
         self._on_gone = on_gone
         self._first: Json = {}
-        self._socket: aiohttp.ClientWebSocketResponse | None = None
+        self._socket: Socket | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._outbox: asyncio.Queue[Json] = asyncio.Queue()
         self._connected = asyncio.Event()
@@ -81,7 +60,7 @@ class AppSocket:
     async def open(self, session: Json) -> object:
         """Connect and send `session:new`; answers the data of its ack. Raises AppError."""
         self._first = session
-        self._socket = await self._connect()
+        self._socket = await self._link.socket()
         self._connected.set()
         loop = asyncio.get_running_loop()
         self._tasks = [loop.create_task(self._read()), loop.create_task(self._write())]
@@ -190,7 +169,7 @@ class AppSocket:
     async def _reconnect(self) -> bool:
         """As jambonz does: the original payload again, and an ack within 5 s or the call ends."""
         try:
-            self._socket = await self._connect(first_wait_s=BACKOFF_S[0])
+            self._socket = await self._link.connect(first_wait_s=BACKOFF_S[0])
         except AppError as error:
             log.error("application lost", call_sid=self._call_sid, error=str(error))
             return False
@@ -241,39 +220,6 @@ class AppSocket:
             self._outbox.get_nowait()
             self._outbox.task_done()
         self._on_gone()
-
-    # connecting
-
-    async def _connect(self, first_wait_s: float = 0.0) -> aiohttp.ClientWebSocketResponse:
-        """Open a socket, again and again while the application may only be restarting."""
-        problem = ""
-        for wait_s in (first_wait_s, *BACKOFF_S):
-            if wait_s:
-                await asyncio.sleep(wait_s)
-            try:
-                async with asyncio.timeout(HANDSHAKE_TIMEOUT_S):
-                    return await self._http.ws_connect(
-                        self._address.url,
-                        protocols=(SUBPROTOCOL,),
-                        headers=self._headers(),
-                        max_msg_size=MAX_MESSAGE,
-                    )
-            except aiohttp.WSServerHandshakeError as error:
-                problem = f"it answered {error.status} instead of a WebSocket"
-                if error.status < 500:
-                    break  # its decision, which waiting does not change
-            except (aiohttp.ClientError, OSError) as error:
-                problem = str(error) or type(error).__name__
-            except TimeoutError:
-                problem = f"no handshake in {HANDSHAKE_TIMEOUT_S} s"
-        raise AppError(f"application {self._address.url} cannot be reached: {problem}")
-
-    def _headers(self) -> dict[str, str]:
-        headers = {"User-Agent": "jambonz"}
-        if self._address.username and self._address.password:
-            credentials = aiohttp.encode_basic_auth(self._address.username, self._address.password)
-            headers["Authorization"] = credentials
-        return headers
 
 
 def _expire(acknowledged: asyncio.Future[object]) -> None:

@@ -16,7 +16,8 @@ from sip.b2bua.call import Call, media_failure
 from sip.b2bua.status import LegStatus
 from sip.media.plane import MediaError
 from sip.softswitch import messages
-from sip.softswitch.app_socket import AppAddress, AppError, AppSocket, Json
+from sip.softswitch.app_link import AppError, AppLink
+from sip.softswitch.app_socket import AppSocket, Json
 from sip.softswitch.dialler import DialError, Dialler
 from sip.softswitch.identity import ANONYMOUS, Caller, Identity
 from sip.softswitch.verbs import (
@@ -44,8 +45,7 @@ class Driver:
 
     def __init__(
         self,
-        http: aiohttp.ClientSession,
-        address: AppAddress,
+        link: AppLink,
         dialler: Dialler,
         identity: Identity,
         make_call: Callable[[Callable[[LegStatus], None]], Call],
@@ -65,8 +65,7 @@ class Driver:
         self.call = make_call(self._on_status)
         self.session = session(self.call)
         self._socket = AppSocket(
-            http,
-            address,
+            link,
             self.call.ua.ids,
             call_sid=self.call.status.call_sid,
             on_command=self._on_command,

@@ -17,7 +17,8 @@ from sip.core.message import Request
 from sip.core.timers import Timers
 from sip.ids import Ids
 from sip.media.plane import MediaPlane
-from sip.softswitch.app_socket import AppAddress, Json
+from sip.softswitch.app_link import AppAddress, AppLink
+from sip.softswitch.app_socket import Json
 from sip.softswitch.bindings import Bindings, BindingStore
 from sip.softswitch.called_number import called_number
 from sip.softswitch.dialler import Dialler
@@ -81,10 +82,9 @@ class Softswitch:
         binding_store: BindingStore | None = None,
     ) -> None:
         self._clock = clock
-        self._http = http
+        self._link = AppLink(http, application)
         self._media = media
         self._gatekeeper = gatekeeper
-        self._application = application
         self._limits = limits
         self._realm = realm
         self._calls: dict[asyncio.Task[None], Driver] = {}
@@ -177,6 +177,7 @@ class Softswitch:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
         await unregistering
+        await self._link.close()
         self.registrar.close()
         await self.ua.drain(GOODBYE_TIMEOUT_S)
         await self.ua.close()
@@ -290,7 +291,7 @@ class Softswitch:
                 realm=self._realm,
             )
 
-        driver = Driver(self._http, self._application, self.dialler, identity, make_call, session)
+        driver = Driver(self._link, self.dialler, identity, make_call, session)
         driver.note_dropped(passed.dropped)
         task = asyncio.get_running_loop().create_task(driver.run())
         self._calls[task] = driver

@@ -23,6 +23,9 @@ class FakeApplication:
     frames: list[Json] = field(default_factory=list)
     close_codes: list[int | None] = field(default_factory=list)
     url: str = ""
+    #: sockets made so far, and those that are open now
+    connected: int = 0
+    open: set[web.WebSocketResponse] = field(default_factory=set)
     _runner: web.AppRunner | None = None
     _sockets: list[web.WebSocketResponse] = field(default_factory=list)
     _news: asyncio.Event = field(default_factory=asyncio.Event)
@@ -79,16 +82,26 @@ class FakeApplication:
     async def _handle(self, request: web.Request) -> web.WebSocketResponse:
         socket = web.WebSocketResponse(protocols=("ws.jambonz.org",))
         await socket.prepare(request)
-        self._sockets.append(socket)
+        self.connected += 1
+        self.open.add(socket)
+        try:
+            await self._serve(socket)
+        finally:
+            self.open.discard(socket)
+        return socket
+
+    async def _serve(self, socket: web.WebSocketResponse) -> None:
         async for message in socket:
             if message.type is WSMsgType.TEXT:
                 await self._take(socket, message.json())
-        self.close_codes.append(socket.close_code)
-        self._news.set()
-        return socket
+        if socket in self._sockets:  # a spare one, which no call ever had, is not missed
+            self.close_codes.append(socket.close_code)
+            self._news.set()
 
     async def _take(self, socket: web.WebSocketResponse, frame: Json) -> None:
         self.frames.append(frame)
+        if socket not in self._sockets:
+            self._sockets.append(socket)
         answer: object = self.NO_ACK
         match frame["type"]:
             case "session:new":
