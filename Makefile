@@ -1,6 +1,7 @@
 # make run     one proven call, then a gateway to try things with (Ctrl-C ends it)
 # make test    every test; system programs are installed where this user may
 # make check   formatting, lint, strict types
+# make programs  what the tests talk to, and nothing else
 # make bench   measurements, written to bench/results/
 # make hostile a million damaged datagrams and 10,000 broken streams, with figures (15 minutes)
 # make lock    resolve the dependencies anew into the requirements*.lock files
@@ -9,7 +10,7 @@
 # PYTHON=/path/to/python3 chooses the Python; RUN_ONCE=1 makes `make run` end after its call.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench hostile lock clean
+.PHONY: help run test check programs bench hostile lock clean
 python := .venv/bin/python
 
 help:
@@ -28,8 +29,10 @@ check: .venv/.installed-dev
 	@$(python) -m ruff check .
 	@$(python) -m mypy
 
-test: .venv/.installed-dev
+programs: .venv/.installed-dev
 	@.ci/peers & .ci/system-packages && wait
+
+test: programs
 	@$(python) -m pytest
 
 bench: .venv/.installed-bench

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.timeout(300)
 
 CALLS = 200
 #: Where each call has more to it.
-FEWER = 100
+FEWER = 50
 CALLS_PER_SECOND = 10
 CALLER_ENDS, CALLEE_ENDS = "+14155550100", "+14155550101"
 #: 64*T1 twice over: a BYE that was answered at the last moment, and its transaction.
