@@ -112,10 +112,14 @@ class _Parts:
         def turned_away(name: str) -> Callable[[], float]:
             return lambda: float(self.switch.turned_away[name]) if self.switch is not None else 0.0
 
+        def spare() -> float:
+            return float(self.switch.spare_sockets) if self.switch is not None else 0.0
+
         names = {"open_calls": "calls", "open_legs": "dialogs", "open_transactions": "transactions"}
         return {
             **{shown: of(name) for shown, name in names.items()},
             "open_sip_connections": of("connections"),
+            "spare_application_sockets": spare,
             "dropped_messages": turned_away("dropped_messages"),
             "refused_calls": turned_away("refused_calls"),
             "refused_connections": turned_away("refused_connections"),

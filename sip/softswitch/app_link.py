@@ -45,6 +45,11 @@ class AppLink:
         self._expiry: asyncio.TimerHandle | None = None
         self._closing: set[asyncio.Task[bool]] = set()
 
+    @property
+    def spare(self) -> int:
+        """Sockets that wait for a call."""
+        return 0 if self._spare is None else 1
+
     async def socket(self) -> Socket:
         """A socket for a new call: the spare one, else a new one. Raises AppError."""
         spare = self._take_spare()
@@ -75,9 +80,9 @@ class AppLink:
         raise AppError(f"application {self._address.url} cannot be reached: {problem}")
 
     async def close(self) -> None:
-        """Close the spare socket."""
+        """Close the spare socket. One that is just being made is made first: a handshake that is
+        broken off leaves its connection behind."""
         if self._making is not None:
-            self._making.cancel()
             await asyncio.gather(self._making, return_exceptions=True)
         self._drop_spare()
         await asyncio.gather(*self._closing, return_exceptions=True)

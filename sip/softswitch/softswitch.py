@@ -143,6 +143,11 @@ class Softswitch:
         """What is open now."""
         return {"calls": len(self._calls), **self.ua.gauges}
 
+    @property
+    def spare_sockets(self) -> int:
+        """Sockets to the application that wait for a call."""
+        return self._link.spare
+
     def media_lost(self) -> None:
         """The media engine was restarted: its calls are re-negotiated, or hung up."""
         for driver in self._calls.values():
