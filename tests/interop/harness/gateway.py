@@ -206,7 +206,7 @@ class Gateway:
     async def holdings(self) -> Holdings:
         """What it holds now; asked for when all is quiet."""
         metrics = await self.metrics()
-        # the socket for the next call, both ends of it here, and the task that serves it
+        # the socket for the next call: both ends of it are here, and the two tasks that serve it
         spare = int(metrics["gateway_spare_application_sockets"])
         sockets = [open_sockets(pid) for pid in descendants(self.program.pid)]
         sockets[0] -= 2 * spare
@@ -214,7 +214,7 @@ class Gateway:
             live_calls=int(metrics["gateway_calls_live"]),
             legs=int(metrics["gateway_open_legs"]),
             transactions=int(metrics["gateway_open_transactions"]),
-            tasks=int(metrics["gateway_asyncio_tasks"]) - spare,
+            tasks=int(metrics["gateway_asyncio_tasks"]) - 2 * spare,
             sockets=tuple(sockets),
         )
 
