@@ -188,7 +188,9 @@ async def test_same_call_announced_twice_leaves_two_closed_records(gateway: Gate
         await jambonz.hang_up()
         await gateway.app[CALLS].none_left()
     causes = [record.cause for record in await gateway.records()]
-    assert sorted(causes) == ["cancelled", "connection-lost"]  # begun in one millisecond, perhaps
+    # begun in one millisecond, perhaps, and so in no order
+    assert set(causes) == {"cancelled", "connection-lost"}
+    assert len(causes) == 2
 
 
 async def test_adulted_child_starts_no_call(gateway: Gateway) -> None:
