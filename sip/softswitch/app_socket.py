@@ -5,7 +5,7 @@ silence from then on, any other close means reconnecting with `session:reconnect
 """
 
 import asyncio
-import contextlib
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -50,9 +50,11 @@ class AppSocket:
         self._on_gone = on_gone
         self._first: Json = {}
         self._socket: Socket | None = None
-        self._tasks: list[asyncio.Task[None]] = []
-        self._outbox: asyncio.Queue[Json] = asyncio.Queue()
-        self._connected = asyncio.Event()
+        self._connected = False
+        self._tasks: tuple[asyncio.Task[None], ...] = ()
+        self._outbox: deque[str] = deque()
+        #: the writer has something to do: a message, a new socket, the end
+        self._stirred = asyncio.Event()
         self._acks: dict[str, asyncio.Future[object]] = {}
         #: nothing more can be sent
         self.gone = False
@@ -61,9 +63,9 @@ class AppSocket:
         """Connect and send `session:new`; answers the data of its ack. Raises AppError."""
         self._first = session
         self._socket = await self._link.socket()
-        self._connected.set()
+        self._connected = True
         loop = asyncio.get_running_loop()
-        self._tasks = [loop.create_task(self._read()), loop.create_task(self._write())]
+        self._tasks = (loop.create_task(self._read()), loop.create_task(self._write()))
         return await self._ask("session:new", session)
 
     async def hook(self, hook: str, data: Json) -> object:
@@ -83,17 +85,22 @@ class AppSocket:
         self._send("jambonz:error", data)
 
     async def close(self, code: int = aiohttp.WSCloseCode.OK) -> None:
-        """End the conversation: 1000 when the call is over, 1001 when it never began."""
-        if not self.gone and self._connected.is_set():
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(FLUSH_TIMEOUT_S):
-                    await self._outbox.join()
+        """End the conversation: 1000 when the call is over, 1001 when it never began.
+
+        What was said before is sent first. Both tasks then end by themselves: one that is
+        cancelled stays behind, held by the traceback of its own error, until it is collected.
+        """
         self.gone = True
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._stirred.set()
         if self._socket is not None:
+            reader, writer = self._tasks
+            await asyncio.wait((writer,), timeout=FLUSH_TIMEOUT_S)
             await self._socket.close(code=code)
+            if not self._connected:  # the reader waits for another socket
+                reader.cancel()
+            _, late = await asyncio.wait(self._tasks, timeout=FLUSH_TIMEOUT_S)
+            for task in late:
+                task.cancel()
         self._on_command, self._on_gone = _ignore, _nothing
 
     # sending
@@ -119,25 +126,28 @@ class AppSocket:
         """Queue a message, in order also over a reconnect; answers its msgid."""
         msgid = self._ids.msgid()
         if not self.gone:
-            self._outbox.put_nowait(self._envelope(kind, msgid, data, hook))
+            self._outbox.append(self._envelope(kind, msgid, data, hook))
+            self._stirred.set()
         return msgid
 
-    def _envelope(self, kind: str, msgid: str, data: Json, hook: str | None = None) -> Json:
+    def _envelope(self, kind: str, msgid: str, data: Json, hook: str | None = None) -> str:
         message: Json = {"type": kind, "msgid": msgid, "call_sid": self._call_sid, "data": data}
         if hook is not None:
             message["hook"] = hook
-        return message
+        return orjson.dumps(message).decode()
 
     async def _write(self) -> None:
+        """Until all has been sent and no more will come."""
         while True:
-            message = await self._outbox.get()
-            text = orjson.dumps(message).decode()
-            while True:
-                await self._connected.wait()
-                if await self._put(text):
-                    break
-                self._connected.clear()  # the reader finds out why and connects again
-            self._outbox.task_done()
+            while self._outbox and self._connected:
+                text = self._outbox.popleft()
+                if not await self._put(text):
+                    self._outbox.appendleft(text)
+                    self._connected = False  # the reader finds out why and connects again
+            if self.gone:
+                return
+            self._stirred.clear()
+            await self._stirred.wait()
 
     async def _put(self, text: str) -> bool:
         assert self._socket is not None
@@ -156,7 +166,9 @@ class AppSocket:
             assert self._socket is not None
             async for message in self._socket:
                 self._take(message)
-            self._connected.clear()
+            if self.gone:  # it was closed here
+                return
+            self._connected = False
             code = self._socket.close_code
             if code == aiohttp.WSCloseCode.OK or reconnects == MAX_RECONNECTS:
                 break
@@ -175,7 +187,7 @@ class AppSocket:
             return False
         msgid = self._ids.msgid()
         again = self._envelope("session:reconnect", msgid, self._first)
-        if not await self._put(orjson.dumps(again).decode()):
+        if not await self._put(again):
             return False
         acknowledged = self._acks[msgid] = asyncio.get_running_loop().create_future()
         try:
@@ -190,7 +202,8 @@ class AppSocket:
             return False
         finally:
             self._acks.pop(msgid, None)
-        self._connected.set()
+        self._connected = True
+        self._stirred.set()
         return True
 
     def _take(self, message: aiohttp.WSMessage) -> None:
@@ -216,9 +229,8 @@ class AppSocket:
         for waiting in self._acks.values():
             if not waiting.done():
                 waiting.set_exception(AppError("the application has left the call"))
-        while not self._outbox.empty():
-            self._outbox.get_nowait()
-            self._outbox.task_done()
+        self._outbox.clear()
+        self._stirred.set()
         self._on_gone()
 
 
