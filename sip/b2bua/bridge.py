@@ -67,9 +67,10 @@ class Bridge:
 
     async def close(self) -> None:
         """Stop negotiating; an open re-INVITE is refused, as its other side is gone."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._tasks:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
         for leg in (self.a, self.b):
             leg.refuse(487)
 

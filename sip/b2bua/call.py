@@ -6,8 +6,7 @@
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 
 from sip.b2bua.attempt import Attempt, Attempts, Hunt
 from sip.b2bua.bridge import Bridge
@@ -23,9 +22,11 @@ from sip.b2bua.call_events import (
     OfferEnded,
     Origin,
     Ring,
+    TimeOver,
 )
 from sip.b2bua.call_media import CallMedia, same_session
 from sip.b2bua.inbound_leg import InboundLeg
+from sip.b2bua.inbox import Inbox
 from sip.b2bua.leg import Leg
 from sip.b2bua.leg_options import DEFAULT, LegOptions
 from sip.b2bua.outbound_leg import Invitation, OutboundLeg
@@ -59,9 +60,9 @@ class Call:
         self._plane_call = CallMedia(plane, self.status.call_sid)
         self._bridge: Bridge | None = None
         self._on_status = on_status
-        self._inbox: asyncio.Queue[tuple[Leg, Event]] = asyncio.Queue()
+        self._inbox = Inbox()
         self.a = InboundLeg(
-            ua, transaction, self._receive, credentials=credentials, options=options
+            ua, transaction, self._inbox.put, credentials=credentials, options=options
         )
         self.status.sip_call_id = self.a.sip_call_id
         self._a_address = ua.host(self.a.flow, options.advertise)
@@ -184,7 +185,8 @@ class Call:
             address=attempt.media_address,
             source=self.a.flow.remote.host,
         )
-        async with self._placed(attempt, offer) as b:
+        b = self._invite(attempt, offer)
+        try:
             status.begin(b.sip_call_id)
             self._on_status(status)
             bridge = Bridge(self.a, b, b_tag, self._plane_call, self._a_address, attempt)
@@ -201,6 +203,8 @@ class Call:
             finally:
                 self._bridge = None
                 await bridge.close()
+        finally:
+            b.hangup()
         return None
 
     @property
@@ -209,9 +213,7 @@ class Call:
         hops = self.a.invite.max_forwards
         return 70 if hops is None else max(hops - 1, 0)
 
-    @asynccontextmanager
-    async def _placed(self, attempt: Attempt, offer: str) -> AsyncIterator[OutboundLeg]:
-        """A B-leg that is hung up when the block is left, whichever way."""
+    def _invite(self, attempt: Attempt, offer: str) -> OutboundLeg:
         invitation = Invitation(
             uri=attempt.uri,
             caller=attempt.caller,
@@ -225,16 +227,13 @@ class Call:
             self.ua,
             invitation,
             attempt.flow,
-            self._receive,
+            self._inbox.put,
             credentials=attempt.credentials,
             options=attempt.options,
             no_response_s=attempt.no_response_s,
         )
         leg.start()
-        try:
-            yield leg
-        finally:
-            leg.hangup()
+        return leg
 
     async def _ring(
         self, bridge: Bridge, b: OutboundLeg, b_tag: str, status: LegStatus
@@ -298,33 +297,37 @@ class Call:
 
     async def _talk(self, bridge: Bridge, status: LegStatus, time_limit_s: float | None) -> None:
         """Until either side hangs up, or the time is over."""
+        limit = None
+        if time_limit_s is not None:
+            over = TimeOver(at=self.ua.clock.now() + time_limit_s)
+            limit = self.ua.clock.call_later(time_limit_s, self._inbox.put, bridge.b, over)
         try:
-            async with asyncio.timeout(time_limit_s):
-                while not self.over:
-                    leg, event = await self._inbox.get()
-                    match event:
-                        case Offer() | OfferEnded() | Answer():
-                            bridge.negotiate(leg, event)
-                        case Disconnect() if leg is bridge.b:
-                            status.headers = event.headers
-                            self.ended_by = "callee" if event.by is Origin.PEER else "jambonz"
-                            break
-                        case _:
-                            self._notice(leg, event)
-        except TimeoutError:
-            self.ended_by = "jambonz"
+            while not self.over:
+                leg, event = await self._inbox.get()
+                match event:
+                    case Offer() | OfferEnded() | Answer():
+                        bridge.negotiate(leg, event)
+                    case Disconnect() if leg is bridge.b:
+                        status.headers = event.headers
+                        self.ended_by = "callee" if event.by is Origin.PEER else "jambonz"
+                        break
+                    case TimeOver():
+                        self.ended_by = "jambonz"
+                        break
+                    case _:
+                        self._notice(leg, event)
+        finally:
+            if limit is not None:
+                limit.cancel()
         status.end(self.ua.clock.now(), Progress.COMPLETED, 200, "OK", Cause.BYE)
         self._on_status(status)
 
     # events
 
-    def _receive(self, leg: Leg, event: Event) -> None:
-        self._inbox.put_nowait((leg, event))
-
     def _catch_up(self) -> None:
         """Notice what already happened, so that who hung up first is told right."""
-        while not self._inbox.empty():
-            self._notice(*self._inbox.get_nowait())
+        while (happened := self._inbox.take()) is not None:
+            self._notice(*happened)
 
     def _notice(self, leg: Leg, event: Event) -> None:
         """What concerns nobody in particular: above all, that the caller is gone."""

@@ -108,4 +108,9 @@ class Fail(CallEvent):
     detail: str | None = None
 
 
-Event = Ring | Connect | Confirm | Offer | OfferEnded | Answer | Disconnect | Fail
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimeOver(CallEvent):
+    """A leg has talked as long as it may."""
+
+
+Event = Ring | Connect | Confirm | Offer | OfferEnded | Answer | Disconnect | Fail | TimeOver
