@@ -1,6 +1,6 @@
 """How far a leg is, in jambonz's words, and what is known of it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 from sip.b2bua.call_events import Cause, Headers
@@ -50,10 +50,8 @@ class LegStatus:
     headers: Headers = ()
     answered_at: float | None = None
     ended_at: float | None = None
-
-    @property
-    def final(self) -> bool:
-        return self.progress in FINAL
+    #: whether it is over: follows from `progress`
+    final: bool = field(init=False, default=False)
 
     @property
     def duration_s(self) -> float:
@@ -83,3 +81,4 @@ class LegStatus:
 
     def _set(self, progress: Progress, status: int, reason: str) -> None:
         self.progress, self.sip_status, self.sip_reason = progress, status, reason
+        self.final = progress in FINAL

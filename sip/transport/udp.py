@@ -8,7 +8,6 @@ import asyncio
 import functools
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from sip.transport.endpoint import Endpoint
 
@@ -20,28 +19,29 @@ BURST = 64
 RECEIVE_BUFFER = 4 << 20
 
 
-@dataclass(frozen=True, slots=True)
 class UdpFlow:
     """Our listener and one peer's address."""
 
-    listener: "UdpListener"
-    remote: Endpoint
+    __slots__ = ("_address", "_listener", "advertise", "local", "remote")
 
     reliable = False
     closed = False
     peer_names = ()
     error = None
 
-    @property
-    def local(self) -> Endpoint:
-        return self.listener.local
-
-    @property
-    def advertise(self) -> str | None:
-        return self.listener.advertise
+    def __init__(self, listener: "UdpListener", remote: Endpoint) -> None:
+        self.remote = remote
+        self.local = listener.local
+        self.advertise = listener.advertise
+        self._listener = listener
+        self._address = (remote.host, remote.port)
 
     def send(self, data: bytes) -> None:
-        self.listener.send(data, (self.remote.host, self.remote.port))
+        """Send one datagram; one that cannot be sent is counted, SIP's timers send it again."""
+        try:
+            self._listener.socket.sendto(data, self._address)
+        except OSError:
+            self._listener.send_errors += 1
 
     def abort(self) -> None:
         return None
@@ -63,17 +63,17 @@ class UdpListener:
         self._on_datagram = on_datagram
         self.advertise = advertise
         family = socket.AF_INET6 if ":" in local.host else socket.AF_INET
-        self._socket = socket.socket(family, socket.SOCK_DGRAM)
+        self.socket = socket.socket(family, socket.SOCK_DGRAM)
         try:
-            self._socket.setblocking(False)
+            self.socket.setblocking(False)
             if family == socket.AF_INET6:  # IPv4 peers have a listener of their own
-                self._socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
-            self._socket.bind((local.host, local.port))
+                self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+            self.socket.bind((local.host, local.port))
         except OSError:
-            self._socket.close()
+            self.socket.close()
             raise
-        self.local = Endpoint("udp", local.host, self._socket.getsockname()[1])
+        self.local = Endpoint("udp", local.host, self.socket.getsockname()[1])
         #: datagrams that the kernel would not take
         self.send_errors = 0
         # The same few peers send nearly everything; bounded, for the sake of the others.
@@ -81,28 +81,21 @@ class UdpListener:
 
     def start(self) -> None:
         """Begin to read."""
-        asyncio.get_running_loop().add_reader(self._socket.fileno(), self._read)
+        asyncio.get_running_loop().add_reader(self.socket.fileno(), self._read)
 
     def flow(self, remote: Endpoint) -> UdpFlow:
         """The way to `remote` from this socket."""
         return self._flow_from(remote.host, remote.port)
 
-    def send(self, data: bytes, address: tuple[str, int]) -> None:
-        """Send one datagram; one that cannot be sent is counted, SIP's timers send it again."""
-        try:
-            self._socket.sendto(data, address)
-        except OSError:
-            self.send_errors += 1
-
     def close(self) -> None:
-        if self._socket.fileno() >= 0:
-            asyncio.get_running_loop().remove_reader(self._socket.fileno())
-            self._socket.close()
+        if self.socket.fileno() >= 0:
+            asyncio.get_running_loop().remove_reader(self.socket.fileno())
+            self.socket.close()
 
     def _read(self) -> None:
         for _ in range(BURST):
             try:
-                data, address = self._socket.recvfrom(MAX_DATAGRAM)
+                data, address = self.socket.recvfrom(MAX_DATAGRAM)
             except (BlockingIOError, InterruptedError):
                 return
             except OSError:
