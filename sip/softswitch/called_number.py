@@ -8,7 +8,7 @@ from sip.core.errors import ParseError
 from sip.core.headers import parse_name_addrs
 from sip.core.message import Request
 from sip.core.uri import Uri
-from sip.softswitch.numbers import Subscriber, is_telephone, number_in, write_number
+from sip.softswitch.numbers import Subscriber, is_telephone, write_number
 from sip.softswitch.trunks import Trunk
 
 _FIELDS: Final = {"to": "to", "p-called-party-id": "p-called-party-id", "diversion": "diversion"}
@@ -23,10 +23,10 @@ def called_number(invite: Request, trunk: Trunk) -> str:
     """
     settings = trunk.called_number
     for uri in _places(invite, settings.accept):
-        user = Subscriber.of(uri).user
-        if user and user not in trunk.own_users:
+        called = Subscriber.of(uri)
+        if called.user and called.user not in trunk.own_users:
             full = settings.format == "e164"
-            return number_in(uri, trunk.country, full=full, strip=settings.strip)
+            return called.number(trunk.country, full=full, strip=settings.strip)
     return invite.request_uri.user or ""
 
 
@@ -48,8 +48,8 @@ def dialled_uri(gateway: Uri, number: str, trunk: Trunk) -> Uri:
     """The Request-URI that calls `number` through one of the trunk's gateways."""
     settings = trunk.called_number
     user = write_number(number, settings.format, country=trunk.country, prefix=settings.prefix)
-    uri = gateway.replace(user=user, params=tuple(p for p in gateway.params if p[0] != "lr"))
-    return as_phone(uri, trunk)
+    params = gateway.params and tuple(p for p in gateway.params if p[0] != "lr")
+    return as_phone(gateway.replace(user=user, params=params), trunk)
 
 
 def as_phone(uri: Uri, trunk: Trunk) -> Uri:

@@ -14,7 +14,7 @@ from sip.core.headers import NameAddr, parse_name_addrs
 from sip.core.message import Request
 from sip.core.uri import Uri
 from sip.softswitch.called_number import as_phone
-from sip.softswitch.numbers import MAX_DIALLED, Subscriber, number_in, write_number
+from sip.softswitch.numbers import MAX_DIALLED, Subscriber, write_number
 from sip.softswitch.trunks import Trunk
 from sip.transport.address import is_address
 
@@ -85,26 +85,27 @@ def inbound_identity(invite: Request, trunk: Trunk) -> Identity:
     """
     asked = privacy(invite)
     hidden = bool(asked & _HIDING) or ("none" not in asked and _is_anonymous(invite.from_))
-    told = [
-        (header, address)
-        for header in trunk.caller_id.accept
-        for address in _addresses(invite, header)
-    ]
-    verstat = next(filter(None, (_verstat(address) for _, address in told)), None)
-    for header, address in told:
-        if not _has_number(address):
-            continue
-        restricted = address.param("privacy")
-        hidden = hidden or restricted in ("full", "uri")
-        nameless = hidden or restricted == "name"
-        return Identity(
-            number=number_in(address.uri, trunk.country, full=trunk.caller_id.format == "e164"),
-            name=None if nameless else _name(address) or _from_name(invite, trunk),
-            anonymous=hidden,
-            asserted_by=header,
-            verstat=verstat,
-        )
-    return Identity(anonymous=hidden, verstat=verstat)
+    verstat: str | None = None
+    told: tuple[IdentityHeader, NameAddr, Subscriber] | None = None
+    for header in trunk.caller_id.accept:
+        for address in _addresses(invite, header):
+            caller = Subscriber.of(address.uri)
+            verstat = verstat or caller.param("verstat") or address.param("verstat")
+            if told is None and _has_number(address, caller):
+                told = header, address, caller
+    if told is None:
+        return Identity(anonymous=hidden, verstat=verstat)
+    header, address, caller = told
+    restricted = address.param("privacy")
+    hidden = hidden or restricted in ("full", "uri")
+    nameless = hidden or restricted == "name"
+    return Identity(
+        number=caller.number(trunk.country, full=trunk.caller_id.format == "e164"),
+        name=None if nameless else _name(address) or _from_name(invite, trunk),
+        anonymous=hidden,
+        asserted_by=header,
+        verstat=verstat,
+    )
 
 
 def outbound_identity(trunk: Trunk, caller: Caller, host: str) -> tuple[NameAddr, Headers]:
@@ -116,8 +117,9 @@ def outbound_identity(trunk: Trunk, caller: Caller, host: str) -> tuple[NameAddr
     """
     settings = trunk.caller_id
     domain = settings.from_domain or trunk.leg.contact_domain or host
-    number = caller.number if not _nobody(caller.number) else caller.withheld or ""
-    hidden = _nobody(caller.number) and (settings.privacy or not number)
+    nobody = _nobody(caller.number)
+    number = caller.withheld or "" if nobody else caller.number
+    hidden = nobody and (settings.privacy or not number)
     name = None if hidden else _shown_name(caller.name, number)
     told = NameAddr(name, _uri(number, domain, trunk))
     headers = [
@@ -130,15 +132,15 @@ def outbound_identity(trunk: Trunk, caller: Caller, host: str) -> tuple[NameAddr
     if "from" not in settings.send:
         account = settings.from_user or (trunk.credentials and trunk.credentials.username)
         if account:
-            return NameAddr(name, at_domain(domain).replace(user=account)), tuple(headers)
+            return NameAddr(name, at_domain(domain, account)), tuple(headers)
     return _ANONYMOUS_FROM if hidden else told, tuple(headers)
 
 
 def privacy(invite: Request) -> frozenset[str]:
     """The wishes of its Privacy header (RFC 3323 4.2), in lower case."""
-    lines = invite.headers.get_all("privacy")
-    if not lines:
+    if "privacy" not in invite.headers.fields:
         return frozenset()
+    lines = invite.headers.get_all("privacy")
     text = ";".join(lines).replace(",", ";").lower()
     return frozenset(filter(None, map(str.strip, text.split(";"))))
 
@@ -147,9 +149,11 @@ def _addresses(invite: Request, header: IdentityHeader) -> list[NameAddr]:
     """The addresses of a header in order; what cannot be read is not there."""
     if header == "from":
         return [invite.from_]
-    lines = invite.headers.get_all(_KEYS[header])
+    key = _KEYS[header]
+    if key not in invite.headers.fields:
+        return []
     try:
-        found = parse_name_addrs(lines) if lines else []
+        found = parse_name_addrs(invite.headers.get_all(key))
     except ParseError:
         return []
     if header == "rpid":
@@ -157,28 +161,19 @@ def _addresses(invite: Request, header: IdentityHeader) -> list[NameAddr]:
     return found
 
 
-def _has_number(address: NameAddr) -> bool:
-    if _is_anonymous(address):
-        return False
-    user = Subscriber.of(address.uri).user
-    return user.lower() not in _NO_NUMBER and len(user) <= MAX_DIALLED and user.isprintable()
+def _has_number(address: NameAddr, caller: Subscriber) -> bool:
+    return not (_is_anonymous(address) or _nobody(caller.user))
 
 
 def _is_anonymous(address: NameAddr) -> bool:
-    host, user = address.uri.host.lower(), (address.uri.user or "").lower()
-    return host == "anonymous.invalid" or user in _WITHHELD
+    uri = address.uri
+    return uri.host.lower() == "anonymous.invalid" or (uri.user or "").lower() in _WITHHELD
 
 
 def _nobody(number: str) -> bool:
     """Whether this text says that there is no caller to show."""
     odd = len(number) > MAX_DIALLED or not number.isprintable()
     return odd or number.strip().lower() in _NO_NUMBER
-
-
-def _verstat(address: NameAddr) -> str | None:
-    """Carriers put it with the number, with the URI, or with the header."""
-    found = Subscriber.of(address.uri).param("verstat") or address.uri.param("verstat")
-    return found or address.param("verstat")
 
 
 def _name(address: NameAddr) -> str | None:
@@ -201,12 +196,14 @@ def _shown_name(name: str | None, number: str) -> str | None:
 
 def _uri(number: str, domain: str, trunk: Trunk) -> Uri:
     user = write_number(number, trunk.caller_id.format, country=trunk.country)
-    return as_phone(at_domain(domain).replace(user=user), trunk)
+    return as_phone(at_domain(domain, user), trunk)
 
 
-def at_domain(domain: str) -> Uri:
+def at_domain(domain: str, user: str | None = None) -> Uri:
     """A configured domain may have a port; an address of ours may be IPv6."""
-    return Uri("sip", host=domain) if is_address(domain) else Uri.parse(f"sip:{domain}")
+    if is_address(domain):
+        return Uri("sip", user, host=domain)
+    return Uri.parse(f"sip:{domain}").replace(user=user)
 
 
 def _value(header: IdentityHeader, caller: NameAddr, *, hidden: bool) -> str:

@@ -5,9 +5,8 @@ ways: nothing here invents a country code or a plus.
 """
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 import phonenumbers
 from phonenumbers import CountryCodeSource, NumberParseException, PhoneNumber, PhoneNumberFormat
@@ -27,51 +26,50 @@ MIN_DIGITS: Final = 7
 _MARKS: Final = str.maketrans("", "", " -.()")
 _INTERNATIONAL: Final = re.compile(rf"\+[1-9][0-9]{{{MIN_DIGITS - 1},{MAX_DIGITS - 1}}}")
 _DIGITS: Final = re.compile(rf"[0-9]{{{MIN_DIGITS},20}}")
+_ORDINARY: Final = re.compile(rf"\+?[0-9]{{1,{MAX_DIGITS}}}")
 _TELEPHONE: Final = re.compile(r"\+?[().-]*[0-9*#][0-9*#().-]*")
 _DIALLABLE: Final = re.compile(r"[A-Za-z0-9+*#_.!~&=$,'()/?;-]+")
 
 
-@dataclass(frozen=True, slots=True)
-class Subscriber:
-    """The user part of a SIP URI, or a tel URI, as RFC 3966 reads it: a number and parameters."""
+class Subscriber(NamedTuple):
+    """A number as a URI has it, and the parameters that go with it."""
 
     user: str
-    params: Params = ()
+    params: Params
 
     @classmethod
     def of(cls, uri: Uri) -> "Subscriber":
-        """RFC 3261 19.1.6: a telephone-subscriber keeps its parameters in the user part."""
-        if uri.scheme == "tel":
-            return cls(uri.user or "", uri.params)
+        """The user part of a SIP URI, or a tel URI, as RFC 3966 reads it.
+
+        RFC 3261 19.1.6: a telephone-subscriber keeps its parameters in the user part. Senders put
+        them behind the URI as well: those come after.
+        """
         user = uri.user or ""
-        if ";" not in user:
-            return cls(user)
+        if ";" not in user or uri.scheme == "tel":
+            return cls(user, uri.params)
         number, *params = user.split(";")
         if not _TELEPHONE.fullmatch(number):
-            return cls(user)
+            return cls(user, uri.params)
         pairs = (param.partition("=") for param in params)
-        return cls(
-            number, tuple((name, value if equals else None) for name, equals, value in pairs)
-        )
+        inner = tuple((name, value if equals else None) for name, equals, value in pairs)
+        return cls(number, inner + uri.params)
 
     def param(self, name: str) -> str | None:
-        return find_param(self.params, name)
+        return find_param(self.params, name) if self.params else None
 
+    def number(self, country: str | None, *, full: bool = False, strip: str = "") -> str:
+        """The number that it stands for: E.164 with its plus, or the user part as it is.
 
-def number_in(uri: Uri, country: str | None, *, full: bool = False, strip: str = "") -> str:
-    """The number that a URI stands for: E.164 with its plus, or the user part as it is.
-
-    `strip` is taken off its beginning. Number portability (`;npdi;rn=…`, RFC 4694), verstat and
-    the like are left out; a `phone-context` (RFC 3966 5.1.5) completes a local number.
-    """
-    subscriber = Subscriber.of(uri)
-    number = subscriber.user
-    if strip and len(number) > len(strip):
-        number = number.removeprefix(strip)
-    context = subscriber.param("phone-context") or uri.param("phone-context") or ""
-    if context.startswith("+") and not number.startswith("+"):
-        return _in_context(number, context) or number
-    return to_e164(number, country, full=full) or number
+        `strip` is taken off its beginning. Number portability (`;npdi;rn=…`, RFC 4694), verstat
+        and the like are left out; a `phone-context` (RFC 3966 5.1.5) completes a local number.
+        """
+        number = self.user
+        if strip and len(number) > len(strip):
+            number = number.removeprefix(strip)
+        context = self.param("phone-context")
+        if context and context[0] == "+" and number[:1] != "+":
+            return _in_context(number, context) or number
+        return to_e164(number, country, full=full) or number
 
 
 def to_e164(text: str, country: str | None, *, full: bool = False) -> str | None:
@@ -128,6 +126,8 @@ def write_number(
 
 def dialling_problem(number: str) -> str | None:
     """Why `number` cannot be dialled, in words; None if it can."""
+    if _ORDINARY.fullmatch(number):
+        return None
     if not number:
         return "No Number To Dial"
     if len(number) > MAX_DIALLED:

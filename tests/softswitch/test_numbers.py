@@ -8,8 +8,8 @@ from sip.core.uri import Uri
 from sip.softswitch.called_number import called_number, dialled_uri
 from sip.softswitch.numbers import (
     NumberFormat,
+    Subscriber,
     dialling_problem,
-    number_in,
     to_e164,
     write_number,
 )
@@ -71,7 +71,7 @@ def test_a_number_becomes_e164_only_where_that_is_certain(
     ],
 )
 def test_a_uri_is_read_as_a_telephone_subscriber(uri: str, number: str) -> None:
-    assert number_in(Uri.parse(uri), None) == number
+    assert Subscriber.of(Uri.parse(uri)).number(None) == number
 
 
 @pytest.mark.parametrize(
