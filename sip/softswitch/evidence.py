@@ -13,20 +13,20 @@ from sip.softswitch.trunks import Trunk
 from sip.transport.endpoint import Flow
 
 
-def trunks_met(candidates: Iterable[Trunk], request: Request, flow: Flow) -> list[Trunk]:
-    """Those of `candidates`, which the address fits, of which every demand but the password is met.
+def most_demanding_first(trunks: Iterable[Trunk]) -> tuple[Trunk, ...]:
+    """Trunks in the order of how much they ask for, the most first, else as configured.
 
-    The most demanding come first. A trunk that demands nothing at all is never among them, one
-    that demands a password alone is whoever asks.
+    A trunk that demands nothing at all is nobody's, and left out.
     """
-    met = [
-        trunk
-        for trunk in candidates
-        if (trunk.sources or trunk.certificates or trunk.secret_headers or trunk.login)
-        and (not trunk.certificates or certificate_shows(trunk, flow))
-        and secret_headers_shown(trunk, request)
-    ]
-    return sorted(met, key=_demands, reverse=True)  # stable: else as configured
+    demanding = [trunk for trunk in trunks if any(_demands(trunk))]
+    return tuple(sorted(demanding, key=_demands, reverse=True))
+
+
+def meets(trunk: Trunk, request: Request, flow: Flow) -> bool:
+    """Whether the request, whose address fits, meets every demand of `trunk` but the password."""
+    return (not trunk.certificates or certificate_shows(trunk, flow)) and (
+        not trunk.secret_headers or secret_headers_shown(trunk, request)
+    )
 
 
 def needs_password_alone(trunk: Trunk) -> bool:
@@ -76,13 +76,3 @@ def missing(trunk: Trunk, request: Request, flow: Flow) -> str | None:
     if not secret_headers_shown(trunk, request):
         return f"the secret in {', '.join(trunk.secret_headers)} is missing or wrong"
     return None
-
-
-def grounds(trunk: Trunk) -> str:
-    """What proved an admitted request to be of `trunk`, for the log."""
-    shown = {
-        "client certificate": trunk.certificates,
-        "secret header": trunk.secret_headers,
-        "source address": trunk.sources,
-    }
-    return ", ".join(name for name, demanded in shown.items() if demanded)

@@ -32,7 +32,7 @@ class Peers:
 
     def hold(self, host: str, now: float) -> bool:
         """Whether `host` is no stranger."""
-        return self._configured(host) or self.met(host, now)
+        return self._configured(host) or self._met.get(host, now) > now
 
     def met(self, host: str, now: float) -> bool:
         """Whether we had dealings with `host` lately."""

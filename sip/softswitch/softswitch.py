@@ -113,7 +113,8 @@ class Softswitch:
         self.bindings = Bindings(clock, binding_store)
         self.registrar = Registrar(self.ua, trunks, self.bindings, registrar or RegistrarSettings())
         self.registrations = Registrations(self.ua, trunks, keepalive_s)
-        gatekeeper.registered = self._registered_as
+        if any(trunk.registrar or trunk.registers for trunk in trunks):
+            gatekeeper.registered = self._registered_as
         self.health = TrunkHealth(self.ua, trunks)
         #: places calls
         self.dialler = Dialler(

@@ -5,6 +5,7 @@ certificate, secret headers (`sip.softswitch.evidence`), digest. A live registra
 the digest, which it was proven by. Whoever offends is banned (`sip.softswitch.bans`).
 """
 
+import functools
 from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -19,10 +20,10 @@ from sip.core.message import Request
 from sip.softswitch.bans import Bans, Offence
 from sip.softswitch.evidence import (
     certificate_shows,
-    grounds,
+    meets,
     missing,
+    most_demanding_first,
     needs_password_alone,
-    trunks_met,
 )
 from sip.softswitch.peers import Peers
 from sip.softswitch.rates import Rates
@@ -48,10 +49,11 @@ class Verdict(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
-    """A verdict with its reason for the log; `username` only after a proven digest."""
+    """A verdict, for the log with its reason unless it is to admit; `username` only after a proven
+    digest."""
 
     verdict: Verdict
-    reason: str
+    reason: str = ""
     trunk: Trunk | None = None
     username: str | None = None
     stale: bool = False
@@ -89,6 +91,10 @@ class Gatekeeper:
             realm, secret, nonce_lifetime_s=auth.nonce_lifetime_s, algorithms=auth.algorithms
         )
         self._anywhere = tuple(trunk for trunk in trunks if not trunk.sources)
+        # Asked for every request, by the same few peers, and by scanners: cached, bounded.
+        self._candidates: Callable[[Endpoint], tuple[Trunk, ...]] = functools.lru_cache(4096)(
+            self._find_candidates
+        )
         self._secret_headers = {name for trunk in trunks for name in trunk.secret_headers}
         self._rates = Rates(bans.packets_per_second)
         self.bans = Bans(bans)
@@ -189,8 +195,12 @@ class Gatekeeper:
         return judgement
 
     def _met(self, request: Request, flow: Flow) -> list[Trunk]:
-        here = self._trunks.from_source(flow.remote)
-        return trunks_met((*here, *self._anywhere), request, flow)
+        """The trunks of which every demand but the password is met, the most demanding first."""
+        return [trunk for trunk in self._candidates(flow.remote) if meets(trunk, request, flow)]
+
+    def _find_candidates(self, source: Endpoint) -> tuple[Trunk, ...]:
+        """The trunks that may be spoken for from `source`."""
+        return most_demanding_first((*self._trunks.from_source(source), *self._anywhere))
 
     def _by_registration(self, request: Request, flow: Flow, now: float) -> Judgement | None:
         """A live registration stands for address and password, not for what else is demanded."""
@@ -198,16 +208,16 @@ class Gatekeeper:
         trunk = None if name is None else self._trunks.named(name)
         if trunk is None or missing(trunk, request, flow) is not None:
             return None
-        return Judgement(verdict=Verdict.ADMIT, reason="registration", trunk=trunk)
+        return Judgement(verdict=Verdict.ADMIT, trunk=trunk)
 
     def _judge(self, request: Request, source: Endpoint, met: list[Trunk], now: float) -> Judgement:
+        if met and met[0].login is None:
+            return Judgement(verdict=Verdict.ADMIT, trunk=met[0])
         logins = [trunk for trunk in met if trunk.login is not None]
         users = _credentials_of(request) if logins else set()
         claimed = any(_claims(request, users, trunk) for trunk in logins)
-        open_trunk = next((trunk for trunk in met if trunk.login is None), None)
-        if open_trunk is not None and not claimed:
-            reason = grounds(open_trunk)
-            return Judgement(verdict=Verdict.ADMIT, reason=reason, trunk=open_trunk)
+        if len(met) > len(logins) and not claimed:
+            return Judgement(verdict=Verdict.ADMIT, trunk=met[len(logins)])
         if claimed or not all(map(needs_password_alone, logins)):
             return self._judge_digest(request, source, logins, now)
         reason = (
@@ -229,9 +239,7 @@ class Gatekeeper:
                 trunk = next(t for t in logins if t.login and t.login[0] == result.username)
                 self.peers.meet(source.host, now)
                 self.bans.forgive(source.host)
-                return Judgement(
-                    verdict=Verdict.ADMIT, reason="digest", trunk=trunk, username=result.username
-                )
+                return Judgement(verdict=Verdict.ADMIT, trunk=trunk, username=result.username)
             case Outcome.STALE:
                 return Judgement(verdict=Verdict.CHALLENGE, reason="stale nonce", stale=True)
             case Outcome.ABSENT:
