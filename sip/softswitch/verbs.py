@@ -5,9 +5,9 @@ not know refuses the whole array, as there. What jambonz knows and this softswit
 refused with words that say so: never taken and left undone.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 from sip.b2bua.call_events import Headers
 from sip.core.errors import ParseError
@@ -27,7 +27,7 @@ class PhoneTarget:
     """A number, by way of a trunk."""
 
     number: str
-    trunk: str | None
+    trunk: str | None = None
     headers: Headers = ()
 
 
@@ -91,150 +91,152 @@ def parse_verbs(data: object) -> list[Verb]:
     """The verbs of an ack or a command. Raises VerbError for the first that cannot be run."""
     if not isinstance(data, list):
         raise VerbError("malformed jambonz payload: must be array")
-    return [_parse_verb(item) for item in data]
+    return [_verb(item) for item in data]
 
 
-def _parse_verb(item: object) -> Verb:
+def _verb(item: object) -> Verb:
     if not isinstance(item, dict):
         raise VerbError("malformed jambonz payload: a verb must be an object")
     name = item.get("verb")
-    parser = _PARSERS.get(name) if isinstance(name, str) else None
-    if parser is None:
+    shape = _VERBS.get(name) if isinstance(name, str) else None
+    if shape is None:
         raise VerbError(f"invalid instruction: verb {name!r} is not known here")
-    known, parse = parser
-    fields = {key: value for key, value in item.items() if key not in ("verb", "id")}
-    for key in fields:
-        if key not in known:
-            raise VerbError(f"{name}: unknown property {key}")
-    return parse(fields)
+    verb: Verb = shape.read(f"{name}", item)
+    return verb
 
 
-def _dial(fields: Json) -> Dial:
-    targets = fields.get("target")
-    if not isinstance(targets, list) or not targets:
-        raise VerbError("dial: target must be a non-empty array")
-    if len(targets) > 1:
-        raise VerbError("dial: more than one target is not supported by this softswitch")
-    for key in _UNSUPPORTED_IN_DIAL:
-        if fields.get(key):
-            raise VerbError(f"dial: {key} is not supported by this softswitch")
-    return Dial(
-        target=_target(targets[0]),
-        caller_id=_text("dial", fields, "callerId"),
-        caller_name=_text("dial", fields, "callerName"),
-        answer_on_bridge=_flag("dial", fields, "answerOnBridge"),
-        headers=_headers("dial", fields),
-        timeout_s=_seconds("dial", fields, "timeout") or DEFAULT_DIAL_TIMEOUT_S,
-        time_limit_s=_seconds("dial", fields, "timeLimit"),
-        action_hook=_hook("dial", fields, "actionHook"),
-    )
+# Checks the value of a property and says what we make of it; None is the same as no property.
+# Called with the words for the object, the name of the property, its value.
+_Reader = Callable[[str, str, Any], Any]
 
 
-def _target(item: object) -> PhoneTarget | SipTarget:
-    if not isinstance(item, dict):
-        raise VerbError("dial: a target must be an object")
-    kind = item.get("type")
-    known = _TARGETS.get(kind) if isinstance(kind, str) else None
-    if known is None:
-        raise VerbError(f"dial: target type {kind!r} is not supported by this softswitch")
-    for key in item:
-        if key not in known:
-            raise VerbError(f"dial: unknown property {key} in a target of type {kind}")
-    headers = _headers("dial target", item)
-    if kind == "phone":
-        number = _text("dial target", item, "number")
-        if not number:
-            raise VerbError("dial: a target of type phone needs a number")
-        trunk = _text("dial target", item, "trunk")
-        return PhoneTarget(number=number, trunk=trunk, headers=headers)
-    try:
-        uri = Uri.parse(_text("dial target", item, "sipUri") or "")
-    except ParseError as error:
-        raise VerbError(f"dial: sipUri: {error.reason}") from None
-    if uri.scheme not in ("sip", "sips"):
-        raise VerbError("dial: sipUri must be a sip: URI")
-    auth = item.get("auth")
-    login = None
-    if isinstance(auth, dict):
-        login = (str(auth.get("username", "")), str(auth.get("password", "")))
-    return SipTarget(uri=uri, auth=login, headers=headers)
+class _Shape(NamedTuple):
+    """What an object of jambonz's may hold, and what is made of it.
+
+    `properties` tells of each property the name of our field and how it is read; None for one that
+    is taken and has no effect. `required` is a property that must be there.
+    """
+
+    make: Callable[..., Any]
+    properties: Mapping[str, tuple[str, _Reader] | None]
+    required: str | None = None
+
+    def read(self, what: str, item: Json) -> Any:
+        fields = {}
+        required = self.required
+        for key, given in item.items():
+            if key not in self.properties:
+                raise VerbError(f"{what}: unknown property {key}")
+            known = self.properties[key]
+            if known is None or given is None:
+                continue
+            name, read = known
+            value = read(what, key, given)
+            if value is not None:
+                fields[name] = value
+                required = None if key == required else required
+        if required is not None:
+            raise VerbError(f"{what}: {required} is missing")
+        return self.make(**fields)
 
 
-def _decline(fields: Json) -> Decline:
-    status = fields.get("status")
-    if isinstance(status, bool) or not isinstance(status, int) or not 300 <= status <= 699:
-        raise VerbError("sip:decline: status must be a number from 300 to 699")
-    reason = _text("sip:decline", fields, "reason")
-    return Decline(status=status, reason=reason, headers=_headers("sip:decline", fields))
-
-
-def _hangup(fields: Json) -> Hangup:
-    return Hangup(headers=_headers("hangup", fields))
-
-
-def _redirect(fields: Json) -> Redirect:
-    hook = _hook("redirect", fields, "actionHook")
-    if hook is None:
-        raise VerbError("redirect: actionHook is missing")
-    return Redirect(hook)
-
-
-def _tag(fields: Json) -> Tag:
-    data = fields.get("data")
-    if not isinstance(data, dict):
-        raise VerbError("tag: data must be an object")
-    return Tag(data)
-
-
-def _text(verb: str, fields: Json, key: str) -> str | None:
-    value = fields.get(key)
-    if value is None or isinstance(value, str):
+def _text(what: str, key: str, value: object) -> str:
+    if isinstance(value, str):
         return value
-    raise VerbError(f"{verb}: {key} must be a string")
+    raise VerbError(f"{what}: {key} must be a string")
 
 
-def _flag(verb: str, fields: Json, key: str) -> bool:
-    value = fields.get(key, False)
+def _number(what: str, key: str, value: object) -> str | None:
+    return _text(what, key, value) or None
+
+
+def _flag(what: str, key: str, value: object) -> bool:
     if isinstance(value, bool):
         return value
-    raise VerbError(f"{verb}: {key} must be true or false")
+    raise VerbError(f"{what}: {key} must be true or false")
 
 
-def _seconds(verb: str, fields: Json, key: str) -> float | None:
-    value = fields.get(key)
-    if value is None:
-        return None
+def _seconds(what: str, key: str, value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
-        raise VerbError(f"{verb}: {key} must be a number of seconds above 0")
+        raise VerbError(f"{what}: {key} must be a number of seconds above 0")
     return float(value)
 
 
-def _hook(verb: str, fields: Json, key: str) -> str | None:
-    value = fields.get(key)
+def _object(what: str, key: str, value: object) -> Json:
+    if isinstance(value, dict):
+        return value
+    raise VerbError(f"{what}: {key} must be an object")
+
+
+def _hook(what: str, key: str, value: object) -> str | None:
     if isinstance(value, dict):
         value = value.get("url")
     if value is None or isinstance(value, str):
         return value
-    raise VerbError(f"{verb}: {key} must be a string or an object with a url")
+    raise VerbError(f"{what}: {key} must be a string or an object with a url")
 
 
-def _headers(verb: str, fields: Json) -> Headers:
-    value = fields.get("headers") or {}
+def _failure(what: str, key: str, value: object) -> int:
+    if isinstance(value, int) and 300 <= value <= 699:
+        return value
+    raise VerbError(f"{what}: {key} must be a number from 300 to 699")
+
+
+def _unsupported(what: str, key: str, value: object) -> None:
+    if value:
+        raise VerbError(f"{what}: {key} is not supported by this softswitch")
+
+
+def _headers(what: str, key: str, value: object) -> Headers | None:
+    if not value:
+        return None
     if not isinstance(value, dict):
-        raise VerbError(f"{verb}: headers must be an object")
+        raise VerbError(f"{what}: {key} must be an object")
     found = []
     for name, text in value.items():
         line = str(text)
         if any(mark in f"{name}{line}" for mark in "\r\n\0") or not name or ":" in name:
-            raise VerbError(f"{verb}: header {name!r} has a character that no header may have")
+            raise VerbError(f"{what}: header {name!r} has a character that no header may have")
         if name.lower() in _OURS:
-            raise VerbError(f"{verb}: header {name} is the softswitch's own")
+            raise VerbError(f"{what}: header {name} is the softswitch's own")
         found.append((name, line))
     return tuple(found)
 
 
+def _target(what: str, key: str, value: object) -> PhoneTarget | SipTarget:
+    if not isinstance(value, list) or not value:
+        raise VerbError(f"{what}: {key} must be a non-empty array")
+    if len(value) > 1:
+        raise VerbError(f"{what}: more than one target is not supported by this softswitch")
+    [item] = value
+    if not isinstance(item, dict):
+        raise VerbError(f"{what}: a target must be an object")
+    kind = item.get("type")
+    shape = _TARGETS.get(kind) if isinstance(kind, str) else None
+    if shape is None:
+        raise VerbError(f"{what}: target type {kind!r} is not supported by this softswitch")
+    target: PhoneTarget | SipTarget = shape.read(f"dial target of type {kind}", item)
+    return target
+
+
+def _sip_uri(what: str, key: str, value: object) -> Uri:
+    try:
+        uri = Uri.parse(_text(what, key, value))
+    except ParseError as error:
+        raise VerbError(f"{what}: {key}: {error.reason}") from None
+    if uri.scheme not in ("sip", "sips"):
+        raise VerbError(f"{what}: {key} must be a sip: URI")
+    return uri
+
+
+def _login(_what: str, _key: str, value: object) -> tuple[str, str] | None:
+    if not isinstance(value, dict):
+        return None
+    return str(value.get("username", "")), str(value.get("password", ""))
+
+
 #: Headers that the SIP stack writes; an application that sets them would break the dialog.
-_OURS = frozenset(
+_OURS: Final = frozenset(
     {
         *("via", "from", "to", "call-id", "cseq", "contact", "max-forwards", "route"),
         *("record-route", "content-type", "content-length", "require", "supported", "allow"),
@@ -242,34 +244,72 @@ _OURS = frozenset(
     }
 )
 
-_DIAL = frozenset(
-    {
-        *("target", "actionHook", "answerOnBridge", "callerId", "callerName", "headers"),
-        *("timeLimit", "timeout", "anchorMedia", "exitMediaPath", "forwardPAI", "tag"),
-        *("confirmHook", "referHook", "dtmfHook", "dtmfCapture", "onHoldHook", "dialMusic"),
-        *("listen", "stream", "transcribe", "dub", "amd", "boostAudioSignal", "proxy"),
-        *("srtpEncryption",),
-    }
-)
-
-#: Known to jambonz, not yet to us. Those whose absence changes nothing for the caller (referHook:
-#: nobody may transfer; anchorMedia: media is always anchored) are taken.
-_UNSUPPORTED_IN_DIAL = (
-    *("confirmHook", "dtmfHook", "dtmfCapture", "onHoldHook", "dialMusic", "listen", "stream"),
-    *("transcribe", "dub", "amd", "boostAudioSignal", "proxy", "srtpEncryption", "exitMediaPath"),
-)
-
-_TARGETS = {
-    "phone": frozenset({"type", "number", "trunk", "headers"}),
-    "sip": frozenset({"type", "sipUri", "auth", "headers"}),
+_TARGETS: Final = {
+    "phone": _Shape(
+        PhoneTarget,
+        {
+            "type": None,
+            "number": ("number", _number),
+            "trunk": ("trunk", _text),
+            "headers": ("headers", _headers),
+        },
+        required="number",
+    ),
+    "sip": _Shape(
+        SipTarget,
+        {
+            "type": None,
+            "sipUri": ("uri", _sip_uri),
+            "auth": ("auth", _login),
+            "headers": ("headers", _headers),
+        },
+        required="sipUri",
+    ),
 }
 
-_PARSERS: dict[str, tuple[frozenset[str], Callable[[Json], Verb]]] = {
-    "dial": (_DIAL, _dial),
-    "sip:decline": (frozenset({"status", "reason", "headers"}), _decline),
-    "hangup": (frozenset({"headers"}), _hangup),
-    "answer": (frozenset(), lambda _: Answer()),
-    "redirect": (frozenset({"actionHook"}), _redirect),
-    "tag": (frozenset({"data"}), _tag),
-    "config": (frozenset({"notifyEvents", "reset"}), lambda _: Config()),
+#: What every verb may have.
+_ANY: Final = {"verb": None, "id": None}
+
+_DIAL: Final = {
+    **_ANY,
+    "target": ("target", _target),
+    "actionHook": ("action_hook", _hook),
+    "answerOnBridge": ("answer_on_bridge", _flag),
+    "callerId": ("caller_id", _text),
+    "callerName": ("caller_name", _text),
+    "headers": ("headers", _headers),
+    "timeLimit": ("time_limit_s", _seconds),
+    "timeout": ("timeout_s", _seconds),
+    # Known to jambonz, and of no effect here: nobody may transfer, media is always anchored.
+    **dict.fromkeys(("anchorMedia", "forwardPAI", "referHook", "tag")),
+    # Known to jambonz, not yet to us.
+    **dict.fromkeys(
+        (
+            *("confirmHook", "dtmfHook", "dtmfCapture", "onHoldHook", "dialMusic", "listen"),
+            *("stream", "transcribe", "dub", "amd", "boostAudioSignal", "proxy"),
+            *("srtpEncryption", "exitMediaPath"),
+        ),
+        ("", _unsupported),
+    ),
+}
+
+_VERBS: Final = {
+    "dial": _Shape(Dial, _DIAL, required="target"),
+    "sip:decline": _Shape(
+        Decline,
+        {
+            **_ANY,
+            "status": ("status", _failure),
+            "reason": ("reason", _text),
+            "headers": ("headers", _headers),
+        },
+        required="status",
+    ),
+    "hangup": _Shape(Hangup, {**_ANY, "headers": ("headers", _headers)}),
+    "answer": _Shape(Answer, _ANY),
+    "redirect": _Shape(
+        Redirect, {**_ANY, "actionHook": ("action_hook", _hook)}, required="actionHook"
+    ),
+    "tag": _Shape(Tag, {**_ANY, "data": ("data", _object)}, required="data"),
+    "config": _Shape(Config, {**_ANY, "notifyEvents": None, "reset": None}),
 }

@@ -234,8 +234,9 @@ async def test_a_trunk_that_does_not_exist_fails_the_dial(ladder: Ladder) -> Non
     ("verb", "words"),
     [
         ({"verb": "gather"}, "'gather' is not known"),
-        ({"verb": "dial"}, "target must be"),
-        ({"verb": "dial", "target": [{"type": "phone"}]}, "needs a number"),
+        ({"verb": "dial"}, "target is missing"),
+        ({"verb": "dial", "target": []}, "target must be"),
+        ({"verb": "dial", "target": [{"type": "phone"}]}, "number is missing"),
         ({"verb": "dial", "target": [{"type": "sip", "sipUri": "sip:"}]}, "sipUri"),
         ({"verb": "dial", "target": [{"type": "user", "name": "x"}]}, "'user' is not supported"),
         (dial("agent", headers={"Via": "x"}), "softswitch's own"),
