@@ -14,6 +14,10 @@ class Origin(Enum):
 class Cause(Enum):
     """Why a leg ended or never came up; the value is the slug in logs and records."""
 
+    def __init__(self, word: str) -> None:
+        #: the value, which costs two calls to read
+        self.word = word
+
     BYE = "bye"
     CANCELLED = "cancelled"
     REJECTED = "rejected"

@@ -11,6 +11,10 @@ class Progress(Enum):
 
     __hash__ = object.__hash__  # members are singletons
 
+    def __init__(self, word: str) -> None:
+        #: the value, which costs two calls to read
+        self.word = word
+
     TRYING = "trying"
     RINGING = "ringing"
     EARLY_MEDIA = "early-media"

@@ -10,6 +10,8 @@ from typing import Final
 class State(Enum):
     """What a circuit lets pass."""
 
+    __hash__ = object.__hash__  # members are singletons
+
     CLOSED = "closed"
     """everything"""
     OPEN = "open"
@@ -22,6 +24,8 @@ class State(Enum):
 
 class Input(Enum):
     """What a circuit is told."""
+
+    __hash__ = object.__hash__  # members are singletons
 
     ALIVE = auto()
     """the gateway answered"""

@@ -56,7 +56,7 @@ def new_session(
         "call_id": status.sip_call_id,
         "sip_status": status.sip_status,
         "sip_reason": status.sip_reason,
-        "call_status": status.progress.value,
+        "call_status": status.progress.word,
         "originating_sip_ip": source.host,
         "originating_sip_trunk_name": trunk,
         "local_sip_address": f"{local.hostport}",
@@ -68,48 +68,57 @@ def new_session(
 
 def call_status(session: Json, status: LegStatus, *, ended_by: str | None = None) -> Json:
     """`call:status` of the A-leg; also what every hook of the call begins with."""
-    return _status(
-        status,
-        {
-            "direction": "inbound",
-            "from": session["from"],
-            "to": session["to"],
-            "originating_sip_ip": session["originating_sip_ip"],
-            "originating_sip_trunk_name": session["originating_sip_trunk_name"],
-        },
-        ended_by,
-    )
+    told: Json = {
+        "call_sid": status.call_sid,
+        "direction": "inbound",
+        "from": session["from"],
+        "to": session["to"],
+        "originating_sip_ip": session["originating_sip_ip"],
+        "originating_sip_trunk_name": session["originating_sip_trunk_name"],
+        "call_id": status.sip_call_id,
+        "sip_status": status.sip_status,
+        "sip_reason": status.sip_reason,
+        "call_status": status.progress.word,
+    }
+    if status.final:
+        told |= _end(status)
+    if ended_by is not None:
+        told["call_termination_by"] = ended_by
+    return told
 
 
 def child_status(
     session: Json, parent: LegStatus, child: LegStatus, *, number: str, caller_id: str
 ) -> Json:
     """`call:status` of a B-leg."""
-    return _status(
-        child,
-        {
-            "direction": "outbound",
-            "from": session["from"],
-            "to": number,
-            "caller_id": caller_id,
-            "parent_call_sid": parent.call_sid,
-        },
-        None,
-    )
+    told: Json = {
+        "call_sid": child.call_sid,
+        "direction": "outbound",
+        "from": session["from"],
+        "to": number,
+        "caller_id": caller_id,
+        "parent_call_sid": parent.call_sid,
+        "call_id": child.sip_call_id,
+        "sip_status": child.sip_status,
+        "sip_reason": child.sip_reason,
+        "call_status": child.progress.word,
+    }
+    return told | _end(child) if child.final else told
 
 
 def dial_result(session: Json, parent: LegStatus, child: LegStatus) -> Json:
     """What dial's actionHook is told."""
-    return {
-        **call_status(session, parent),
-        "dial_call_sid": child.call_sid,
-        "dial_call_status": child.progress.value,
-        "dial_sip_status": child.sip_status,
-        "dial_sip_reason": child.sip_reason,
-        "dial_sip_call_id": child.sip_call_id,
-        **({"dial_cause": child.cause.value} if child.cause is not None else {}),
-        **({"dial_detail": child.detail} if child.detail is not None else {}),
-    }
+    told = call_status(session, parent)
+    told["dial_call_sid"] = child.call_sid
+    told["dial_call_status"] = child.progress.word
+    told["dial_sip_status"] = child.sip_status
+    told["dial_sip_reason"] = child.sip_reason
+    told["dial_sip_call_id"] = child.sip_call_id
+    if child.cause is not None:
+        told["dial_cause"] = child.cause.word
+    if child.detail is not None:
+        told["dial_detail"] = child.detail
+    return told
 
 
 def media_counters(stats: MediaStats | None) -> Json:
@@ -122,25 +131,15 @@ def media_counters(stats: MediaStats | None) -> Json:
     return {"a" if tag == "a" else "b": party for tag, party in stats.parties.items()}
 
 
-def _status(status: LegStatus, leg: Json, ended_by: str | None) -> Json:
-    told: Json = {
-        "call_sid": status.call_sid,
-        **leg,
-        "call_id": status.sip_call_id,
-        "sip_status": status.sip_status,
-        "sip_reason": status.sip_reason,
-        "call_status": status.progress.value,
-    }
-    if status.final:
-        told["duration"] = round(status.duration_s)
-        if status.headers:
-            told["headers"] = {_snake(name): value for name, value in status.headers}
-        if status.cause is not None:
-            told["cause"] = status.cause.value
-        if status.detail is not None:
-            told["detail"] = status.detail
-    if ended_by is not None:
-        told["call_termination_by"] = ended_by
+def _end(status: LegStatus) -> Json:
+    """What is known of a leg that is over."""
+    told: Json = {"duration": round(status.duration_s)}
+    if status.headers:
+        told["headers"] = {_snake(name): value for name, value in status.headers}
+    if status.cause is not None:
+        told["cause"] = status.cause.word
+    if status.detail is not None:
+        told["detail"] = status.detail
     return told
 
 
