@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import Enum
+from functools import cached_property
 
 
 class Timer(Enum):
@@ -28,7 +29,7 @@ class Timer(Enum):
 RETRANSMISSION = frozenset({Timer.A, Timer.E, Timer.G})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Timers:
     """RFC 3261 17.1.1.1: T1 estimates the round trip, T2 bounds resending, T4 a message's life."""
 
@@ -36,7 +37,7 @@ class Timers:
     t2_s: float = 4.0
     t4_s: float = 5.0
 
-    @property
+    @cached_property
     def give_up_s(self) -> float:
         """64*T1: how long anybody waits for an answer."""
         return 64 * self.t1_s

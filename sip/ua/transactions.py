@@ -9,7 +9,7 @@ from enum import Enum, auto
 from sip.clock import Clock
 from sip.clock import Timer as Running
 from sip.core.errors import ParseError
-from sip.core.headers import Via, parse_via
+from sip.core.headers import parse_via
 from sip.core.message import Headers, Request, Response
 from sip.core.timers import RETRANSMISSION, Timer, Timers
 from sip.core.transaction import Action, Input, Kind, Machine, State
@@ -17,7 +17,8 @@ from sip.ids import MAGIC_COOKIE
 from sip.transport.endpoint import Flow
 
 ClientKey = tuple[str, str]
-ServerKey = tuple[str, ...]
+ServerKey = tuple[str | int | None, ...]
+MergeKey = tuple[str, str, int, str]
 
 
 class Failure(Enum):
@@ -40,22 +41,17 @@ class _Transaction:
         self.machine = Machine(kind, flow.reliable, layer.timers)
         self._running: dict[Timer, Running] = {}
 
-    @property
-    def ended(self) -> bool:
-        return self.machine.state is State.TERMINATED
-
     def _step(self, event: Input | Timer, message: Request | Response | None = None) -> None:
         before = self.machine.state
         actions = self.machine.step(event)
-        if self.machine.state is not before:
+        if self._running and self.machine.state is not before:
             self._stop_timers()
         for action in actions:
             if isinstance(action, Timer):
                 self._start(action)
             else:
                 self._do(action, message)
-        if self.ended and before is not State.TERMINATED:
-            self._stop_timers()
+        if self.machine.state is State.TERMINATED and before is not State.TERMINATED:
             self._layer.forget(self)
 
     def _start(self, timer: Timer) -> None:
@@ -68,8 +64,9 @@ class _Transaction:
         self._step(timer)
 
     def _stop_timers(self) -> None:
-        for timer in [timer for timer in self._running if not self.machine.outlives(timer)]:
-            self._running.pop(timer).cancel()
+        for timer in tuple(self._running):
+            if not self.machine.outlives(timer):
+                self._running.pop(timer).cancel()
 
     def _do(self, action: Action, message: Request | Response | None) -> None:
         raise NotImplementedError
@@ -97,16 +94,17 @@ class ClientTransaction(_Transaction):
         self,
         layer: "TransactionLayer",
         request: Request,
+        branch: str,
+        data: bytes,
         flow: Flow,
         on_response: Callable[[Response], None],
         on_failure: Callable[[Failure], None],
-        data: bytes | None,
     ) -> None:
         kind = Kind.INVITE_CLIENT if request.method == "INVITE" else Kind.CLIENT
         super().__init__(layer, kind, flow)
         self.request = request
-        self.key: ClientKey = (request.branch or "", request.method)
-        self._data = request.to_bytes() if data is None else data
+        self.key: ClientKey = (branch, request.method)
+        self._data = data
         self._on_response = on_response
         self._on_failure = on_failure
 
@@ -140,7 +138,8 @@ class ClientTransaction(_Transaction):
         request = self._hop_by_hop("CANCEL", self.request.headers.get("to") or "")
         for name, value in headers:
             request.headers.add(name, value)
-        self._layer.send(request, self.flow, _ignore, on_failure)
+        branch, _ = self.key
+        self._layer.send(request, branch, request.to_bytes(), self.flow, _ignore, on_failure)
 
     def _do(self, action: Action, message: Request | Response | None) -> None:
         match action:
@@ -182,10 +181,11 @@ class ServerTransaction(_Transaction):
 
     `on_cancel` is called when the peer cancels this INVITE, `on_ack` for an ACK to our 2xx that
     came in this transaction (an RFC 2543 peer's; others send it in the dialog). `to_tag` is the tag
-    that the answers bear, once it is known.
+    that the answers bear, once it is known. `merged` says that the same request reached us by
+    another path before (RFC 3261 8.2.2.2).
     """
 
-    __slots__ = ("_last", "key", "merge_key", "on_ack", "on_cancel", "request", "to_tag")
+    __slots__ = ("_last", "key", "merge_key", "merged", "on_ack", "on_cancel", "request", "to_tag")
 
     def __init__(
         self, layer: "TransactionLayer", request: Request, flow: Flow, key: ServerKey
@@ -194,7 +194,8 @@ class ServerTransaction(_Transaction):
         super().__init__(layer, kind, flow)
         self.request = request
         self.key = key
-        self.merge_key = merge_key(request)
+        self.merge_key = _merge_key(request)
+        self.merged = False
         self.on_cancel: Callable[[Request], None] = _ignore
         self.on_ack: Callable[[Request], None] = _ignore
         self.to_tag: str | None = None
@@ -254,7 +255,7 @@ class TransactionLayer:
         self.reply_flow = reply_flow
         self._clients: dict[ClientKey, ClientTransaction] = {}
         self._servers: dict[ServerKey, ServerTransaction] = {}
-        self._merges: dict[tuple[str, str, int, str], ServerTransaction] = {}
+        self._merges: dict[MergeKey, ServerTransaction] = {}
 
     def __len__(self) -> int:
         return len(self._clients) + len(self._servers)
@@ -262,16 +263,17 @@ class TransactionLayer:
     def send(
         self,
         request: Request,
+        branch: str,
+        data: bytes,
         flow: Flow,
         on_response: Callable[[Response], None],
         on_failure: Callable[[Failure], None],
-        data: bytes | None = None,
     ) -> ClientTransaction:
-        """Start a client transaction for `request`, whose top Via is ours and complete.
+        """Start a client transaction for `request`, whose top Via is ours with this `branch`.
 
-        `data` is its text, where somebody has written it already.
+        `data` is its text.
         """
-        transaction = ClientTransaction(self, request, flow, on_response, on_failure, data)
+        transaction = ClientTransaction(self, request, branch, data, flow, on_response, on_failure)
         self._clients[transaction.key] = transaction
         transaction.start()
         if flow.closed:  # it could not be made, or broke, before there was anybody to tell
@@ -282,27 +284,24 @@ class TransactionLayer:
         """The request of ours that `response` answers (RFC 3261 17.1.3)."""
         return self._clients.get((response.branch or "", response.cseq.method))
 
-    def find_server(self, request: Request) -> ServerTransaction | None:
-        """The transaction that `request` repeats or acknowledges (RFC 3261 17.2.3)."""
-        return self._servers.get(server_key(request))
+    def find_server(self, key: ServerKey) -> ServerTransaction | None:
+        """The transaction that the request with this `key` repeats or acknowledges."""
+        return self._servers.get(key)
 
     def find_invite(self, cancel: Request) -> ServerTransaction | None:
         """The INVITE that `cancel` cancels (RFC 3261 9.2)."""
         return self._servers.get(server_key(cancel, "INVITE"))
 
-    def is_merged(self, request: Request) -> bool:
-        """RFC 3261 8.2.2.2: the same request reached us by another path."""
-        return not request.to.tag and merge_key(request) in self._merges
-
     def is_loop(self, request: Request) -> bool:
         """RFC 3261 16.3: a request of ours, still open, that somebody sent back to us."""
-        below = [via for line in request.headers.get_all("via") for via in line.split(",")][1:]
-        return any((_branch(via), request.method) in self._clients for via in below)
+        below = request.headers.get_all("via")[1:]
+        return bool(below) and any((_branch(via), request.method) in self._clients for via in below)
 
-    def open_server(self, request: Request, flow: Flow) -> ServerTransaction:
-        """A new server transaction."""
-        transaction = ServerTransaction(self, request, flow, server_key(request))
-        self._servers[transaction.key] = transaction
+    def open_server(self, request: Request, flow: Flow, key: ServerKey) -> ServerTransaction:
+        """A new server transaction, for a request whose `key` nobody has yet."""
+        transaction = ServerTransaction(self, request, flow, key)
+        transaction.merged = transaction.merge_key in self._merges and not request.to.tag
+        self._servers[key] = transaction
         self._merges[transaction.merge_key] = transaction
         return transaction
 
@@ -341,21 +340,21 @@ def server_key(request: Request, method: str | None = None) -> ServerKey:
     A branch without the magic cookie comes from an RFC 2543 element: match by the older rules.
     """
     method = method or ("INVITE" if request.method == "ACK" else request.method)
-    via: Via = request.via
-    branch = request.branch or ""
+    via = request.via
+    branch = via.branch or ""
     if branch.startswith(MAGIC_COOKIE):
-        return (branch, f"{via.host.lower()}:{via.port or ''}", method)
+        return (branch, via.host.lower(), via.port, method)
     return (
         request.uri,
         request.from_.tag or "",
         request.call_id,
-        str(request.cseq.number),
+        request.cseq.number,
         request.headers.get("via") or "",
         method,
     )
 
 
-def merge_key(request: Request) -> tuple[str, str, int, str]:
+def _merge_key(request: Request) -> MergeKey:
     """What a merged request shares with the one that came first."""
     cseq = request.cseq
     return (request.call_id, request.from_.tag or "", cseq.number, cseq.method)

@@ -28,7 +28,14 @@ from sip.transport.tls import ClientTls, ServerTls
 from sip.ua.long_requests import LongRequests
 from sip.ua.refusals import Refusals
 from sip.ua.source import mark_source
-from sip.ua.transactions import ClientTransaction, Failure, ServerTransaction, TransactionLayer
+from sip.ua.transactions import (
+    ClientTransaction,
+    Failure,
+    ServerKey,
+    ServerTransaction,
+    TransactionLayer,
+    server_key,
+)
 
 
 class DialogUser(Protocol):
@@ -218,7 +225,7 @@ class UserAgent:
         data = request.to_bytes()
         way = self._wide.way(len(data), flow, self.clock.now())
         if way is flow:
-            return self._transactions.send(request, flow, on_response, on_failure, data)
+            return self._transactions.send(request, branch, data, flow, on_response, on_failure)
 
         def failed(failure: Failure) -> None:
             if failure is Failure.TIMEOUT or transaction.flow is flow:
@@ -229,7 +236,8 @@ class UserAgent:
             transaction.restart(flow)
 
         request.headers.replace_first("via", self._via(way, branch, host))
-        transaction = self._transactions.send(request, way, on_response, failed)
+        data = request.to_bytes()
+        transaction = self._transactions.send(request, branch, data, way, on_response, failed)
         return transaction
 
     def send_ack(self, ack: Request, flow: Flow, *, host: str | None = None) -> bytes:
@@ -325,7 +333,8 @@ class UserAgent:
 
     def _receive_request(self, request: Request, flow: Flow) -> None:
         mark_source(request, flow)
-        transaction = self._transactions.find_server(request)
+        key = server_key(request)
+        transaction = self._transactions.find_server(key)
         if transaction is not None:
             self._note("in", flow, request)
             transaction.receive(request)
@@ -344,11 +353,11 @@ class UserAgent:
                 user.on_ack(request)
             return
         if request.method == "CANCEL":
-            self._cancel(request, flow)
+            self._cancel(request, flow, key)
             return
-        merged = self._transactions.is_merged(request)
-        transaction = self._transactions.open_server(request, self._reply_way(request, flow))
-        if merged:
+        way = self._reply_way(request, flow)
+        transaction = self._transactions.open_server(request, way, key)
+        if transaction.merged:
             transaction.respond(self.response(request, 482))
             return
         try:
@@ -370,10 +379,10 @@ class UserAgent:
         else:
             self._on_request(transaction)
 
-    def _cancel(self, request: Request, flow: Flow) -> None:
+    def _cancel(self, request: Request, flow: Flow, key: ServerKey) -> None:
         """RFC 3261 9.2: answer the CANCEL itself, with the To tag of the INVITE, then tell that."""
         invite = self._transactions.find_invite(request)
-        transaction = self._transactions.open_server(request, self._reply_way(request, flow))
+        transaction = self._transactions.open_server(request, self._reply_way(request, flow), key)
         if invite is None:
             transaction.respond(self.response(request, 481))
             return
@@ -421,7 +430,7 @@ class UserAgent:
         """RFC 3261 18.2.2: without rport (RFC 3581) a UDP response goes to the port in the Via."""
         via = request.via
         port = via.port or DEFAULT_PORT["udp"]
-        if flow.reliable or via.rport is not None or port == flow.remote.port:
+        if flow.reliable or port == flow.remote.port or via.rport is not None:
             return flow
         return self._transport.flow_to(Endpoint("udp", flow.remote.host, port))
 
@@ -443,7 +452,11 @@ class UserAgent:
 
 
 def _nearest(targets: Sequence[Target], near: Endpoint | None) -> Target:
-    return next((target for target in targets if target.endpoint == near), targets[0])
+    """The first of several servers, or the one at `near` if it is among them."""
+    for target in targets[1:]:
+        if target.endpoint == near:
+            return target
+    return targets[0]
 
 
 def _transport_param(flow: Flow) -> str:
