@@ -46,34 +46,29 @@ class InboundLeg(Leg):
         credentials: Credentials | None = None,
         options: LegOptions = DEFAULT,
     ) -> None:
-        super().__init__(ua, on_event, credentials=credentials, options=options)
-        self.invite: Request = transaction.request
+        invite = transaction.request
+        super().__init__(
+            ua, on_event, sip_call_id=invite.call_id, credentials=credentials, options=options
+        )
+        self.invite = invite
         self._transaction = transaction
-        self._tag = ua.ids.tag()
-        self.dialog = Dialog.as_uas(self.invite, self._tag)
-        self.secure = is_secure(self.invite)
-        self.remote_sdp = session_description(self.invite)
+        self.dialog = Dialog.as_uas(invite, self.local_tag)
+        self.secure = is_secure(invite)
+        self.remote_sdp = session_description(invite)
         #: the peer waits for our offer instead of making one
         self.delayed = self.remote_sdp is None
         if not self.delayed:
             self.offers.step(Input.RECEIVE_OFFER)
-        self.learn_methods(self.invite)
+        self.learn_methods(invite)
         self._agreed = False
-        self._provisionals = Provisionals(ua, transaction, self._no_prack)
-        self._peer_requires = TAG in self.invite.headers.tokens("require")
-        self._peer_supports = self._peer_requires or TAG in self.invite.headers.tokens("supported")
-        transaction.to_tag = self._tag
+        #: our reliable responses, once there is one
+        self._provisionals: Provisionals | None = None
+        self._peer_requires = TAG in invite.headers.tokens("require")
+        self._peer_supports = self._peer_requires or TAG in invite.headers.tokens("supported")
+        transaction.to_tag = self.local_tag
         transaction.on_cancel = self._on_cancel
-        ua.open_dialog(self.sip_call_id, self._tag, self)
-        transaction.respond(ua.response(self.invite, 100))
-
-    @property
-    def sip_call_id(self) -> str:
-        return self.invite.call_id
-
-    @property
-    def local_tag(self) -> str:
-        return self._tag
+        ua.open_dialog(self.sip_call_id, self.local_tag, self)
+        transaction.respond(ua.response(invite, 100))
 
     @property
     def flow(self) -> Flow:
@@ -107,12 +102,14 @@ class InboundLeg(Leg):
                 self._agree()
         fields = (*self.response_headers(self.flow), *headers)
         response = self.ua.response(
-            self.invite, status, reason, to_tag=self._tag, headers=fields, sdp=sdp
+            self.invite, status, reason, to_tag=self.local_tag, headers=fields, sdp=sdp
         )
-        if reliable:
-            self._provisionals.send(response)
-        else:
+        if not reliable:
             self._transaction.respond(response)
+            return
+        if self._provisionals is None:
+            self._provisionals = Provisionals(self.ua, self._transaction, self._no_prack)
+        self._provisionals.send(response)
 
     def _reliably(self, *, with_sdp: bool) -> bool:
         """RFC 3262 3: always where the peer requires it, else where it helps and the peer can."""
@@ -133,7 +130,10 @@ class InboundLeg(Leg):
         self.state = LegState.ANSWERED
         if not self._agreed:
             sdp = self.origin.stamp(sdp)
-        self._provisionals.when_acknowledged(lambda: self._answer(sdp, headers))
+        if self._provisionals is None:
+            self._answer(sdp, headers)
+        else:
+            self._provisionals.when_acknowledged(lambda: self._answer(sdp, headers))
         return True
 
     def _answer(self, sdp: str, headers: HeaderList) -> None:
@@ -141,7 +141,7 @@ class InboundLeg(Leg):
         if not self._agreed:
             self._agree()
         fields = (*self.response_headers(self.flow), *self.session.agree_with(self.invite))
-        self.answer_2xx(self._transaction, body, to_tag=self._tag, headers=(*fields, *headers))
+        self.answer_2xx(self._transaction, body, to_tag=self.local_tag, headers=(*fields, *headers))
 
     def _agree(self) -> None:
         """Our SDP goes out in a reliable response: it stands, and no second may follow."""
@@ -151,7 +151,9 @@ class InboundLeg(Leg):
     def reject(self, status: int, reason: str | None = None, headers: HeaderList = ()) -> str:
         """Refuse the call with a final status of 300 or above; answers the reason phrase sent."""
         fields = self.explained(self.invite, status, headers)
-        response = self.ua.response(self.invite, status, reason, to_tag=self._tag, headers=fields)
+        response = self.ua.response(
+            self.invite, status, reason, to_tag=self.local_tag, headers=fields
+        )
         if self.state is LegState.STARTING:
             self._transaction.respond(response)
             self._end()
@@ -163,7 +165,7 @@ class InboundLeg(Leg):
     def _on_prack(self, transaction: ServerTransaction) -> None:
         """RFC 3262 3: it acknowledges our provisional response, and may bring SDP."""
         request = transaction.request
-        if not self._provisionals.acknowledge(read_rack(request)):
+        if self._provisionals is None or not self._provisionals.acknowledge(read_rack(request)):
             super()._on_prack(transaction)
             return
         sdp = session_description(request)
@@ -183,7 +185,7 @@ class InboundLeg(Leg):
         self._refuse_late(504, "No PRACK", Cause.NO_ACK)
 
     def _refuse_late(self, status: int, reason: str, cause: Cause) -> None:
-        refusal = self.ua.response(self.invite, status, reason, to_tag=self._tag)
+        refusal = self.ua.response(self.invite, status, reason, to_tag=self.local_tag)
         self._transaction.respond(refusal)
         self._disconnect(Origin.US, cause)
 
@@ -193,7 +195,7 @@ class InboundLeg(Leg):
             self._cancelled()
 
     def _cancelled(self) -> None:
-        self._transaction.respond(self.ua.response(self.invite, 487, to_tag=self._tag))
+        self._transaction.respond(self.ua.response(self.invite, 487, to_tag=self.local_tag))
         self._disconnect(Origin.PEER, Cause.CANCELLED)
 
     def _on_bye(self, transaction: ServerTransaction) -> None:
@@ -206,4 +208,5 @@ class InboundLeg(Leg):
 
     def _stop_all(self) -> None:
         super()._stop_all()
-        self._provisionals.stop()
+        if self._provisionals is not None:
+            self._provisionals.stop()

@@ -56,10 +56,13 @@ class Leg:
         ua: UserAgent,
         on_event: Callable[["Leg", Event], None],
         *,
+        sip_call_id: str,
         credentials: Credentials | None = None,
         options: LegOptions = DEFAULT,
     ) -> None:
         self.ua = ua
+        self.sip_call_id = sip_call_id
+        self.local_tag = ua.ids.tag()
         self.state = LegState.STARTING
         self.dialog: Dialog | None = None
         #: what our requests prove of us, as far as the peer has asked
@@ -82,16 +85,6 @@ class Leg:
         self._client: DialogClient | None = None
         #: what we said of ourselves last, and on which flow
         self._said: tuple[Flow, Headers] | None = None
-
-    # identity
-
-    @property
-    def sip_call_id(self) -> str:
-        raise NotImplementedError
-
-    @property
-    def local_tag(self) -> str:
-        raise NotImplementedError
 
     @property
     def flow(self) -> Flow:
@@ -321,7 +314,6 @@ class Leg:
         """
         self.state = LegState.ENDED
         self._stop_all()
-        self.session.close()
         self.session = NO_SESSION
         self.ua.close_dialog(self.sip_call_id, self.local_tag)
         if event is not None:
@@ -347,8 +339,9 @@ class Leg:
             self._success.stop()
             self._success = None
         self.session.stop()
-        for name in list(self._timers):
-            self._stop(name)
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
 
 
 def _nobody(_: Leg, event: Event) -> None:

@@ -38,15 +38,11 @@ class LegSession:
         #: an offer of ours that waits for the ACK to our 2xx
         self._deferred: str | None = None
         self._min_se_s = 0
-        self.timer = SessionTimer(leg.ua.clock, refresh=self._refresh, expired=leg.session_expired)
+        self.timer = SessionTimer(leg.ua.clock)
 
     def stop(self) -> None:
         """The leg is leaving: refresh no more."""
         self.timer.stop()
-
-    def close(self) -> None:
-        """Let go of everybody; two that hold each other would stay."""
-        self.timer.close()
 
     # offers of ours
 
@@ -207,12 +203,15 @@ class LegSession:
             return ()
         agreed = agree_as_uas(self._leg.options.session_timer, request)
         agreement = agreed if isinstance(agreed, Agreement) else None
-        self.timer.agree(agreement)
+        self._agree(agreement)
         return session_timer.response_headers(agreement, request)
 
     def agreed(self, response: Response) -> None:
         """The 2xx to a refreshing request of ours: the timer begins anew."""
-        self.timer.agree(agree_as_uac(self._leg.options.session_timer, response))
+        self._agree(agree_as_uac(self._leg.options.session_timer, response))
+
+    def _agree(self, agreement: Agreement | None) -> None:
+        self.timer.agree(agreement, refresh=self._refresh, expired=self._leg.session_expired)
 
     def raised(self, response: Response | None) -> bool:
         """Whether `response` demands a longer interval (422), which the next request will have."""
@@ -262,7 +261,7 @@ class LegSession:
             leg.emit(Answer(at=leg.ua.clock.now(), sdp=sdp))
 
     def _refresh_later(self) -> None:
-        self.timer.again(self._leg.ua.ids.backoff_s(*REFRESH_AGAIN_S))
+        self.timer.again(self._leg.ua.ids.backoff_s(*REFRESH_AGAIN_S), self._refresh)
 
 
 class _NoSession(LegSession):
@@ -272,9 +271,6 @@ class _NoSession(LegSession):
         """It has no leg."""
 
     def stop(self) -> None:
-        return None
-
-    def close(self) -> None:
         return None
 
     def reoffer(self, sdp: str) -> bool:

@@ -71,12 +71,16 @@ class OutboundLeg(Leg):
         options: LegOptions = DEFAULT,
         no_response_s: float = NO_RESPONSE_S,
     ) -> None:
-        super().__init__(ua, on_event, credentials=credentials, options=options)
+        super().__init__(
+            ua,
+            on_event,
+            sip_call_id=ua.ids.sip_call_id(),
+            credentials=credentials,
+            options=options,
+        )
         self._invitation = invitation
         self._flow = flow
         self._no_response_s = no_response_s
-        self._sip_call_id = ua.ids.sip_call_id()
-        self._tag = ua.ids.tag()
         self._cseq = ua.ids.cseq()
         self._challenged: set[int] = set()
         self._raises = 0
@@ -88,20 +92,12 @@ class OutboundLeg(Leg):
         self.local_sdp = self.origin.stamp(invitation.sdp)
 
     @property
-    def sip_call_id(self) -> str:
-        return self._sip_call_id
-
-    @property
-    def local_tag(self) -> str:
-        return self._tag
-
-    @property
     def flow(self) -> Flow:
         return self._flow
 
     def start(self) -> None:
         """Send the INVITE."""
-        self.ua.open_dialog(self._sip_call_id, self._tag, self)
+        self.ua.open_dialog(self.sip_call_id, self.local_tag, self)
         self.offers.step(Input.SEND_OFFER)
         self.start_timer("no response", self._no_response_s, self._on_silence)
         self._send_invite()
@@ -127,14 +123,15 @@ class OutboundLeg(Leg):
         wanted = self._invitation
         host = self.host(self._flow)
         fields = Fields()
+        request = Request("INVITE", wanted.uri, fields, (self.local_sdp or "").encode())
         for route in wanted.routes:
             fields.add("route", route)
         fields.add("max-forwards", str(wanted.max_forwards))
-        fields.add("from", str(wanted.caller.with_param("tag", self._tag)))
+        fields.add("from", str(wanted.caller.with_param("tag", self.local_tag)))
         fields.add("to", str(wanted.callee))
-        fields.add("call-id", self._sip_call_id)
+        fields.add("call-id", self.sip_call_id)
         fields.add("cseq", f"{self._cseq} INVITE")
-        self.secure = is_secure(Request("INVITE", wanted.uri, fields))
+        self.secure = is_secure(request)
         fields.add("contact", self.ua.contact(self._flow, host, secure=self.secure))
         fields.add("allow", ALLOW)
         fields.add("supported", self.options.supported)
@@ -142,12 +139,12 @@ class OutboundLeg(Leg):
             fields.add("require", TAG)
         for name, value in (*self.session.request_headers(), *wanted.headers):
             fields.add(name, value)
-        body = (self.local_sdp or "").encode()
         if self.proofs is not None:
-            for proof in self.proofs.headers("INVITE", wanted.uri, self.ua.ids.cnonce, body):
+            for proof in self.proofs.headers(
+                "INVITE", wanted.uri, self.ua.ids.cnonce, request.body
+            ):
                 fields.add(*proof)
         fields.add("content-type", SDP)
-        request = Request("INVITE", wanted.uri, fields, body)
         self._transaction = self.ua.send(
             request,
             self._flow,

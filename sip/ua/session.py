@@ -9,42 +9,39 @@ from sip.core.session_timer import Agreement, Refresher
 class SessionTimer:
     """Runs what a leg and its peer agreed on; every refresh, from either side, starts it anew."""
 
-    def __init__(
-        self, clock: Clock, *, refresh: Callable[[], None], expired: Callable[[], None]
-    ) -> None:
-        """`refresh()` is called when it is ours to refresh, `expired()` when it is over."""
+    def __init__(self, clock: Clock) -> None:
         self.agreement: Agreement | None = None
         self._clock = clock
-        self._refresh = refresh
-        self._expired = expired
         self._timers: list[Timer] = []
 
-    def agree(self, agreement: Agreement | None) -> None:
-        """A request and its 2xx agreed; None: on no timer at all."""
+    def agree(
+        self,
+        agreement: Agreement | None,
+        *,
+        refresh: Callable[[], None],
+        expired: Callable[[], None],
+    ) -> None:
+        """A request and its 2xx agreed; None: on no timer at all.
+
+        `refresh()` is called when it is ours to refresh, `expired()` when it is over.
+        """
         self.stop()
         self.agreement = agreement
         if agreement is None:
             return
-        later = self._clock.call_later
-        self._timers.append(later(agreement.expires_after_s, self._expired))
+        self._timers.append(self._clock.call_later(agreement.expires_after_s, expired))
         if agreement.refresher is Refresher.US:
-            self._timers.append(later(agreement.refresh_after_s, self._refresh))
+            self.again(agreement.refresh_after_s, refresh)
 
-    def again(self, delay_s: float) -> None:
-        """A refresh could not be made now: try in so many seconds, if there is still time."""
+    def again(self, delay_s: float, refresh: Callable[[], None]) -> None:
+        """Call `refresh()` in so many seconds, if there is still time."""
         if self.agreement is not None:
-            self._timers.append(self._clock.call_later(delay_s, self._refresh))
+            self._timers.append(self._clock.call_later(delay_s, refresh))
 
     def stop(self) -> None:
-        for timer in self._timers:
-            timer.cancel()
-        self._timers.clear()
-
-    def close(self) -> None:
-        """Stop for good, and let go of who was to be called."""
-        self.stop()
-        self._refresh = self._expired = _nobody
-
-
-def _nobody() -> None:
-    """Whom a closed timer calls."""
+        """The leg is leaving: nothing is called any more."""
+        self.agreement = None
+        if self._timers:
+            for timer in self._timers:
+                timer.cancel()
+            self._timers.clear()
