@@ -2,52 +2,55 @@
 
 import os
 import secrets
-import uuid
 
 #: RFC 3261 8.1.1.7: a branch that starts so is unique across space and time.
 MAGIC_COOKIE = "z9hG4bK"
 #: Bytes taken from the kernel at a time: a call needs some 200, and each asking is a system call.
 _POOL = 4096
+#: The fourth group of a UUID begins with one of these (RFC 9562 4.1).
+_VARIANT = "89ab"
 
 
 class Ids:
     """Makes every identifier that leaves this machine; tests seed their own."""
 
     def __init__(self) -> None:
-        self._pool = b""
-        self._used = 0
+        self._pool = ""
+        self._used = 2 * _POOL
 
     def branch(self) -> str:
         """A Via branch (RFC 3261 8.1.1.7)."""
-        return MAGIC_COOKIE + self._bytes(10).hex()
+        return MAGIC_COOKIE + self._digits(20)
 
     def tag(self) -> str:
         """A From or To tag, at least 32 bits of randomness (RFC 3261 19.3)."""
-        return self._bytes(8).hex()
+        return self._digits(16)
 
     def sip_call_id(self) -> str:
         """A Call-ID; no host in it, so that it tells nothing of our network."""
-        return self._bytes(16).hex()
+        return self._digits(32)
 
     def sid(self) -> str:
         """A jambonz identifier: a UUID, as their `call_sid` is."""
-        return str(uuid.UUID(bytes=self._bytes(16), version=4))
+        r = self._digits(32)
+        variant = _VARIANT[int(r[16], 16) % 4]
+        return f"{r[:8]}-{r[8:12]}-4{r[13:16]}-{variant}{r[17:20]}-{r[20:]}"
 
     def msgid(self) -> str:
         """A WebSocket message id."""
-        return self._bytes(12).hex()
+        return self._digits(24)
 
     def session_id(self) -> int:
         """The session id of an SDP o= line (RFC 8866 5.2): numeric, below 2**63."""
-        return int.from_bytes(self._bytes(8), "big") >> 1
+        return int(self._digits(16), 16) >> 1
 
     def cnonce(self) -> str:
         """A digest client nonce (RFC 7616 3.4)."""
-        return self._bytes(8).hex()
+        return self._digits(16)
 
     def cseq(self) -> int:
         """The first CSeq of a dialog (RFC 3261 8.1.1.5: below 2**31)."""
-        return 1 + (int.from_bytes(self._bytes(2), "big") >> 1)
+        return 1 + (int(self._digits(4), 16) >> 1)
 
     def backoff_s(self, low: float, high: float) -> float:
         """A random wait, for instance after a 491 (RFC 3261 14.1)."""
@@ -57,9 +60,10 @@ class Ids:
         """A number from 0 to `limit` - 1, each as likely as the others."""
         return secrets.randbelow(limit)
 
-    def _bytes(self, count: int) -> bytes:
+    def _digits(self, count: int) -> str:
+        """So many random hexadecimal digits."""
         start, end = self._used, self._used + count
-        if end > len(self._pool):
-            self._pool, start, end = os.urandom(_POOL), 0, count
+        if end > 2 * _POOL:
+            self._pool, start, end = os.urandom(_POOL).hex(), 0, count
         self._used = end
         return self._pool[start:end]
