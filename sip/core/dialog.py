@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from sip.core.headers import NameAddr, parse_name_addrs
+from sip.core.headers import NameAddr, first_item, parse_name_addr
 from sip.core.message import Headers, Request, Response
 from sip.core.uri import Uri
 
@@ -14,9 +14,9 @@ def is_secure(request: Request) -> bool:
     8.1.1.8, or take, 12.1.1."""
     if request.uri[:5].lower() == "sips:":
         return True
-    routes = request.headers.values("route") or request.headers.values("record-route")
-    if routes:
-        return parse_name_addrs(routes[:1])[0].uri.scheme == "sips"
+    route = request.headers.get("route") or request.headers.get("record-route")
+    if route:
+        return parse_name_addr(first_item(route)).uri.scheme == "sips"
     contact = request.contact
     return contact is not None and contact.uri.scheme == "sips"
 
@@ -53,7 +53,7 @@ class Dialog:
             sip_call_id=request.call_id,
             local=request.to.with_param("tag", local_tag),
             remote=request.from_,
-            target=str(contact.uri) if contact else str(request.from_.uri),
+            target=(contact or request.from_).uri.text,
             routes=tuple(request.headers.values("record-route")),
             remote_cseq=request.cseq.number,
         )
@@ -96,7 +96,7 @@ class Dialog:
         """RFC 3261 12.2: (re-)INVITE and its 2xx may move the remote target."""
         contact = message.contact
         if contact is not None:
-            self.target = str(contact.uri)
+            self.target = contact.uri.text
 
     def receive(self, request: Request) -> Order:
         """Check and remember the CSeq of a request in this dialog (ACK and CANCEL excepted)."""
@@ -117,22 +117,21 @@ class Dialog:
             self.local_cseq += 1
             cseq = self.local_cseq
         uri, routes = self._addressing()
-        fields = Headers()
-        for route in routes:
-            fields.add("route", route)
-        fields.add("max-forwards", "70")
-        fields.add("from", str(self.local))
-        fields.add("to", str(self.remote))
-        fields.add("call-id", self.sip_call_id)
-        fields.add("cseq", f"{cseq} {method}")
-        for name, value in headers:
-            fields.add(name, value)
-        return Request(method, uri, fields)
+        lines = (
+            *[("route", route) for route in routes],
+            ("max-forwards", "70"),
+            ("from", self.local.text),
+            ("to", self.remote.text),
+            ("call-id", self.sip_call_id),
+            ("cseq", f"{cseq} {method}"),
+            *headers,
+        )
+        return Request(method, uri, Headers(lines))
 
     def next_hop(self) -> Uri:
         """Where a request in this dialog goes: the first route, else the remote target."""
         if self.routes:
-            return parse_name_addrs(list(self.routes[:1]))[0].uri
+            return parse_name_addr(first_item(self.routes[0])).uri
         return Uri.parse(self.target)
 
     def _addressing(self) -> tuple[str, tuple[str, ...]]:

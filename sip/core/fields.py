@@ -6,10 +6,21 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Final
 
+from sip.core.errors import ParseError
 from sip.core.headers import TOKEN, canonical, split_commas, wire_name
 
 Field = tuple[str, list[str]]
 """A name as it goes on the wire, and its lines."""
+
+
+class Fields(dict[str, Field]):
+    """Fields by name, which is full and in lower case; asking for one that is missing raises
+    ParseError(400)."""
+
+    __slots__ = ()
+
+    def __missing__(self, name: str) -> Field:
+        raise ParseError(f"Missing {wire_name(name)}")
 
 
 class Headers:
@@ -24,13 +35,12 @@ class Headers:
     __slots__ = ("fields",)
 
     def __init__(self, lines: Iterable[tuple[str, str]] = ()) -> None:
-        self.fields: dict[str, Field] = {}
-        for name, value in lines:
-            self.add(name, value)
+        self.fields = Fields()
+        self.extend(lines)
 
     def get(self, name: str) -> str | None:
         """The first line of that name, None when there is none."""
-        field = self._find(name)
+        field = self.fields.get(name) or self.fields.get(canonical(name))
         return field[1][0] if field else None
 
     def get_all(self, name: str) -> list[str]:
@@ -57,18 +67,26 @@ class Headers:
 
     def add(self, name: str, value: str) -> None:
         """A further line, after those of the same name."""
-        key, shown = field_name(name)
-        if key in self.fields:
-            self.fields[key][1].append(one_line(value))
-        else:
-            self.fields[key] = (shown, [one_line(value)])
+        self.extend(((name, value),))
+
+    def extend(self, lines: Iterable[tuple[str, str]]) -> None:
+        """Further lines, each after those of the same name."""
+        fields = self.fields
+        for name, value in lines:
+            if "\r" in value or "\n" in value:
+                raise ValueError(_TWO_LINES)
+            key, shown = field_name(name)
+            if key in fields:
+                fields[key][1].append(value)
+            else:
+                fields[key] = (shown, [value])
 
     def prepend(self, name: str, value: str) -> None:
         """A further line, before those of the same name; a new name comes first of all."""
         line = one_line(value)
         key, shown = field_name(name)
         if key not in self.fields:
-            self.fields = {key: (shown, []), **self.fields}
+            self.fields = Fields({key: (shown, []), **self.fields})
         self.fields[key][1].insert(0, line)
 
     def set(self, name: str, value: str) -> None:
@@ -87,7 +105,7 @@ class Headers:
 
     def copy(self) -> Headers:
         twin = Headers()
-        twin.fields = {key: (shown, lines[:]) for key, (shown, lines) in self.fields.items()}
+        twin.fields.update((key, (shown, lines[:])) for key, (shown, lines) in self.fields.items())
         return twin
 
     def __contains__(self, name: str) -> bool:
@@ -106,10 +124,11 @@ class Headers:
         return self.fields.setdefault(key, (shown, []))[1]
 
     def _find(self, name: str) -> Field | None:
-        return self.fields[name] if name in self.fields else self.fields.get(canonical(name))
+        return self.fields.get(name) or self.fields.get(canonical(name))
 
 
 _LONGEST_NAME: Final = 128
+_TWO_LINES: Final = "a header value cannot hold a line break"
 
 
 @lru_cache(maxsize=4096)
@@ -125,5 +144,5 @@ def field_name(name: str) -> tuple[str, str]:
 
 def one_line(value: str) -> str:
     if "\r" in value or "\n" in value:
-        raise ValueError("a header value cannot hold a line break")
+        raise ValueError(_TWO_LINES)
     return value

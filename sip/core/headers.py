@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from sip.core.errors import ParseError
+from sip.core.kept import kept
 from sip.core.uri import (
     Params,
     Uri,
@@ -61,6 +62,7 @@ _COMMA_ITEM: Final = re.compile(rf'((?:[^,"<]|{_QUOTED}|<[^<>]*+>)*+)(?:,|$)', r
 _PARAM: Final = re.compile(
     rf'\s*+;\s*+([^\s;,="<>]++)(?:\s*+=\s*+({_QUOTED}|[^\s;,"<>]++))?+\s*+', re.DOTALL
 )
+_PARAMS: Final = re.compile(rf"(?:{_PARAM.pattern})*+", re.DOTALL)
 _BARE_VALUE: Final = re.compile(r'[^\s;,"<>]++')
 _QUOTED_PAIR: Final = re.compile(r"\\(.)", re.DOTALL)
 
@@ -98,17 +100,13 @@ def _split_quoted(value: str) -> list[str]:
     return items
 
 
-def parse_params(text: str) -> Params:
+def parse_params(text: str | None) -> Params:
     """`;name=value;flag` as pairs, quoted values kept in their quotes; raises ParseError(400)."""
-    params: list[tuple[str, str | None]] = []
-    at = 0
-    while at < len(text):
-        match = _PARAM.match(text, at)
-        if match is None:
-            raise ParseError("Malformed Header Parameter")
-        params.append((match[1], match[2]))
-        at = match.end()
-    return tuple(params)
+    if not text:
+        return ()
+    if not _PARAMS.fullmatch(text):
+        raise ParseError("Malformed Header Parameter")
+    return tuple([(name, value or None) for name, value in _PARAM.findall(text)])
 
 
 def params_text(params: Params) -> str:
@@ -152,7 +150,6 @@ def parse_uint(text: str, maximum: int, what: str) -> int:
 class _Parameterised:
     """What fields with `;name=value` parameters share. `params` holds values as on the wire."""
 
-    __slots__ = ()
     params: Params
 
     def param(self, name: str) -> str | None:
@@ -161,7 +158,7 @@ class _Parameterised:
         return unquote(value) if value and value[0] == '"' else value
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Via(_Parameterised):
     """One hop of the way back (RFC 3261 20.42). `host` is without the brackets of IPv6."""
 
@@ -170,7 +167,7 @@ class Via(_Parameterised):
     port: int | None = None
     params: Params = ()
 
-    @property
+    @kept
     def branch(self) -> str | None:
         """The transaction identifier, None from RFC 2543 peers."""
         return self.param("branch")
@@ -199,7 +196,7 @@ class Via(_Parameterised):
         return f"SIP/2.0/{self.transport} {hostport}{params_text(self.params)}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class NameAddr(_Parameterised):
     """From, To, Contact, Route, Record-Route, P-Asserted-Identity… (RFC 3261 20.10).
 
@@ -210,8 +207,9 @@ class NameAddr(_Parameterised):
     uri: Uri
     params: Params = ()
 
-    @property
+    @kept
     def tag(self) -> str | None:
+        """What tells one party's dialogs apart (RFC 3261 19.3), None where there is none yet."""
         return self.param("tag")
 
     def with_param(self, name: str, value: str | None = None) -> NameAddr:
@@ -220,6 +218,11 @@ class NameAddr(_Parameterised):
         return NameAddr(self.display_name, self.uri, params)
 
     def __str__(self) -> str:
+        return self.text
+
+    @kept
+    def text(self) -> str:
+        """The address as it is written, its URI between angle brackets."""
         name = "" if self.display_name is None else f"{_shown_name(self.display_name)} "
         return f"{name}<{self.uri}>{params_text(self.params)}"
 
@@ -258,7 +261,7 @@ def parse_via(value: str) -> Via:
     if match is None:
         raise ParseError("Malformed Via")
     transport, host, port, params = match.groups()
-    return Via(transport.upper(), bare_host(host), parse_port(port), _params(params))
+    return Via(transport.upper(), bare_host(host), parse_port(port), parse_params(params))
 
 
 @bounded_cache
@@ -268,11 +271,11 @@ def parse_name_addr(value: str) -> NameAddr:
     if match is not None:
         quoted, plain, uri, params = match.groups()
         name = (plain.strip() or None) if quoted is None else unquote(quoted)
-        return NameAddr(name, Uri.parse(uri), _params(params))
+        return NameAddr(name, Uri.parse(uri), parse_params(params))
     match = _ADDR_SPEC.fullmatch(value)
     if match is None:
         raise ParseError("Malformed Address")
-    return NameAddr(None, Uri.parse(match[1]), _params(match[2]))
+    return NameAddr(None, Uri.parse(match[1]), parse_params(match[2]))
 
 
 def parse_name_addrs(values: Iterable[str]) -> list[NameAddr]:
@@ -287,10 +290,6 @@ def parse_cseq(value: str) -> CSeq:
     if match is None:
         raise ParseError("Malformed CSeq")
     return CSeq(parse_uint(match[1], 2**31 - 1, "CSeq"), match[2])
-
-
-def _params(text: str | None) -> Params:
-    return parse_params(text) if text else ()
 
 
 def _wire_value(value: str | None) -> str | None:

@@ -8,7 +8,6 @@ Typed headers are built where somebody reads them, and what only passes through 
 from __future__ import annotations
 
 import re
-from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from contextlib import suppress
 from typing import Final
@@ -31,7 +30,7 @@ from sip.core.headers import (
 )
 from sip.core.reasons import REASONS as REASONS
 from sip.core.reasons import reason_phrase
-from sip.core.uri import Uri, decode_text
+from sip.core.uri import Uri, bounded_cache, decode_text
 
 MAX_HEAD: Final = 16 * 1024
 """Longest start line and header fields, in bytes."""
@@ -41,7 +40,7 @@ MAX_HEADERS: Final = 100
 """Most header lines."""
 
 
-class _Message(ABC):
+class _Message:
     """What requests and responses share.
 
     The typed accessors parse on reading and raise ParseError(400) when the field is missing or
@@ -51,14 +50,13 @@ class _Message(ABC):
 
     __slots__ = ("body", "headers")
 
-    def __init__(self, headers: Headers | None = None, body: bytes = b"") -> None:
-        self.headers = Headers() if headers is None else headers
-        self.body = body
+    headers: Headers
+    body: bytes
 
     @property
     def via(self) -> Via:
         """The topmost Via."""
-        return parse_via(self._line("via"))
+        return parse_via(self.headers.fields["via"][1][0])
 
     @property
     def branch(self) -> str | None:
@@ -67,19 +65,19 @@ class _Message(ABC):
 
     @property
     def from_(self) -> NameAddr:
-        return parse_name_addr(self._line("from"))
+        return parse_name_addr(self.headers.fields["from"][1][0])
 
     @property
     def to(self) -> NameAddr:
-        return parse_name_addr(self._line("to"))
+        return parse_name_addr(self.headers.fields["to"][1][0])
 
     @property
     def cseq(self) -> CSeq:
-        return parse_cseq(self._line("cseq"))
+        return parse_cseq(self.headers.fields["cseq"][1][0])
 
     @property
     def call_id(self) -> str:
-        return self._line("call-id")
+        return self.headers.fields["call-id"][1][0]
 
     @property
     def contact(self) -> NameAddr | None:
@@ -96,8 +94,7 @@ class _Message(ABC):
     @property
     def content_type(self) -> str:
         """`type/subtype` in lower case without parameters, "" when there is none."""
-        line = self.headers.get("content-type") or ""
-        return "".join(line.partition(";")[0].split()).lower()
+        return _media_type(self.headers.get("content-type") or "")
 
     def to_bytes(self) -> bytes:
         """The message for the wire, Content-Length last and computed."""
@@ -112,15 +109,14 @@ class _Message(ABC):
         )
         return head.encode(errors="replace") + self.body
 
-    @abstractmethod
     def _start_line(self) -> str:
         """The Request-Line or Status-Line, without its end."""
+        raise NotImplementedError
 
-    def _line(self, name: str) -> str:
-        try:
-            return self.headers.fields[name][1][0]
-        except KeyError:
-            raise ParseError(f"Missing {wire_name(name)}") from None
+
+@bounded_cache
+def _media_type(line: str) -> str:
+    return "".join(line.partition(";")[0].split()).lower()
 
 
 class Request(_Message):
@@ -131,9 +127,10 @@ class Request(_Message):
     def __init__(
         self, method: str, uri: str, headers: Headers | None = None, body: bytes = b""
     ) -> None:
-        super().__init__(headers, body)
         self.method = method
         self.uri = uri
+        self.headers = Headers() if headers is None else headers
+        self.body = body
 
     @property
     def request_uri(self) -> Uri:
@@ -157,9 +154,10 @@ class Response(_Message):
     def __init__(
         self, status: int, reason: str, headers: Headers | None = None, body: bytes = b""
     ) -> None:
-        super().__init__(headers, body)
         self.status = status
         self.reason = reason
+        self.headers = Headers() if headers is None else headers
+        self.body = body
 
     def _start_line(self) -> str:
         return f"SIP/2.0 {self.status} {one_line(self.reason)}"
@@ -172,6 +170,7 @@ class Response(_Message):
 
 _SPACE: Final = re.compile(r"\s")
 _FOLD: Final = re.compile(r"\r\n[ \t]++")
+_REQUEST_LINE: Final = re.compile(rf"({TOKEN.pattern}) (\S++) (?i:SIP)/2\.0")
 _STATUS_LINE: Final = re.compile(r"SIP/2\.0 ([1-6][0-9]{2})(?: (.*+))?", re.IGNORECASE | re.ASCII)
 _VERSION: Final = re.compile(r"SIP/[0-9]+\.[0-9]+", re.IGNORECASE | re.ASCII)
 
@@ -254,24 +253,23 @@ def _read_headers(lines: list[str]) -> tuple[Headers, str]:
 
 def _split_vias(lines: list[str]) -> None:
     """One Via a line: who takes off or marks the topmost need not care how it was sent."""
-    if any("," in line for line in lines):
+    if "," in "".join(lines):
         with suppress(ParseError):  # `validate` reports it
             lines[:] = [item for line in lines for item in split_commas(line)] or lines
 
 
 def _read_start_line(line: str, headers: Headers) -> Request | Response:
+    match = _REQUEST_LINE.fullmatch(line)
+    if match is not None:
+        return Request(match[1], match[2], headers)
     if line[:4].upper() == "SIP/":
         return _read_status_line(line, headers)
     method, _, rest = line.partition(" ")
     uri, _, version = rest.rpartition(" ")
     request = Request(method, uri, headers)
-    if version.upper() != "SIP/2.0":
-        if _VERSION.fullmatch(version):
-            raise ParseError("Version Not Supported", 505, _answerable(request))
-        raise ParseError("Malformed Request-Line", 400, _answerable(request))
-    if not uri or _SPACE.search(uri) or not TOKEN.fullmatch(method):
-        raise ParseError("Malformed Request-Line", 400, _answerable(request))
-    return request
+    if _VERSION.fullmatch(version) and version.upper() != "SIP/2.0":
+        raise ParseError("Version Not Supported", 505, _answerable(request))
+    raise ParseError("Malformed Request-Line", 400, _answerable(request))
 
 
 def _read_status_line(line: str, headers: Headers) -> Response:
@@ -346,7 +344,7 @@ def _check_request(request: Request) -> None:
 
 # --- answering ---------------------------------------------------------------------------------
 
-_COPIED: Final = ("from", "to", "call-id", "cseq")
+_COPIED: Final = (("from", "From"), ("to", "To"), ("call-id", "Call-ID"), ("cseq", "CSeq"))
 _MAKES_DIALOG: Final = frozenset({"INVITE", "SUBSCRIBE", "REFER"})
 
 
@@ -369,16 +367,15 @@ def make_response(
     response = Response(status, reason_phrase(status) if reason is None else reason, None, body)
     source, fields = request.headers.fields, response.headers.fields
     fields["via"] = ("Via", source["via"][1][:])
-    for name in _COPIED:
+    for name, shown in _COPIED:
         if name in source:
-            fields[name] = (wire_name(name), [source[name][1][0]])
+            fields[name] = (shown, [source[name][1][0]])
     if to_tag is not None and "to" in fields and not _has_tag(request):
         fields["to"][1][0] += f";tag={to_tag}"
     echoed = "timestamp" if status == 100 else "record-route"
     if echoed in source and (status == 100 or (status < 300 and request.method in _MAKES_DIALOG)):
         fields[echoed] = (wire_name(echoed), source[echoed][1][:])
-    for name, value in headers:
-        response.headers.add(name, value)
+    response.headers.extend(headers)
     if content_type is not None:
         response.headers.set("content-type", content_type)
     return response

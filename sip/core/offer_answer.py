@@ -5,6 +5,8 @@ from enum import Enum, auto
 
 
 class State(Enum):
+    __hash__ = object.__hash__  # members are singletons; see Timer
+
     STABLE = auto()
     """no offer is open; either side may make one"""
     OFFERED = auto()
@@ -14,6 +16,8 @@ class State(Enum):
 
 
 class Input(Enum):
+    __hash__ = object.__hash__  # members are singletons; see Timer
+
     SEND_OFFER = auto()
     RECEIVE_OFFER = auto()
     SEND_ANSWER = auto()

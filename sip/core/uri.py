@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, ClassVar, Final, TypeVar
 from urllib.parse import quote, unquote_to_bytes
 
 from sip.core.errors import ParseError
+from sip.core.kept import kept
 
 Params = tuple[tuple[str, str | None], ...]
 T = TypeVar("T")
@@ -43,7 +44,7 @@ def bounded_cache(parse: Callable[[str], T]) -> Callable[[str], T]:
     return _Remembered(parse).__getitem__
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Uri:
     """One URI.
 
@@ -61,10 +62,8 @@ class Uri:
     params: Params = ()
     headers: str = ""
 
-    @staticmethod
-    def parse(text: str) -> Uri:
-        """Reads a URI; raises ParseError(400), also for white space around it."""
-        return _parse_uri(text)
+    parse: ClassVar[Callable[[str], Uri]]
+    """Reads a URI; raises ParseError(400), also for white space around it."""
 
     def param(self, name: str) -> str | None:
         """The value of a URI parameter: "" when it stands alone, None when it is absent."""
@@ -104,6 +103,11 @@ class Uri:
         return join_hostport(self.host, self.port)
 
     def __str__(self) -> str:
+        return self.text
+
+    @kept
+    def text(self) -> str:
+        """The URI as it is written, what needs an escape escaped."""
         if self.scheme == "tel":
             return f"tel:{_escape(self.user or '', _TEL_SAFE)}{_params_text(self.params)}"
         if self.scheme not in _READERS:
@@ -198,6 +202,9 @@ def _parse_uri(text: str) -> Uri:
     reader = _READERS.get(scheme)
     rest = text[start.end() :]
     return Uri(scheme, user=rest) if reader is None else reader(scheme, rest)
+
+
+Uri.parse = _parse_uri
 
 
 def _read_sip(scheme: str, rest: str) -> Uri:

@@ -1,0 +1,26 @@
+"""Properties that are worked out once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class kept(Generic[T]):  # noqa: N801 - a decorator, as `property` is
+    """A property of a value that never changes: worked out when it is first asked for, then kept.
+
+    Once it is kept, no Python code takes part in reading it. `functools.cached_property` before
+    Python 3.12 takes a lock at the first reading.
+    """
+
+    def __init__(self, work: Callable[[Any], T]) -> None:
+        self._work = work
+        self._name = work.__name__
+        self.__doc__ = work.__doc__
+
+    def __get__(self, owner: Any, _: type | None = None) -> T:
+        value: T = self._work(owner)
+        owner.__dict__[self._name] = value
+        return value
