@@ -99,11 +99,13 @@ class Dialler:
 
     def headers(self, trunk: Trunk, target: Target, caller: Caller, given: Headers) -> Passed:
         """Which of an application's headers may go to that trunk."""
-        called = target.number if isinstance(target, PhoneTarget) else target.uri.user or ""
         if isinstance(target, SipTarget):
             given = (*given, *_headers_of(target.uri))
+        if not given:
+            return Passed(())
         if trunk is _PLAIN:
             return passing(given, None)
+        called = target.number if isinstance(target, PhoneTarget) else target.uri.user or ""
         return outgoing_headers(given, trunk, caller=caller.number, called=called)
 
     async def attempts(
@@ -120,7 +122,9 @@ class Dialler:
             problem = dialling_problem(target.number)
             if problem is not None:
                 raise DialError(484, problem)
-            ways = [*self._registered(trunk, target.number), *self._gateways(trunk, target.number)]
+            ways = list(self._gateways(trunk, target.number))
+            if trunk.registrar:
+                ways = [*self._registered(trunk, target.number), *ways]
             if not ways:
                 raise DialError(503, _no_way(trunk))
         manner = Manner(trunk=trunk, caller=caller, headers=headers, credentials=credentials)
@@ -135,7 +139,7 @@ class Dialler:
 
     def _through(self, trunk: Trunk, uri: Uri, gateway: Uri | None) -> Way:
         """To one of a trunk's gateways, by way of its proxy and of its registrar's Route."""
-        routes, hop = self.service_route(trunk.name), uri
+        routes, hop = self.service_route(trunk.name) if trunk.registers else (), uri
         if routes:
             hop = parse_name_addr(routes[0]).uri
         proxy = trunk.outbound_proxy
@@ -192,7 +196,7 @@ def _without_udp(uri: Uri) -> Uri:
 def _as_callee(uri: Uri) -> Uri:
     """As To has it (RFC 3261 19.1.1, table 1): a port and most parameters belong to the way there,
     `user` belongs to the number."""
-    params = tuple(param for param in uri.params if param[0] == "user")
+    params = uri.params and tuple(param for param in uri.params if param[0] == "user")
     if uri.port is None and params == uri.params:
         return uri
     return uri.replace(params=params, port=None)

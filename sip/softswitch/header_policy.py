@@ -114,6 +114,8 @@ def told_headers(
             told[key] = lines[0]
         elif key not in NEVER:
             others += ((name, line) for line in lines)
+    if not others:
+        return told, Passed(())
     passed = passing(_tellable(others, invite, trunk, identity), trunk.pass_headers.inbound)
     for name, value in passed.headers:
         key = canonical(name)
@@ -148,6 +150,8 @@ def with_ours(passed: Headers, identity: Headers, fixed: Headers) -> Headers:
     Those that tell the caller, and before all the trunk's own fixed ones, stand in place of any
     of their name.
     """
+    if not identity and not fixed:
+        return passed
     first = {canonical(name) for name, _ in fixed}
     told = [line for line in identity if canonical(line[0]) not in first]
     taken = first | {canonical(name) for name, _ in told}

@@ -12,7 +12,6 @@ from sip.b2bua.status import LegStatus
 from sip.core.message import Request
 from sip.media.plane import MediaStats
 from sip.softswitch.identity import Identity
-from sip.transport.endpoint import Endpoint
 
 Json = dict[str, Any]
 
@@ -21,8 +20,8 @@ def new_session(
     invite: Request,
     status: LegStatus,
     *,
-    source: Endpoint,
-    local: Endpoint,
+    source: str,
+    local: str,
     trunk: str,
     identity: Identity,
     number: str,
@@ -32,10 +31,11 @@ def new_session(
 ) -> Json:
     """`session:new` for an inbound call that `trunk` explains.
 
+    `source` is the peer's address, `local` our address and port.
     `identity` calls `number`; `told` are the headers that an application may see. `username` is
     what the peer proved by digest; it shows as X-Authenticated-User, which nobody outside can set.
     """
-    headers: Json = {**told, "X-Forwarded-For": source.host, "X-Originating-Carrier": trunk}
+    headers: Json = {**told, "X-Forwarded-For": source, "X-Originating-Carrier": trunk}
     if username is not None:
         headers["X-Authenticated-User"] = f"{username}@{realm}"
     body = invite.body.decode(errors="replace")
@@ -57,9 +57,9 @@ def new_session(
         "sip_status": status.sip_status,
         "sip_reason": status.sip_reason,
         "call_status": status.progress.word,
-        "originating_sip_ip": source.host,
+        "originating_sip_ip": source,
         "originating_sip_trunk_name": trunk,
-        "local_sip_address": f"{local.hostport}",
+        "local_sip_address": local,
     }
     if identity.verstat is not None:
         session["verstat"] = identity.verstat

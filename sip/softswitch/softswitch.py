@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 
 import aiohttp
 import structlog
@@ -15,6 +16,7 @@ from sip.b2bua.status import LegStatus
 from sip.clock import Clock
 from sip.core.message import Request
 from sip.core.timers import Timers
+from sip.core.uri import join_hostport
 from sip.ids import Ids
 from sip.media.plane import MediaPlane
 from sip.softswitch.app_link import AppAddress, AppLink
@@ -31,7 +33,7 @@ from sip.softswitch.registrar import Registrar
 from sip.softswitch.registrations import Registrations
 from sip.softswitch.strangers import Strangers
 from sip.softswitch.trunk_health import TrunkHealth
-from sip.softswitch.trunk_limits import RETRY_AFTER_S, TrunkFullError
+from sip.softswitch.trunk_limits import RETRY_AFTER_S, Slot, TrunkFullError
 from sip.softswitch.trunks import Trunks
 from sip.softswitch.trust import Gatekeeper, Judgement, Verdict
 from sip.trace import Trace
@@ -42,6 +44,8 @@ from sip.ua.transactions import ServerTransaction
 from sip.ua.user_agent import UserAgent
 
 log = structlog.get_logger(__name__)
+
+_OnStatus = Callable[[LegStatus], None]
 
 #: How long live calls may take to say goodbye when the switch closes, in seconds.
 CLOSE_TIMEOUT_S = 5.0
@@ -250,7 +254,7 @@ class Softswitch:
                 self.ua.forget(transaction)
 
     def _admit(self, transaction: ServerTransaction, judgement: Judgement) -> None:
-        request, trunk = transaction.request, judgement.trunk
+        request, flow, trunk = transaction.request, transaction.flow, judgement.trunk
         assert trunk is not None, "an admitted request is always somebody's"
         refusal = self._over_limit()
         if refusal is not None:
@@ -273,7 +277,7 @@ class Softswitch:
         identity = inbound_identity(request, trunk)
         told, passed = told_headers(request, trunk, identity)
 
-        def make_call(on_status: Callable[[LegStatus], None]) -> Call:
+        def make_call(on_status: _OnStatus) -> Call:
             return Call(
                 self.ua,
                 transaction,
@@ -287,8 +291,8 @@ class Softswitch:
             return new_session(
                 request,
                 call.status,
-                source=transaction.flow.remote,
-                local=Endpoint("udp", self.ua.host(transaction.flow), transaction.flow.local.port),
+                source=flow.remote.host,
+                local=join_hostport(self.ua.host(flow), flow.local.port),
                 trunk=trunk.name,
                 identity=identity,
                 number=called_number(request, trunk),
@@ -301,10 +305,10 @@ class Softswitch:
         driver.note_dropped(passed.dropped)
         task = asyncio.get_running_loop().create_task(driver.run())
         self._calls[task] = driver
-        task.add_done_callback(lambda _: slot.give_back())
-        task.add_done_callback(self._forget)
+        task.add_done_callback(partial(self._forget, slot))
 
-    def _forget(self, task: asyncio.Task[None]) -> None:
+    def _forget(self, slot: Slot, task: asyncio.Task[None]) -> None:
+        slot.give_back()
         driver = self._calls.pop(task)
         if not task.cancelled() and task.exception() is not None:
             sid = driver.call.status.call_sid

@@ -60,13 +60,14 @@ class TrunkLimits:
 
     def place(self, trunk: Trunk, now: float) -> Slot:
         """Room for a call that goes to `trunk` at the time `now`. Raises TrunkFullError."""
+        limit = trunk.calls_per_second
+        if limit is None:
+            return self.receive(trunk)
         recent = self._placed.setdefault(trunk.name, deque())
         while recent and recent[0] <= now - 1.0:
             recent.popleft()
-        limit = trunk.calls_per_second
-        if limit is not None and len(recent) >= limit:
+        if len(recent) >= limit:
             raise TrunkFullError(f"Trunk {trunk.name} Takes {limit} New Calls A Second")
         slot = self.receive(trunk)
-        if limit is not None:
-            recent.append(now)
+        recent.append(now)
         return slot
