@@ -119,12 +119,13 @@ class Dialler:
             if target.auth is not None:
                 credentials = Credentials(*target.auth)
         else:
-            problem = dialling_problem(target.number)
+            number = target.number
+            problem = dialling_problem(number)
             if problem is not None:
                 raise DialError(484, problem)
-            ways = list(self._gateways(trunk, target.number))
-            if trunk.registrar:
-                ways = [*self._registered(trunk, target.number), *ways]
+            ways = [*self._registered(trunk, number)] if trunk.registrar else []
+            for gateway in trunk.gateways:
+                ways.append(self._through(trunk, dialled_uri(gateway, number, trunk), gateway))
             if not ways:
                 raise DialError(503, _no_way(trunk))
         manner = Manner(trunk=trunk, caller=caller, headers=headers, credentials=credentials)
@@ -132,10 +133,6 @@ class Dialler:
         if not await attempts.begin():
             raise DialError(503, "; ".join(attempts.problems))
         return attempts
-
-    def _gateways(self, trunk: Trunk, number: str) -> Iterator[Way]:
-        for gateway in trunk.gateways:
-            yield self._through(trunk, dialled_uri(gateway, number, trunk), gateway)
 
     def _through(self, trunk: Trunk, uri: Uri, gateway: Uri | None) -> Way:
         """To one of a trunk's gateways, by way of its proxy and of its registrar's Route."""

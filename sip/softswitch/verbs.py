@@ -101,7 +101,7 @@ def _verb(item: object) -> Verb:
     shape = _VERBS.get(name) if isinstance(name, str) else None
     if shape is None:
         raise VerbError(f"invalid instruction: verb {name!r} is not known here")
-    verb: Verb = shape.read(f"{name}", item)
+    verb: Verb = shape.read(item)
     return verb
 
 
@@ -113,17 +113,17 @@ _Reader = Callable[[str, str, Any], Any]
 class _Shape(NamedTuple):
     """What an object of jambonz's may hold, and what is made of it.
 
-    `properties` tells of each property the name of our field and how it is read; None for one that
-    is taken and has no effect. `required` is a property that must be there.
+    `what` it is, in words. `properties` tells of each property the name of our field and how it is
+    read; None for one that is taken and has no effect. `required` is one that must be there.
     """
 
+    what: str
     make: Callable[..., Any]
     properties: Mapping[str, tuple[str, _Reader] | None]
     required: str | None = None
 
-    def read(self, what: str, item: Json) -> Any:
-        fields = {}
-        required = self.required
+    def read(self, item: Json) -> Any:
+        fields, what, required = {}, self.what, self.required
         for key, given in item.items():
             if key not in self.properties:
                 raise VerbError(f"{what}: unknown property {key}")
@@ -215,7 +215,7 @@ def _target(what: str, key: str, value: object) -> PhoneTarget | SipTarget:
     shape = _TARGETS.get(kind) if isinstance(kind, str) else None
     if shape is None:
         raise VerbError(f"{what}: target type {kind!r} is not supported by this softswitch")
-    target: PhoneTarget | SipTarget = shape.read(f"dial target of type {kind}", item)
+    target: PhoneTarget | SipTarget = shape.read(item)
     return target
 
 
@@ -246,6 +246,7 @@ _OURS: Final = frozenset(
 
 _TARGETS: Final = {
     "phone": _Shape(
+        "dial target of type phone",
         PhoneTarget,
         {
             "type": None,
@@ -256,6 +257,7 @@ _TARGETS: Final = {
         required="number",
     ),
     "sip": _Shape(
+        "dial target of type sip",
         SipTarget,
         {
             "type": None,
@@ -294,22 +296,29 @@ _DIAL: Final = {
 }
 
 _VERBS: Final = {
-    "dial": _Shape(Dial, _DIAL, required="target"),
-    "sip:decline": _Shape(
-        Decline,
-        {
-            **_ANY,
-            "status": ("status", _failure),
-            "reason": ("reason", _text),
-            "headers": ("headers", _headers),
-        },
-        required="status",
-    ),
-    "hangup": _Shape(Hangup, {**_ANY, "headers": ("headers", _headers)}),
-    "answer": _Shape(Answer, _ANY),
-    "redirect": _Shape(
-        Redirect, {**_ANY, "actionHook": ("action_hook", _hook)}, required="actionHook"
-    ),
-    "tag": _Shape(Tag, {**_ANY, "data": ("data", _object)}, required="data"),
-    "config": _Shape(Config, {**_ANY, "notifyEvents": None, "reset": None}),
+    shape.what: shape
+    for shape in (
+        _Shape("dial", Dial, _DIAL, required="target"),
+        _Shape(
+            "sip:decline",
+            Decline,
+            {
+                **_ANY,
+                "status": ("status", _failure),
+                "reason": ("reason", _text),
+                "headers": ("headers", _headers),
+            },
+            required="status",
+        ),
+        _Shape("hangup", Hangup, {**_ANY, "headers": ("headers", _headers)}),
+        _Shape("answer", Answer, _ANY),
+        _Shape(
+            "redirect",
+            Redirect,
+            {**_ANY, "actionHook": ("action_hook", _hook)},
+            required="actionHook",
+        ),
+        _Shape("tag", Tag, {**_ANY, "data": ("data", _object)}, required="data"),
+        _Shape("config", Config, {**_ANY, "notifyEvents": None, "reset": None}),
+    )
 }
