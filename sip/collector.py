@@ -1,10 +1,11 @@
 """Keeps Python's garbage collector from pausing calls.
 
 A gateway at 200 calls/s holds half a million objects in ended transactions, which RFC 3261 has it
-remember for 32 s. The collector's full runs walk all of them, for up to half a second, and find
-nothing: calls free themselves by reference counts. So what lives at the start is frozen, full runs
-are put off to moments without calls, and only what was made lately is looked at in between. In such
-moments, memory that a storm of messages has left unused goes back to the system too.
+remember for 32 s. The collector's runs over old objects walk all of them, for up to half a second,
+and find nothing of ours: calls free themselves by reference counts. So what lives at the start is
+frozen, only what was made a moment ago is looked at while calls are up (a millisecond or two), and
+full runs wait for moments without calls. In such moments, memory that a storm of messages has left
+unused goes back to the system too.
 """
 
 import asyncio
@@ -12,21 +13,23 @@ import ctypes
 import gc
 from collections.abc import Callable
 
-#: Allocations before the youngest objects are looked at; Python's own figure is 700.
-YOUNG = 20_000
-#: Runs of one generation before the next older is looked at too: practically never.
-OLDER = 1_000
+#: Allocations before the youngest objects are looked at; at ten times as many, the pause would be
+#: twenty milliseconds and met by one call in a hundred.
+YOUNG = 2_000
+#: Runs of one generation before the next older is looked at too: never of itself.
+NEVER = 1_000_000_000
 #: How often to look whether there is a moment without calls, in seconds.
 EVERY_S = 60.0
-#: A full run after this many looks, calls or not: libraries leave a few cycles behind.
-AT_LATEST = 30
+#: A full run after this many looks, calls or not: every WebSocket that aiohttp serves leaves a
+#: cycle of some forty objects behind.
+AT_LATEST = 10
 
 
 def spare() -> None:
     """Collect once, freeze what is left, and seldom look at old objects from now on."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(YOUNG, 50, OLDER)
+    gc.set_threshold(YOUNG, NEVER, NEVER)
 
 
 async def collect_when_quiet(busy: Callable[[], bool]) -> None:
