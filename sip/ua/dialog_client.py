@@ -112,16 +112,17 @@ class DialogClient:
 
     def ack(self, invite: Request, on_lost: Callable[[], None]) -> None:
         """Acknowledge the 2xx to `invite` (RFC 3261 13.2.2.4); kept for its retransmissions."""
-        ack = self.dialog.request("ACK", cseq=invite.cseq.number)
+        cseq = invite.cseq.number
+        ack = self.dialog.request("ACK", cseq=cseq)
         for name in ("authorization", "proxy-authorization"):  # RFC 3261 22.1
             for value in invite.headers.get_all(name):
                 ack.headers.add(name, value)
 
         def send(flow: Flow) -> None:
             data = self._ua.send_ack(ack, flow, host=self._host(flow))
-            # the one before may still be asked for again; older ones are not
-            self._acks = dict(list(self._acks.items())[-1:])
-            self._acks[invite.cseq.number] = (data, flow, ack)
+            self._acks[cseq] = (data, flow, ack)
+            if len(self._acks) > 2:  # the one before may still be asked for again, older ones not
+                del self._acks[next(iter(self._acks))]
 
         self._find_way(send, on_lost)
 
@@ -146,7 +147,7 @@ class DialogClient:
         """Whether the peer's Contact is an address that it has behind a NAT, and we see another."""
         if self.dialog.routes or self._flow.reliable:
             return False
-        host = Uri.parse(self.dialog.target).host.removeprefix("[").removesuffix("]")
+        host = Uri.parse(self.dialog.target).host
         return is_address(host) and is_private(host) and not is_private(self._flow.remote.host)
 
     def _find_way(self, send: Callable[[Flow], None], lost: Callable[[], None]) -> None:

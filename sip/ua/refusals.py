@@ -65,5 +65,6 @@ class Refusals:
 
 def _readable(request: Request) -> bool:
     """Whether a body that must be understood can be (RFC 3261 8.2.3)."""
-    encoding = (request.headers.get("content-encoding") or "identity").strip().lower()
-    return encoding == "identity" and understood(request)
+    encoding = request.headers.get("content-encoding")
+    plain = not encoding or encoding.strip().lower() == "identity"
+    return plain and understood(request)
