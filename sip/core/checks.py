@@ -68,11 +68,13 @@ def _check_via(line: str) -> None:
         raise ParseError("Empty Branch")
 
 
+@bounded_cache
 def _check_contact(line: str) -> None:
     if line != "*":
         _check_addresses(line)
 
 
+@bounded_cache
 def _check_addresses(line: str) -> None:
     if "," not in line:
         parse_name_addr(line)

@@ -40,8 +40,8 @@ class Headers:
 
     def get(self, name: str) -> str | None:
         """The first line of that name, None when there is none."""
-        field = self.fields.get(name) or self.fields.get(canonical(name))
-        return field[1][0] if field else None
+        key = name if name in self.fields else canonical(name)
+        return self.fields[key][1][0] if key in self.fields else None
 
     def get_all(self, name: str) -> list[str]:
         """Every line of that name, as received."""
@@ -124,7 +124,8 @@ class Headers:
         return self.fields.setdefault(key, (shown, []))[1]
 
     def _find(self, name: str) -> Field | None:
-        return self.fields.get(name) or self.fields.get(canonical(name))
+        key = name if name in self.fields else canonical(name)
+        return self.fields.get(key)
 
 
 _LONGEST_NAME: Final = 128
