@@ -11,7 +11,7 @@ from sip.core.headers import parse_name_addr
 from sip.core.uri import Uri
 from sip.softswitch.attempts import Attempts, Manner, Way
 from sip.softswitch.called_number import dialled_uri
-from sip.softswitch.header_policy import Passed, outgoing_headers, passing
+from sip.softswitch.header_policy import NOTHING, Passed, outgoing_headers, passing
 from sip.softswitch.identity import Caller
 from sip.softswitch.numbers import dialling_problem
 from sip.softswitch.trunk_health import AlwaysUp, Health
@@ -102,7 +102,7 @@ class Dialler:
         if isinstance(target, SipTarget):
             given = (*given, *_headers_of(target.uri))
         if not given:
-            return Passed(())
+            return NOTHING
         if trunk is _PLAIN:
             return passing(given, None)
         called = target.number if isinstance(target, PhoneTarget) else target.uri.user or ""

@@ -70,6 +70,10 @@ class Passed:
     dropped: tuple[tuple[str, str], ...] = ()
 
 
+#: Where there was nothing to pass.
+NOTHING: Final = Passed(())
+
+
 def passing(
     headers: Iterable[tuple[str, str]], patterns: Iterable[str] | None, max_bytes: int = MAX_LINE
 ) -> Passed:
@@ -115,7 +119,7 @@ def told_headers(
         elif key not in NEVER:
             others += ((name, line) for line in lines)
     if not others:
-        return told, Passed(())
+        return told, NOTHING
     passed = passing(_tellable(others, invite, trunk, identity), trunk.pass_headers.inbound)
     for name, value in passed.headers:
         key = canonical(name)

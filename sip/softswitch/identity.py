@@ -94,17 +94,21 @@ def inbound_identity(invite: Request, trunk: Trunk) -> Identity:
             if told is None and _has_number(address, caller):
                 told = header, address, caller
     if told is None:
-        return Identity(anonymous=hidden, verstat=verstat)
+        return Identity(anonymous=hidden, verstat=verstat or None)
     header, address, caller = told
     restricted = address.param("privacy")
     hidden = hidden or restricted in ("full", "uri")
-    nameless = hidden or restricted == "name"
+    name = None
+    if not hidden and restricted != "name":
+        name = _name(address)
+        if name is None and "from" in trunk.caller_id.accept:
+            name = _name(invite.from_)  # a carrier may assert the number alone
     return Identity(
         number=caller.number(trunk.country, full=trunk.caller_id.format == "e164"),
-        name=None if nameless else _name(address) or _from_name(invite, trunk),
+        name=name,
         anonymous=hidden,
         asserted_by=header,
-        verstat=verstat,
+        verstat=verstat or None,
     )
 
 
@@ -178,11 +182,6 @@ def _nobody(number: str) -> bool:
 
 def _name(address: NameAddr) -> str | None:
     return _shown_name(address.display_name, address.uri.user or "")
-
-
-def _from_name(invite: Request, trunk: Trunk) -> str | None:
-    """From has the name where a carrier asserts the number alone."""
-    return _name(invite.from_) if "from" in trunk.caller_id.accept else None
 
 
 def _shown_name(name: str | None, number: str) -> str | None:
