@@ -60,7 +60,8 @@ class InboundLeg(Leg):
         if not self.delayed:
             self.offers.step(Input.RECEIVE_OFFER)
         self.learn_methods(invite)
-        self._agreed = False
+        #: whether the peer has SDP from us that stands: another needs an offer of its own
+        self.settled = False
         #: our reliable responses, once there is one
         self._provisionals: Provisionals | None = None
         self._peer_requires = TAG in invite.headers.tokens("require")
@@ -73,11 +74,6 @@ class InboundLeg(Leg):
     @property
     def flow(self) -> Flow:
         return self._transaction.flow
-
-    @property
-    def settled(self) -> bool:
-        """Whether the peer has SDP from us that stands: another needs an offer of its own."""
-        return self._agreed
 
     def ring(
         self,
@@ -94,7 +90,7 @@ class InboundLeg(Leg):
         if self.state is not LegState.STARTING:
             return
         reliable = self._reliably(with_sdp=sdp is not None)
-        if self._agreed or (self.delayed and not reliable):
+        if self.settled or (self.delayed and not reliable):
             sdp = None
         if sdp is not None:
             sdp = self.local_sdp = self.origin.stamp(sdp)
@@ -128,7 +124,7 @@ class InboundLeg(Leg):
         if self.state is not LegState.STARTING:
             return False
         self.state = LegState.ANSWERED
-        if not self._agreed:
+        if not self.settled:
             sdp = self.origin.stamp(sdp)
         if self._provisionals is None:
             self._answer(sdp, headers)
@@ -137,15 +133,15 @@ class InboundLeg(Leg):
         return True
 
     def _answer(self, sdp: str, headers: HeaderList) -> None:
-        body = None if self._agreed else sdp
-        if not self._agreed:
+        body = None if self.settled else sdp
+        if not self.settled:
             self._agree()
         fields = (*self.response_headers(self.flow), *self.session.agree_with(self.invite))
         self.answer_2xx(self._transaction, body, to_tag=self.local_tag, headers=(*fields, *headers))
 
     def _agree(self) -> None:
         """Our SDP goes out in a reliable response: it stands, and no second may follow."""
-        self._agreed = True
+        self.settled = True
         self.offers.step(Input.SEND_OFFER if self.delayed else Input.SEND_ANSWER)
 
     def reject(self, status: int, reason: str | None = None, headers: HeaderList = ()) -> str:

@@ -38,11 +38,14 @@ class LegSession:
         #: an offer of ours that waits for the ACK to our 2xx
         self._deferred: str | None = None
         self._min_se_s = 0
-        self.timer = SessionTimer(leg.ua.clock)
+        #: None where no timer was agreed on
+        self._timer: SessionTimer | None = None
 
     def stop(self) -> None:
         """The leg is leaving: refresh no more."""
-        self.timer.stop()
+        if self._timer is not None:
+            self._timer.stop()
+            self._timer = None
 
     # offers of ours
 
@@ -194,7 +197,7 @@ class LegSession:
         return session_timer.request_headers(
             self._leg.options.session_timer,
             min_se_s=self._min_se_s,
-            current=self.timer.agreement,
+            current=self._timer.agreement if self._timer is not None else None,
         )
 
     def agree_with(self, request: Request) -> Headers:
@@ -211,7 +214,12 @@ class LegSession:
         self._agree(agree_as_uac(self._leg.options.session_timer, response))
 
     def _agree(self, agreement: Agreement | None) -> None:
-        self.timer.agree(agreement, refresh=self._refresh, expired=self._leg.session_expired)
+        self.stop()
+        if agreement is not None:
+            leg = self._leg
+            self._timer = SessionTimer(
+                leg.ua.clock, agreement, refresh=self._refresh, expired=leg.session_expired
+            )
 
     def raised(self, response: Response | None) -> bool:
         """Whether `response` demands a longer interval (422), which the next request will have."""
@@ -261,7 +269,8 @@ class LegSession:
             leg.emit(Answer(at=leg.ua.clock.now(), sdp=sdp))
 
     def _refresh_later(self) -> None:
-        self.timer.again(self._leg.ua.ids.backoff_s(*REFRESH_AGAIN_S), self._refresh)
+        if self._timer is not None:
+            self._timer.again(self._leg.ua.ids.backoff_s(*REFRESH_AGAIN_S))
 
 
 class _NoSession(LegSession):

@@ -18,7 +18,7 @@ from sip.transport.stream import StreamFlow
 from sip.transport.stream_sockets import Dialler, StreamListener
 from sip.transport.tls import ClientTls, ServerTls
 from sip.transport.tls_session import TlsSession
-from sip.transport.udp import UdpListener
+from sip.transport.udp import UdpFlow, UdpListener
 
 log = structlog.get_logger(__name__)
 
@@ -140,7 +140,7 @@ class TransportLayer:
         """
         remote = to.endpoint if isinstance(to, Target) else to
         if remote.transport == "udp":
-            return self._udp_to(remote).flow(remote)
+            return self._udp_to(remote)
         to = self._as_known(to)
         if remote.transport not in STREAMS:
             raise OSError(f"there is no transport {remote.transport}, so {remote} is out of reach")
@@ -289,11 +289,11 @@ class TransportLayer:
         self._dialler.dial(flow, connection)
         return flow
 
-    def _udp_to(self, remote: Endpoint) -> UdpListener:
+    def _udp_to(self, remote: Endpoint) -> UdpFlow:
         best = self._best(self._udp_by_version[remote.version], remote)
         if best is None:
             raise OSError(f"no udp listener over IPv{remote.version}, so {remote} is out of reach")
-        return best
+        return best.flow_from(remote.host, remote.port)
 
     def _own_host(self, remote: Endpoint) -> str:
         """Where to dial from without a listener of the transport: where others of it are."""

@@ -76,16 +76,13 @@ class UdpListener:
         self.local = Endpoint("udp", local.host, self.socket.getsockname()[1])
         #: datagrams that the kernel would not take
         self.send_errors = 0
-        # The same few peers send nearly everything; bounded, for the sake of the others.
-        self._flow_from = functools.lru_cache(maxsize=4096)(self._make_flow)
+        #: The way between this socket and a host and port. The same few peers send nearly
+        #: everything; bounded, for the sake of the others.
+        self.flow_from = functools.lru_cache(maxsize=4096)(self._make_flow)
 
     def start(self) -> None:
         """Begin to read."""
         asyncio.get_running_loop().add_reader(self.socket.fileno(), self._read)
-
-    def flow(self, remote: Endpoint) -> UdpFlow:
-        """The way to `remote` from this socket."""
-        return self._flow_from(remote.host, remote.port)
 
     def close(self) -> None:
         if self.socket.fileno() >= 0:
@@ -100,7 +97,7 @@ class UdpListener:
                 return
             except OSError:
                 continue  # an ICMP error for something we sent; the timers notice
-            self._on_datagram(data, self._flow_from(address[0], address[1]))
+            self._on_datagram(data, self.flow_from(address[0], address[1]))
 
     def _make_flow(self, host: str, port: int) -> UdpFlow:
         return UdpFlow(self, Endpoint("udp", host, port))

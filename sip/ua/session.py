@@ -2,46 +2,37 @@
 
 from collections.abc import Callable
 
-from sip.clock import Clock, Timer
+from sip.clock import Clock
 from sip.core.session_timer import Agreement, Refresher
 
 
 class SessionTimer:
-    """Runs what a leg and its peer agreed on; every refresh, from either side, starts it anew."""
+    """Runs what one request and its 2xx agreed on; the next refresh, from either side, has its own.
 
-    def __init__(self, clock: Clock) -> None:
-        self.agreement: Agreement | None = None
-        self._clock = clock
-        self._timers: list[Timer] = []
+    `agreement` is what it runs.
+    """
 
-    def agree(
+    def __init__(
         self,
-        agreement: Agreement | None,
+        clock: Clock,
+        agreement: Agreement,
         *,
         refresh: Callable[[], None],
         expired: Callable[[], None],
     ) -> None:
-        """A request and its 2xx agreed; None: on no timer at all.
-
-        `refresh()` is called when it is ours to refresh, `expired()` when it is over.
-        """
-        self.stop()
+        """`refresh()` is called when it is ours to refresh, `expired()` when it is over."""
         self.agreement = agreement
-        if agreement is None:
-            return
-        self._timers.append(self._clock.call_later(agreement.expires_after_s, expired))
+        self._clock = clock
+        self._refresh = refresh
+        self._timers = [clock.call_later(agreement.expires_after_s, expired)]
         if agreement.refresher is Refresher.US:
-            self.again(agreement.refresh_after_s, refresh)
+            self.again(agreement.refresh_after_s)
 
-    def again(self, delay_s: float, refresh: Callable[[], None]) -> None:
-        """Call `refresh()` in so many seconds, if there is still time."""
-        if self.agreement is not None:
-            self._timers.append(self._clock.call_later(delay_s, refresh))
+    def again(self, delay_s: float) -> None:
+        """A refresh could not be made now: try in so many seconds, if there is still time."""
+        self._timers.append(self._clock.call_later(delay_s, self._refresh))
 
     def stop(self) -> None:
-        """The leg is leaving: nothing is called any more."""
-        self.agreement = None
-        if self._timers:
-            for timer in self._timers:
-                timer.cancel()
-            self._timers.clear()
+        """Another agreement takes its place, or the leg is leaving."""
+        for timer in self._timers:
+            timer.cancel()
