@@ -36,7 +36,8 @@ class Headers:
 
     def __init__(self, lines: Iterable[tuple[str, str]] = ()) -> None:
         self.fields = Fields()
-        self.extend(lines)
+        if lines:
+            self.extend(lines)
 
     def get(self, name: str) -> str | None:
         """The first line of that name, None when there is none."""

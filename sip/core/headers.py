@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Final
 
 from sip.core.errors import ParseError
-from sip.core.kept import kept
 from sip.core.uri import (
     Params,
     Uri,
@@ -19,6 +17,7 @@ from sip.core.uri import (
     parse_port,
     set_param,
 )
+from sip.core.value import frozen, kept
 
 # --- names -----------------------------------------------------------------------------------
 
@@ -62,7 +61,6 @@ _COMMA_ITEM: Final = re.compile(rf'((?:[^,"<]|{_QUOTED}|<[^<>]*+>)*+)(?:,|$)', r
 _PARAM: Final = re.compile(
     rf'\s*+;\s*+([^\s;,="<>]++)(?:\s*+=\s*+({_QUOTED}|[^\s;,"<>]++))?+\s*+', re.DOTALL
 )
-_PARAMS: Final = re.compile(rf"(?:{_PARAM.pattern})*+", re.DOTALL)
 _BARE_VALUE: Final = re.compile(r'[^\s;,"<>]++')
 _QUOTED_PAIR: Final = re.compile(r"\\(.)", re.DOTALL)
 
@@ -104,9 +102,15 @@ def parse_params(text: str | None) -> Params:
     """`;name=value;flag` as pairs, quoted values kept in their quotes; raises ParseError(400)."""
     if not text:
         return ()
-    if not _PARAMS.fullmatch(text):
-        raise ParseError("Malformed Header Parameter")
-    return tuple([(name, value or None) for name, value in _PARAM.findall(text)])
+    params: list[tuple[str, str | None]] = []
+    at, end = 0, len(text)
+    while at < end:
+        match = _PARAM.match(text, at)
+        if match is None:
+            raise ParseError("Malformed Header Parameter")
+        params.append((match[1], match[2]))
+        at = match.end()
+    return tuple(params)
 
 
 def params_text(params: Params) -> str:
@@ -158,7 +162,7 @@ class _Parameterised:
         return unquote(value) if value and value[0] == '"' else value
 
 
-@dataclass(frozen=True)
+@frozen
 class Via(_Parameterised):
     """One hop of the way back (RFC 3261 20.42). `host` is without the brackets of IPv6."""
 
@@ -196,7 +200,7 @@ class Via(_Parameterised):
         return f"SIP/2.0/{self.transport} {hostport}{params_text(self.params)}"
 
 
-@dataclass(frozen=True)
+@frozen
 class NameAddr(_Parameterised):
     """From, To, Contact, Route, Record-Route, P-Asserted-Identity… (RFC 3261 20.10).
 
@@ -227,7 +231,7 @@ class NameAddr(_Parameterised):
         return f"{name}<{self.uri}>{params_text(self.params)}"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CSeq:
     """RFC 3261 20.16: `number` is below 2**31."""
 

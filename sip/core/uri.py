@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, ClassVar, Final, TypeVar
 from urllib.parse import quote, unquote_to_bytes
 
 from sip.core.errors import ParseError
-from sip.core.kept import kept
+from sip.core.value import frozen, kept
 
 Params = tuple[tuple[str, str | None], ...]
 T = TypeVar("T")
@@ -44,7 +43,7 @@ def bounded_cache(parse: Callable[[str], T]) -> Callable[[str], T]:
     return _Remembered(parse).__getitem__
 
 
-@dataclass(frozen=True)
+@frozen
 class Uri:
     """One URI.
 

@@ -1,15 +1,26 @@
-"""Properties that are worked out once."""
+"""Values: objects that never change, and what is worked out of them once."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Generic, TypeVar
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar, dataclass_transform
 
 T = TypeVar("T")
 
 
+@dataclass_transform(frozen_default=True)
+def frozen(cls: type[T]) -> type[T]:
+    """A dataclass of which mypy lets nobody change an object.
+
+    `frozen=True` would guard it at run time too, at five times the price of making one; a call
+    makes dozens.
+    """
+    return dataclass(unsafe_hash=True)(cls)
+
+
 class kept(Generic[T]):  # noqa: N801 - a decorator, as `property` is
-    """A property of a value that never changes: worked out when it is first asked for, then kept.
+    """A property of a value: worked out when it is first asked for, then kept.
 
     Once it is kept, no Python code takes part in reading it. `functools.cached_property` before
     Python 3.12 takes a lock at the first reading.
