@@ -90,11 +90,12 @@ def inbound_identity(invite: Request, trunk: Trunk) -> Identity:
     for header in trunk.caller_id.accept:
         for address in _addresses(invite, header):
             caller = Subscriber.of(address.uri)
-            verstat = verstat or caller.param("verstat") or address.param("verstat")
+            # carriers put it with the number, with the URI, or with the header
+            verstat = verstat or caller.param("verstat") or address.param("verstat") or None
             if told is None and _has_number(address, caller):
                 told = header, address, caller
     if told is None:
-        return Identity(anonymous=hidden, verstat=verstat or None)
+        return Identity(anonymous=hidden, verstat=verstat)
     header, address, caller = told
     restricted = address.param("privacy")
     hidden = hidden or restricted in ("full", "uri")
@@ -108,7 +109,7 @@ def inbound_identity(invite: Request, trunk: Trunk) -> Identity:
         name=name,
         anonymous=hidden,
         asserted_by=header,
-        verstat=verstat or None,
+        verstat=verstat,
     )
 
 

@@ -211,6 +211,7 @@ class Gatekeeper:
         return Judgement(verdict=Verdict.ADMIT, trunk=trunk)
 
     def _judge(self, request: Request, source: Endpoint, met: list[Trunk], now: float) -> Judgement:
+        """By the trunks that were `met`, those with a password first."""
         if met and met[0].login is None:
             return Judgement(verdict=Verdict.ADMIT, trunk=met[0])
         logins = [trunk for trunk in met if trunk.login is not None]
