@@ -19,6 +19,7 @@ from typing import Self
 
 from sip.clock import Clock, LoopClock
 from sip.media.ng.client import TIMEOUT_S, NgClient
+from sip.media.ng.form import Form
 from sip.media.plane import MediaError
 
 log = logging.getLogger(__name__)
@@ -109,7 +110,9 @@ class RelayProcess:
         self._clock = clock
         try:
             address = await self._start()
-            self._plane = await NgClient.connect(address, clock=clock, timeout_s=self._timeout_s)
+            self._plane = await NgClient.connect(
+                address, clock=clock, timeout_s=self._timeout_s, form=Form.JSON
+            )
             await self._plane.ping()
         except BaseException:
             await self._stop()

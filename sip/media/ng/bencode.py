@@ -1,7 +1,7 @@
 """Bencode, the wire form of the NG control protocol (and of BitTorrent, BEP 3).
 
-Integers, byte strings, lists and dictionaries. Dictionary keys are text here, as NG has only
-such; strings come back as `bytes` because an SDP need not be UTF-8.
+Integers, byte strings, lists and dictionaries. Strings are text here, in which `surrogateescape`
+stands for bytes that are no UTF-8: an SDP may have some.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from functools import lru_cache
 from typing import TypeAlias
 
 #: What `decode` returns.
-Bencoded: TypeAlias = "int | bytes | list[Bencoded] | dict[str, Bencoded]"
+Decoded: TypeAlias = "int | str | list[Decoded] | dict[str, Decoded]"
 
 #: What `encode` takes.
-Encodable: TypeAlias = "int | str | bytes | Sequence[Encodable] | Mapping[str, Encodable]"
+Encodable: TypeAlias = "int | str | Sequence[Encodable] | Mapping[str, Encodable]"
 
 #: Deeper nesting than any NG message has; keeps hostile input from exhausting the stack.
 MAX_DEPTH = 16
@@ -35,13 +35,11 @@ def encode(value: Encodable) -> bytes:
 
 
 def _encode(value: Encodable, parts: list[str]) -> None:
-    """Adds the value as text, in which `surrogateescape` stands for bytes that are no UTF-8."""
+    """Adds the value as text."""
     if isinstance(value, str):
         parts.append(_text(value))
     elif isinstance(value, int):
         parts.append(f"i{value:d}e")
-    elif isinstance(value, bytes):
-        parts.append(f"{len(value)}:{value.decode('utf-8', 'surrogateescape')}")
     elif isinstance(value, (list, tuple, Sequence)):
         parts.append("l")
         for item in value:
@@ -66,7 +64,7 @@ def _text(text: str) -> str:
 _key = lru_cache(maxsize=1024)(_text)
 
 
-def decode(data: bytes) -> Bencoded:
+def decode(data: bytes) -> Decoded:
     """The one value that `data` holds, to its last byte; `BencodeError` otherwise."""
     value, end = _decode(data, 0, 0)
     if end != len(data):
@@ -74,15 +72,7 @@ def decode(data: bytes) -> Bencoded:
     return value
 
 
-def decode_dict(data: bytes) -> dict[str, Bencoded]:
-    """Like `decode`, for a message, which is always a dictionary."""
-    value = decode(data)
-    if not isinstance(value, dict):
-        raise BencodeError("not a dictionary")
-    return value
-
-
-def _decode(data: bytes, at: int, depth: int) -> tuple[Bencoded, int]:
+def _decode(data: bytes, at: int, depth: int) -> tuple[Decoded, int]:
     if depth > MAX_DEPTH:
         raise BencodeError("nested too deeply")
     kind = data[at : at + 1]
@@ -92,24 +82,24 @@ def _decode(data: bytes, at: int, depth: int) -> tuple[Bencoded, int]:
             raise BencodeError("unterminated integer")
         return _integer(data[at + 1 : end]), end + 1
     if kind == b"l":
-        items: list[Bencoded] = []
+        items: list[Decoded] = []
         at += 1
         while data[at : at + 1] != b"e":
             item, at = _decode(data, at, depth + 1)
             items.append(item)
         return items, at + 1
     if kind == b"d":
-        entries: dict[str, Bencoded] = {}
+        entries: dict[str, Decoded] = {}
         at += 1
         while data[at : at + 1] != b"e":
             key, at = _string(data, at)
             value, at = _decode(data, at, depth + 1)
-            entries[key.decode("utf-8", "surrogateescape")] = value
+            entries[key] = value
         return entries, at + 1
     return _string(data, at)
 
 
-def _string(data: bytes, at: int) -> tuple[bytes, int]:
+def _string(data: bytes, at: int) -> tuple[str, int]:
     colon = data.find(b":", at, at + MAX_DIGITS + 1)
     digits = data[at:colon] if colon > at else b""
     if not digits.isdigit():
@@ -118,7 +108,7 @@ def _string(data: bytes, at: int) -> tuple[bytes, int]:
     end = start + int(digits)
     if end > len(data):
         raise BencodeError("string is cut short")
-    return data[start:end], end
+    return data[start:end].decode("utf-8", "surrogateescape"), end
 
 
 def _integer(digits: bytes) -> int:

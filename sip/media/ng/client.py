@@ -13,7 +13,8 @@ from collections.abc import Mapping
 
 from sip.clock import Clock, LoopClock, Timer
 from sip.media.ng import flags
-from sip.media.ng.bencode import Bencoded, BencodeError, Encodable, decode_dict, encode
+from sip.media.ng.bencode import Decoded, Encodable
+from sip.media.ng.form import Form, FormError, decode, encode
 from sip.media.ng.reports import stats_of
 from sip.media.plane import Learn, MediaError, MediaSlug, MediaStats
 
@@ -46,7 +47,7 @@ class _Exchange:
     __slots__ = ("datagram", "deadline", "reply", "timer", "wait_s")
 
     def __init__(
-        self, datagram: bytes, deadline: float, reply: asyncio.Future[dict[str, Bencoded]]
+        self, datagram: bytes, deadline: float, reply: asyncio.Future[dict[str, Decoded]]
     ) -> None:
         self.datagram = datagram
         self.deadline = deadline
@@ -69,9 +70,10 @@ class _Memory:
 class NgClient:
     """A `MediaPlane` that speaks NG to one engine. Made by `connect`; close it with `close`."""
 
-    def __init__(self, clock: Clock, timeout_s: float) -> None:
+    def __init__(self, clock: Clock, timeout_s: float, form: Form) -> None:
         self._clock = clock
         self._timeout_s = timeout_s
+        self._form = form
         self._prefix = secrets.token_hex(6)
         self._count = 0
         self._exchanges: dict[str, _Exchange] = {}
@@ -87,9 +89,13 @@ class NgClient:
         *,
         clock: Clock | None = None,
         timeout_s: float = TIMEOUT_S,
+        form: Form = Form.BENCODE,
     ) -> NgClient:
-        """A client of the engine at `address`; sends nothing yet. Raises `MediaError` refused."""
-        client = cls(clock or LoopClock(), timeout_s)
+        """A client of the engine at `address`, whose requests are written in `form`.
+
+        Sends nothing yet. Raises `MediaError` refused.
+        """
+        client = cls(clock or LoopClock(), timeout_s, form)
         await client.retarget(address)
         return client
 
@@ -192,14 +198,14 @@ class NgClient:
         for exchange in list(self._exchanges.values()):
             self._fail(exchange, MediaError("refused", "media client is closed"))
 
-    async def request(self, command: str, keys: Mapping[str, Encodable]) -> dict[str, Bencoded]:
+    async def request(self, command: str, keys: Mapping[str, Encodable]) -> dict[str, Decoded]:
         """Any NG command: its reply, or `MediaError`."""
         if self._transport is None:
             raise MediaError("refused", "media client is closed")
         self._count += 1
         cookie = f"{self._prefix}_{self._count}"
-        datagram = cookie.encode() + b" " + encode({"command": command, **keys})
-        reply: asyncio.Future[dict[str, Bencoded]] = asyncio.get_running_loop().create_future()
+        datagram = cookie.encode() + b" " + encode({"command": command, **keys}, self._form)
+        reply: asyncio.Future[dict[str, Decoded]] = asyncio.get_running_loop().create_future()
         exchange = _Exchange(datagram, self._clock.now() + self._timeout_s, reply)
         self._exchanges[cookie] = exchange
         try:
@@ -234,8 +240,8 @@ class NgClient:
         if exchange is None or exchange.reply.done():
             return
         try:
-            exchange.reply.set_result(decode_dict(body))
-        except BencodeError as error:
+            exchange.reply.set_result(decode(body)[0])
+        except FormError as error:
             self._fail(exchange, MediaError("refused", f"engine sent a malformed reply: {error}"))
 
     def failed(self, error: OSError) -> None:
@@ -255,10 +261,10 @@ class _Protocol(asyncio.DatagramProtocol):
             self._client.failed(exc)
 
 
-def _checked(reply: dict[str, Bencoded]) -> dict[str, Bencoded]:
+def _checked(reply: dict[str, Decoded]) -> dict[str, Decoded]:
     result = reply.get("result")
     warning = _words(reply.get("warning"))
-    if result in (b"ok", b"pong") and "not found" not in warning:
+    if result in ("ok", "pong") and "not found" not in warning:
         return reply
     reason = _words(reply.get("error-reason")) or warning or f"result {result!r}"
     slug, colon, text = reason.partition(": ")
@@ -271,12 +277,12 @@ def _checked(reply: dict[str, Bencoded]) -> dict[str, Bencoded]:
     raise MediaError("refused", reason)
 
 
-def _words(value: Bencoded | None) -> str:
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else ""
+def _words(value: Decoded | None) -> str:
+    return value if isinstance(value, str) else ""
 
 
-def _sdp_of(reply: Mapping[str, Bencoded]) -> str:
+def _sdp_of(reply: Mapping[str, Decoded]) -> str:
     sdp = reply.get("sdp")
-    if not isinstance(sdp, bytes):
+    if not isinstance(sdp, str):
         raise MediaError("refused", "the engine's reply has no SDP")
-    return sdp.decode("utf-8", "surrogateescape")
+    return sdp

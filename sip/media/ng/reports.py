@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sip.media.ng.bencode import Bencoded
+from sip.media.ng.bencode import Decoded
 from sip.media.plane import MediaStats, PartyStats
 
-_Dict = Mapping[str, Bencoded]
+_Dict = Mapping[str, Decoded]
 
 
 def stats_of(reply: _Dict, epoch: float) -> MediaStats:
@@ -88,16 +88,14 @@ def _streams(entry: _Dict) -> tuple[_Dict, _Dict]:
 
 def _address(endpoint: _Dict) -> tuple[str, int] | None:
     host = endpoint.get("address")
-    if not isinstance(host, bytes):
-        return None
-    return host.decode("ascii", "replace"), _int(endpoint, "port")
+    return (host, _int(endpoint, "port")) if isinstance(host, str) else None
 
 
-def _dict(value: Bencoded | None) -> _Dict:
+def _dict(value: Decoded | None) -> _Dict:
     return value if isinstance(value, dict) else {}
 
 
-def _list(value: Bencoded | None) -> list[Bencoded]:
+def _list(value: Decoded | None) -> list[Decoded]:
     return value if isinstance(value, list) else []
 
 

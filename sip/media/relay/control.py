@@ -1,9 +1,9 @@
 """NG requests in, NG replies out: the relay's commands, without sockets.
 
-The dialect is rtpengine's (its docs/ng_control_protocol.md): ``cookie SP bencoded-dictionary``
-each way, `result` "ok", "pong" or "error" with `error-reason`. Our reasons begin with a slug of
-`MediaError`. Counters come in rtpengine's shape (`tags`, `medias`, `streams`, `stats`), with the
-ones it has not under further keys of `stats`.
+The dialect is rtpengine's (its docs/ng_control_protocol.md): ``cookie SP dictionary`` each way, in
+JSON or bencode, `result` "ok", "pong" or "error" with `error-reason`. Our reasons begin with a slug
+of `MediaError`. Counters come in rtpengine's shape (`tags`, `medias`, `streams`, `stats`), with
+the ones it has not under further keys of `stats`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from sip.core.sdp import SessionDescription
-from sip.media.ng.bencode import Bencoded, BencodeError, Encodable, decode_dict, encode
+from sip.media.ng.bencode import Decoded, Encodable
+from sip.media.ng.form import Form, FormError, decode, encode
 from sip.media.plane import Learn, MediaError
 from sip.media.relay import rewrite
 from sip.media.relay.endpoint import Endpoint, RtpEndpoint
@@ -55,7 +56,7 @@ class Control:
         self._problems = problems
         self._epoch = epoch
         self._replies: OrderedDict[tuple[object, bytes], tuple[float, bytes]] = OrderedDict()
-        self._commands: dict[str, Callable[[Mapping[str, Bencoded], float], Reply]] = {
+        self._commands: dict[str, Callable[[Mapping[str, Decoded], float], Reply]] = {
             "ping": self._ping,
             "offer": self._offer,
             "answer": self._answer,
@@ -77,7 +78,7 @@ class Control:
         cached = self._replies.get(key)
         if cached is not None:
             return cached[1]
-        reply = cookie + b" " + encode(self._perform(body, source, now))
+        reply = cookie + b" " + encode(*self._perform(body, source, now))
         self._replies[key] = (now + REPLY_LIFETIME_S, reply)
         self.forget_replies(now)
         return reply
@@ -91,12 +92,16 @@ class Control:
                 return
             replies.popitem(last=False)
 
-    def _perform(self, body: bytes, source: object, now: float) -> Reply:
+    def _perform(self, body: bytes, source: object, now: float) -> tuple[Reply, Form]:
+        """The reply to a request, and the form of both."""
         try:
-            request = decode_dict(body)
-        except BencodeError as error:
+            request, form = decode(body)
+        except FormError as error:
             self._problems.problem("control-malformed", source=source, reason=error)
-            return _error(MediaError("refused", f"malformed request: {error}"))
+            return _error(MediaError("refused", f"malformed request: {error}")), Form.BENCODE
+        return self._obey(request, now), form
+
+    def _obey(self, request: Mapping[str, Decoded], now: float) -> Reply:
         try:
             name = _text(request, "command")
             command = self._commands.get(name)
@@ -113,11 +118,11 @@ class Control:
             self._problems.problem("internal-error", reason=repr(error))
             return _error(MediaError("refused", f"internal error: {error!r}"))
 
-    def _ping(self, request: Mapping[str, Bencoded], now: float) -> Reply:
+    def _ping(self, request: Mapping[str, Decoded], now: float) -> Reply:
         return {"result": "pong"}
 
-    def _offer(self, request: Mapping[str, Bencoded], now: float) -> Reply:
-        sdp = rewrite.read(_bytes(request, "sdp"))
+    def _offer(self, request: Mapping[str, Decoded], now: float) -> Reply:
+        sdp = rewrite.read(_text(request, "sdp"))
         from_tag = _text(request, "from-tag")
         to_tag = _text(request, "to-tag") if "to-tag" in request else None
         _check_tags(from_tag, to_tag)
@@ -130,8 +135,8 @@ class Control:
         )
         return self._sdp_reply(request, sdp, receiver)
 
-    def _answer(self, request: Mapping[str, Bencoded], now: float) -> Reply:
-        sdp = rewrite.read(_bytes(request, "sdp"))
+    def _answer(self, request: Mapping[str, Decoded], now: float) -> Reply:
+        sdp = rewrite.read(_text(request, "sdp"))
         from_tag, to_tag = _text(request, "from-tag"), _text(request, "to-tag")
         _check_tags(from_tag, to_tag)
         sender = self._sessions.answer(
@@ -143,7 +148,7 @@ class Control:
         )
         return self._sdp_reply(request, sdp, sender)
 
-    def _delete(self, request: Mapping[str, Bencoded], now: float) -> Reply:
+    def _delete(self, request: Mapping[str, Decoded], now: float) -> Reply:
         call = self._sessions.delete(_text(request, "call-id"), now)
         for party in call.parties.values():
             foreign = party.rtp.foreign + party.rtcp.foreign
@@ -160,11 +165,11 @@ class Control:
                 )
         return self._report(call, now)
 
-    def _query(self, request: Mapping[str, Bencoded], now: float) -> Reply:
+    def _query(self, request: Mapping[str, Decoded], now: float) -> Reply:
         return self._report(self._sessions.find(_text(request, "call-id")), now)
 
     def _description(
-        self, request: Mapping[str, Bencoded], sdp: SessionDescription, *, offer: bool
+        self, request: Mapping[str, Decoded], sdp: SessionDescription, *, offer: bool
     ) -> Description:
         return Description(
             media=rewrite.remote_media(sdp, self._version, offer=offer),
@@ -173,7 +178,7 @@ class Control:
         )
 
     def _sdp_reply(
-        self, request: Mapping[str, Bencoded], sdp: SessionDescription, facing: Party
+        self, request: Mapping[str, Decoded], sdp: SessionDescription, facing: Party
     ) -> Reply:
         address = self._advertise
         if "media-address" in request:
@@ -252,15 +257,11 @@ def _error(error: MediaError) -> Reply:
     return {"result": "error", "error-reason": str(error)}
 
 
-def _bytes(request: Mapping[str, Bencoded], key: str) -> bytes:
+def _text(request: Mapping[str, Decoded], key: str) -> str:
     value = request.get(key)
-    if not isinstance(value, bytes) or not value:
+    if not isinstance(value, str) or not value:
         raise MediaError("refused", f"key {key!r} is missing or not a string")
     return value
-
-
-def _text(request: Mapping[str, Bencoded], key: str) -> str:
-    return _bytes(request, key).decode("utf-8", "surrogateescape")
 
 
 def _check_tags(from_tag: str, to_tag: str | None) -> None:
@@ -268,20 +269,19 @@ def _check_tags(from_tag: str, to_tag: str | None) -> None:
         raise MediaError("refused", "from-tag and to-tag are the same")
 
 
-def _received_from(request: Mapping[str, Bencoded]) -> str | None:
+def _received_from(request: Mapping[str, Decoded]) -> str | None:
     """rtpengine's form: a list of family and address, ["IP4", "192.0.2.1"]."""
     value = request.get("received-from")
     if value is None:
         return None
-    if isinstance(value, list) and len(value) == 2 and isinstance(value[1], bytes):
-        address = value[1].decode("ascii", "replace")
-        normal = rewrite.normal_address(address)
+    if isinstance(value, list) and len(value) == 2 and isinstance(value[1], str):
+        normal = rewrite.normal_address(value[1])
         if normal is not None:
             return normal
     raise MediaError("refused", "received-from is not a list of family and address")
 
 
-def _learn(request: Mapping[str, Bencoded]) -> Learn:
+def _learn(request: Mapping[str, Decoded]) -> Learn:
     if "learn" not in request:
         return Learn.PEER
     value = _text(request, "learn")

@@ -47,10 +47,10 @@ class RemoteMedia:
     codecs: dict[int, Codec]
 
 
-def read(data: bytes) -> SessionDescription:
+def read(text: str) -> SessionDescription:
     """Reads a description; `MediaError` bad-sdp if it is none."""
     try:
-        return parse(data)
+        return parse(text)
     except ParseError as error:
         raise _bad(error.reason) from None
 

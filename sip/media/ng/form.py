@@ -1,0 +1,50 @@
+"""How an NG dictionary is written: as JSON or in bencode (rtpengine's ng_control_protocol.md).
+
+Both engines read both. rtpengine is at home in bencode and converts JSON into it; our relay is
+spoken to in JSON, which costs Python a twentieth. A reply has the form of its request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import cast
+
+import orjson
+
+from sip.media.ng import bencode
+from sip.media.ng.bencode import BencodeError, Decoded, Encodable
+
+
+class Form(Enum):
+    """The two written forms."""
+
+    JSON = "json"
+    BENCODE = "bencode"
+
+
+class FormError(ValueError):
+    """The bytes are no NG dictionary."""
+
+
+def encode(message: Mapping[str, Encodable], form: Form) -> bytes:
+    """`message` as bytes. One with text that is no UTF-8, which JSON cannot say, is bencoded."""
+    if form is Form.JSON:
+        try:
+            return orjson.dumps(message)
+        except orjson.JSONEncodeError:
+            pass
+    return bencode.encode(message)
+
+
+def decode(data: bytes) -> tuple[dict[str, Decoded], Form]:
+    """The dictionary that `data` holds, and in which form; FormError otherwise."""
+    try:
+        if data[:1] == b"{":
+            return cast(dict[str, Decoded], orjson.loads(data)), Form.JSON
+        message = bencode.decode(data)
+    except (orjson.JSONDecodeError, BencodeError) as error:
+        raise FormError(str(error)) from None
+    if not isinstance(message, dict):
+        raise FormError("not a dictionary")
+    return message, Form.BENCODE
