@@ -8,6 +8,7 @@ from typing import Final
 
 from sip.core.errors import ParseError
 from sip.core.headers import TOKEN, canonical, split_commas, wire_name
+from sip.core.uri import bounded_cache
 
 Field = tuple[str, list[str]]
 """A name as it goes on the wire, and its lines."""
@@ -41,8 +42,10 @@ class Headers:
 
     def get(self, name: str) -> str | None:
         """The first line of that name, None when there is none."""
-        key = name if name in self.fields else canonical(name)
-        return self.fields[key][1][0] if key in self.fields else None
+        if name in self.fields:
+            return self.fields[name][1][0]
+        field = self.fields.get(canonical(name))
+        return field[1][0] if field else None
 
     def get_all(self, name: str) -> list[str]:
         """Every line of that name, as received."""
@@ -55,11 +58,8 @@ class Headers:
         These fields only say what a peer can do: a damaged one says nothing.
         """
         if name not in self.fields:
-            return frozenset()
-        lines = self.fields[name][1]
-        return frozenset(
-            token.strip().lower() for line in lines for token in line.split(",") if token.strip()
-        )
+            return _NO_TOKENS
+        return _NO_TOKENS.union(*map(_tokens, self.fields[name][1]))
 
     def values(self, name: str) -> list[str]:
         """Every element of a comma-separated field, over all its lines."""
@@ -106,7 +106,9 @@ class Headers:
 
     def copy(self) -> Headers:
         twin = Headers()
-        twin.fields.update((key, (shown, lines[:])) for key, (shown, lines) in self.fields.items())
+        twin.fields = Fields(
+            {key: (shown, lines[:]) for key, (shown, lines) in self.fields.items()}
+        )
         return twin
 
     def __contains__(self, name: str) -> bool:
@@ -130,6 +132,7 @@ class Headers:
 
 
 _LONGEST_NAME: Final = 128
+_NO_TOKENS: Final[frozenset[str]] = frozenset()
 _TWO_LINES: Final = "a header value cannot hold a line break"
 
 
@@ -142,6 +145,11 @@ def field_name(name: str) -> tuple[str, str]:
     key = canonical(given)
     as_given = len(given) == len(key) and given != key
     return key, given if as_given else wire_name(key)
+
+
+@bounded_cache
+def _tokens(line: str) -> frozenset[str]:
+    return frozenset(token.strip().lower() for token in line.split(",") if token.strip())
 
 
 def one_line(value: str) -> str:

@@ -1,8 +1,8 @@
 """The timers of RFC 3261 table 4, in seconds, derived from T1, T2 and T4."""
 
-from dataclasses import dataclass
 from enum import Enum
-from functools import cached_property
+
+from sip.core.value import frozen, kept
 
 
 class Timer(Enum):
@@ -27,9 +27,11 @@ class Timer(Enum):
 
 #: Timers that resend: each start waits twice as long as the one before.
 RETRANSMISSION = frozenset({Timer.A, Timer.E, Timer.G})
+#: Timers that wait for what a reliable transport never delivers: the same message again.
+_STRAY = frozenset({Timer.D, Timer.I, Timer.J, Timer.K})
 
 
-@dataclass(frozen=True)
+@frozen
 class Timers:
     """RFC 3261 17.1.1.1: T1 estimates the round trip, T2 bounds resending, T4 a message's life."""
 
@@ -37,7 +39,7 @@ class Timers:
     t2_s: float = 4.0
     t4_s: float = 5.0
 
-    @cached_property
+    @kept
     def give_up_s(self) -> float:
         """64*T1: how long anybody waits for an answer."""
         return 64 * self.t1_s
@@ -47,14 +49,17 @@ class Timers:
 
         Over a reliable transport the waits for stray retransmissions are zero.
         """
-        match timer:
-            case Timer.A:  # RFC 3261 17.1.1.2: doubles without bound, timer B ends it
-                return self.t1_s if interval_s is None else 2 * interval_s
-            case Timer.E | Timer.G:  # 17.1.2.2, 17.2.1: doubles up to T2
-                return self.t1_s if interval_s is None else min(2 * interval_s, self.t2_s)
-            case Timer.B | Timer.F | Timer.H | Timer.L | Timer.M:
-                return self.give_up_s
-            case Timer.D | Timer.J:
-                return 0.0 if reliable else self.give_up_s
-            case Timer.I | Timer.K:
-                return 0.0 if reliable else self.t4_s
+        if interval_s is None:
+            return 0.0 if reliable and timer in _STRAY else self._first_s[timer]
+        if timer is Timer.A:  # RFC 3261 17.1.1.2: doubles without bound, timer B ends it
+            return 2 * interval_s
+        return min(2 * interval_s, self.t2_s)  # 17.1.2.2, 17.2.1: doubles up to T2
+
+    @kept
+    def _first_s(self) -> dict[Timer, float]:
+        """How long each timer runs when it is started for the first time."""
+        return {
+            **dict.fromkeys(Timer, self.give_up_s),
+            **dict.fromkeys(RETRANSMISSION, self.t1_s),
+            **dict.fromkeys((Timer.I, Timer.K), self.t4_s),
+        }
