@@ -204,5 +204,6 @@ class InboundLeg(Leg):
 
     def _stop_all(self) -> None:
         super()._stop_all()
+        self._transaction.release()
         if self._provisionals is not None:
             self._provisionals.stop()
