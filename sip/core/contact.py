@@ -1,20 +1,20 @@
 """What a REGISTER asks of a registrar, contact by contact (RFC 3261 10.3). Pure."""
 
 import re
-from dataclasses import dataclass
 from typing import Final
 
 from sip.core.errors import ParseError
 from sip.core.headers import NameAddr, params_text, parse_name_addr
 from sip.core.message import Request
 from sip.core.uri import Uri
+from sip.core.value import frozen
 
 #: RFC 3261 20.10: what an expiry that cannot be read stands for, in seconds.
 UNREADABLE_EXPIRES_S: Final = 3600
 _QUOTED_NAME: Final = re.compile(r'\s*"(?:[^"\\]|\\.)*+"', re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Wish:
     """One contact that shall be bound, refreshed, or, with `expires_s` 0, removed.
 

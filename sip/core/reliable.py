@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from sip.core.message import Request, Response
+from sip.core.value import frozen
 
 #: The option tag.
 TAG = "100rel"
@@ -10,7 +11,7 @@ TAG = "100rel"
 MAX_RSEQ = 2**32 - 1
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RAck:
     """What a PRACK acknowledges (RFC 3262 7.2)."""
 

@@ -10,6 +10,7 @@ from enum import Enum, auto
 from sip.core.errors import ParseError
 from sip.core.headers import parse_params
 from sip.core.message import Request, Response
+from sip.core.value import frozen
 
 #: RFC 4028 5: what a request without Min-SE means by it, in seconds.
 DEFAULT_MIN_SE_S = 90
@@ -48,7 +49,7 @@ class Refresher(Enum):
     PEER = auto()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Agreement:
     """What one request and its 2xx agreed on: the interval in seconds, and who refreshes."""
 
@@ -66,7 +67,7 @@ class Agreement:
         return self.interval_s - min(32.0, self.interval_s / 3)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TooSmall:
     """The peer's interval is below our minimum: 422 with Min-SE (RFC 4028 6)."""
 
