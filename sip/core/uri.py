@@ -143,9 +143,10 @@ def find_param(params: Params, name: str) -> str | None:
 
 def set_param(params: Params, name: str, value: str | None) -> Params:
     """`params` with one more, in the place of an earlier one of that name if there is one."""
+    if find_param(params, name) is None:
+        return (*params, (name, value))
     lowered = name.lower()
-    kept = [(name, value) if key.lower() == lowered else (key, old) for key, old in params]
-    return tuple(kept) if any(k.lower() == lowered for k, _ in params) else (*params, (name, value))
+    return tuple((name, value) if key.lower() == lowered else (key, old) for key, old in params)
 
 
 def join_hostport(host: str, port: int | None) -> str:
