@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar, dataclass_transform
+from typing import Any, Generic, TypeVar, dataclass_transform, overload
 
 T = TypeVar("T")
 
 
+@overload
+def frozen(cls: type[T], /) -> type[T]: ...
+@overload
+def frozen(*, kw_only: bool) -> Callable[[type[T]], type[T]]: ...
 @dataclass_transform(frozen_default=True)
-def frozen(cls: type[T]) -> type[T]:
+def frozen(cls: type[T] | None = None, /, *, kw_only: bool = False) -> Any:
     """A dataclass of which mypy lets nobody change an object.
 
     `frozen=True` would guard it at run time too, at five times the price of making one; a call
     makes dozens.
     """
-    return dataclass(unsafe_hash=True)(cls)
+    decorate = dataclass(unsafe_hash=True, kw_only=kw_only)
+    return decorate if cls is None else decorate(cls)
 
 
 class kept(Generic[T]):  # noqa: N801 - a decorator, as `property` is

@@ -5,13 +5,13 @@ What comes later is looked up, and connected to, only when what came before has 
 
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from functools import partial
 
 from sip.b2bua.attempt import Attempt
 from sip.b2bua.call_events import Headers
 from sip.core.headers import NameAddr
 from sip.core.uri import Uri
+from sip.core.value import frozen
 from sip.softswitch.header_policy import with_ours
 from sip.softswitch.identity import Caller, outbound_identity
 from sip.softswitch.trunks import Trunk
@@ -29,7 +29,7 @@ def _nobody(_: int | None, __: str | None) -> None:
     """Whom nobody needs to tell."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Way:
     """One way to who is called: Request-URI, To, Route, and where the INVITE is sent.
 
@@ -48,7 +48,7 @@ class Way:
     note: Callable[[int | None, str | None], None] = _nobody
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Manner:
     """What every INVITE of a dial says. `headers` are the application's, as far as they pass."""
 

@@ -4,7 +4,6 @@ RFC 3323 (privacy), RFC 3325 (P-Asserted-Identity and P-Preferred-Identity), RFC
 Remote-Party-ID is draft-ietf-sip-privacy-04, which never became an RFC and which PBXs still speak.
 """
 
-from dataclasses import dataclass
 from typing import Final
 
 from config.settings import IdentityHeader
@@ -13,6 +12,7 @@ from sip.core.errors import ParseError
 from sip.core.headers import NameAddr, parse_name_addrs
 from sip.core.message import Request
 from sip.core.uri import Uri
+from sip.core.value import frozen
 from sip.softswitch.called_number import as_phone
 from sip.softswitch.numbers import MAX_DIALLED, Subscriber, write_number
 from sip.softswitch.trunks import Trunk
@@ -40,7 +40,7 @@ _HIDING: Final = frozenset({"id", "user", "header", "full"})
 _MAX_NAME: Final = 80
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Identity:
     """A caller.
 
@@ -66,7 +66,7 @@ class Identity:
         return self.number or None if self.anonymous else None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Caller:
     """Whom a B-leg is to show: a number or ANONYMOUS.
 

@@ -17,6 +17,7 @@ from sip.core.auth import AuthHeader, DigestServer, Outcome
 from sip.core.errors import ParseError
 from sip.core.headers import unescape
 from sip.core.message import Request
+from sip.core.value import frozen
 from sip.softswitch.bans import Bans, Offence
 from sip.softswitch.evidence import (
     certificate_shows,
@@ -47,7 +48,7 @@ class Verdict(Enum):
     """no answer: nothing explains this request"""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Judgement:
     """A verdict, for the log with its reason unless it is to admit; `username` only after a proven
     digest."""

@@ -6,12 +6,12 @@ refused with words that say so: never taken and left undone.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from sip.b2bua.call_events import Headers
 from sip.core.errors import ParseError
 from sip.core.uri import Uri
+from sip.core.value import frozen
 
 Json = dict[str, Any]
 
@@ -22,7 +22,7 @@ class VerbError(Exception):
     """An application sent verbs that cannot be run; the text names the verb and property."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class PhoneTarget:
     """A number, by way of a trunk."""
 
@@ -31,7 +31,7 @@ class PhoneTarget:
     headers: Headers = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class SipTarget:
     """A SIP URI, dialled as it is; `auth` answers its challenge."""
 
@@ -40,7 +40,7 @@ class SipTarget:
     headers: Headers = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Dial:
     target: PhoneTarget | SipTarget
     caller_id: str | None = None
@@ -52,34 +52,34 @@ class Dial:
     action_hook: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Decline:
     status: int
     reason: str | None = None
     headers: Headers = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Hangup:
     headers: Headers = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Answer:
     pass
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Redirect:
     action_hook: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Tag:
     data: Json
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Config:
     """Session settings; none that matters to calls without speech."""
 
