@@ -228,7 +228,7 @@ class NameAddr(_Parameterised):
     def text(self) -> str:
         """The address as it is written, its URI between angle brackets."""
         name = "" if self.display_name is None else f"{_shown_name(self.display_name)} "
-        return f"{name}<{self.uri}>{params_text(self.params)}"
+        return f"{name}<{self.uri.text}>{params_text(self.params)}"
 
 
 @frozen
