@@ -223,7 +223,8 @@ def _lines(head: bytes) -> list[str]:
         text = _FOLD.sub(" ", text)
     lines = text.split("\r\n")
     # A lone CR or LF would end a line for somebody further on, but not for us.
-    if not text.count("\r") == text.count("\n") == len(lines) - 1:
+    rest = "".join(lines)
+    if "\r" in rest or "\n" in rest:
         raise ParseError("Stray Line Break")
     return lines
 
