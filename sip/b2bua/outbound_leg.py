@@ -122,28 +122,28 @@ class OutboundLeg(Leg):
     def _send_invite(self) -> None:
         wanted = self._invitation
         host = self.host(self._flow)
-        fields = Fields()
+        lines = (
+            *[("route", route) for route in wanted.routes],
+            ("max-forwards", str(wanted.max_forwards)),
+            ("from", wanted.caller.with_param("tag", self.local_tag).text),
+            ("to", wanted.callee.text),
+            ("call-id", self.sip_call_id),
+            ("cseq", f"{self._cseq} INVITE"),
+        )
+        fields = Fields(lines)
         request = Request("INVITE", wanted.uri, fields, (self.local_sdp or "").encode())
-        for route in wanted.routes:
-            fields.add("route", route)
-        fields.add("max-forwards", str(wanted.max_forwards))
-        fields.add("from", str(wanted.caller.with_param("tag", self.local_tag)))
-        fields.add("to", str(wanted.callee))
-        fields.add("call-id", self.sip_call_id)
-        fields.add("cseq", f"{self._cseq} INVITE")
         self.secure = is_secure(request)
-        fields.add("contact", self.ua.contact(self._flow, host, secure=self.secure))
-        fields.add("allow", ALLOW)
-        fields.add("supported", self.options.supported)
+        contact = self.ua.contact(self._flow, host, secure=self.secure)
+        supported = self.options.supported
+        fields.extend((("contact", contact), ("allow", ALLOW), ("supported", supported)))
         if self.options.reliable is Reliable.REQUIRE:
             fields.add("require", TAG)
-        for name, value in (*self.session.request_headers(), *wanted.headers):
-            fields.add(name, value)
+        fields.extend(self.session.request_headers())
+        fields.extend(wanted.headers)
         if self.proofs is not None:
-            for proof in self.proofs.headers(
-                "INVITE", wanted.uri, self.ua.ids.cnonce, request.body
-            ):
-                fields.add(*proof)
+            fields.extend(
+                self.proofs.headers("INVITE", wanted.uri, self.ua.ids.cnonce, request.body)
+            )
         fields.add("content-type", SDP)
         self._transaction = self.ua.send(
             request,
