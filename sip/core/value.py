@@ -38,5 +38,5 @@ class kept(Generic[T]):  # noqa: N801 - a decorator, as `property` is
 
     def __get__(self, owner: Any, _: type | None = None) -> T:
         value: T = self._work(owner)
-        owner.__dict__[self._name] = value
+        setattr(owner, self._name, value)  # by its __dict__ it would cost a dictionary
         return value
