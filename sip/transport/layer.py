@@ -130,8 +130,11 @@ class TransportLayer:
             for local in self.listening
         )
 
-    def flow_to(self, to: Target | Endpoint) -> Flow:
+    def flow_to(self, to: Target | Endpoint, beside: Flow | None = None) -> Flow:
         """The way to a server or an address: the live connection if there is one.
+
+        Over UDP it leaves by the listener of `beside` if it can: the peer of a dialog, and the
+        firewalls before it, know us by that.
 
         A TLS connection serves the name that its certificate was checked for, and no other; but a
         server that told us its bare address, as in a Contact, is still who it was before. Raises
@@ -140,7 +143,7 @@ class TransportLayer:
         """
         remote = to.endpoint if isinstance(to, Target) else to
         if remote.transport == "udp":
-            return self._udp_to(remote)
+            return self._udp_to(remote, beside)
         to = self._as_known(to)
         if remote.transport not in STREAMS:
             raise OSError(f"there is no transport {remote.transport}, so {remote} is out of reach")
@@ -289,8 +292,13 @@ class TransportLayer:
         self._dialler.dial(flow, connection)
         return flow
 
-    def _udp_to(self, remote: Endpoint) -> UdpFlow:
-        best = self._best(self._udp_by_version[remote.version], remote)
+    def _udp_to(self, remote: Endpoint, beside: Flow | None) -> UdpFlow:
+        listeners = self._udp_by_version[remote.version]
+        if len(listeners) > 1 and isinstance(beside, UdpFlow) and beside.listener in listeners:
+            if remote.host == beside.remote.host:
+                return beside.listener.flow_from(remote.host, remote.port)
+            listeners = sorted(listeners, key=lambda one: one is not beside.listener)
+        best = self._best(listeners, remote)
         if best is None:
             raise OSError(f"no udp listener over IPv{remote.version}, so {remote} is out of reach")
         return best.flow_from(remote.host, remote.port)

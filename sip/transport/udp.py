@@ -22,7 +22,7 @@ RECEIVE_BUFFER = 4 << 20
 class UdpFlow:
     """Our listener and one peer's address."""
 
-    __slots__ = ("_address", "_listener", "advertise", "local", "remote")
+    __slots__ = ("_address", "advertise", "listener", "local", "remote")
 
     reliable = False
     closed = False
@@ -33,15 +33,15 @@ class UdpFlow:
         self.remote = remote
         self.local = listener.local
         self.advertise = listener.advertise
-        self._listener = listener
+        self.listener = listener
         self._address = (remote.host, remote.port)
 
     def send(self, data: bytes) -> None:
         """Send one datagram; one that cannot be sent is counted, SIP's timers send it again."""
         try:
-            self._listener.socket.sendto(data, self._address)
+            self.listener.socket.sendto(data, self._address)
         except OSError:
-            self._listener.send_errors += 1
+            self.listener.send_errors += 1
 
     def abort(self) -> None:
         return None

@@ -163,7 +163,7 @@ class DialogClient:
             return
         uri = self.dialog.next_hop()
         try:
-            flow = self._ua.flow_now(uri, self._flow.remote)
+            flow = self._ua.flow_now(uri, self._flow)
         except OSError:
             lost()
             return
@@ -173,7 +173,7 @@ class DialogClient:
 
         async def look_up() -> None:
             try:
-                found = await self._ua.flow_to(uri, self._flow.remote)
+                found = await self._ua.flow_to(uri, self._flow)
             except (ResolveError, OSError):
                 lost()
             else:

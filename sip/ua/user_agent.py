@@ -170,17 +170,20 @@ class UserAgent:
 
     # sending
 
-    async def flow_to(self, uri: Uri, near: Endpoint | None = None) -> Flow:
-        """The flow to the first server of `uri`, or to `near` if that is one of its servers.
+    async def flow_to(self, uri: Uri, beside: Flow | None = None) -> Flow:
+        """The flow to the first server of `uri`, or to that of `beside` if it is one of them.
 
         Raises ResolveError, or OSError.
         """
-        return self._transport.flow_to(_nearest(await self.resolver.resolve(uri), near))
+        targets = await self.resolver.resolve(uri)
+        return self._transport.flow_to(_nearest(targets, beside), beside)
 
-    def flow_now(self, uri: Uri, near: Endpoint | None = None) -> Flow | None:
+    def flow_now(self, uri: Uri, beside: Flow | None = None) -> Flow | None:
         """The same where no name must be looked up, else None. Raises OSError."""
         targets = self.resolver.known(uri)
-        return None if targets is None else self._transport.flow_to(_nearest(targets, near))
+        if targets is None:
+            return None
+        return self._transport.flow_to(_nearest(targets, beside), beside)
 
     def flow_at(self, target: Target) -> Flow:
         """The flow to one server of a name. Raises OSError without a listener of its transport."""
@@ -432,7 +435,7 @@ class UserAgent:
         port = via.port or DEFAULT_PORT["udp"]
         if flow.reliable or port == flow.remote.port or via.rport is not None:
             return flow
-        return self._transport.flow_to(Endpoint("udp", flow.remote.host, port))
+        return self._transport.flow_to(Endpoint("udp", flow.remote.host, port), flow)
 
     def _reply_flow(self, flow: Flow, request: Request) -> Flow:
         """RFC 3261 18.2.2: a broken connection is opened again to the Via's address."""
@@ -451,10 +454,10 @@ class UserAgent:
         return join_hostport(self.host(flow) if host is None else host, flow.local.port)
 
 
-def _nearest(targets: Sequence[Target], near: Endpoint | None) -> Target:
-    """The first of several servers, or the one at `near` if it is among them."""
+def _nearest(targets: Sequence[Target], beside: Flow | None) -> Target:
+    """The first of several servers, or that of `beside` if it is among them."""
     for target in targets[1:]:
-        if target.endpoint == near:
+        if beside is not None and target.endpoint == beside.remote:
             return target
     return targets[0]
 
