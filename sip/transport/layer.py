@@ -90,7 +90,7 @@ class TransportLayer:
         instead of the listener's own.
         """
         if local.transport == "udp":
-            udp = UdpListener(local, self._on_message, advertise)
+            udp = UdpListener(local, self._on_message, self._unsent, advertise)
             self._udp.append(udp)
             self._udp_by_version[udp.local.version].append(udp)
             udp.start()
@@ -342,6 +342,11 @@ class TransportLayer:
         return Lifeline(
             self.clock.now(), ours=ours, limits=self._limits, keepalive_s=self._keepalive_s
         )
+
+    def _unsent(self, remote: Endpoint, error: OSError) -> None:
+        """One line about a peer to whom the kernel sends nothing: no route, a firewall of ours."""
+        if self._complaints.is_new(str(remote), str(error.errno), self.clock.now()):
+            log.warning("cannot send", peer=str(remote), reason=error.strerror)
 
     def _tell(self, flow: StreamFlow) -> None:
         """One line about a connection that we or the peer would not have."""

@@ -37,11 +37,11 @@ class UdpFlow:
         self._address = (remote.host, remote.port)
 
     def send(self, data: bytes) -> None:
-        """Send one datagram; one that cannot be sent is counted, SIP's timers send it again."""
+        """Send one datagram; one that cannot be sent is told of, SIP's timers send it again."""
         try:
             self.listener.socket.sendto(data, self._address)
-        except OSError:
-            self.listener.send_errors += 1
+        except OSError as error:
+            self.listener.on_unsent(self.remote, error)
 
     def abort(self) -> None:
         return None
@@ -51,16 +51,22 @@ class UdpFlow:
 
 
 class UdpListener:
-    """A bound UDP socket; `on_datagram(data, flow)` gets what arrives."""
+    """A bound UDP socket.
+
+    `on_datagram(data, flow)` gets what arrives, `on_unsent(remote, error)` hears of what the
+    kernel would not send.
+    """
 
     def __init__(
         self,
         local: Endpoint,
         on_datagram: Callable[[bytes, UdpFlow], None],
+        on_unsent: Callable[[Endpoint, OSError], None],
         advertise: str | None = None,
     ) -> None:
         """Binds at once: raises OSError when the port is taken."""
         self._on_datagram = on_datagram
+        self.on_unsent = on_unsent
         self.advertise = advertise
         family = socket.AF_INET6 if ":" in local.host else socket.AF_INET
         self.socket = socket.socket(family, socket.SOCK_DGRAM)
@@ -74,8 +80,6 @@ class UdpListener:
             self.socket.close()
             raise
         self.local = Endpoint("udp", local.host, self.socket.getsockname()[1])
-        #: datagrams that the kernel would not take
-        self.send_errors = 0
         #: The way between this socket and a host and port. The same few peers send nearly
         #: everything; bounded, for the sake of the others.
         self.flow_from = functools.lru_cache(maxsize=4096)(self._make_flow)
