@@ -56,14 +56,16 @@ class Account:
         return any(uri.param(name) == value for name, value in told)
 
     def contact(self, flow: Flow, advertiser: Advertiser) -> Uri:
-        """Where the registrar shall send calls. Raises OSError for an interface that is gone."""
+        """Where the registrar shall send calls; for one at a sips URI this is one too (RFC 3261
+        8.1.1.8). Raises OSError for an interface that is gone."""
         host = self.contact_domain or advertiser.address(self.advertise, flow)
         transport = flow.remote.transport
+        secure = self.registrar.scheme == "sips"
         params: Params = ()
-        if transport != "udp":
+        if transport != "udp" and not secure:
             params = (("transport", transport),)
         return Uri(
-            "sip",
+            "sips" if secure else "sip",
             user=self.contact_user,
             host=host,
             port=flow.local.port,

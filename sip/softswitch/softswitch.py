@@ -34,10 +34,11 @@ from sip.softswitch.registrations import Registrations
 from sip.softswitch.strangers import Strangers
 from sip.softswitch.trunk_health import TrunkHealth
 from sip.softswitch.trunk_limits import RETRY_AFTER_S, Slot, TrunkFullError
-from sip.softswitch.trunks import Trunks
+from sip.softswitch.trunks import Trunk, Trunks
 from sip.softswitch.trust import Gatekeeper, Judgement, Verdict
 from sip.trace import Trace
 from sip.transport.endpoint import Endpoint, Flow
+from sip.transport.strangers import Complaints
 from sip.transport.tls import ClientTls
 from sip.ua.refusals import CAPABILITIES, SUPPORTED
 from sip.ua.transactions import ServerTransaction
@@ -47,6 +48,8 @@ log = structlog.get_logger(__name__)
 
 _OnStatus = Callable[[LegStatus], None]
 
+#: Calls refused for want of room are told of once in so many seconds, by trunk.
+REFUSED_AGAIN_S = 60.0
 #: How long live calls may take to say goodbye when the switch closes, in seconds.
 CLOSE_TIMEOUT_S = 5.0
 #: How long their BYEs may take to be answered after that, in seconds.
@@ -95,6 +98,7 @@ class Softswitch:
         self._recent: deque[float] = deque()
         self._draining = False
         self._strangers = Strangers(clock, gatekeeper.bans.banned)
+        self._complaints = Complaints(REFUSED_AGAIN_S)
         #: calls refused before any application heard of them, by reason
         self.refused: Counter[str] = Counter()
         self.ua = UserAgent(
@@ -258,9 +262,7 @@ class Softswitch:
         assert trunk is not None, "an admitted request is always somebody's"
         refusal = self._over_limit()
         if refusal is not None:
-            self.refused[refusal] += 1
-            log.warning("call refused", reason=refusal, trunk=trunk.name)
-            self._answer(transaction, 503, [("Retry-After", str(RETRY_AFTER_S))])
+            self._refuse(transaction, trunk, refusal, refusal)
             return
         cannot = refusal_of(request, trunk.leg)
         if cannot is not None:
@@ -270,9 +272,7 @@ class Softswitch:
         try:
             slot = self.dialler.limits.receive(trunk)
         except TrunkFullError as error:
-            self.refused["trunks[].max_calls"] += 1
-            log.warning("call refused", reason=str(error), trunk=trunk.name)
-            self._answer(transaction, 503, [("Retry-After", str(RETRY_AFTER_S))])
+            self._refuse(transaction, trunk, "trunks[].max_calls", str(error))
             return
         identity = inbound_identity(request, trunk)
         told, passed = told_headers(request, trunk, identity)
@@ -306,6 +306,15 @@ class Softswitch:
         task = asyncio.get_running_loop().create_task(driver.run())
         self._calls[task] = driver
         task.add_done_callback(partial(self._forget, slot))
+
+    def _refuse(
+        self, transaction: ServerTransaction, trunk: Trunk, limit: str, reason: str
+    ) -> None:
+        """There is no room for this call: 503. All are counted, one a minute is told of."""
+        self.refused[limit] += 1
+        if self._complaints.is_new(trunk.name, limit, self._clock.now()):
+            log.warning("call refused", reason=reason, trunk=trunk.name)
+        self._answer(transaction, 503, [("Retry-After", str(RETRY_AFTER_S))])
 
     def _forget(self, slot: Slot, task: asyncio.Task[None]) -> None:
         slot.give_back()

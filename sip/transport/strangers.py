@@ -40,15 +40,16 @@ class Census:
 
 
 class Complaints:
-    """Says whether a complaint is new: one line an hour is enough, however often it happens."""
+    """Says whether a complaint is new: one line in so long is enough, however often it happens."""
 
-    def __init__(self) -> None:
+    def __init__(self, repeat_s: float = REPEAT_S) -> None:
+        self._repeat_s = repeat_s
         self._told: OrderedDict[tuple[str, str], float] = OrderedDict()
 
     def is_new(self, about: str, kind: str, now: float) -> bool:
         """Whether this was not said of `about` of late; it is from now on."""
         told = self._told.get((about, kind))
-        if told is not None and now - told < REPEAT_S:
+        if told is not None and now - told < self._repeat_s:
             return False
         self._told[about, kind] = now
         self._told.move_to_end((about, kind))

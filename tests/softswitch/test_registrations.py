@@ -7,7 +7,10 @@ import pytest
 
 from sip.core.message import Request
 from sip.core.uri import Uri
+from sip.softswitch.registration_account import Account
 from sip.softswitch.registrations import Registrations
+from sip.softswitch.trunks import Trunk
+from sip.transport.advertise import Advertiser
 from sip.transport.endpoint import Endpoint
 from sip.ua.credentials import Credentials
 from tests.softswitch.registering import (
@@ -17,6 +20,7 @@ from tests.softswitch.registering import (
     registration,
     stage_test,
 )
+from tests.transport.test_advertise import FlowTo, StoppedClock
 
 
 def invite(uri: str, to: str = "sip:1@x") -> Request:
@@ -65,6 +69,23 @@ async def test_the_contact_says_what_the_configuration_wants(stage: Stage) -> No
     assert contact.uri.user == "line7"
     assert (contact.uri.param("line"), contact.uri.param("ob")) == ("abc", "")
     assert contact.uri.param("rinstance")
+
+
+@pytest.mark.parametrize(
+    ("registrar", "contact"),
+    [
+        ("sips:pbx.example.com", "sips:7@203.0.113.10:5061;rinstance="),
+        ("sip:pbx.example.com;transport=tls", "sip:7@203.0.113.10:5061;transport=tls;rinstance="),
+    ],
+)
+def test_a_sips_registrar_gets_a_sips_contact(registrar: str, contact: str) -> None:
+    """RFC 3261 8.1.1.8."""
+    account = Account.of(
+        Trunk(name="pbx", gateways=(Uri.parse(registrar),), credentials=Credentials("7", "x"))
+    )
+    flow = FlowTo(Endpoint("tls", "192.0.2.9", 5061), Endpoint("tls", "192.168.7.2", 5061))
+    said = account.contact(flow, Advertiser("203.0.113.10", StoppedClock()))  # type: ignore[arg-type]
+    assert str(said).startswith(contact)
 
 
 @stage_test

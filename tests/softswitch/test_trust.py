@@ -2,6 +2,8 @@
 
 from unittest.mock import patch
 
+from structlog.testing import capture_logs
+
 from sip.core.auth import answer_challenges
 from sip.core.message import Response
 from sip.softswitch.softswitch import Limits
@@ -127,9 +129,13 @@ def test_more_calls_than_allowed_are_told_to_come_later() -> None:
             carrier, agent = ladder.peer("carrier"), ladder.peer("agent")
             await carrier.send("INVITE", sdp=PCMU)
             await carrier.expect(100)
-            await agent.send("INVITE", sdp=PCMU)
-            refusal = await agent.expect(503)
-            assert refusal.headers.get("retry-after") == "5"
-            await agent.send("ACK")
+            with capture_logs() as lines:
+                for _ in range(3):
+                    await agent.send("INVITE", sdp=PCMU)
+                    refusal = await agent.expect(503)
+                    assert refusal.headers.get("retry-after") == "5"
+                    await agent.send("ACK")
+            assert ladder.switch.refused == {"limits.calls": 3}
+            assert [line["reason"] for line in lines] == ["limits.calls"], "a flood is one line"
 
     run()
