@@ -1,5 +1,6 @@
 """The aiohttp application: the jambonz application, webhooks, REST API and health, wired."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Final
@@ -82,13 +83,16 @@ def make_app(
             calls = LiveCalls(settings, store, retell, metrics, now=now)
             app[STORE] = store
             app[CALLS] = calls
-            app[ENDPOINT] = JambonzEndpoint(
+            app[ENDPOINT] = endpoint = JambonzEndpoint(
                 settings.application,
                 calls,
                 metrics,
                 loopback_only=bool(settings.sip.listen),
             )
+            pinging = asyncio.create_task(endpoint.keep_awake(), name="jambonz pings")
             yield
+            pinging.cancel()
+            await asyncio.gather(pinging, return_exceptions=True)
             await calls.close()
 
     app.cleanup_ctx.append(resources)

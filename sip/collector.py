@@ -20,8 +20,7 @@ YOUNG = 2_000
 NEVER = 1_000_000_000
 #: How often to look whether there is a moment without calls, in seconds.
 EVERY_S = 60.0
-#: A full run after this many looks, calls or not: every WebSocket that aiohttp serves leaves a
-#: cycle of some forty objects behind.
+#: A full run after this many looks, calls or not: libraries leave a few cycles behind.
 AT_LATEST = 10
 
 

@@ -8,6 +8,7 @@ is content, because any other code makes it come back.
 import asyncio
 import hmac
 from base64 import b64encode
+from contextlib import suppress
 from typing import Final
 
 import structlog
@@ -34,6 +35,8 @@ log = structlog.get_logger("gateway.jambonz")
 
 # Proxies cut a silent connection after 60 s, some after 30.
 PING_S: Final = 25.0
+# How often to look whose turn it is: not all at once.
+PING_ROUND_S: Final = 1.0
 # jambonz's own frames are a few kB; its INVITE copy may carry long headers.
 MAX_INCOMING: Final = 1_048_576
 # How long the peer may take to answer our close.
@@ -48,6 +51,9 @@ class JambonzSession:
 
     def __init__(self, ws: web.WebSocketResponse, calls: LiveCalls, metrics: Metrics) -> None:
         self.leaving = False
+        #: when the socket is to be pinged, by the loop's clock
+        self.ping_at = asyncio.get_running_loop().time() + PING_S
+        self._heard = True
         self._ws = ws
         self._calls = calls
         self._metrics = metrics
@@ -57,8 +63,12 @@ class JambonzSession:
         """Serve the socket until it closes, then tell the calls that were on it."""
         try:
             async for message in self._ws:
+                self._heard = True
                 if message.type is WSMsgType.TEXT:
                     await self._frame(message.data)
+                elif message.type is WSMsgType.PING:
+                    with suppress(ConnectionError):
+                        await self._ws.pong(message.data)
         finally:
             for_good = self._ws.close_code in CLOSED_BY_JAMBONZ and not self.leaving
             for call in self._own.values():
@@ -83,6 +93,17 @@ class JambonzSession:
         which finds its record open."""
         self.leaving = True
         await self._ws.close(code=1001)
+
+    async def ping(self) -> None:
+        """Keep the connection awake; leave one on which nothing came since the last time."""
+        self.ping_at += PING_S
+        if not self._heard:
+            log.warning("jambonz.silent", calls=[call.call_id for call in self._own.values()])
+            await self.leave()
+            return
+        self._heard = False
+        with suppress(ConnectionError):
+            await self._ws.ping()
 
     async def _frame(self, text: str) -> None:
         try:
@@ -204,7 +225,7 @@ class JambonzEndpoint:
         self._admit(request)
         ws = web.WebSocketResponse(
             protocols=(SUBPROTOCOL,),
-            heartbeat=PING_S,
+            autoping=False,  # aiohttp's own heartbeat leaves a cycle of forty objects a call
             compress=False,  # a call's frames are few and small: deflate costs more than it saves
             max_msg_size=MAX_INCOMING,
             timeout=CLOSE_S,
@@ -219,6 +240,14 @@ class JambonzEndpoint:
             self._sessions.discard(session)
             self._metrics.sockets.dec()
         return ws
+
+    async def keep_awake(self) -> None:
+        """Ping every socket now and then, for ever."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(PING_ROUND_S)
+            due = [session for session in self._sessions if session.ping_at <= loop.time()]
+            await asyncio.gather(*(session.ping() for session in due), return_exceptions=True)
 
     async def close(self) -> None:
         """Leave every socket."""

@@ -119,9 +119,9 @@ class Gateway:
         self.url = url
         self.http = aiohttp.ClientSession()
 
-    def jambonz(self) -> Jambonz:
+    def jambonz(self, **options: Any) -> Jambonz:
         """A call's end of the WebSocket; use as `async with`."""
-        return Jambonz(self.http, f"{self.url}/retell")
+        return Jambonz(self.http, f"{self.url}/retell", **options)
 
     async def get(self, path: str, token: str | None = TOKEN) -> tuple[int, Json]:
         headers = {"Authorization": f"Bearer {token}"} if token else {}

@@ -28,8 +28,9 @@ REASONS = {
 class Jambonz:
     """One call. Method names are what happens to the call; each returns what the app answered."""
 
-    def __init__(self, http: aiohttp.ClientSession, url: str) -> None:
+    def __init__(self, http: aiohttp.ClientSession, url: str, *, autoping: bool = True) -> None:
         self._http = http
+        self._autoping = autoping
         self._url = url
         self._socket: aiohttp.ClientWebSocketResponse | None = None
         number = next(_numbers)
@@ -50,7 +51,10 @@ class Jambonz:
 
     async def connect(self, path: str = "") -> None:
         self._socket = await self._http.ws_connect(
-            self._url + path, protocols=("ws.jambonz.org",), headers={"User-Agent": "jambonz"}
+            self._url + path,
+            protocols=("ws.jambonz.org",),
+            headers={"User-Agent": "jambonz"},
+            autoping=self._autoping,
         )
 
     def move_to(self, http: aiohttp.ClientSession, url: str) -> None:

@@ -136,6 +136,52 @@ async def test_call_goes_on_over_a_reconnect(gateway: Gateway, code: int) -> Non
     assert record.cause == "unavailable"
 
 
+@pytest.fixture
+async def hurried(monkeypatch: pytest.MonkeyPatch, start: Start) -> Gateway:
+    """A gateway that pings every tenth of a second."""
+    monkeypatch.setattr(session, "PING_S", 0.1)
+    monkeypatch.setattr(session, "PING_ROUND_S", 0.02)
+    return await start()
+
+
+async def test_a_quiet_socket_is_kept_awake(hurried: Gateway) -> None:
+    """Proxies cut connections on which nothing passes; whoever answers our pings is alive."""
+    async with hurried.jambonz() as jambonz:
+        await jambonz.new_call(to=TRUNK_DID)
+        quiet = asyncio.create_task(jambonz.socket.receive())  # aiohttp answers pings by itself
+        await asyncio.sleep(0.6)
+        assert not quiet.done()
+        quiet.cancel()
+        await asyncio.gather(quiet, return_exceptions=True)
+        await jambonz.answered()
+        await jambonz.callee_hangs_up()
+    assert (await hurried.record()).cause == "hangup"
+
+
+async def test_their_pings_are_answered(gateway: Gateway) -> None:
+    async with gateway.jambonz(autoping=False) as jambonz:
+        await jambonz.socket.ping(b"anybody there?")
+        async with asyncio.timeout(5):
+            answer = await jambonz.socket.receive()
+        assert (answer.type, answer.data) == (aiohttp.WSMsgType.PONG, b"anybody there?")
+
+
+async def test_a_dead_socket_is_left_and_its_call_goes_on_elsewhere(hurried: Gateway) -> None:
+    """A connection that a firewall forgot looks open for ever, unless one asks."""
+    async with hurried.jambonz(autoping=False) as jambonz:
+        await jambonz.new_call(to=TRUNK_DID)
+        async with asyncio.timeout(5):
+            kinds: list[aiohttp.WSMsgType] = []
+            while not kinds or kinds[-1] is aiohttp.WSMsgType.PING:
+                kinds.append((await jambonz.socket.receive()).type)
+        assert kinds == [aiohttp.WSMsgType.PING, aiohttp.WSMsgType.CLOSE]
+        assert jambonz.socket.close_code == 1001
+        assert await jambonz.reconnect() is None
+        await jambonz.answered()
+        await jambonz.callee_hangs_up()
+    assert (await hurried.record()).cause == "hangup"
+
+
 async def test_reconnect_while_the_old_socket_still_seems_open(gateway: Gateway) -> None:
     """Half-open TCP: the old socket's end, when it comes, is no news of the call."""
     async with gateway.jambonz() as jambonz:
