@@ -264,7 +264,10 @@ async def test_an_unknown_call_is_said_to_be_unknown(plane: NgClient) -> None:
         assert unknown.value.slug == "unknown-call"
 
 
-@pytest.mark.parametrize("sdp", ["hello", "v=0\r\nm=audio\r\n", ""])
+@pytest.mark.parametrize(
+    "sdp",
+    ["hello", "v=0\r\nm=audio\r\n", "", pytest.param("v=0\r\n" + "\0" * 60_000, id="too long")],
+)
 async def test_what_is_no_sdp_is_bad_sdp(plane: NgClient, sdp: str) -> None:
     with pytest.raises(MediaError) as bad:
         await plane.offer("bad", "A", sdp)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 
+from sip.core.sdp import MAX_SDP
 from sip.media.ng.bencode import Encodable
 from sip.media.plane import Learn, MediaError
 
@@ -51,6 +52,8 @@ def relayable(sdp: str) -> str:
     """
     if not sdp.startswith("v=0"):
         raise MediaError("bad-sdp", "does not begin with v=0")
+    if len(sdp) > MAX_SDP:  # an engine could not even be asked: it would be no datagram
+        raise MediaError("bad-sdp", f"longer than {MAX_SDP} characters")
     audio = [m for m in _MEDIA_LINE.finditer(sdp) if m[1] == "audio" and m[2] != "0"]
     plain = [m.start() for m in audio if m[4].upper() in ("RTP/AVP", "RTP/AVPF")]
     if audio and not plain:
