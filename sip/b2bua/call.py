@@ -311,7 +311,7 @@ class Call:
                         status.headers = event.headers
                         self.ended_by = "callee" if event.by is Origin.PEER else "jambonz"
                         break
-                    case TimeOver():
+                    case TimeOver() if leg is bridge.b:
                         self.ended_by = "jambonz"
                         break
                     case _:
