@@ -82,6 +82,7 @@ class _Parts:
         self.settings = settings
         self.trace = Trace()
         self.media: MediaPlane | None = None
+        #: known once it listens: /readyz says so
         self.switch: Softswitch | None = None
         self.report: Report | None = None
 
@@ -201,7 +202,7 @@ async def _start_softswitch(parts: _Parts, stack: AsyncExitStack) -> None:
         settings.sip.bans,
         own=_own_addresses(settings),
     )
-    parts.switch = switch = Softswitch(
+    switch = Softswitch(
         clock=clock,
         ids=Ids(),
         http=http,
@@ -235,6 +236,7 @@ async def _start_softswitch(parts: _Parts, stack: AsyncExitStack) -> None:
             reason = _cannot_listen(listening.endpoint, error)
             raise StartupError(f"sip.listen: {reason}") from None
     switch.start()
+    parts.switch = switch
     parts.report = Report(
         settings,
         trunks,
