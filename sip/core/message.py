@@ -197,6 +197,13 @@ def parse_message(data: bytes) -> Request | Response:
     return message
 
 
+def reread(response: bytes) -> Response:
+    """The head of a response of ours, which keeps to no limits of length but needs no checks."""
+    status_line, *lines = _lines(response.partition(b"\r\n\r\n")[0])
+    headers, _ = _read_headers(lines)
+    return _read_status_line(status_line, headers)
+
+
 def best_effort(head: bytes) -> Request | None:
     """The request that a head stands for, when it can be read well enough to be answered."""
     try:

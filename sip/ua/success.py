@@ -59,7 +59,7 @@ class Success:
         """The commonest cause of calls that drop after half a minute: say it while it happens."""
         log.warning(
             "no ACK to our 200",
-            sip_call_id=self._transaction.request.call_id,
+            sip_call_id=self._response.call_id,
             peer=str(self._transaction.flow.remote),
             contact=self._response.headers.get("contact"),
             reason="the peer does not get our 200, or cannot reach this Contact: is sip.advertise, "

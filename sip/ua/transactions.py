@@ -10,7 +10,7 @@ from sip.clock import Clock
 from sip.clock import Timer as Running
 from sip.core.errors import ParseError
 from sip.core.headers import parse_via
-from sip.core.message import Headers, Request, Response
+from sip.core.message import Headers, Request, Response, reread
 from sip.core.timers import RETRANSMISSION, Timer, Timers
 from sip.core.transaction import Action, Input, Kind, Machine, State
 from sip.ids import MAGIC_COOKIE
@@ -185,21 +185,31 @@ class ServerTransaction(_Transaction):
     another path before (RFC 3261 8.2.2.2).
     """
 
-    __slots__ = ("_last", "key", "merge_key", "merged", "on_ack", "on_cancel", "request", "to_tag")
+    __slots__ = ("_last", "_request", "key", "merge_key", "merged", "on_ack", "on_cancel", "to_tag")
 
     def __init__(
         self, layer: "TransactionLayer", request: Request, flow: Flow, key: ServerKey
     ) -> None:
         kind = Kind.INVITE_SERVER if request.method == "INVITE" else Kind.SERVER
         super().__init__(layer, kind, flow)
-        self.request = request
+        self._request: Request | None = request
         self.key = key
         self.merge_key = _merge_key(request)
         self.merged = False
         self.on_cancel: Callable[[Request], None] = _ignore
         self.on_ack: Callable[[Request], None] = _ignore
         self.to_tag: str | None = None
-        self._last: tuple[bytes, Response] | None = None
+        self._last = b""
+
+    @property
+    def request(self) -> Request:
+        """What the peer asked, until it has its final response.
+
+        From then on a transaction remembers, for half a minute, no more than what it would send
+        again: a flood of requests is to cost little.
+        """
+        assert self._request is not None, "the request has its final response"
+        return self._request
 
     @property
     def answered(self) -> bool:
@@ -210,14 +220,13 @@ class ServerTransaction(_Transaction):
         """Send `response`; ignored when a final one went out before (a 2xx may be repeated)."""
         if self.answered and self.machine.state is not State.ACCEPTED:
             return
-        self._last = (response.to_bytes(), response)
+        self._last = response.to_bytes()
         self.to_tag = self.to_tag or response.to.tag
         if response.status < 200:
-            self._step(Input.PROVISIONAL)
-        elif response.status < 300:
-            self._step(Input.SUCCESS)
-        else:
-            self._step(Input.FAILURE)
+            self._step(Input.PROVISIONAL, response)
+            return
+        self._request = None
+        self._step(Input.SUCCESS if response.status < 300 else Input.FAILURE, response)
 
     def receive(self, request: Request) -> None:
         """The request again, or the ACK to our failure."""
@@ -228,11 +237,11 @@ class ServerTransaction(_Transaction):
         self.on_ack = _ignore
 
     def _do(self, action: Action, message: Request | Response | None) -> None:
-        if action is Action.SEND and self._last is not None:
-            data, response = self._last
+        if action is Action.SEND and self._last:
+            response = message if isinstance(message, Response) else reread(self._last)
             if self.flow.closed:
-                self.flow = self._layer.reply_flow(self.flow, self.request)
-            self._layer.transmit(data, self.flow, response)
+                self.flow = self._layer.reply_flow(self.flow, response)
+            self._layer.transmit(self._last, self.flow, response)
         elif action is Action.PASS and isinstance(message, Request):
             self.on_ack(message)
 
@@ -246,7 +255,7 @@ class TransactionLayer:
         clock: Clock,
         timers: Timers,
         transmit: Callable[[bytes, Flow, Request | Response], None],
-        reply_flow: Callable[[Flow, Request], Flow],
+        reply_flow: Callable[[Flow, Response], Flow],
     ) -> None:
         """`transmit` sends; `reply_flow` finds the way for a response whose connection is gone."""
         self.clock = clock

@@ -437,9 +437,9 @@ class UserAgent:
             return flow
         return self._transport.flow_to(Endpoint("udp", flow.remote.host, port), flow)
 
-    def _reply_flow(self, flow: Flow, request: Request) -> Flow:
+    def _reply_flow(self, flow: Flow, response: Response) -> Flow:
         """RFC 3261 18.2.2: a broken connection is opened again to the Via's address."""
-        via = request.via
+        via = response.via
         host = via.received or via.host
         if not is_address(host):
             return flow

@@ -50,12 +50,19 @@ class Attack:
         self._live: LiveCall | None = None
         self._recent: list[bytes] = list(self._torture)
 
-    async def run(self, count: int, progress: Progress = lambda _: None) -> Sent:
-        """Send so many; raises TimeoutError when the gateway takes no more."""
-        trunk = stranger = forged = 0
+    async def run(
+        self, count: int, progress: Progress = lambda _: None, *, for_s: float = 0.0
+    ) -> Sent:
+        """Send so many, and more until `for_s` seconds have passed.
+
+        Raises TimeoutError when the gateway takes no more.
+        """
+        now = asyncio.get_running_loop().time
+        until = now() + for_s
+        number = trunk = stranger = forged = 0
         async with self.trunk:
             try:
-                for number in range(count):
+                while number < count or now() < until:
                     if number % RENEW == 0:
                         await self._renew()
                     if number % WINDOW == 0:
@@ -72,8 +79,9 @@ class Attack:
                         case _:
                             self.trunk.send(data)
                             trunk += 1
+                    number += 1
                 await self.trunk.probe()
-                progress(count)
+                progress(number)
                 await self._end()
             finally:
                 self._spoofer.close()
