@@ -21,6 +21,14 @@ def test_text_that_is_no_utf_8_is_bencoded() -> None:
     assert decode(wire) == (latin, Form.BENCODE)
 
 
+def test_text_that_json_makes_too_long_for_a_datagram_is_bencoded() -> None:
+    """It would wait three seconds for a reply to what was never sent."""
+    odd = {"sdp": "s=" + "\x01" * 16_000}
+    wire = encode(odd, Form.JSON)
+    assert len(wire) < 16_100
+    assert decode(wire) == (odd, Form.BENCODE)
+
+
 @pytest.mark.parametrize(
     "wire", [b"", b"le", b"i1e", b"[]", b"{", b"{}x", b'{"a":"\xff"}', b'{"a":' * 100_000]
 )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import Enum
-from typing import cast
+from typing import Final, cast
 
 import orjson
 
@@ -27,13 +27,23 @@ class FormError(ValueError):
     """The bytes are no NG dictionary."""
 
 
+#: What fits into a datagram, with room for a cookie.
+_MAX_JSON: Final = 65_000
+
+
 def encode(message: Mapping[str, Encodable], form: Form) -> bytes:
-    """`message` as bytes. One with text that is no UTF-8, which JSON cannot say, is bencoded."""
+    """`message` as bytes.
+
+    One is bencoded that JSON cannot say, with text that is no UTF-8, or makes too long: a control
+    character of an SDP is six there.
+    """
     if form is Form.JSON:
         try:
-            return orjson.dumps(message)
+            text = orjson.dumps(message)
         except orjson.JSONEncodeError:
-            pass
+            return bencode.encode(message)
+        if len(text) <= _MAX_JSON:
+            return text
     return bencode.encode(message)
 
 
