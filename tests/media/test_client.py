@@ -169,6 +169,22 @@ async def test_an_engine_that_is_not_there_is_a_timeout_that_says_so(clock: Hand
     await client.close()
 
 
+async def test_a_timeout_does_not_repeat_what_was_wrong_before_the_engine_answered(
+    client: NgClient, peer: Engine, clock: HandClock
+) -> None:
+    client.failed(OSError(90, "Message too long"))
+    answered = asyncio.create_task(client.ping())
+    cookie, _, source = await peer.next()
+    peer.reply(cookie, source, result="pong")
+    await answered
+    silent = asyncio.create_task(client.ping())
+    await peer.next()
+    clock.advance(TIMEOUT_S)
+    with pytest.raises(MediaError) as caught:
+        await silent
+    assert "too long" not in caught.value.text
+
+
 async def test_each_request_gets_its_own_reply(client: NgClient, peer: Engine) -> None:
     tasks = [asyncio.create_task(client.offer(f"c{n}", "A", SDP)) for n in range(3)]
     asked = [await peer.next() for _ in tasks]

@@ -239,6 +239,7 @@ class NgClient:
         exchange = self._exchanges.get(cookie.decode("ascii", "replace"))
         if exchange is None or exchange.reply.done():
             return
+        self._last_error = None  # it is there: an old error explains no later silence
         try:
             exchange.reply.set_result(decode(body)[0])
         except FormError as error:
