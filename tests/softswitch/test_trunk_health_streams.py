@@ -9,6 +9,7 @@ import pytest
 
 from config.settings import HealthSettings
 from sip.clock import LoopClock
+from sip.core.message import Request
 from sip.core.uri import Uri
 from sip.ids import Ids
 from sip.softswitch import trunk_health
@@ -32,12 +33,12 @@ def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 @asynccontextmanager
 async def asking(
     transport: str, ca: Path | None = None, certificate: Path | None = None
-) -> AsyncIterator[tuple[TrunkHealth, list[ServerTransaction]]]:
+) -> AsyncIterator[tuple[TrunkHealth, list[Request]]]:
     """Health of a gateway that answers over `transport`, with that certificate."""
-    clock, asked = LoopClock(), list[ServerTransaction]()
+    clock, asked = LoopClock(), list[Request]()
 
     def answer(transaction: ServerTransaction) -> None:
-        asked.append(transaction)
+        asked.append(transaction.request)
         transaction.respond(peer.response(transaction.request, 200, to_tag="x"))
 
     peer = UserAgent(clock=clock, ids=Ids(), on_request=answer)
@@ -74,7 +75,7 @@ async def test_a_gateway_that_answers(transport: str, tmp_path: Path) -> None:
     async with asking(transport, root.bundle, certificate) as (health, asked):
         state = await outcome(health)
         assert (state.state, state.heard, state.last_status) == (State.CLOSED, True, 200)
-        request = asked[0].request
+        request = asked[0]
         assert request.uri.endswith(f";transport={transport}")
         assert request.via.transport == transport.upper()
         assert request.contact is not None

@@ -32,7 +32,7 @@ class Phone:
     """A user agent on ::1 that calls or answers, by hand."""
 
     tls: ClientTls | None = None
-    invites: list[ServerTransaction] = field(default_factory=list)
+    invites: list[Request] = field(default_factory=list)
     acks: list[Request] = field(default_factory=list)
     byes: "asyncio.Queue[Request]" = field(default_factory=asyncio.Queue)
 
@@ -70,8 +70,8 @@ class Phone:
     # as callee, and as the user of the dialog that came up
 
     def _invited(self, transaction: ServerTransaction) -> None:
-        self.invites.append(transaction)
         request = transaction.request
+        self.invites.append(request)
         self.ua.open_dialog(request.call_id, "callee", self)
         contact = ("Contact", self.ua.contact(transaction.flow))
         transaction.respond(
@@ -79,8 +79,9 @@ class Phone:
         )
 
     def on_request(self, transaction: ServerTransaction) -> None:
-        transaction.respond(self.ua.response(transaction.request, 200))
-        self.byes.put_nowait(transaction.request)
+        request = transaction.request
+        transaction.respond(self.ua.response(request, 200))
+        self.byes.put_nowait(request)
 
     def on_ack(self, ack: Request) -> None:
         self.acks.append(ack)
@@ -118,9 +119,9 @@ def test_a_call_there_and_on(transport: str, tmp_path: Path) -> None:
             assert answer.status == 200
             assert parse(answer.body).connection.address == "::1"  # type: ignore[union-attr]
             assert answer.via.received == "::1"
-            [leg] = agent.invites
-            assert leg.request.via.host == "::1"
-            assert leg.request.uri.startswith(f"sip:{DID}@[::1]:{there.port}")
+            [invite] = agent.invites
+            assert invite.via.host == "::1"
+            assert invite.uri.startswith(f"sip:{DID}@[::1]:{there.port}")
             assert answer.contact is not None
             remote = answer.contact.uri
             assert remote.hostport == f"[::1]:{ours[0].port}"

@@ -12,7 +12,7 @@ from sip.clock import LoopClock
 from sip.core.message import Headers, Request, Response
 from sip.core.uri import Uri
 from sip.ids import Ids
-from sip.transport.endpoint import Endpoint
+from sip.transport.endpoint import Endpoint, Flow
 from sip.transport.tls import ClientTls, ServerTls
 from sip.ua.transactions import Failure, ServerTransaction
 from sip.ua.user_agent import UserAgent
@@ -22,11 +22,11 @@ from tests.transport.loops import on_each_loop
 
 @dataclass
 class Pair:
-    """Who asks and who answers; `asked` are the transactions at the answering side."""
+    """Who asks and who answers; `asked` are the requests and their ways at the answering side."""
 
     asking: UserAgent
     answering: UserAgent
-    asked: "list[ServerTransaction]"
+    asked: list[tuple[Request, Flow]]
     uri: Uri
 
     async def ask(self, to: Uri | None = None) -> tuple[Request, Response | Failure]:
@@ -45,7 +45,7 @@ class Pair:
         self.asking.send(request, flow, ended.set_result, ended.set_result)
         async with asyncio.timeout(10):
             outcome = await ended
-        return (self.asked[-1].request if self.asked else request), outcome
+        return (self.asked[-1][0] if self.asked else request), outcome
 
 
 @asynccontextmanager
@@ -57,10 +57,10 @@ async def pair(transport: str, host: str, directory: Path) -> AsyncIterator[Pair
         client_certificates="required",
     )
     theirs = root.issue("gateway.example.com", host)
-    clock, asked = LoopClock(), list[ServerTransaction]()
+    clock, asked = LoopClock(), list[tuple[Request, Flow]]()
 
     def answer(transaction: ServerTransaction) -> None:
-        asked.append(transaction)
+        asked.append((transaction.request, transaction.flow))
         transaction.respond(answering.response(transaction.request, 200, to_tag="x"))
 
     answering = UserAgent(clock=clock, ids=Ids(), on_request=answer)
@@ -94,11 +94,11 @@ async def test_options_there_and_back(transport: str, host: str, tmp_path: Path)
         assert (request.via.transport, request.via.host) == (transport.upper(), host)
         assert request.via.port == local.port
         assert request.via.received == host
-        assert request.via.rport == str(two.asked[0].flow.remote.port)
+        assert request.via.rport == str(two.asked[0][1].remote.port)
         assert request.contact is not None
         assert request.contact.uri.hostport == local.hostport
         assert ("[::1]" in (request.headers.get("contact") or "")) == (host == "::1")
-        names = two.asked[0].flow.peer_names
+        names = two.asked[0][1].peer_names
         assert names == (("gateway.example.com", host, "somebody") if transport == "tls" else ())
 
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from typing import Literal
 
 import pytest
 import pytest_asyncio
@@ -12,18 +13,35 @@ from tests.interop.harness.certificates import Authority
 from tests.interop.harness.gateway import PLAIN, Gateway, Json
 from tests.interop.harness.kamailio import CarrierTrunk, Kamailio, carrier_trunks, with_an_edge_down
 from tests.interop.harness.network import Network
-from tests.interop.harness.pbx import TRANSPORTS, PbxTrunk, Transport, Way, pbx_trunk, trunks
+from tests.interop.harness.pbx import (
+    TRANSPORTS,
+    WAYS,
+    PbxTrunk,
+    Transport,
+    Way,
+    pbx_trunk,
+    trunks,
+)
 from tests.interop.harness.sandbox import Sandbox
 from tests.interop.pbx.voices import Voice, voice
 
-WAYS: tuple[Way, ...] = ("static", "registers", "registrar")
 PHONE = "+12125550170"
 PHONE_LOGIN = {"username": "phone", "password": "interop-phone-password"}
 """Whoever registers with these is called at that number."""
 EDGE_DOWN = "+12125550171"
 """Goes to the carrier's edge for TCP, after one that is down."""
 LONG = "+14155550109"
-"""Dialled for the call that lasts."""
+"""Dialled for the calls that last."""
+PlacedBy = Literal["asterisk", "us"]
+LONG_CALLS: dict[tuple[Way, PlacedBy], Transport] = {
+    ("static", "asterisk"): "udp",
+    ("static", "us"): "tcp",
+    ("registers", "asterisk"): "tls",
+    ("registers", "us"): "udp",
+    ("registrar", "asterisk"): "tcp",
+    ("registrar", "us"): "tls",
+}
+"""Each over a trunk of its own."""
 RETELLS_NUMBER = "+14155550120"
 
 
@@ -83,10 +101,10 @@ async def office(
 ) -> AsyncIterator[Office]:
     with Network() as network:
         directory = tmp_path_factory.mktemp("office")
-        every = [
-            *trunks(network, WAYS, TRANSPORTS),
-            pbx_trunk(network, "long-in", "static", "udp", 9),
-            pbx_trunk(network, "long-out", "static", "tcp", 10),
+        every = trunks(network, WAYS, TRANSPORTS)
+        every += [
+            pbx_trunk(network, f"long-{placed_by}-{way}", way, transport, index)
+            for index, ((way, placed_by), transport) in enumerate(LONG_CALLS.items(), len(every))
         ]
         carrier = carrier_trunks(network)
         edge_down = with_an_edge_down(network, carrier[1], EDGE_DOWN)
@@ -148,17 +166,24 @@ class LongCall:
 
 
 @pytest_asyncio.fixture(scope="package", loop_scope="session", autouse=True)
-async def long_calls(office: Office) -> AsyncIterator[tuple[LongCall, LongCall]]:
-    """A call from Asterisk and one to it, which go on while the other stories are told.
+async def long_calls(office: Office) -> AsyncIterator[dict[tuple[Way, PlacedBy], LongCall]]:
+    """Calls from Asterisk and to it in every way, which go on while the other stories are told.
 
     They need the better part of two minutes of real time, and nothing else.
     """
-    loop = asyncio.get_running_loop()
-    asterisk, sandbox = office.asterisk, office.sandbox
-    way_in, way_out = office.trunk("long-in"), office.trunk("long-out")
-    channel = (await asterisk.call(way_in, LONG))["channel"]
-    coming = LongCall(way_in, channel, await sandbox.called(LONG), loop.time())
-    since = len(asterisk.manager.events)
-    retell_id = await sandbox.create_phone_call(RETELLS_NUMBER, way_out.number)
-    channel = (await asterisk.called(way_out, since))["channel"]
-    yield coming, LongCall(way_out, channel, retell_id, loop.time())
+    calls = {}
+    for way, placed_by in LONG_CALLS:
+        trunk = office.trunk(f"long-{placed_by}", way)
+        calls[way, placed_by] = await _begin(office, trunk, placed_by)
+    yield calls
+
+
+async def _begin(office: Office, trunk: PbxTrunk, placed_by: PlacedBy) -> LongCall:
+    now = asyncio.get_running_loop().time
+    if placed_by == "asterisk":
+        channel = (await office.asterisk.call(trunk, LONG))["channel"]
+        return LongCall(trunk, channel, await office.sandbox.called(LONG), now())
+    since = len(office.asterisk.manager.events)
+    retell_id = await office.sandbox.create_phone_call(RETELLS_NUMBER, trunk.number)
+    channel = (await office.asterisk.called(trunk, since))["channel"]
+    return LongCall(trunk, channel, retell_id, now())

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from tests.interop.harness.gateway import PLAIN
-from tests.interop.harness.pbx import TRANSPORTS, Transport, Way
+from tests.interop.harness.pbx import TRANSPORTS, WAYS, Transport, Way
 from tests.interop.harness.scene import ending, tried
-from tests.interop.pbx.conftest import RETELLS_NUMBER, WAYS, Office
+from tests.interop.pbx.conftest import RETELLS_NUMBER, Office
 from tests.interop.pbx.voices import GREETING, hears
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")

@@ -12,7 +12,7 @@ import pytest
 from tests.interop.harness.asterisk_config import DESK
 from tests.interop.harness.baresip import Baresip
 from tests.interop.harness.gateway import PLAIN
-from tests.interop.harness.pbx import TRANSPORTS, PbxTrunk, Transport
+from tests.interop.harness.pbx import TRANSPORTS, WAYS, PbxTrunk, Transport, Way
 from tests.interop.harness.siplog import Logged, MessageLog
 from tests.interop.pbx.conftest import Office
 from tests.interop.pbx.voices import GREETING, Voice, hears, hears_some
@@ -24,10 +24,11 @@ SINGING_S, HELD_S, TALK_S = 0.5, 1.5, 5.0
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
+@pytest.mark.parametrize("way", WAYS)
 async def test_hold_and_resume(
-    office: Office, transport: Transport, visitor: Voice, tmp_path: Path
+    office: Office, way: Way, transport: Transport, visitor: Voice, tmp_path: Path
 ) -> None:
-    trunk = office.trunk("static", transport)
+    trunk = office.trunk(way, transport)
     since = len(office.asterisk.manager.events)
     desk = office.network.phone("desk", 0)
     async with Baresip(

@@ -1,19 +1,18 @@
 """Calls that outlive two session-timer refreshes (RFC 4028), in real time.
 
 The shortest interval that the RFC allows is 90 s, so a refresh comes each 45 s: from Asterisk in
-the call that it placed, from us in the one that we placed. `long_calls` has begun them.
+the calls that it placed, from us in those that we placed. `long_calls` has begun them.
 """
 
 import asyncio
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.interop.harness import speech
-from tests.interop.harness.pbx import SESSION_S
+from tests.interop.harness.pbx import SESSION_S, Way
 from tests.interop.harness.siplog import Logged, MessageLog
-from tests.interop.pbx.conftest import LongCall, Office
+from tests.interop.pbx.conftest import LONG_CALLS, LongCall, Office, PlacedBy
 from tests.interop.pbx.voices import SAME
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -24,11 +23,14 @@ TAIL_S = 6
 
 
 @pytest.mark.timeout(200)
-@pytest.mark.parametrize("placed_by", ["asterisk", "us"])
+@pytest.mark.parametrize(("way", "placed_by"), LONG_CALLS)
 async def test_a_call_through_two_refreshes(
-    office: Office, long_calls: tuple[LongCall, LongCall], placed_by: str, tmp_path: Path
+    office: Office,
+    long_calls: dict[tuple[Way, PlacedBy], LongCall],
+    way: Way,
+    placed_by: PlacedBy,
 ) -> None:
-    call = long_calls[0 if placed_by == "asterisk" else 1]
+    call = long_calls[way, placed_by]
     await asyncio.sleep(call.began + LENGTH_S - asyncio.get_running_loop().time())
     await office.sandbox.ongoing(call.retell_id)
     await office.asterisk.hang_up(call.channel)
