@@ -66,6 +66,8 @@ class Victim:
         settings["sip"]["listen"].append(f"tls:{self._network.secure_gateway}")
         settings["sip"]["tls"] = {"certificate": certificate, "key": certificate}
         settings["limits"] = {"calls": 5000, "calls_per_second": 5000}
+        # the usual ones: a pair rests for seconds after use, and a thousand ports are soon at rest
+        settings.pop("media")
 
     # addresses
 
