@@ -14,6 +14,7 @@ from sip.core.message import (
     best_effort,
     make_response,
     parse_message,
+    reread,
     validate,
 )
 
@@ -382,3 +383,16 @@ class TestWriting:
     def test_nor_by_a_reason(self) -> None:
         with pytest.raises(ValueError, match="line break"):
             Response(200, "OK\r\nX: 1").to_bytes()
+
+
+def test_a_response_of_ours_is_read_again_however_long_it_is() -> None:
+    """It copies a request that was just short enough, and has headers of its own."""
+    asked = request("".join(f"Record-Route: <sip:192.0.2.{n};lr>\r\n" for n in range(91)))
+    own = [("X-Own", "long " * 4000), ("Server", "us")]
+    sent = make_response(asked, 200, to_tag="us", headers=own, body=b"v=0\r\n\r\n").to_bytes()
+    with pytest.raises(ParseError):
+        parse_message(sent)
+    again = reread(sent)
+    assert (again.status, again.reason, again.call_id) == (200, "OK", asked.call_id)
+    assert again.via == asked.via
+    assert len(again.headers.get_all("record-route")) == 92

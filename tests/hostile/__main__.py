@@ -111,7 +111,7 @@ async def _attack(
     def progress(now: int) -> None:
         nonlocal sent
         if now // 50_000 != sent // 50_000:
-            say(f"{name}: {now} of {count}, memory {victim.memory_mb():.1f} MB")
+            say(f"{name}: {now} sent, memory {victim.memory_mb():.1f} MB")
         sent = now
         for reached, mark in enumerate(marks, 1):
             if now >= count * reached / (HONEST_CALLS + 1):

@@ -171,7 +171,7 @@ async def long_calls(office: Office) -> AsyncIterator[dict[tuple[Way, PlacedBy],
     """
     calls = {}
     for way, placed_by in LONG_CALLS:
-        trunk = office.trunk(f"long-{placed_by}", way)
+        trunk = office.trunk(f"long-{placed_by}-{way}")
         calls[way, placed_by] = await _begin(office, trunk, placed_by)
     yield calls
 
