@@ -19,6 +19,7 @@ COPY pyproject.toml README.md LICENSE ./
 COPY config config
 COPY gateway gateway
 COPY sip sip
+COPY testkit testkit
 RUN python3 -m pip wheel --no-deps --no-build-isolation --wheel-dir /wheels . \
     && /opt/gateway/bin/pip install --no-cache-dir --disable-pip-version-check --no-deps \
         /wheels/*.whl

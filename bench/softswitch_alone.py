@@ -25,10 +25,10 @@ from sip.core.uri import Uri
 from sip.ids import Ids
 from sip.media.plane import Learn, MediaPlane, MediaStats
 from sip.media.supervisor import RelayOptions, RelayProcess
-from sip.softswitch.app_link import AppAddress
+from sip.softswitch.admission.gatekeeper import Gatekeeper
+from sip.softswitch.jambonz.link import AppAddress
 from sip.softswitch.softswitch import Limits, Softswitch
-from sip.softswitch.trunks import Trunk, Trunks
-from sip.softswitch.trust import Gatekeeper
+from sip.softswitch.trunks.trunk import Trunk, Trunks
 from sip.transport.endpoint import Endpoint
 
 _UNLIMITED = 1_000_000

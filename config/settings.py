@@ -10,11 +10,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError
 
-from config import profiles
-from config.cross_checks import cross_problems
-from config.environment import read_environment, read_file
+from config.checks.cross import cross_problems
 from config.model import Model, Positive, Seconds
 from config.problems import ConfigError, model_problems
+from config.reading import profiles
+from config.reading.environment import read_environment, read_file
 from config.trunk_settings import (
     CalledNumberSettings,
     CallerIdSettings,

@@ -20,23 +20,23 @@ from aiohttp import web
 from sqlalchemy.exc import SQLAlchemyError
 
 from config.settings import Settings
-from gateway.app import JAMBONZ_PATH, make_app
-from gateway.bindings_store import BindingsStore, open_bindings
+from gateway.http.app import JAMBONZ_PATH, make_app
+from gateway.storage.bindings import BindingsStore, open_bindings
 from sip import collector
 from sip.clock import LoopClock
 from sip.ids import Ids
 from sip.media.ng.client import NgClient
 from sip.media.plane import MediaError, MediaPlane
 from sip.media.supervisor import RelayOptions, RelayProcess
-from sip.softswitch.app_link import AppAddress
+from sip.softswitch.admission.gatekeeper import Gatekeeper
+from sip.softswitch.jambonz.link import AppAddress
 from sip.softswitch.listeners import client_tls, listeners
-from sip.softswitch.report import Report
+from sip.softswitch.operator_view import Report
 from sip.softswitch.softswitch import Limits, Softswitch
-from sip.softswitch.trunks import Trunks
-from sip.softswitch.trust import Gatekeeper
+from sip.softswitch.trunks.trunk import Trunks
 from sip.trace import Trace
 from sip.transport.address import is_loopback
-from sip.transport.tls import ClientTls, TlsError
+from sip.transport.tls.contexts import ClientTls, TlsError
 
 log = structlog.get_logger(__name__)
 

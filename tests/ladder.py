@@ -19,10 +19,10 @@ from sip.clock import LoopClock
 from sip.core.message import Headers, Request, Response, make_response, parse_message
 from sip.core.uri import Uri
 from sip.ids import Ids
-from sip.softswitch.app_link import AppAddress
+from sip.softswitch.admission.gatekeeper import Gatekeeper
+from sip.softswitch.jambonz.link import AppAddress
 from sip.softswitch.softswitch import Limits, Softswitch
-from sip.softswitch.trunks import Trunk, Trunks
-from sip.softswitch.trust import Gatekeeper
+from sip.softswitch.trunks.trunk import Trunk, Trunks
 from sip.trace import Trace
 from sip.transport.endpoint import Endpoint
 from tests.fakes.application import FakeApplication

@@ -16,7 +16,7 @@ from retell import (
 )
 
 from config.settings import RetellSettings
-from gateway.endings import RetellFailure
+from gateway.retell.failures import RetellFailure
 
 log = structlog.get_logger(__name__)
 

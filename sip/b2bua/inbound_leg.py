@@ -13,7 +13,7 @@ from sip.core.reliable import TAG, read_rack
 from sip.core.session_timer import TooSmall, agree_as_uas
 from sip.transport.endpoint import Flow
 from sip.ua.credentials import Credentials
-from sip.ua.provisionals import Provisionals
+from sip.ua.reliable_provisionals import Provisionals
 from sip.ua.transactions import ServerTransaction
 from sip.ua.user_agent import UserAgent
 

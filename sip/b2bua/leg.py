@@ -16,14 +16,14 @@ from sip.core.body import session_description
 from sip.core.dialog import Dialog, Order
 from sip.core.message import Request, Response
 from sip.core.offer_answer import OfferAnswer, State
-from sip.core.origin import Origin as SessionOrigin
+from sip.core.sdp_origin import Origin as SessionOrigin
 from sip.core.warning import EXPLAINED, warning
 from sip.transport.endpoint import Flow
 from sip.ua.credentials import Credentials
 from sip.ua.dialog_client import DialogClient
 from sip.ua.refusals import ALLOW, CAPABILITIES
-from sip.ua.success import Success
 from sip.ua.transactions import Failure, ServerTransaction
+from sip.ua.unacked_2xx import Success
 from sip.ua.user_agent import UserAgent
 
 #: Why we end a session that nobody refreshed (RFC 3326).

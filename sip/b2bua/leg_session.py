@@ -15,7 +15,7 @@ from sip.core.body import session_description
 from sip.core.message import Request, Response
 from sip.core.offer_answer import Input, State
 from sip.core.session_timer import Agreement, TooSmall, agree_as_uac, agree_as_uas
-from sip.ua.session import SessionTimer
+from sip.ua.session_timer import SessionTimer
 from sip.ua.transactions import ServerTransaction
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from sip.b2bua.leg_options import DEFAULT, LegOptions, Reliable
 from sip.core.body import SDP, session_description
 from sip.core.dialog import Dialog, is_secure
 from sip.core.errors import ParseError
-from sip.core.headers import NameAddr, parse_name_addrs
+from sip.core.header_values import NameAddr, parse_name_addrs
 from sip.core.message import Headers as Fields
 from sip.core.message import Request, Response
 from sip.core.offer_answer import Input

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from sip.core.headers import NameAddr, first_item, parse_name_addr
+from sip.core.header_values import NameAddr, first_item, parse_name_addr
 from sip.core.message import Headers, Request, Response
 from sip.core.uri import Uri
 

@@ -12,11 +12,10 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Final
 
-from sip.core.checks import check_fields, read_content_length, read_max_forwards
 from sip.core.errors import ParseError
-from sip.core.fields import Headers as Headers
-from sip.core.fields import field_name, one_line
-from sip.core.headers import (
+from sip.core.header_fields import Headers as Headers
+from sip.core.header_fields import field_name, one_line
+from sip.core.header_values import (
     TOKEN,
     CSeq,
     NameAddr,
@@ -28,9 +27,11 @@ from sip.core.headers import (
     split_commas,
     wire_name,
 )
+from sip.core.memo import memo
 from sip.core.reasons import REASONS as REASONS
 from sip.core.reasons import reason_phrase
-from sip.core.uri import Uri, bounded_cache, decode_text
+from sip.core.uri import Uri, decode_text
+from sip.core.validation import check_fields, read_content_length, read_max_forwards
 
 MAX_HEAD: Final = 16 * 1024
 """Longest start line and header fields, in bytes."""
@@ -114,7 +115,7 @@ class _Message:
         raise NotImplementedError
 
 
-@bounded_cache
+@memo
 def _media_type(line: str) -> str:
     return "".join(line.partition(";")[0].split()).lower()
 

@@ -1,14 +1,14 @@
 """Session timers: RFC 4028. Who refreshes a session, how often, and when it is given up.
 
-Pure rules over messages; `sip.ua.session` runs the clock. Each request that refreshes (INVITE,
-re-INVITE, UPDATE) and its 2xx agree anew, so roles are always those of that one request.
+Pure rules over messages; `sip.ua.session_timer` runs the clock. Each request that refreshes
+(INVITE, re-INVITE, UPDATE) and its 2xx agree anew, so roles are always those of that one request.
 """
 
 from dataclasses import dataclass
 from enum import Enum, auto
 
 from sip.core.errors import ParseError
-from sip.core.headers import parse_params
+from sip.core.header_values import parse_params
 from sip.core.message import Request, Response
 from sip.core.value import frozen
 

@@ -4,43 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any, ClassVar, Final, TypeVar
+from typing import Any, ClassVar, Final
 from urllib.parse import quote, unquote_to_bytes
 
 from sip.core.errors import ParseError
+from sip.core.memo import memo
 from sip.core.value import frozen, kept
 
 Params = tuple[tuple[str, str | None], ...]
-T = TypeVar("T")
-
-CACHED_TEXT: Final = 512
-"""Longest text, in characters, whose parse is remembered: with the entry limit this bounds what
-a hostile peer can make us keep."""
-
-
-CACHED_TEXTS: Final = 4096
-"""Most texts remembered by one parse function."""
-
-
-class _Remembered(dict[str, T]):
-    """Results by text. A text that is known costs one look-up, which no Python code takes part
-    in: there are more than a hundred of them in a call."""
-
-    def __init__(self, parse: Callable[[str], T]) -> None:
-        self._parse = parse
-
-    def __missing__(self, text: str) -> T:
-        result = self._parse(text)
-        if len(text) <= CACHED_TEXT:
-            if len(self) >= CACHED_TEXTS:
-                self.clear()
-            self[text] = result
-        return result
-
-
-def bounded_cache(parse: Callable[[str], T]) -> Callable[[str], T]:
-    """Remembers up to 4096 results of a pure parse function, for texts of ordinary length."""
-    return _Remembered(parse).__getitem__
 
 
 @frozen
@@ -193,7 +164,7 @@ _SIP: Final = re.compile(
 _TEL: Final = re.compile(r"(\+?[0-9A-Fa-f*#().-]++)((?:;[^;]++)*+)")
 
 
-@bounded_cache
+@memo
 def _parse_uri(text: str) -> Uri:
     start = _SCHEME.match(text)
     if start is None or _FORBIDDEN.search(text):
@@ -290,3 +261,9 @@ def _same_params(a: Params, b: Params) -> bool:
 
 def _folded(params: Params) -> dict[str, str]:
     return {name.lower(): (value or "").lower() for name, value in params}
+
+
+def at_domain(domain: str, user: str | None = None) -> Uri:
+    """`sip:user@domain`; `domain` is a name or an address, IPv6 without brackets, or has a port."""
+    bare_ipv6 = domain.count(":") > 1 and "[" not in domain
+    return Uri.parse(f"sip:[{domain}]" if bare_ipv6 else f"sip:{domain}").replace(user=user)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from config.settings import SipSettings
 from sip.transport.endpoint import Endpoint
-from sip.transport.tls import ClientTls, ServerTls
+from sip.transport.tls.contexts import ClientTls, ServerTls
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,27 +19,27 @@ from sip.core.timers import Timers
 from sip.core.uri import join_hostport
 from sip.ids import Ids
 from sip.media.plane import MediaPlane
-from sip.softswitch.app_link import AppAddress, AppLink
-from sip.softswitch.app_socket import Json
-from sip.softswitch.bindings import Bindings, BindingStore
-from sip.softswitch.called_number import called_number
-from sip.softswitch.dialler import Dialler
-from sip.softswitch.driver import Driver
-from sip.softswitch.header_policy import told_headers
-from sip.softswitch.identity import inbound_identity
+from sip.softswitch.admission.gatekeeper import Gatekeeper, Judgement, Verdict
+from sip.softswitch.admission.ignored_log import Strangers
+from sip.softswitch.dialling.called_number import called_number
+from sip.softswitch.dialling.dialler import Dialler
+from sip.softswitch.dialling.header_policy import told_headers
+from sip.softswitch.dialling.identity import inbound_identity
+from sip.softswitch.jambonz.driver import Driver
+from sip.softswitch.jambonz.link import AppAddress, AppLink
+from sip.softswitch.jambonz.messages import new_session
+from sip.softswitch.jambonz.socket import Json
 from sip.softswitch.listeners import Listening
-from sip.softswitch.messages import new_session
-from sip.softswitch.registrar import Registrar
-from sip.softswitch.registrations import Registrations
-from sip.softswitch.strangers import Strangers
-from sip.softswitch.trunk_health import TrunkHealth
-from sip.softswitch.trunk_limits import RETRY_AFTER_S, Slot, TrunkFullError
-from sip.softswitch.trunks import Trunk, Trunks
-from sip.softswitch.trust import Gatekeeper, Judgement, Verdict
+from sip.softswitch.registration.bindings import Bindings, BindingStore
+from sip.softswitch.registration.registrar import Registrar
+from sip.softswitch.registration.registrations import Registrations
+from sip.softswitch.trunks.health import TrunkHealth
+from sip.softswitch.trunks.limits import RETRY_AFTER_S, Slot, TrunkFullError
+from sip.softswitch.trunks.trunk import Trunk, Trunks
 from sip.trace import Trace
+from sip.transport.census import Complaints
 from sip.transport.endpoint import Endpoint, Flow
-from sip.transport.strangers import Complaints
-from sip.transport.tls import ClientTls
+from sip.transport.tls.contexts import ClientTls
 from sip.ua.refusals import CAPABILITIES, SUPPORTED
 from sip.ua.transactions import ServerTransaction
 from sip.ua.user_agent import UserAgent

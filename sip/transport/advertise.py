@@ -4,10 +4,10 @@ import structlog
 
 from sip.clock import Clock
 from sip.transport.address import is_loopback, is_private, version
+from sip.transport.census import Complaints
 from sip.transport.endpoint import Flow
 from sip.transport.interfaces import interface_address
-from sip.transport.routes import Routes
-from sip.transport.strangers import Complaints
+from sip.transport.source_address import Routes
 
 log = structlog.get_logger(__name__)
 

@@ -9,15 +9,15 @@ import structlog
 
 from sip.clock import Clock, Timer
 from sip.core.errors import ParseError
-from sip.transport.certificate import covers, day
+from sip.transport.census import Census, Complaints
 from sip.transport.endpoint import Endpoint, Flow, Target
-from sip.transport.lifeline import Lifeline, StreamLimits
-from sip.transport.routes import Routes
-from sip.transport.strangers import Census, Complaints
+from sip.transport.source_address import Routes
 from sip.transport.stream import StreamFlow
+from sip.transport.stream_limits import Lifeline, StreamLimits
 from sip.transport.stream_sockets import Dialler, StreamListener
-from sip.transport.tls import ClientTls, ServerTls
-from sip.transport.tls_session import TlsSession
+from sip.transport.tls.certificate import covers, day
+from sip.transport.tls.contexts import ClientTls, ServerTls
+from sip.transport.tls.session import TlsSession
 from sip.transport.udp import UdpFlow, UdpListener
 
 log = structlog.get_logger(__name__)

@@ -8,11 +8,11 @@ from typing import Protocol, cast
 
 from sip.clock import Clock
 from sip.core.errors import ParseError
-from sip.core.stream import PING, PONG, StreamFramer
+from sip.core.framing import PING, PONG, StreamFramer
 from sip.transport.endpoint import Endpoint
-from sip.transport.lifeline import End, Lifeline, Ping
-from sip.transport.tls import TlsError
-from sip.transport.tls_session import TlsSession, TlsSessionError
+from sip.transport.stream_limits import End, Lifeline, Ping
+from sip.transport.tls.contexts import TlsError
+from sip.transport.tls.session import TlsSession, TlsSessionError
 
 #: How long a connection may take; then the transaction tries its next target.
 CONNECT_TIMEOUT_S = 5.0

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from sip.core.proofs import Proofs
+from sip.core.digest_client import Proofs
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,12 @@ from collections.abc import Callable, Sequence
 
 from sip.core.body import SDP
 from sip.core.dialog import Dialog
+from sip.core.digest_client import Proofs
 from sip.core.message import Request, Response
-from sip.core.proofs import Proofs
 from sip.core.uri import Uri
 from sip.transport.address import is_address, is_private
 from sip.transport.endpoint import Flow
-from sip.transport.resolver import ResolveError
+from sip.transport.servers.resolver import ResolveError
 from sip.ua.refusals import ALLOW
 from sip.ua.user_agent import UserAgent
 

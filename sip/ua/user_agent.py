@@ -22,12 +22,11 @@ from sip.transport.address import is_address
 from sip.transport.advertise import Advertiser
 from sip.transport.endpoint import DEFAULT_PORT, Endpoint, Flow, Target
 from sip.transport.layer import TransportLayer
-from sip.transport.lifeline import StreamLimits
-from sip.transport.resolver import Resolver
-from sip.transport.tls import ClientTls, ServerTls
+from sip.transport.servers.resolver import Resolver
+from sip.transport.stream_limits import StreamLimits
+from sip.transport.tls.contexts import ClientTls, ServerTls
 from sip.ua.long_requests import LongRequests
 from sip.ua.refusals import Refusals
-from sip.ua.source import mark_source
 from sip.ua.transactions import (
     ClientTransaction,
     Failure,
@@ -36,6 +35,7 @@ from sip.ua.transactions import (
     TransactionLayer,
     server_key,
 )
+from sip.ua.via_source import mark_source
 
 
 class DialogUser(Protocol):

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sip.core.uri import Uri
-from sip.softswitch.trunks import Trunk
+from sip.softswitch.trunks.trunk import Trunk
 from tests.b2bua.test_reliable import hang_up
 from tests.ladder import DID, PCMU, Ladder, Peer, dial, ladder_test, ladder_with
 

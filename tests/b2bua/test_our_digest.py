@@ -4,7 +4,7 @@ import re
 
 from sip.core.message import Request
 from sip.core.uri import Uri
-from sip.softswitch.trunks import Trunk
+from sip.softswitch.trunks.trunk import Trunk
 from sip.ua.credentials import Credentials
 from tests.ladder import PCMU, Ladder, Peer, dial, ladder_with
 

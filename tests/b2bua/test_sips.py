@@ -9,11 +9,11 @@ import pytest
 from sip.core.dialog import is_secure
 from sip.core.message import Request, Response, parse_message
 from sip.softswitch.listeners import Listening
-from sip.softswitch.trunks import Trunk
+from sip.softswitch.trunks.trunk import Trunk
 from sip.transport.endpoint import Endpoint
-from sip.transport.tls import ServerTls
+from sip.transport.tls.contexts import ServerTls
 from tests.ladder import DID, PCMU, make_ladder
-from tests.transport.authority import Authority
+from tests.transport.tls.authority import Authority
 from tests.virtual import virtual_time
 
 NAME = "gateway.example.com"

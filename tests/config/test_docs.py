@@ -13,7 +13,7 @@ from pydantic import BaseModel, TypeAdapter
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from config.environment import ExampleVariables
+from config.reading.environment import ExampleVariables
 from config.settings import Settings
 
 DOCS = (Path(__file__).parents[2] / "docs" / "config.md").read_text()
@@ -111,7 +111,7 @@ def test_example_is_accepted(key: str, tmp_path: Path) -> None:
 
 
 def test_every_variable_is_documented() -> None:
-    source = (Path(__file__).parents[2] / "config" / "environment.py").read_text()
+    source = (Path(__file__).parents[2] / "config" / "reading" / "environment.py").read_text()
     read = set(re.findall(r'env\.get\("([A-Z_]+)"\)', source))
     assert len(read) == len(ExampleVariables.__dataclass_fields__)
     section = DOCS.partition("## Environment variables")[2]

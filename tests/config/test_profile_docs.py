@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from config import profiles
+from config.reading import profiles
 from config.settings import load
 
 DOCS = Path(__file__).parents[2] / "docs"

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from config import profiles
+from config.reading import profiles
 from config.settings import ConfigError, TrunkSettings
 from config.values import Source
-from sip.softswitch.trunks import Trunk
+from sip.softswitch.trunks.trunk import Trunk
 from tests.config.test_settings import problem, problems, read
 
 WANTED = {

@@ -15,7 +15,7 @@ import pytest
 from config.values import Source
 from sip.core.message import Headers, Request, Response, parse_message
 from sip.core.uri import Uri
-from sip.softswitch.trunks import Trunk
+from sip.softswitch.trunks.trunk import Trunk
 from sip.transport.endpoint import Endpoint
 from tests.ladder import PCMU, Ladder, Peer, dial, make_ladder
 from tests.virtual import virtual_time

@@ -15,7 +15,7 @@ import pytest
 
 from config.values import Source
 from sip.core.uri import Uri
-from sip.softswitch.trunks import Trunk
+from sip.softswitch.trunks.trunk import Trunk
 from tests.conformance.bad_network import BadNetwork, Phone, Weather
 from tests.ladder import Ladder, dial, make_ladder
 from tests.virtual import virtual_time

@@ -17,7 +17,7 @@ from sip.b2bua.leg_options import LegOptions
 from sip.core.message import Request, Response
 from sip.core.session_timer import Mode, Policy
 from sip.core.uri import Uri
-from sip.softswitch.trunks import Trunk
+from sip.softswitch.trunks.trunk import Trunk
 from sip.transport.endpoint import Endpoint
 from tests.ladder import PCMU, Ladder, Peer, dial, make_ladder
 from tests.virtual import virtual_time

@@ -19,7 +19,7 @@ import pytest
 
 from config.values import Source
 from sip.core.message import Request, Response
-from sip.softswitch.trunks import Trunk
+from sip.softswitch.trunks.trunk import Trunk
 from sip.transport.endpoint import Endpoint
 from tests.conformance.wire import Sender
 from tests.ladder import Ladder, make_ladder

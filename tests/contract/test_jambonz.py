@@ -9,9 +9,9 @@ from typing import Any
 import aiohttp
 import pytest
 
-from gateway.calls import CallRecord
 from gateway.jambonz.messages import UNACKED
 from gateway.jambonz.verbs import Config, Decline, Dial, Hangup, PhoneTarget, SipTarget
+from gateway.storage.call_records import CallRecord
 from tests.gateway.conftest import Gateway, Start, retell, start
 
 Json = dict[str, Any]

@@ -4,7 +4,7 @@ from ipaddress import IPv4Address, IPv6Address
 
 from hypothesis import strategies as st
 
-from sip.core.headers import CSeq, NameAddr, Via, quote
+from sip.core.header_values import CSeq, NameAddr, Via, quote
 from sip.core.message import Headers, Request, Response
 from sip.core.uri import Params, Uri
 

@@ -2,7 +2,7 @@
 
 import uuid
 
-from sip.core.checks import MAGIC_COOKIE
+from sip.core.validation import MAGIC_COOKIE
 from sip.ids import Ids
 
 MANY = 2000

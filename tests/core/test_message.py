@@ -3,7 +3,7 @@
 import pytest
 
 from sip.core.errors import ParseError
-from sip.core.headers import CSeq
+from sip.core.header_values import CSeq
 from sip.core.message import (
     MAX_BODY,
     MAX_HEAD,

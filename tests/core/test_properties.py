@@ -8,9 +8,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sip.core import sdp
-from sip.core.auth import AuthHeader, DigestServer, answer_challenges
+from sip.core.digest import AuthHeader, DigestServer, answer_challenges
 from sip.core.errors import ParseError
-from sip.core.headers import (
+from sip.core.framing import PING, StreamFramer
+from sip.core.header_values import (
     CSeq,
     NameAddr,
     Via,
@@ -22,7 +23,6 @@ from sip.core.headers import (
     unquote,
 )
 from sip.core.message import Request, Response, make_response, parse_message, validate
-from sip.core.stream import PING, StreamFramer
 from sip.core.uri import Uri
 from tests.core.strategies import NAMES, cseqs, messages, mutated, name_addrs, uris, vias
 

@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sip.core.contact import asks_for_removal_of_all, wishes
+from sip.core.digest_client import Proofs
 from sip.core.errors import ParseError
 from sip.core.message import Headers, Request, Response
-from sip.core.proofs import Proofs
+from sip.core.register_request import asks_for_removal_of_all, wishes
 from sip.core.registration import (
     TABLE,
     Action,

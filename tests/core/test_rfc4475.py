@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from sip.core import sdp
-from sip.core.auth import AuthHeader
 from sip.core.body import takes_session
+from sip.core.digest import AuthHeader
 from sip.core.errors import ParseError
 from sip.core.message import Request, Response, make_response, parse_message, validate
 

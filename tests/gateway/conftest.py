@@ -11,9 +11,9 @@ import pytest
 from aiohttp import web
 
 from config.settings import Settings
-from gateway.app import make_app
-from gateway.calls import CallRecord, Query
-from gateway.keys import CALLS, SETTINGS, STORE
+from gateway.http.app import make_app
+from gateway.http.app_keys import CALLS, SETTINGS, STORE
+from gateway.storage.call_records import CallRecord, Query
 from tests.gateway.peer import Jambonz
 
 Json = dict[str, Any]

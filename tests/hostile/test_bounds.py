@@ -7,7 +7,7 @@ from itertools import count
 import pytest
 
 from sip import collector
-from sip.core import fields
+from sip.core import header_fields
 from sip.core.message import Request, parse_message
 from sip.trace import MAX_DIALOGS, MAX_MESSAGES, Trace
 from tests.hostile import corpus
@@ -49,11 +49,11 @@ def test_ladders_are_bounded_in_number() -> None:
 
 def test_a_header_name_with_a_tail_of_spaces_is_not_remembered() -> None:
     """RFC 3261 7.3.1 allows white space before the colon, not kilobytes of it."""
-    fields.field_name.cache_clear()
-    fields.field_name("X-Spaced \t ")
+    header_fields.field_name.cache_clear()
+    header_fields.field_name("X-Spaced \t ")
     with pytest.raises(ValueError, match="header name"):
-        fields.field_name("X-Spaced" + " " * _LONG)
-    assert fields.field_name.cache_info().currsize == 1
+        header_fields.field_name("X-Spaced" + " " * _LONG)
+    assert header_fields.field_name.cache_info().currsize == 1
 
 
 def test_memory_of_a_storm_goes_back_to_the_system() -> None:

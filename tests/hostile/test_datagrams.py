@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 from config.values import Source
 from sip.core.uri import Uri
 from sip.softswitch.softswitch import Limits
-from sip.softswitch.trunks import Trunk
+from sip.softswitch.trunks.trunk import Trunk
 from tests.hostile.datagrams import Attack, Sent
 from tests.hostile.parties import Callee, Caller
 from tests.ladder import DID, Ladder, dial, make_ladder

@@ -8,7 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
-from sip.softswitch.trunks import Trunk
+from sip.softswitch.trunks.trunk import Trunk
 from tests.hostile import corpus
 from tests.hostile.parties import Party
 from tests.ladder import PCMU, Ladder, dial, make_ladder

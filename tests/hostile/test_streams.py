@@ -15,14 +15,14 @@ from structlog.testing import capture_logs
 from config.values import Source
 from sip.core.uri import Uri
 from sip.softswitch.listeners import Listening
-from sip.softswitch.trunks import Trunk
+from sip.softswitch.trunks.trunk import Trunk
 from sip.transport.endpoint import Endpoint
-from sip.transport.tls import ServerTls
+from sip.transport.tls.contexts import ServerTls
 from tests.hostile.parties import Callee, Caller
 from tests.hostile.streams import BELOW_TLS, TCP, WITHIN_TLS, Streams
 from tests.hostile.test_datagrams import CALLEE, FUZZED, HONEST, verbs
 from tests.ladder import DID, Ladder, make_ladder
-from tests.transport.authority import Authority
+from tests.transport.tls.authority import Authority
 from tests.virtual import virtual_time
 
 ROUNDS = 10

@@ -13,7 +13,7 @@ from tests.hostile.parties import Address, Callee
 from tests.interop.harness.gateway import Gateway
 from tests.interop.harness.network import Network
 from tests.ladder import DID
-from tests.transport.authority import Authority
+from tests.transport.tls.authority import Authority
 
 #: Timers of transactions end 32 s after the last message (RFC 3261 17), a call's goodbye later.
 QUIET_S = 150.0

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from sip.media.plane import Learn
 from sip.media.relay import rtcp
+from sip.media.relay.connected_socket import open_twin
 from sip.media.relay.endpoint import MAX_PACKET, TWIN_AFTER, RtcpEndpoint, RtpEndpoint
-from sip.media.relay.twin import open_twin
 from tests.media.talk import PATIENCE_S, receiver_report, rtp
 
 PARTY = "127.0.0.2"

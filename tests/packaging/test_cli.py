@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from gateway import cli, command
+from gateway.cli import common, main
 from tests.packaging.conftest import Ports, Run
-from tests.transport.authority import Authority
+from tests.transport.tls.authority import Authority
 
 runner = CliRunner()
 COMMANDS = (
@@ -34,7 +34,7 @@ def test_a_misspelt_key_is_one_line_with_its_place(
 ) -> None:
     config_file.write_text(config_text.replace("advertise:", "advertize:"))
     line = 1 + config_text[: config_text.index("advertise:")].count("\n")
-    result = runner.invoke(cli.app, [command, "--config", str(config_file)])
+    result = runner.invoke(main.app, [command, "--config", str(config_file)])
     assert result.exit_code == 2
     assert result.stderr.splitlines() == [
         f"{config_file}:{line}: sip.advertize: unknown key; did you mean advertise?"
@@ -45,7 +45,7 @@ def test_a_missing_secret_is_one_line(config_file: Path, config_text: str) -> No
     text, changed = re.subn(r"api_key: .*", "api_key: ${A_KEY_THAT_IS_NOT_SET}", config_text)
     assert changed == 1
     config_file.write_text(text)
-    result = runner.invoke(cli.app, ["check", "-c", str(config_file)])
+    result = runner.invoke(main.app, ["check", "-c", str(config_file)])
     assert result.exit_code == 2
     (line,) = result.stderr.splitlines()
     assert line.startswith(f"{config_file}:")
@@ -56,7 +56,7 @@ def test_a_missing_secret_is_one_line(config_file: Path, config_text: str) -> No
 def test_an_unreadable_certificate_is_one_line(config_file: Path, config_text: str) -> None:
     tls = "  tls: {certificate: nowhere/tls.crt, key: nowhere/tls.key}\n"
     config_file.write_text(config_text.replace("media:\n", tls + "media:\n"))
-    result = runner.invoke(cli.app, ["run", "-c", str(config_file)])
+    result = runner.invoke(main.app, ["run", "-c", str(config_file)])
     assert result.exit_code == 2
     assert len(result.stderr.splitlines()) == 2, "one for each file"
     for line, key in zip(result.stderr.splitlines(), ("certificate", "key"), strict=True):
@@ -67,13 +67,13 @@ def test_an_unreadable_certificate_is_one_line(config_file: Path, config_text: s
 def test_several_mistakes_are_all_told(config_file: Path, config_text: str) -> None:
     text = config_text.replace("advertise:", "advertize:").replace("listen: 127", "listen: x:127")
     config_file.write_text(text)
-    result = runner.invoke(cli.app, ["check", "-c", str(config_file)])
+    result = runner.invoke(main.app, ["check", "-c", str(config_file)])
     assert result.exit_code == 2
     assert len(result.stderr.splitlines()) == 2
 
 
 def test_a_file_that_is_not_there_is_one_line() -> None:
-    result = runner.invoke(cli.app, ["check", "-c", "nowhere.yaml"])
+    result = runner.invoke(main.app, ["check", "-c", "nowhere.yaml"])
     assert result.exit_code == 2
     assert len(result.stderr.splitlines()) == 1
     assert "nowhere.yaml" in result.stderr
@@ -95,17 +95,17 @@ def test_a_file_that_is_not_there_is_one_line() -> None:
     ],
 )
 def test_wrong_usage_ends_with_2(arguments: list[str]) -> None:
-    result = runner.invoke(cli.app, arguments)
+    result = runner.invoke(main.app, arguments)
     assert result.exit_code == 2
     assert "Traceback" not in result.output
 
 
 def test_every_command_explains_itself() -> None:
-    result = runner.invoke(cli.app, ["--help"])
+    result = runner.invoke(main.app, ["--help"])
     assert result.exit_code == 0
     for name in COMMANDS:
         assert f" {name} " in result.stdout
-        assert runner.invoke(cli.app, [name, "--help"]).exit_code == 0
+        assert runner.invoke(main.app, [name, "--help"]).exit_code == 0
 
 
 def test_an_unexpected_error_is_one_line(
@@ -114,15 +114,15 @@ def test_an_unexpected_error_is_one_line(
     def broken() -> None:
         raise ZeroDivisionError("nobody expects it")
 
-    monkeypatch.setattr(cli, "app", broken)
+    monkeypatch.setattr(main, "app", broken)
     with pytest.raises(SystemExit) as ending:
-        cli.main()
+        main.main()
     assert ending.value.code == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("error: ZeroDivisionError: nobody expects it")
     monkeypatch.setenv("GATEWAY_DEBUG", "1")
     with pytest.raises(ZeroDivisionError):
-        cli.main()
+        main.main()
 
 
 # --- which configuration ------------------------------------------------------------------------
@@ -130,13 +130,13 @@ def test_an_unexpected_error_is_one_line(
 
 def test_the_usual_file_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
-    assert command.config_path(None) == command.ROOT_CONFIG.with_name("sandbox.yaml")
+    assert common.config_path(None) == common.ROOT_CONFIG.with_name("sandbox.yaml")
     monkeypatch.setenv("RETELL_API_KEY", "key")
-    assert command.config_path(None) is None, "the environment alone, as in the jambonz example"
+    assert common.config_path(None) is None, "the environment alone, as in the jambonz example"
     (tmp_path / "config").mkdir()
     (tmp_path / "config" / "gateway.yaml").touch()
-    assert command.config_path(None) == Path("config/gateway.yaml")
-    assert command.config_path(Path("mine.yaml")) == Path("mine.yaml")
+    assert common.config_path(None) == Path("config/gateway.yaml")
+    assert common.config_path(Path("mine.yaml")) == Path("mine.yaml")
 
 
 def test_a_key_without_a_configuration_is_explained(
@@ -144,7 +144,7 @@ def test_a_key_without_a_configuration_is_explained(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("RETELL_API_KEY", "key")
-    result = runner.invoke(cli.app, ["run", "--demo"])
+    result = runner.invoke(main.app, ["run", "--demo"])
     assert result.exit_code == 2
     (line,) = result.stderr.splitlines()
     assert "config/gateway.example.yaml" in line
@@ -180,7 +180,7 @@ def test_a_taken_port_is_one_line_and_nothing_is_half_started(
         (line,) = ended.lines
         assert line.startswith(f"error: {key}: ")
         assert f"127.0.0.1:{getattr(ports, which)} is taken" in line
-        checked = runner.invoke(cli.app, ["check", "--config", str(config_file)])
+        checked = runner.invoke(main.app, ["check", "--config", str(config_file)])
         assert checked.exit_code == 1
         assert "taken by another program" in checked.stdout
     assert not _listening(ports.http)
@@ -217,7 +217,7 @@ def test_the_sandbox_cannot_stand_in_for_retell_itself(
     config_file.write_text(
         config_text.replace(f"http://127.0.0.1:{ports.retell_http}", "https://api.retellai.com")
     )
-    result = runner.invoke(cli.app, ["sandbox", "-c", str(config_file)])
+    result = runner.invoke(main.app, ["sandbox", "-c", str(config_file)])
     assert result.exit_code == 2
     assert "points to Retell itself" in result.stderr
 
@@ -226,7 +226,7 @@ def test_with_a_key_the_sandbox_of_a_container_ends_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("RETELL_API_KEY", "key")
-    result = runner.invoke(cli.app, ["sandbox", "--unless-key"])
+    result = runner.invoke(main.app, ["sandbox", "--unless-key"])
     assert result.exit_code == 0
 
 

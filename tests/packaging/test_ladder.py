@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from gateway.ladder import draw
+from gateway.cli.ladder_drawing import draw
 
 
 def message(ms: float, direction: str, summary: str, leg: str, peer: str) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from config.settings import TrunkSettings
 from sip.core.message import Request, parse_message, validate
-from sip.softswitch.trunks import Trunk
+from sip.softswitch.trunks.trunk import Trunk
 
 PLAIN_FROM = "<sip:+12125550101@192.0.2.1>;tag=1"
 

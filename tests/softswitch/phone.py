@@ -1,6 +1,6 @@
 """A PBX or phone that registers with the gateway, and calls and is called like any peer."""
 
-from sip.core.auth import answer_challenges
+from sip.core.digest import answer_challenges
 from sip.core.message import Headers, Request, Response
 from sip.transport.endpoint import Endpoint
 from tests.ladder import Peer

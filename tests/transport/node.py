@@ -8,8 +8,8 @@ from sip.clock import LoopClock
 from sip.core.errors import ParseError
 from sip.transport.endpoint import Endpoint, Flow
 from sip.transport.layer import TransportLayer
-from sip.transport.lifeline import StreamLimits
-from sip.transport.tls import ClientTls
+from sip.transport.stream_limits import StreamLimits
+from sip.transport.tls.contexts import ClientTls
 
 
 def request(number: int = 1, body: bytes = b"") -> bytes:

@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 from sip.transport.advertise import Advertiser
 from sip.transport.endpoint import Endpoint
 from sip.transport.interfaces import interface_address, interfaces
-from sip.transport.routes import Routes
+from sip.transport.source_address import Routes
 
 PUBLIC = "203.0.113.10"
 OURS = "192.168.7.2"
@@ -144,7 +144,7 @@ def test_the_route_is_asked_again_after_a_while(monkeypatch: pytest.MonkeyPatch)
             asked.append(str(address))
             super().connect(address)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("sip.transport.routes.socket.socket", Probe)
+    monkeypatch.setattr("sip.transport.source_address.socket.socket", Probe)
     clock = StoppedClock()
     routes = Routes(clock)  # type: ignore[arg-type]
     for clock.at in (0.0, 29.0, 31.0):

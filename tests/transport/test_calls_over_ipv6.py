@@ -12,13 +12,13 @@ from sip.core.message import Headers, Request, Response
 from sip.core.sdp import parse
 from sip.core.uri import Uri
 from sip.ids import Ids
-from sip.softswitch.trunks import Trunk
+from sip.softswitch.trunks.trunk import Trunk
 from sip.transport.endpoint import Endpoint, Flow, Target
-from sip.transport.tls import ClientTls, ServerTls
+from sip.transport.tls.contexts import ClientTls, ServerTls
 from sip.ua.transactions import ServerTransaction
 from sip.ua.user_agent import UserAgent
 from tests.ladder import DID, dial, make_ladder
-from tests.transport.authority import Authority
+from tests.transport.tls.authority import Authority
 from tests.virtual import virtual_time
 
 SDP = (

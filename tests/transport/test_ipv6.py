@@ -6,10 +6,10 @@ import pytest
 
 from sip.transport.advertise import Advertiser
 from sip.transport.endpoint import Endpoint, Target
-from sip.transport.tls import ClientTls, ServerTls
-from tests.transport.authority import Authority
+from sip.transport.tls.contexts import ClientTls, ServerTls
 from tests.transport.loops import on_each_loop
 from tests.transport.node import Node, request, running
+from tests.transport.tls.authority import Authority
 
 
 @pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])

@@ -10,8 +10,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from sip.transport.endpoint import Endpoint, Flow, Target
-from sip.transport.lifeline import StreamLimits
 from sip.transport.stream import MAX_QUEUED
+from sip.transport.stream_limits import StreamLimits
 from tests.transport.loops import on_each_loop
 from tests.transport.node import Node, request, running
 from tests.virtual import virtual_time

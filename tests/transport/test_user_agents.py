@@ -13,11 +13,11 @@ from sip.core.message import Headers, Request, Response
 from sip.core.uri import Uri
 from sip.ids import Ids
 from sip.transport.endpoint import Endpoint, Flow
-from sip.transport.tls import ClientTls, ServerTls
+from sip.transport.tls.contexts import ClientTls, ServerTls
 from sip.ua.transactions import Failure, ServerTransaction
 from sip.ua.user_agent import UserAgent
-from tests.transport.authority import Authority
 from tests.transport.loops import on_each_loop
+from tests.transport.tls.authority import Authority
 
 
 @dataclass

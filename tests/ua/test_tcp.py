@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 from sip.core.message import Headers, Request, Response, make_response, parse_message
 from sip.core.uri import Uri
-from sip.softswitch.trunks import Trunk
+from sip.softswitch.trunks.trunk import Trunk
 from sip.transport.endpoint import Endpoint
 from tests.ladder import DID, PCMU, Ladder, dial, make_ladder
 from tests.virtual import virtual_time

@@ -14,9 +14,9 @@ from typing import NamedTuple, Protocol
 
 from sip.media.plane import Learn
 from sip.media.relay import rtcp
+from sip.media.relay.connected_socket import open_twin
 from sip.media.relay.latch import WINDOW_S, Latch, SocketAddress
 from sip.media.relay.rtp import RtpStream
-from sip.media.relay.twin import open_twin
 
 #: Longest datagram taken; one that fills it was cut and is refused. Audio fits an Ethernet frame.
 MAX_PACKET = 4096

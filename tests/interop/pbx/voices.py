@@ -10,7 +10,7 @@ from tests.interop.harness import speech
 SAME, OTHER = 0.8, 0.6
 #: The same for the best 0.8 s alone.
 FRAGMENT, NO_FRAGMENT = 0.95, 0.85
-GREETING = Path(__file__).parents[3] / "gateway/sandbox/greeting.wav"
+GREETING = Path(__file__).parents[3] / "testkit/sandbox/greeting.wav"
 """What the sandbox's agent says, after its melody."""
 
 

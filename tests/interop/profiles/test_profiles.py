@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from config import profiles
+from config.reading import profiles
 from tests.interop.harness.gateway import LOGIN, Gateway, Json
 from tests.interop.harness.network import Network, Party
 from tests.interop.harness.scene import Scene, ending, tried

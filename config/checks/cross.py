@@ -1,0 +1,132 @@
+"""What one key says about another: names that must exist, things that cannot be together.
+
+Works on the raw data, so that a typing error in one place does not hide a wrong name elsewhere.
+Anything of the wrong shape is passed over here: the models report it.
+"""
+
+import importlib.util
+from collections.abc import Iterator
+
+from config.checks.trunks import trunk_problems
+from config.problems import Problem, did_you_mean
+from config.reading.raw import Data, listing, mapping, named_trunks, said, softswitch_on
+
+
+def cross_problems(data: Data) -> Iterator[Problem]:
+    """Every problem that needs more than one key to see."""
+    yield from trunk_problems(data)
+    yield from _references(data)
+    yield from _method_dial(data)
+    yield from _switch(data)
+    yield from _application(data)
+    yield from _storage(data)
+
+
+def _dialled(data: Data) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """Every place that names a trunk to dial."""
+    fallback = mapping(data, "retell", "fallback").get("trunk")
+    if isinstance(fallback, str):
+        yield ("retell", "fallback", "trunk"), fallback
+    for number, entry in mapping(data, "numbers").items():
+        fallback = mapping(entry, "fallback").get("trunk")
+        if isinstance(fallback, str):
+            yield ("numbers", number, "fallback", "trunk"), fallback
+    for index, route in enumerate(listing(data, "outbound", "routes")):
+        for place, name in enumerate(listing(route, "trunks")):
+            if isinstance(name, str):
+                yield ("outbound", "routes", index, "trunks", place), name
+
+
+def _references(data: Data) -> Iterator[Problem]:
+    trunks = {name: trunk for _, name, trunk in named_trunks(data)}
+    for path, name in _dialled(data):
+        if name not in trunks:
+            yield Problem(path, f"there is no trunk named {name}{did_you_mean(name, trunks)}")
+        elif softswitch_on(data) and not _can_be_dialled(trunks[name]):
+            yield Problem(path, f"trunk {name} cannot be dialled: it has no gateways")
+    prefixes: set[str] = set()
+    for index, route in enumerate(listing(data, "outbound", "routes")):
+        prefix = str(mapping(route).get("prefix") or "")
+        if prefix in prefixes:
+            reason = f'prefix "{prefix}" has a route already'
+            yield Problem(("outbound", "routes", index, "prefix"), reason)
+        prefixes.add(prefix)
+
+
+def _can_be_dialled(trunk: Data) -> bool:
+    """Whoever registers with us is called where it registered."""
+    return bool(trunk.get("gateways")) or said(trunk, "registrar")
+
+
+def _method_dial(data: Data) -> Iterator[Problem]:
+    """Method 2 registers the call with Retell: it needs an agent and a key."""
+    retell = mapping(data, "retell")
+    dialling = [
+        (number, entry)
+        for number, entry in mapping(data, "numbers").items()
+        if (mapping(entry).get("method") or retell.get("method")) == "dial"
+    ]
+    for number, entry in dialling:
+        if not (mapping(entry).get("agent") or retell.get("agent")):
+            reason = "method dial needs an agent, here or as retell.agent"
+            yield Problem(("numbers", number, "agent"), reason)
+    if dialling and not retell.get("api_key"):
+        reason = f"is required: method dial is used (numbers.{dialling[0][0]})"
+        yield Problem(("retell", "api_key"), reason)
+
+
+def _switch(data: Data) -> Iterator[Problem]:
+    """What our own softswitch cannot do without."""
+    if not softswitch_on(data):
+        return
+    yield from _listeners(data)
+    tls = mapping(data, "sip", "tls")
+    yield from _pair(("sip", "tls"), tls)
+    asked = tls.get("client_certificates")
+    if asked in ("optional", "required") and not tls.get("client_ca"):
+        reason = (
+            f"is required: whose client certificates are believed (client_certificates: {asked})"
+        )
+        yield Problem(("sip", "tls", "client_ca"), reason)
+    login = mapping(data, "retell", "login")
+    if login.get("username") and not login.get("password"):
+        reason = "is required: our softswitch itself checks Retell's digest"
+        yield Problem(("retell", "login", "password"), reason)
+
+
+def _listeners(data: Data) -> Iterator[Problem]:
+    tls = mapping(data, "sip", "tls")
+    seen: set[str] = set()
+    for index, listener in enumerate(listing(data, "sip", "listen")):
+        path = ("sip", "listen", index)
+        own = mapping(listener)
+        address = str(own.get("address") if own else listener)
+        if address in seen:
+            yield Problem(path, f"{address} is listed already")
+        seen.add(address)
+        yield from _pair(path, own)
+        if address.startswith("tls:") and not (own.get("certificate") or tls.get("certificate")):
+            reason = (
+                "needs sip.tls.certificate and sip.tls.key, or a certificate and key of its own"
+            )
+            yield Problem(path, f"{address} {reason}")
+
+
+def _pair(path: tuple[str | int, ...], keys: Data) -> Iterator[Problem]:
+    """A certificate is of no use without its key, nor a key without its certificate."""
+    for key, other in (("certificate", "key"), ("key", "certificate")):
+        if keys.get(key) and not keys.get(other):
+            yield Problem((*path, other), f"is required with {key}")
+
+
+def _application(data: Data) -> Iterator[Problem]:
+    application = mapping(data, "application")
+    for key, other in (("username", "password"), ("password", "username")):
+        if application.get(other) and not application.get(key):
+            yield Problem(("application", key), f"is required with application.{other}")
+
+
+def _storage(data: Data) -> Iterator[Problem]:
+    url = str(mapping(data, "storage").get("url") or "")
+    if url.startswith("postgresql:") and importlib.util.find_spec("asyncpg") is None:
+        yield Problem(("storage", "url"), "PostgreSQL needs the package asyncpg, not installed")

@@ -1,0 +1,198 @@
+"""How calls end: one verdict for every way, with the SIP status sent back and whose fault it is.
+
+The only place that turns an outcome of a dialled leg or of Retell's API into a final status.
+"""
+
+from dataclasses import dataclass
+from enum import Enum, StrEnum
+from typing import Final, assert_never
+
+from gateway.retell.failures import RetellFailure
+
+
+class Fault(StrEnum):
+    """Who has to mend it."""
+
+    NOBODY = "nobody"
+    CALLER = "caller"
+    CALLEE = "callee"
+    CARRIER = "carrier"
+    RETELL = "retell"
+    GATEWAY = "gateway"
+    OPERATOR = "operator"
+    UNKNOWN = "unknown"
+
+
+class Role(Enum):
+    """What a dial attempt is for: it decides whether another one may follow."""
+
+    RETELL = "retell"
+    FALLBACK = "fallback"
+    CARRIER = "carrier"
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a call ended. `by`: caller, callee or gateway; `cause`: a slug; `sip_status`: what the
+    caller got (200 when the call was answered)."""
+
+    by: str
+    cause: str
+    sip_status: int
+    fault: Fault
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A call that is to be declined: the SIP status and phrase, and the verdict for the record."""
+
+    status: int
+    reason: str
+    cause: str
+    fault: Fault
+
+    def ending(self) -> Ending:
+        by = "callee" if self.fault in (Fault.CALLEE, Fault.CARRIER, Fault.RETELL) else "gateway"
+        return Ending(by, self.cause, self.status, self.fault)
+
+
+NOT_CONFIGURED: Final = Refusal(404, "Not Found", "number-not-configured", Fault.OPERATOR)
+NO_ROUTE: Final = Refusal(404, "No Route", "no-route", Fault.OPERATOR)
+OUR_BUG: Final = Refusal(500, "Server Internal Error", "internal-error", Fault.GATEWAY)
+
+ANSWERED_BY_CALLER: Final = Ending("caller", "hangup", 200, Fault.NOBODY)
+ANSWERED_BY_CALLEE: Final = Ending("callee", "hangup", 200, Fault.NOBODY)
+ANSWERED_BY_GATEWAY: Final = Ending("gateway", "hangup", 200, Fault.NOBODY)
+# Calls that were answered and ended in no ordinary way, by the softswitch's word for it.
+ANSWERED_ODDLY: Final = {
+    "no-ack": Ending("caller", "no-ack", 200, Fault.CALLER),
+    "dialog-lost": Ending("gateway", "dialog-lost", 200, Fault.UNKNOWN),
+    "session-expired": Ending("gateway", "session-expired", 200, Fault.UNKNOWN),
+    "no-sdp-answer": Ending("gateway", "no-sdp-answer", 200, Fault.CALLER),
+    "media": Ending("gateway", "media", 200, Fault.GATEWAY),
+}
+CANCELLED: Final = Ending("caller", "cancelled", 487, Fault.NOBODY)
+# The WebSocket to jambonz went away and did not come back: the call may go on without us.
+LOST: Final = Ending("gateway", "connection-lost", 0, Fault.UNKNOWN)
+# The process ended before the call did; written when it starts again.
+INTERRUPTED: Final = Ending("gateway", "interrupted", 0, Fault.GATEWAY)
+
+
+# A carrier that gets 5xx tries its next route, which helps when the trouble is Retell's and
+# passing; 480 ends the call there, which is right when only the operator can mend it.
+_REGISTRATION: Final = {
+    RetellFailure.UNAUTHORIZED: (480, "Temporarily Unavailable", Fault.OPERATOR),
+    RetellFailure.PAYMENT: (480, "Temporarily Unavailable", Fault.OPERATOR),
+    RetellFailure.BAD_REQUEST: (480, "Temporarily Unavailable", Fault.GATEWAY),
+    RetellFailure.UNKNOWN_AGENT: (480, "Temporarily Unavailable", Fault.OPERATOR),
+    RetellFailure.THROTTLED: (503, "Service Unavailable", Fault.RETELL),
+    RetellFailure.SERVER_ERROR: (503, "Service Unavailable", Fault.RETELL),
+    RetellFailure.TIMEOUT: (504, "Server Time-out", Fault.RETELL),
+    RetellFailure.UNREACHABLE: (503, "Service Unavailable", Fault.RETELL),
+}
+
+
+def registration_refusal(failure: RetellFailure) -> Refusal:
+    """The verdict for a call that could not be registered and has no fallback."""
+    status, reason, fault = _REGISTRATION[failure]
+    return Refusal(status, reason, f"retell-{failure}", fault)
+
+
+# Final codes that say something of their own; the rest goes by class.
+_CAUSES: Final = {
+    401: "not-authorized",
+    403: "forbidden",
+    404: "unknown-destination",
+    407: "not-authorized",
+    408: "silent",
+    410: "unknown-destination",
+    480: "no-answer",
+    484: "unknown-destination",
+    486: "busy",
+    487: "no-answer",
+    488: "no-common-codec",
+    600: "busy",
+    603: "declined",
+    604: "unknown-destination",
+    606: "no-common-codec",
+    607: "declined",
+    608: "declined",
+}
+_CALLEE_CAUSES: Final = frozenset({"busy", "declined", "no-answer", "unknown-destination"})
+_OPERATOR_CAUSES: Final = frozenset({"not-authorized", "forbidden"})
+
+# What jambonz's words mean when they come without a final code.
+_WORDS: Final = {"busy": 486, "no-answer": 480, "ringing": 480, "early-media": 480, "failed": 500}
+
+_REASONS: Final = {
+    403: "Forbidden",
+    480: "Temporarily Unavailable",
+    486: "Busy Here",
+    500: "Server Internal Error",
+}
+
+
+def final_code(status: str, code: int) -> int:
+    """The failed attempt's own code, where it has a final one (300-699), else the word's."""
+    return code if 300 <= code <= 699 else _WORDS.get(status, 480)
+
+
+def dial_refusal(role: Role, status: str, code: int, reason: str) -> Refusal:
+    """The verdict for a failed attempt after which there is no other.
+
+    The code goes back unchanged, except those that mean something else to the caller: a challenge
+    (401, 407) needs its header, a redirection its contact, and 487 is for who cancelled.
+    """
+    code = final_code(status, code)
+    cause = _CAUSES.get(code) or ("unavailable" if 500 <= code <= 599 else "rejected")
+    if code in (401, 407):
+        back = 403
+    elif code < 400 or code == 487:
+        back = 480
+    else:
+        back = code
+    phrase = reason if back == code and reason else _REASONS.get(back, "")
+    if cause in _OPERATOR_CAUSES:
+        fault = Fault.OPERATOR
+    elif cause in _CALLEE_CAUSES and role is not Role.RETELL:
+        fault = Fault.CALLEE
+    else:
+        fault = _peer(role)
+    return Refusal(back, _printable(phrase), cause, fault)
+
+
+def no_media(code: int, reason: str) -> Refusal:
+    """The caller's offer could not be used (488), or our media engine failed: no target differs."""
+    if code == 488:
+        return Refusal(code, reason, "bad-sdp", Fault.CALLER)
+    return Refusal(code, reason, "media", Fault.GATEWAY)
+
+
+def another_may_follow(role: Role, status: str, code: int, early_media: bool) -> bool:
+    """Whether the next attempt of the plan is to be tried after this one failed.
+
+    Once the caller has heard the far end (early media) another attempt would be a second call.
+    A fallback follows any failure of Retell; the next carrier only one that is the carrier's:
+    no response at all (408) or 5xx, never what the called person or number decided.
+    """
+    if early_media:
+        return False
+    match role:
+        case Role.RETELL:
+            return True
+        case Role.CARRIER:
+            code = final_code(status, code)
+            return code == 408 or 500 <= code <= 599
+        case Role.FALLBACK:
+            return False
+        case _:
+            assert_never(role)
+
+
+def _peer(role: Role) -> Fault:
+    return Fault.RETELL if role is Role.RETELL else Fault.CARRIER
+
+
+def _printable(phrase: str) -> str:
+    """A phrase from the network, fit for a status line."""
+    return "".join(letter for letter in phrase if letter.isprintable())[:80]

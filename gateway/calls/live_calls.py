@@ -1,0 +1,384 @@
+"""Calls in progress: each machine with its socket, its registration and its record.
+
+A call is known by jambonz's call_sid and outlives its WebSocket: jambonz comes back with
+`session:reconnect` when the connection broke.
+"""
+
+import asyncio
+import os
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Protocol
+
+import structlog
+
+from config.settings import Settings
+from gateway.calls.call_machine import (
+    DIAL_HOOK,
+    CallChanged,
+    CallMachine,
+    DialEnded,
+    Event,
+    Failed,
+    LegChanged,
+    Lost,
+    Phase,
+    Registered,
+    RegistrationFailed,
+)
+from gateway.calls.endings import OUR_BUG, Fault, Refusal, registration_refusal
+from gateway.calls.metrics import Metrics
+from gateway.calls.record_of_call import between, close_record, new_record, note_progress
+from gateway.calls.routing import (
+    Dialling,
+    Direction,
+    Plan,
+    Refusing,
+    Registration,
+    from_retell,
+    plan,
+    retell_uri,
+)
+from gateway.jambonz.messages import DialResult, LegStatus, NewCall, redirect
+from gateway.jambonz.verbs import Verbs
+from gateway.log import seconds
+from gateway.retell.client import RegistrationError, RetellClient
+from gateway.storage.call_records import CallRecord, CallStore
+
+log = structlog.get_logger("gateway.call")
+
+# jambonz tries to come back for 13.5 s, ours for longer; after this the call counts as lost.
+RECONNECT_S: Final = 60.0
+# After a call's last status jambonz still sends the dial's hook and closes; then we do.
+LINGER_S: Final = 6.0
+
+
+class Session(Protocol):
+    """The WebSocket that a call is on at present."""
+
+    async def send(self, frame: str) -> bool:
+        """Whether the frame could be handed over."""
+        ...
+
+    async def close(self) -> None:
+        """Close with 1000: nothing more is wanted of this call."""
+        ...
+
+
+def new_call_id(now: float) -> str:
+    """32 hex digits: 48 bits of milliseconds, then randomness, so that ids sort by time."""
+    return f"{int(now * 1000):012x}{os.urandom(10).hex()}"
+
+
+class LiveCall:
+    """One call: everything that is not the machine's business."""
+
+    __slots__ = (
+        "call_id",
+        "call_sid",
+        "machine",
+        "new",
+        "outbox",
+        "record",
+        "registration",
+        "session",
+        "timer",
+        "unacked",
+    )
+
+    def __init__(
+        self, call_id: str, new: NewCall, machine: CallMachine, session: Session, record: CallRecord
+    ) -> None:
+        self.call_id = call_id
+        self.call_sid = new.call_sid
+        self.new = new
+        self.machine = machine
+        self.session: Session | None = session
+        self.record = record
+        self.registration: asyncio.Task[None] | None = None
+        self.timer: asyncio.TimerHandle | None = None
+        self.outbox: list[str] = []
+        self.unacked: Verbs = ()
+
+    async def command(self, verbs: Verbs) -> None:
+        """Redirect the call to these verbs, now or when jambonz comes back."""
+        if verbs:
+            frame = redirect(verbs)
+            if self.session is None or not await self.session.send(frame):
+                self.outbox.append(frame)
+
+
+class LiveCalls:
+    """Every call in progress. Close it to end what it started."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: CallStore,
+        retell: RetellClient,
+        metrics: Metrics,
+        *,
+        now: Callable[[], float],
+    ) -> None:
+        self._settings = settings
+        self._store = store
+        self._retell = retell
+        self._metrics = metrics
+        self._now = now
+        self._calls: dict[str, LiveCall] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    def __len__(self) -> int:
+        return len(self._calls)
+
+    async def none_left(self) -> None:
+        """Returns when no call is in progress: for an orderly end."""
+        await self._idle.wait()
+
+    def find(self, call_sid: str) -> LiveCall | None:
+        """The call whose caller's leg has that id."""
+        return self._calls.get(call_sid)
+
+    def current(self, record: CallRecord) -> CallRecord:
+        """The record as it is now: of a call in progress the stored one is its beginning."""
+        call = self._calls.get(record.call_sid)
+        if call is None or call.call_id != record.call_id:
+            return record
+        note_progress(call.record, call.machine)
+        return call.record
+
+    def begin(self, new: NewCall, session: Session) -> tuple[LiveCall, Verbs]:
+        """A new call and the verbs that acknowledge it."""
+        at = self._now()
+        if (old := self._calls.get(new.call_sid)) is not None:
+            log.warning("call.repeated", call_id=old.call_id, call_sid=new.call_sid)
+            self._gone(old)
+        call_id = new_call_id(at)
+        try:
+            chosen = plan(self._settings, new, call_id)
+        except Exception:
+            log.exception("call.plan-failed", call_id=call_id, call_sid=new.call_sid)
+            chosen = _refusing(self._settings, new, OUR_BUG)
+        machine = CallMachine(chosen)
+        record = new_record(call_id, new, chosen, at)
+        call = LiveCall(call_id, new, machine, session, record)
+        self._keep(call)
+        self._store.start(record)
+        self._metrics.call_started(record.direction)
+        log.info(
+            "call.begin",
+            call_id=call_id,
+            call_sid=new.call_sid,
+            sip_call_id=new.sip_call_id,
+            direction=record.direction,
+            trunk=record.trunk,
+            **{"from": record.from_number, "to": record.to_number},
+            method=record.method,
+            agent=record.agent,
+        )
+        verbs = machine.begin(at)
+        if isinstance(chosen, Dialling) and chosen.registration is not None:
+            task = asyncio.create_task(self._register(call, chosen.registration))
+            call.registration = task
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        return call, verbs
+
+    async def resume(self, new: NewCall, session: Session) -> LiveCall:
+        """jambonz came back with a call: ours, or one of the run before this one."""
+        call = self._calls.get(new.call_sid)
+        if call is None:
+            call = await self._adopt(new, session)
+        elif call.session is not None and call.session is not session:
+            log.info("call.moved", call_id=call.call_id)
+        call.session = session
+        if call.timer is not None and call.machine.phase is not Phase.OVER:
+            call.timer.cancel()
+            call.timer = None
+        log.info("call.reconnected", call_id=call.call_id, call_sid=call.call_sid)
+        return call
+
+    def status(self, call: LiveCall, status: LegStatus) -> None:
+        """`call:status` of the caller's leg or of one that was dialled."""
+        at = self._now()
+        if status.call_sid == call.call_sid:
+            self._step(call, CallChanged(at=at, status=status))
+        else:
+            self._step(call, LegChanged(at=at, status=status))
+
+    def hook(self, call: LiveCall, hook: str, data: Mapping[str, Any]) -> Verbs:
+        """`verb:hook`: the verbs that acknowledge it, none to go on."""
+        if hook != DIAL_HOOK:
+            return ()
+        return self._step(call, DialEnded(at=self._now(), result=DialResult.of(data)))
+
+    def mistake(self, call: LiveCall) -> Verbs:
+        """We failed in handling a message of this call: the verbs to end it decently."""
+        return self._step(call, Failed(at=self._now()))
+
+    def refused(self, call: LiveCall) -> Verbs:
+        """jambonz could not use what we sent. A conversation goes on all the same."""
+        return () if call.machine.phase is Phase.TALKING else self.mistake(call)
+
+    def disconnected(self, call: LiveCall, session: Session, *, for_good: bool) -> None:
+        """The socket is closed. `for_good`: by jambonz at the call's end."""
+        if call.session is not session:
+            return  # the call has moved to another one meanwhile
+        call.session = None
+        if for_good and call.machine.phase is not Phase.OVER:
+            self._step(call, Lost(at=self._now()))
+        if call.machine.phase is Phase.OVER:
+            self._finish(call)
+            return
+        log.warning("call.disconnected", call_id=call.call_id, call_sid=call.call_sid)
+        self._after(call, RECONNECT_S, self._gone)
+
+    async def close(self) -> None:
+        """End our own tasks and timers. Calls still up keep their open record."""
+        for call in self._calls.values():
+            if call.timer is not None:
+                call.timer.cancel()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    # -- parts --------------------------------------------------------------------------------
+
+    def _step(self, call: LiveCall, event: Event) -> Verbs:
+        machine = call.machine
+        before = machine.phase
+        verbs = machine.step(event)
+        after = machine.phase
+        if after is not before:
+            log.debug("call.phase", call_id=call.call_id, phase=after.value)
+            if after is Phase.OVER:
+                if call.registration is not None:
+                    call.registration.cancel()
+                if call.session is not None:
+                    self._after(call, LINGER_S, self._lingered)
+        return verbs
+
+    def _keep(self, call: LiveCall) -> None:
+        self._calls[call.call_sid] = call
+        self._idle.clear()
+
+    def _after(self, call: LiveCall, delay_s: float, then: Callable[[LiveCall], None]) -> None:
+        if call.timer is not None:
+            call.timer.cancel()
+        call.timer = asyncio.get_running_loop().call_later(delay_s, then, call)
+
+    def _gone(self, call: LiveCall) -> None:
+        self._step(call, Lost(at=self._now()))
+        self._finish(call)
+
+    def _lingered(self, call: LiveCall) -> None:
+        session = call.session
+        self._finish(call)
+        if session is not None:
+            task = asyncio.create_task(session.close())
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _register(self, call: LiveCall, wanted: Registration) -> None:
+        """Method 2: register the call with Retell, then send the verbs."""
+        begun = self._now()
+        event: Event
+        try:
+            retell_call_id = await self._retell.register(
+                call_id=call.call_id,
+                agent=wanted.agent,
+                from_number=wanted.from_number,
+                to_number=wanted.to_number,
+                variables=wanted.variables,
+            )
+        except RegistrationError as error:
+            outcome: str = error.failure
+            refusal = registration_refusal(error.failure)
+            level = log.warning if refusal.fault is Fault.RETELL else log.error
+            level(
+                "call.not-registered",
+                fault=refusal.fault.value,
+                call_id=call.call_id,
+                failure=error.failure,
+                http_status=error.status or None,
+                detail=str(error),
+                agent=wanted.agent,
+            )
+            event = RegistrationFailed(at=self._now(), failure=error.failure)
+        else:
+            outcome = "registered"
+            uri = retell_uri(self._settings, retell_call_id)
+            event = Registered(at=self._now(), retell_call_id=retell_call_id, uri=uri)
+        self._metrics.register.labels(outcome).observe(self._now() - begun)
+        try:
+            await call.command(self._step(call, event))
+        except Exception:
+            log.exception("call.failed", call_id=call.call_id)
+            await call.command(self._step(call, Failed(at=self._now())))
+
+    async def _adopt(self, new: NewCall, session: Session) -> LiveCall:
+        """A call that a former run began: its record goes on where it stopped."""
+        at = self._now()
+        record = await self._store.by_call_sid(new.call_sid)
+        known = record is not None
+        if record is None:
+            chosen = _refusing(self._settings, new, OUR_BUG)
+            record = new_record(new_call_id(at), new, chosen, at)
+        record.state, record.cause, record.fault, record.ended_by = "live", None, None, None
+        machine = CallMachine(_refusing(self._settings, new, OUR_BUG))
+        machine.adopt()
+        call = LiveCall(record.call_id, new, machine, session, record)
+        self._keep(call)
+        if known:
+            self._store.end(record)
+        else:
+            self._store.start(record)
+        self._metrics.call_started(record.direction)
+        log.info("call.adopted", call_id=record.call_id, call_sid=new.call_sid, known=known)
+        return call
+
+    def _finish(self, call: LiveCall) -> None:
+        """The one end of a call: its record, its closing line."""
+        if self._calls.get(call.call_sid) is not call:
+            return
+        del self._calls[call.call_sid]
+        if not self._calls:
+            self._idle.set()
+        if call.timer is not None:
+            call.timer.cancel()
+            call.timer = None
+        machine, record = call.machine, call.record
+        ending = machine.ending or OUR_BUG.ending()
+        close_record(record, machine, ending)
+        self._store.end(record)
+        setup_s = between(record.started_ms, record.answered_ms)
+        self._metrics.call_ended(
+            record.direction, ending, machine.tried, setup_s, record.duration_s
+        )
+        log.info(
+            "call.end",
+            call_id=call.call_id,
+            call_sid=call.call_sid,
+            sip_call_id=record.a_sip_call_id,
+            b_sip_call_id=record.b_sip_call_id,
+            retell_call_id=record.retell_call_id,
+            direction=record.direction,
+            by=ending.by,
+            cause=ending.cause,
+            sip_status=ending.sip_status,
+            fault=ending.fault.value,
+            setup_s=seconds(setup_s),
+            talk_s=seconds(record.duration_s),
+            total_s=seconds(between(record.started_ms, record.ended_ms)),
+            attempts=[f"{item['trunk']}:{item['code'] or '-'}" for item in record.attempts],
+        )
+
+
+def _refusing(settings: Settings, new: NewCall, refusal: Refusal) -> Plan:
+    return Refusing(
+        direction=Direction.RETELL if from_retell(settings, new) else Direction.INBOUND,
+        from_number=new.from_number,
+        to_number=new.to_number,
+        refusal=refusal,
+    )

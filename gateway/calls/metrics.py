@@ -1,0 +1,112 @@
+"""The /metrics page: counters and histograms of calls, in a registry of their own."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+from gateway.calls.call_machine import Tried
+from gateway.calls.endings import Ending
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+_SETUP_S = (0.1, 0.25, 0.5, 1, 2, 3, 5, 10, 20, 40, 60)
+_TALK_S = (5, 15, 30, 60, 120, 300, 600, 1800, 3600)
+_API_S = (0.05, 0.1, 0.2, 0.4, 0.8, 1.2, 2.0)
+
+
+class Metrics:
+    """What an operator watches. Labels are bounded: slugs and trunk names, never numbers."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.started = Counter(
+            "gateway_calls_started_total", "Calls begun", ["direction"], registry=self.registry
+        )
+        self.ended = Counter(
+            "gateway_calls_ended_total",
+            "Calls ended, by how and whose fault",
+            ["direction", "cause", "fault"],
+            registry=self.registry,
+        )
+        self.live = Gauge("gateway_calls_live", "Calls now", registry=self.registry)
+        self.sockets = Gauge(
+            "gateway_jambonz_sockets", "Open jambonz WebSockets", registry=self.registry
+        )
+        self.attempts = Counter(
+            "gateway_dial_attempts_total",
+            "Legs dialled, by trunk and class of final code (2xx, 4xx, …, none)",
+            ["trunk", "code"],
+            registry=self.registry,
+        )
+        self.setup = Histogram(
+            "gateway_call_setup_seconds",
+            "From the first message of a call to its answer",
+            ["direction"],
+            buckets=_SETUP_S,
+            registry=self.registry,
+        )
+        self.talk = Histogram(
+            "gateway_call_talk_seconds",
+            "From answer to end",
+            ["direction"],
+            buckets=_TALK_S,
+            registry=self.registry,
+        )
+        self.register = Histogram(
+            "gateway_retell_register_seconds",
+            "register-phone-call, retry included, by outcome",
+            ["outcome"],
+            buckets=_API_S,
+            registry=self.registry,
+        )
+        self.frames_refused = Counter(
+            "gateway_jambonz_errors_total",
+            "Frames that one side could not use, by side",
+            ["side"],
+            registry=self.registry,
+        )
+        self.records_waiting = Gauge(
+            "gateway_records_waiting", "Call records not yet stored", registry=self.registry
+        )
+        self.webhooks = Counter(
+            "gateway_retell_webhooks_total",
+            "Retell events received, by event and outcome",
+            ["event", "outcome"],
+            registry=self.registry,
+        )
+
+        tasks = Gauge("gateway_asyncio_tasks", "Tasks of the event loop", registry=self.registry)
+        tasks.set_function(lambda: len(asyncio.all_tasks()))
+
+    def add(self, gauges: Mapping[str, Callable[[], float]]) -> None:
+        """Gauges that somebody else knows the value of; names without the `gateway_`."""
+        for name, value in gauges.items():
+            words = name.replace("_", " ").capitalize()
+            Gauge(f"gateway_{name}", words, registry=self.registry).set_function(value)
+
+    def call_started(self, direction: str) -> None:
+        self.started.labels(direction).inc()
+        self.live.inc()
+
+    def call_ended(
+        self,
+        direction: str,
+        ending: Ending,
+        tried: list[Tried],
+        setup_s: float | None,
+        talk_s: float | None,
+    ) -> None:
+        self.live.dec()
+        self.ended.labels(direction, ending.cause, ending.fault).inc()
+        for attempt in tried:
+            code = f"{attempt.code // 100}xx" if attempt.code else "none"
+            self.attempts.labels(attempt.attempt.trunk, code).inc()
+        if setup_s is not None:
+            self.setup.labels(direction).observe(setup_s)
+        if talk_s is not None:
+            self.talk.labels(direction).observe(talk_s)
+
+    def page(self) -> bytes:
+        """The exposition text."""
+        return generate_latest(self.registry)

@@ -1,0 +1,309 @@
+"""Where a call goes: a pure decision from the configuration and the call's first message.
+
+The result is a plan of dial attempts, tried one after another, or a refusal.
+"""
+
+from collections.abc import Container, Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final, TypeAlias
+
+from config.settings import Fallback, NumberSettings, RouteSettings, Settings
+from gateway.calls.endings import NO_ROUTE, NOT_CONFIGURED, Refusal, Role
+from gateway.calls.numbers import e164
+from gateway.jambonz.messages import NewCall
+from gateway.jambonz.verbs import PhoneTarget, SipTarget, Target
+
+CORRELATION_HEADER: Final = "X-Gateway-Call-Id"
+
+# docs.retellai.com/build/telephony/sip-headers: keep a header line under about 1024 bytes.
+MAX_HEADER_LINE: Final = 1024
+# All of them together stay far below jambonz's 24 KiB frame.
+MAX_HEADERS: Final = 12_000
+
+# Beside X- names the only ones that Retell keeps and a caller's side may send.
+_STANDARD_TO_RETELL: Final = frozenset(
+    {"user-to-user", "diversion", "history-info", "p-asserted-identity"}
+)
+# Our softswitch tells this one only of callers who do not withhold it, and where the trunk's
+# pass_headers say so; a jambonz tells it of all.
+_ASSERTED_IDENTITY: Final = "p-asserted-identity"
+# What Retell itself sends beside X- names (docs.retellai.com: transfers).
+_STANDARD_FROM_RETELL: Final = frozenset({"user-to-user"})
+
+# What jambonz and this gateway say to themselves: of no business to a peer, and no peer may say it.
+_INTERNAL: Final = frozenset(
+    {
+        "x-account-sid",
+        "x-application-sid",
+        "x-authenticated-user",
+        "x-call-sid",
+        "x-cid",
+        "x-forwarded-for",
+        "x-forwarded-proto",
+        "x-override-to",
+        "x-originating-carrier",
+        "x-preferred-from-host",
+        "x-preferred-from-user",
+        "x-reason",
+        "x-refer-to-leave-untouched",
+        "x-requested-carrier-sid",
+        "x-retain-call-sid",
+        "x-sip-proxy",
+        "x-trace-id",
+        "x-voip-carrier-sid",
+    }
+)
+_INTERNAL_PREFIXES: Final = ("x-jambonz-", "x-gateway-", "x-fs-")
+
+
+class Direction(StrEnum):
+    """Who began the call."""
+
+    INBOUND = "inbound"
+    RETELL = "retell"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One leg to try. `target` None: Retell's SIP URI, known once the call is registered."""
+
+    role: Role
+    trunk: str
+    target: Target | None
+    caller_id: str | None
+    timeout_s: float
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registration:
+    """What Retell is told of a call before it is dialled (method 2)."""
+
+    agent: str
+    from_number: str
+    to_number: str
+    variables: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dialling:
+    """Try these attempts in turn, after registering the call where that is asked."""
+
+    direction: Direction
+    method: str
+    from_number: str
+    to_number: str
+    attempts: tuple[Attempt, ...]
+    agent: str | None = None
+    registration: Registration | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusing:
+    """Decline at once."""
+
+    direction: Direction
+    from_number: str
+    to_number: str
+    refusal: Refusal
+
+
+Plan: TypeAlias = Dialling | Refusing
+
+
+def plan(settings: Settings, call: NewCall, call_id: str) -> Plan:
+    """Decide about one call. `call_id` is ours and travels along for correlation."""
+    if from_retell(settings, call):
+        return _from_retell(settings, call)
+    return _inbound(settings, call, call_id)
+
+
+def from_retell(settings: Settings, call: NewCall) -> bool:
+    """Retell is known by the user name its digest proved, or by its trunk's name: a jambonz SBC
+    names the trunk when Retell's addresses are whitelisted and the user when they are not."""
+    if call.trunk == settings.retell.trunk:
+        return True
+    login = settings.retell.login
+    user = call.authenticated_user.partition("@")[0]
+    return login is not None and user == login.username
+
+
+def retell_uri(settings: Settings, retell_call_id: str) -> str:
+    """Where a registered call is dialled: its id as user at Retell's host."""
+    scheme, _, rest = settings.retell.sip_uri.partition(":")
+    return f"{scheme}:{retell_call_id}@{rest.rpartition('@')[2]}"
+
+
+def _inbound(settings: Settings, call: NewCall, call_id: str) -> Plan:
+    number, entry = _configured(settings, call.to_number)
+    caller = _caller(settings, call.from_number)
+    if entry is None:
+        return Refusing(
+            direction=Direction.INBOUND,
+            from_number=caller,
+            to_number=number,
+            refusal=NOT_CONFIGURED,
+        )
+    method = entry.method or settings.retell.method
+    agent = entry.agent or settings.retell.agent
+    given = dict(call.headers)
+    if not settings.sip.listen:
+        given.pop(_ASSERTED_IDENTITY, None)
+    headers = _to_retell(given, entry.variables if method == "trunk" else {}, call_id)
+    registration = None
+    target: Target | None = PhoneTarget(number, settings.retell.trunk)
+    if method == "dial":
+        target = None
+        registration = Registration(
+            agent=agent or "",
+            from_number=caller,
+            to_number=number,
+            variables=entry.variables,
+        )
+    attempts = [
+        Attempt(
+            role=Role.RETELL,
+            trunk=settings.retell.trunk,
+            target=target,
+            caller_id=caller or None,
+            timeout_s=settings.retell.ring_timeout_s,
+            headers=headers,
+        )
+    ]
+    fallback = entry.fallback or settings.retell.fallback
+    if fallback is not None:
+        attempts.append(_fallback(settings, fallback, caller, headers))
+    return Dialling(
+        direction=Direction.INBOUND,
+        method=method,
+        agent=agent,
+        from_number=caller,
+        to_number=number,
+        registration=registration,
+        attempts=tuple(attempts),
+    )
+
+
+def _from_retell(settings: Settings, call: NewCall) -> Plan:
+    country = settings.outbound.default_country
+    number = e164(call.to_number, country) or call.to_number
+    caller = settings.outbound.caller_id or _caller(settings, call.from_number)
+    route = longest_prefix(settings.outbound.routes, number)
+    if route is None:
+        return Refusing(
+            direction=Direction.RETELL,
+            from_number=caller,
+            to_number=number,
+            refusal=NO_ROUTE,
+        )
+    headers = limited(_from_peer(call.headers, _STANDARD_FROM_RETELL))
+    attempts = tuple(
+        Attempt(
+            role=Role.CARRIER,
+            trunk=name,
+            target=PhoneTarget(number, name),
+            caller_id=caller or None,
+            timeout_s=settings.outbound.ring_timeout_s,
+            headers=_with_trunk_headers(settings, name, headers),
+        )
+        for name in route.trunks
+    )
+    return Dialling(
+        direction=Direction.RETELL,
+        method="trunk",
+        from_number=caller,
+        to_number=number,
+        attempts=attempts,
+    )
+
+
+def longest_prefix(routes: Iterable[RouteSettings], number: str) -> RouteSettings | None:
+    """The route whose prefix says most about the number; the empty prefix takes the rest."""
+    matching = [route for route in routes if number.startswith(route.prefix)]
+    return max(matching, key=lambda route: len(route.prefix), default=None)
+
+
+def _configured(settings: Settings, dialled: str) -> tuple[str, NumberSettings | None]:
+    """The dialled number and its entry. Some carriers leave out the `+` of a full number, which
+    a default country may misread, so that a number as configured is tried both ways."""
+    number = e164(dialled, settings.outbound.default_country)
+    as_full = e164(f"+{dialled.lstrip('+')}", None)
+    for candidate in (number, as_full):
+        if candidate is not None and candidate in settings.numbers:
+            return candidate, settings.numbers[candidate]
+    return number or dialled, settings.numbers.get("*")
+
+
+def _caller(settings: Settings, text: str) -> str:
+    return e164(text, settings.outbound.default_country) or text
+
+
+def _fallback(
+    settings: Settings, fallback: Fallback, caller: str, headers: Mapping[str, str]
+) -> Attempt:
+    """A PBX is the operator's own and gets the call's headers; a carrier does not."""
+    trunk = settings.trunk(fallback.trunk)
+    own = trunk is not None and trunk.kind == "pbx"
+    return Attempt(
+        role=Role.FALLBACK,
+        trunk=fallback.trunk,
+        target=(
+            SipTarget(fallback.to)
+            if fallback.to.startswith(("sip:", "sips:"))
+            else PhoneTarget(fallback.to, fallback.trunk)
+        ),
+        caller_id=caller or None,
+        timeout_s=settings.retell.ring_timeout_s,
+        headers=_with_trunk_headers(settings, fallback.trunk, headers if own else {}),
+    )
+
+
+def _with_trunk_headers(
+    settings: Settings, name: str, headers: Mapping[str, str]
+) -> Mapping[str, str]:
+    """Our softswitch adds a trunk's fixed headers itself; a real jambonz knows nothing of them."""
+    trunk = settings.trunk(name)
+    if settings.sip.listen or trunk is None or not trunk.headers:
+        return headers
+    return {**headers, **trunk.headers}
+
+
+def _extension_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """The X- headers that are somebody's own."""
+    return {
+        name: value
+        for name, value in headers.items()
+        if (low := name.lower()).startswith("x-")
+        and low not in _INTERNAL
+        and not low.startswith(_INTERNAL_PREFIXES)
+    }
+
+
+def _from_peer(headers: Mapping[str, str], standard: Container[str]) -> dict[str, str]:
+    """A caller's X- headers, and of the `standard` ones those that are there."""
+    chosen = _extension_headers(headers)
+    chosen |= {name: value for name, value in headers.items() if name.lower() in standard}
+    return chosen
+
+
+def _to_retell(
+    headers: Mapping[str, str], variables: Mapping[str, str], call_id: str
+) -> dict[str, str]:
+    """What Retell is to see: it makes dynamic variables of X- headers (method 1)."""
+    chosen = {CORRELATION_HEADER: call_id}
+    chosen |= {f"X-{name}": value for name, value in variables.items()}
+    chosen |= _from_peer(headers, _STANDARD_TO_RETELL)
+    return limited(chosen)
+
+
+def limited(headers: Mapping[str, str]) -> dict[str, str]:
+    """The headers that fit a line, carry no control character, and fit a frame together."""
+    room = MAX_HEADERS
+    kept: dict[str, str] = {}
+    for name, value in headers.items():
+        size = len(name) + 2 + len(value.encode())
+        if size <= MAX_HEADER_LINE and size <= room and value.isprintable():
+            kept[name] = value
+            room -= size
+    return kept

@@ -1,0 +1,289 @@
+"""The command line. Exit codes: 0 fine, 1 failed, 2 bad usage or configuration.
+
+An error is one line on standard error, or one for each problem of a configuration
+(`file:line: key: reason`); nothing is started then. A traceback is shown only with
+GATEWAY_DEBUG=1.
+"""
+
+import asyncio
+import json
+import os
+from collections.abc import Coroutine
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from config.settings import Settings
+from gateway import log
+from gateway.cli import ladder_drawing
+from gateway.cli.api_client import ApiClient, ApiError
+from gateway.cli.common import (
+    FAILED,
+    MISUSED,
+    ConfigOption,
+    JsonOption,
+    config_path,
+    fail,
+    one_line,
+    out,
+    settings_of,
+)
+from gateway.cli.trunks import bans, profiles, trunks, unban
+from testkit.phone.audio import AudioError
+from testkit.phone.options import CallOptions, Expect, PhoneError, parse_via
+from testkit.phone.place import place_call
+
+PHONE_PORT = 5090
+"""The test phone's own SIP port, by which config/sandbox.yaml knows it."""
+
+app = typer.Typer(
+    name="retell-sip-gateway",
+    help="Connects SIP trunks, PBXs and phone numbers to Retell AI voice agents.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+def main() -> None:
+    """The program: every error it does not expect is one line too."""
+    try:
+        app()
+    except Exception as error:
+        if os.environ.get("GATEWAY_DEBUG"):
+            raise
+        fail(f"{type(error).__name__}: {error} (GATEWAY_DEBUG=1 shows where)", FAILED)
+
+
+@app.command()
+def run(
+    config_file: ConfigOption = None,
+    demo: Annotated[
+        bool,
+        typer.Option(
+            "--demo",
+            help="Also start the sandbox (without RETELL_API_KEY), place one call and show its"
+            " ladder and what was heard.",
+        ),
+    ] = False,
+    once: Annotated[
+        bool, typer.Option("--once", help="With --demo: end after the call, with its verdict.")
+    ] = False,
+) -> None:
+    """Run the gateway until Ctrl-C or SIGTERM."""
+    if once and not demo:
+        fail("--once belongs to --demo", MISUSED)
+    path = config_path(config_file)
+    if demo and path is None:
+        fail(
+            "RETELL_API_KEY is set, so a configuration of your own is needed: copy"
+            " config/gateway.example.yaml to config/gateway.yaml and edit it. Or unset"
+            " RETELL_API_KEY, and the sandbox plays Retell",
+            MISUSED,
+        )
+    settings = settings_of(path)
+    if demo:
+        from gateway.cli.demo import demonstrate
+
+        raise typer.Exit(demonstrate(settings, path, once=once, console=out))
+    from gateway.cli.checks import Outcome, relay_ports
+    from gateway.main import StartupError, serve
+
+    relay = relay_ports(settings)
+    if relay is not None and relay.outcome is Outcome.WRONG:
+        fail(f"{relay.subject}: {relay.text}", MISUSED)
+    log.configure(os.environ.get("LOGLEVEL", "info"))
+    try:
+        _run_loop(serve(settings))
+    except StartupError as error:
+        fail(one_line(error), MISUSED)
+
+
+@app.command()
+def check(config_file: ConfigOption = None) -> None:
+    """Check the configuration, the ports and the storage, and start nothing."""
+    from gateway.cli.checks import Finding, Outcome, inspect
+    from gateway.main import StartupError, certificates
+
+    path = config_path(config_file)
+    settings = settings_of(path)
+    findings = asyncio.run(inspect(settings))
+    log.configure("error")
+    try:
+        shown = [Finding(listener, Outcome.FINE, text) for listener, text in certificates(settings)]
+    except StartupError as error:
+        subject, _, text = str(error).partition(": ")
+        shown = [Finding(subject, Outcome.WRONG, text)]
+    findings += shown
+    out.print(f"{_shown(path)}: [green]fine[/green]")
+    colours = {Outcome.FINE: "green", Outcome.NOTE: "yellow", Outcome.WRONG: "red"}
+    for finding in findings:
+        colour = colours[finding.outcome]
+        out.print(f"{finding.subject}: [{colour}]{finding.text}[/{colour}]", soft_wrap=True)
+    if any(finding.outcome is Outcome.WRONG for finding in findings):
+        raise typer.Exit(FAILED)
+
+
+@app.command()
+def call(
+    number: Annotated[str, typer.Argument(help="The number to call, such as +14155550100.")],
+    via: Annotated[str, typer.Option(help="Where to call by (UDP).")] = "sip:127.0.0.1:5060",
+    from_: Annotated[str, typer.Option("--from", help="The caller's number.")] = "+14155550199",
+    play: Annotated[
+        Path | None,
+        typer.Option(metavar="WAV", help="What to play; default: a melody of the phone's own."),
+    ] = None,
+    record: Annotated[
+        Path | None, typer.Option(metavar="WAV", help="Where to write what was heard.")
+    ] = None,
+    seconds: Annotated[float, typer.Option(min=1, max=600, help="Talk no longer than this.")] = 20,
+    answer_within: Annotated[
+        float, typer.Option(min=1, max=300, help="Hang up if nobody answers for so long.")
+    ] = 45,
+    expect: Annotated[
+        Expect,
+        typer.Option(
+            help="melodies: the sandbox agent's, and ours echoed. sound: any, for a real agent."
+        ),
+    ] = Expect.MELODIES,
+    listen_port: Annotated[
+        int, typer.Option(min=0, max=65535, help="The phone's SIP port (UDP); 0: any.")
+    ] = PHONE_PORT,
+    user: Annotated[
+        str | None, typer.Option(help="Login, for a gateway that asks callers for one.")
+    ] = None,
+    password: Annotated[
+        str | None, typer.Option(envvar="PHONE_PASSWORD", help="Its password.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+) -> None:
+    """Place a test call and say what was heard each way; exit 1 if a direction was not heard."""
+    try:
+        host, port = parse_via(via)
+        options = CallOptions(
+            number=number,
+            host=host,
+            port=port,
+            from_user=from_,
+            listen_port=listen_port,
+            play=play,
+            record=record,
+            max_talk_s=seconds,
+            answer_within_s=answer_within,
+            expect=expect,
+            user=user,
+            password=password,
+        )
+        report = place_call(options)
+    except (PhoneError, AudioError) as error:
+        fail(one_line(error), MISUSED)
+    if as_json:
+        print(report.to_json())
+    else:
+        out.print(report.render())
+    raise typer.Exit(0 if report.proved else FAILED)
+
+
+@app.command()
+def sandbox(
+    config_file: ConfigOption = None,
+    unless_key: Annotated[
+        bool, typer.Option("--unless-key", help="End at once if RETELL_API_KEY is set.")
+    ] = False,
+) -> None:
+    """Run Retell's stand-in, where the gateway's configuration expects Retell."""
+    if unless_key and os.environ.get("RETELL_API_KEY"):
+        out.print("RETELL_API_KEY is set: no sandbox is needed")
+        return
+    from testkit.sandbox.errors import SandboxError
+    from testkit.sandbox.for_gateway import StandInError, stand_in
+    from testkit.sandbox.main import serve
+
+    settings = settings_of(config_path(config_file))
+    log.configure(os.environ.get("LOGLEVEL", "info"))
+    try:
+        _run_loop(serve(stand_in(settings)))
+    except (SandboxError, StandInError) as error:
+        fail(one_line(error), MISUSED)
+
+
+@app.command()
+def calls(
+    call_id: Annotated[
+        str | None, typer.Argument(help="One call, with its ladder; default: the latest calls.")
+    ] = None,
+    config_file: ConfigOption = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many to list.")] = 20,
+    as_json: JsonOption = False,
+) -> None:
+    """List the running gateway's calls, or show one."""
+    settings = settings_of(config_path(config_file))
+    try:
+        if call_id is None:
+            listed = asyncio.run(_list(settings, limit))
+            out.print_json(data=listed) if as_json else out.print(_table(listed))
+            return
+        record, messages = asyncio.run(_show(settings, call_id))
+    except ApiError as error:
+        fail(one_line(error), FAILED)
+    if as_json:
+        out.print_json(data=record | {"ladder": messages})
+        return
+    out.print(json.dumps(record, indent=2, ensure_ascii=False))
+    out.print(ladder_drawing.draw(messages, a_leg=record["a_sip_call_id"]))
+
+
+for edge_command in (trunks, bans, unban, profiles):
+    app.command()(edge_command)
+
+
+async def _list(settings: Settings, limit: int) -> list[dict[str, Any]]:
+    async with ApiClient(settings) as api:
+        return await api.calls(limit)
+
+
+async def _show(settings: Settings, call_id: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    async with ApiClient(settings) as api:
+        return await api.call(call_id), await api.ladder(call_id)
+
+
+def _table(listed: list[dict[str, Any]]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for title in ("call", "started (UTC)", "from", "to", "trunk", "talked", "ended by", "how"):
+        table.add_column(title, overflow="fold")
+    for record in listed:
+        talked = record["duration_s"]
+        table.add_row(
+            record["call_id"],
+            str(record["started_at"])[5:19].replace("T", " "),
+            record["from"],
+            record["to"],
+            record["trunk"],
+            f"{talked:.1f} s" if talked is not None else "-",
+            record["ended_by"] or record["state"],
+            f"{record['sip_status'] or ''} {record['cause'] or ''}".strip() or "-",
+        )
+    return table
+
+
+def _shown(path: Path | None) -> str:
+    if path is None:
+        return "the environment"
+    with suppress(ValueError):
+        return str(path.resolve().relative_to(Path.cwd()))
+    return str(path)
+
+
+def _run_loop(job: Coroutine[Any, Any, None]) -> None:
+    """uvloop where it is installed: it halves what a call costs."""
+    factory = asyncio.new_event_loop
+    with suppress(ImportError):
+        import uvloop
+
+        factory = uvloop.new_event_loop
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(job)

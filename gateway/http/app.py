@@ -1,0 +1,127 @@
+"""The aiohttp application: the jambonz application, webhooks, REST API and health, wired."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Final
+
+from aiohttp import web
+
+from config.settings import Settings
+from gateway.calls.live_calls import LiveCalls
+from gateway.calls.metrics import Metrics
+from gateway.http import calls_api, health, retell_webhooks, trunks_api
+from gateway.http.app_keys import (
+    CALLS,
+    ENDPOINT,
+    LADDER,
+    METRICS,
+    OPERATIONS,
+    READY,
+    SETTINGS,
+    STORE,
+    FindOperations,
+    Ladder,
+    Ready,
+)
+from gateway.jambonz.endpoint import JambonzEndpoint
+from gateway.retell.client import RetellClient
+from gateway.storage.call_records import open_store
+
+# A call's whole transcript is in Retell's call_ended.
+MAX_BODY: Final = 8 * 1024 * 1024
+JAMBONZ_PATH: Final = "/retell"
+
+
+def make_app(
+    settings: Settings,
+    *,
+    ready: Ready | None = None,
+    ladder: Ladder | None = None,
+    find_operations: FindOperations = lambda: None,
+    gauges: Mapping[str, Callable[[], float]] | None = None,
+    now: Callable[[], float] = time.time,
+) -> web.Application:
+    """The application for one configuration; it opens and closes its storage and clients itself.
+
+    `ready` is awaited by /readyz and names further checks (`{"sip": True, "media": True}`);
+    without it only the storage is checked. `ladder` is called with SIP Call-IDs and returns their
+    messages for /api/v1/calls/{call_id}/ladder. `find_operations` gives what is behind
+    /api/v1/trunks and /api/v1/bans, once it is there. `gauges` are read for /metrics and shown with
+    `gateway_` before their names (`{"open_legs": …}`). `now` is wall-clock time in seconds
+    since 1970.
+
+    Run it so that records are complete: start it before the softswitch takes calls, stop it after
+    the last call is over. Give AppRunner `access_log=None`: calls have their own lines.
+
+        runner = web.AppRunner(make_app(settings, ready=ready, ladder=ladder), access_log=None)
+        await runner.setup()                      # raises when the storage cannot be opened
+        await web.TCPSite(runner, settings.http.listen.host, settings.http.listen.port).start()
+        ...
+        await runner.cleanup()                    # leaves sockets with 1001, stores all records
+
+    The builtin softswitch connects to `ws://HOST:PORT/retell` from loopback, with Basic
+    credentials when `application.username` is set. `len(app[CALLS])` counts calls in progress.
+    """
+    app = web.Application(middlewares=[calls_api.guard], client_max_size=MAX_BODY)
+    app[SETTINGS] = settings
+    app[METRICS] = metrics = Metrics()
+    metrics.add(gauges or {})
+    app[OPERATIONS] = find_operations
+    metrics.registry.register(trunks_api.TrunkMetrics(app))
+    if ready is not None:
+        app[READY] = ready
+    if ladder is not None:
+        app[LADDER] = ladder
+
+    async def resources(app: web.Application) -> AsyncIterator[None]:
+        async with (
+            open_store(settings.storage.url.get_secret_value()) as store,
+            RetellClient(settings.retell, clock=time.monotonic) as retell,
+        ):
+            calls = LiveCalls(settings, store, retell, metrics, now=now)
+            app[STORE] = store
+            app[CALLS] = calls
+            app[ENDPOINT] = endpoint = JambonzEndpoint(
+                settings.application,
+                calls,
+                metrics,
+                loopback_only=bool(settings.sip.listen),
+            )
+            pinging = asyncio.create_task(endpoint.keep_awake(), name="jambonz pings")
+            yield
+            pinging.cancel()
+            await asyncio.gather(pinging, return_exceptions=True)
+            await calls.close()
+
+    app.cleanup_ctx.append(resources)
+    app.on_shutdown.append(_leave_sockets)
+    app.add_routes(
+        [
+            web.get(JAMBONZ_PATH, _jambonz),
+            web.get(JAMBONZ_PATH + "{adulting:(/adulting)+}", _jambonz),
+            web.post("/webhooks/retell/events", retell_webhooks.events),
+            web.post("/webhooks/retell/inbound", retell_webhooks.inbound),
+            web.get("/healthz", health.healthz),
+            web.get("/readyz", health.readyz),
+            web.get("/metrics", health.metrics),
+            web.get(f"{calls_api.PREFIX}/calls", calls_api.list_calls),
+            web.get(f"{calls_api.PREFIX}/calls/{{call_id}}", calls_api.get_call),
+            web.get(f"{calls_api.PREFIX}/calls/{{call_id}}/ladder", calls_api.get_ladder),
+            web.get(f"{calls_api.PREFIX}/trunks", trunks_api.list_trunks),
+            web.get(f"{calls_api.PREFIX}/trunks/{{name}}", trunks_api.get_trunk),
+            web.post(f"{calls_api.PREFIX}/trunks/{{name}}/register", trunks_api.register_trunk),
+            web.get(f"{calls_api.PREFIX}/bans", trunks_api.list_bans),
+            # an IPv6 ban is of a network, and has a slash
+            web.delete(f"{calls_api.PREFIX}/bans/{{address:.+}}", trunks_api.lift_ban),
+        ]
+    )
+    return app
+
+
+async def _jambonz(request: web.Request) -> web.StreamResponse:
+    return await request.app[ENDPOINT].handle(request)
+
+
+async def _leave_sockets(app: web.Application) -> None:
+    await app[ENDPOINT].close()

@@ -1,0 +1,33 @@
+"""What the HTTP side needs of the softswitch, told in its own words: it never sees SIP."""
+
+from typing import Any, Protocol, TypeAlias
+
+Json: TypeAlias = dict[str, Any]
+
+
+class Operations(Protocol):
+    """The softswitch, as the application needs it. Everything is JSON and free of secrets."""
+
+    def trunks(self) -> list[Json]:
+        """Every trunk, Retell's first, as /api/v1/trunks documents it."""
+        ...
+
+    async def register_now(self, trunk: str) -> Json | None:
+        """Register with that trunk at once; its registration afterwards.
+
+        None if it is no trunk that we register with.
+        """
+        ...
+
+    def bans(self) -> list[Json]:
+        """The bans that hold, oldest first."""
+        ...
+
+    def unban(self, address: str) -> bool:
+        """End a ban; False if there was none."""
+        ...
+
+    @property
+    def bans_total(self) -> int:
+        """Bans since the start."""
+        ...

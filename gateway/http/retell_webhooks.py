@@ -1,0 +1,113 @@
+"""Retell's webhooks: signed, answered at once, joined to the call's record."""
+
+import structlog
+from aiohttp import web
+from retell.lib import verify
+
+from gateway.calls.numbers import e164
+from gateway.http.app_keys import METRICS, SETTINGS, STORE
+from gateway.retell.models import parse_event, parse_inbound
+
+log = structlog.get_logger("gateway.retell")
+
+_KNOWN = frozenset(
+    {
+        "call_started",
+        "call_ended",
+        "call_analyzed",
+        "transcript_updated",
+        "transfer_started",
+        "transfer_bridged",
+        "transfer_cancelled",
+        "transfer_ended",
+    }
+)
+
+
+async def events(request: web.Request) -> web.Response:
+    """`POST /webhooks/retell/events`. 204 for whatever is signed: Retell repeats anything else."""
+    try:
+        event = parse_event(await _signed_body(request))
+        if event is None:
+            raise _RefusedError(400, "not-an-event")
+    except _RefusedError as refused:
+        return _refuse(request, refused)
+    name = event.event if event.event in _KNOWN else "other"
+    call_id = None
+    if event.call is not None:
+        call_id = await request.app[STORE].note_retell(
+            call_id=event.call.gateway_call_id(),
+            retell_call_id=event.call.call_id,
+            disconnection_reason=event.call.disconnection_reason,
+        )
+    request.app[METRICS].webhooks.labels(name, "joined" if call_id else "unknown-call").inc()
+    log.info(
+        "retell.event",
+        event_name=event.event[:64],
+        call_id=call_id,
+        retell_call_id=event.call.call_id if event.call else None,
+        disconnection_reason=event.call.disconnection_reason if event.call else None,
+    )
+    return web.Response(status=204)
+
+
+async def inbound(request: web.Request) -> web.Response:
+    """`POST /webhooks/retell/inbound`, method 1: the agent and variables that `numbers` gives the
+    dialled number, and our call id as metadata. Without an entry, Retell's own settings stand."""
+    try:
+        call = parse_inbound(await _signed_body(request))
+        if call is None:
+            raise _RefusedError(400, "not-an-event")
+    except _RefusedError as refused:
+        return _refuse(request, refused)
+    settings = request.app[SETTINGS]
+    entry = settings.number(e164(call.to_number, settings.outbound.default_country) or "")
+    answer: dict[str, object] = {}
+    if entry is not None and entry.agent is not None:
+        answer["override_agent_id"] = entry.agent
+    if entry is not None and entry.variables:
+        answer["dynamic_variables"] = entry.variables
+    call_id = call.gateway_call_id()
+    if call_id is not None:
+        answer["metadata"] = {"gateway_call_id": call_id}
+        if call.call_id is not None:
+            await request.app[STORE].note_retell(
+                call_id=call_id, retell_call_id=call.call_id, disconnection_reason=None
+            )
+    request.app[METRICS].webhooks.labels("call_inbound", "joined" if call_id else "unknown").inc()
+    log.info("retell.inbound", call_id=call_id, retell_call_id=call.call_id, to=call.to_number)
+    return web.json_response({"call_inbound": answer})
+
+
+def signed(body: str, api_key: str, signature: str) -> bool:
+    """Whether Retell signed exactly this text within the last five minutes."""
+    return bool(verify(body, api_key, signature))  # type: ignore[no-untyped-call]
+
+
+class _RefusedError(Exception):
+    """A request that is none of Retell's, or none that we know."""
+
+    def __init__(self, status: int, outcome: str) -> None:
+        super().__init__(outcome)
+        self.status = status
+        self.outcome = outcome
+
+
+async def _signed_body(request: web.Request) -> str:
+    """The raw text, which is what was signed: its JSON written anew would not be."""
+    try:
+        body = (await request.read()).decode()
+    except UnicodeDecodeError:
+        raise _RefusedError(400, "not-text") from None
+    key = request.app[SETTINGS].retell.api_key
+    if key is None:
+        raise _RefusedError(503, "no-api-key")
+    if not signed(body, key.get_secret_value(), request.headers.get("X-Retell-Signature", "")):
+        raise _RefusedError(401, "bad-signature")
+    return body
+
+
+def _refuse(request: web.Request, refused: _RefusedError) -> web.Response:
+    request.app[METRICS].webhooks.labels("none", refused.outcome).inc()
+    log.warning("retell.webhook-refused", outcome=refused.outcome, peer=request.remote)
+    return web.Response(status=refused.status)

@@ -1,0 +1,118 @@
+"""What an operator sees of the SIP edge, and may do to it: /api/v1/trunks and /api/v1/bans.
+
+The softswitch knows; the application only shows. Where it serves a jambonz elsewhere
+(`sip.listen: []`) there are no trunks of ours, and it says so.
+"""
+
+from collections.abc import Iterator
+
+from aiohttp import web
+from prometheus_client import Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from gateway.http.app_keys import OPERATIONS, SETTINGS
+from gateway.http.errors import ApiError
+from gateway.http.ports import Json, Operations
+
+
+async def list_trunks(request: web.Request) -> web.Response:
+    """`GET /api/v1/trunks`."""
+    return web.json_response({"trunks": _operations(request).trunks()})
+
+
+async def get_trunk(request: web.Request) -> web.Response:
+    """`GET /api/v1/trunks/{name}`."""
+    return web.json_response(_trunk(request, _operations(request)))
+
+
+async def register_trunk(request: web.Request) -> web.Response:
+    """`POST /api/v1/trunks/{name}/register`: the trunk, once the registrar has answered."""
+    operations = _operations(request)
+    trunk = _trunk(request, operations)
+    if await operations.register_now(trunk["name"]) is None:
+        message = (
+            f"trunk {trunk['name']} does not register with anybody (register: true is not set)"
+        )
+        raise ApiError(409, "does-not-register", message)
+    return web.json_response(_trunk(request, operations))
+
+
+async def list_bans(request: web.Request) -> web.Response:
+    """`GET /api/v1/bans`."""
+    return web.json_response({"bans": _operations(request).bans()})
+
+
+async def lift_ban(request: web.Request) -> web.Response:
+    """`DELETE /api/v1/bans/{address}`: 204, or 404 if that address is not banned."""
+    address = request.match_info["address"]
+    if not _operations(request).unban(address):
+        raise ApiError(404, "no-such-ban", f"{address} is not banned")
+    return web.Response(status=204)
+
+
+class TrunkMetrics(Collector):
+    """Reads the softswitch when /metrics is asked for. Labels are trunk names."""
+
+    def __init__(self, app: web.Application) -> None:
+        self._app = app
+
+    def collect(self) -> Iterator[Metric]:
+        operations = self._app[OPERATIONS]()
+        if operations is None:
+            return
+        trunks = operations.trunks()
+        label = ["trunk"]
+        up = GaugeMetricFamily(
+            "gateway_trunk_up", "Whether calls can be placed through the trunk", labels=label
+        )
+        gateways = GaugeMetricFamily(
+            "gateway_trunk_gateways", "Gateways by state", labels=["trunk", "state"]
+        )
+        calls = GaugeMetricFamily("gateway_trunk_calls", "Calls now", labels=label)
+        registered = GaugeMetricFamily(
+            "gateway_trunk_registered", "Whether our registration holds", labels=label
+        )
+        bindings = GaugeMetricFamily(
+            "gateway_trunk_bindings", "Contacts registered with us", labels=label
+        )
+        for trunk in trunks:
+            name = [trunk["name"]]
+            if trunk["up"] is not None:
+                up.add_metric(name, float(trunk["up"]))
+            calls.add_metric(name, trunk["calls"]["now"])
+            states = [gateway["state"] for gateway in trunk["gateways"]]
+            for state in sorted(set(states)):
+                gateways.add_metric([*name, state], states.count(state))
+            if trunk["registration"] is not None:
+                holds = trunk["registration"]["expires_in_s"] is not None
+                registered.add_metric(name, float(holds))
+            if trunk["bindings"] is not None:
+                bindings.add_metric(name, len(trunk["bindings"]))
+        yield from (up, gateways, calls, registered, bindings)
+        yield GaugeMetricFamily("gateway_bans", "Bans now", value=len(operations.bans()))
+        yield CounterMetricFamily(
+            "gateway_bans_total", "Bans since the start", value=operations.bans_total
+        )
+
+
+def _operations(request: web.Request) -> Operations:
+    operations = request.app[OPERATIONS]()
+    if operations is not None:
+        return operations
+    if request.app[SETTINGS].sip.listen:
+        raise ApiError(503, "starting", "the softswitch is not up yet; ask again in a moment")
+    raise ApiError(
+        409,
+        "no-softswitch",
+        "this gateway has no softswitch of its own (sip.listen is empty): its trunks and bans are"
+        " those of the jambonz that it serves",
+    )
+
+
+def _trunk(request: web.Request, operations: Operations) -> Json:
+    name = request.match_info["name"]
+    for trunk in operations.trunks():
+        if trunk["name"] == name:
+            return trunk
+    raise ApiError(404, "no-such-trunk", f"there is no trunk {name}")

@@ -1,5 +1,0 @@
-"""A stand-in for Retell: REST API, webhooks and a SIP agent that sings and echoes.
-
-A program of its own. What it does is what Retell documents; what Retell leaves open is a setting
-(`gateway.sandbox.settings`). Paths under `/sandbox/` exist here only.
-"""

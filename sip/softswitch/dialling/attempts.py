@@ -1,0 +1,139 @@
+"""The attempts of one dial: the ways to a trunk, and the servers of each, one after another.
+
+What comes later is looked up, and connected to, only when what came before has failed.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from functools import partial
+
+from sip.b2bua.attempt import Attempt
+from sip.b2bua.call_events import Headers
+from sip.core.header_values import NameAddr
+from sip.core.uri import Uri
+from sip.core.value import frozen
+from sip.softswitch.dialling.header_policy import with_ours
+from sip.softswitch.dialling.identity import Caller, outbound_identity
+from sip.softswitch.trunks.trunk import Trunk
+from sip.transport.endpoint import Endpoint, Flow, Target
+from sip.transport.servers.resolver import ResolveError
+from sip.ua.credentials import Credentials
+from sip.ua.user_agent import UserAgent
+
+
+def _always() -> bool:
+    return True
+
+
+def _nobody(_: int | None, __: str | None) -> None:
+    """Whom nobody needs to tell."""
+
+
+@frozen(kw_only=True)
+class Way:
+    """One way to who is called: Request-URI, To, Route, and where the INVITE is sent.
+
+    That is the connection `flow` if it is still there, else `endpoint`, else the servers of the
+    URI `hop` (RFC 3263). `usable` is asked when its turn comes; `note` is told what came of it:
+    a final status, or None for no answer and perhaps why.
+    """
+
+    uri: str
+    to: Uri
+    hop: Uri
+    routes: tuple[str, ...] = ()
+    flow: Flow | None = None
+    endpoint: Endpoint | None = None
+    usable: Callable[[], bool] = _always
+    note: Callable[[int | None, str | None], None] = _nobody
+
+
+@frozen(kw_only=True)
+class Manner:
+    """What every INVITE of a dial says. `headers` are the application's, as far as they pass."""
+
+    trunk: Trunk
+    caller: Caller
+    headers: Headers
+    credentials: Credentials | None
+
+
+class Attempts:
+    """Makes each attempt when its turn comes."""
+
+    def __init__(self, ua: UserAgent, manner: Manner, ways: Iterable[Way]) -> None:
+        self._ua = ua
+        self._manner = manner
+        self._ways = deque(ways)
+        self._way: Way | None = None
+        self._targets: deque[Target] = deque()
+        self._first: Attempt | None = None
+        #: why what was passed over could not be tried
+        self.problems: list[str] = []
+
+    async def begin(self) -> bool:
+        """Whether there is anything to try. Call it first."""
+        self._first = await self._find()
+        return self._first is not None
+
+    async def next(self) -> Attempt | None:
+        """The attempt to make now; None where all were made."""
+        if self._first is not None:
+            first, self._first = self._first, None
+            return first
+        return await self._find()
+
+    async def _find(self) -> Attempt | None:
+        while True:
+            try:
+                if self._way is not None and self._targets:
+                    target = self._targets.popleft()
+                    flow = self._ua.flow_at(target)
+                    return self._attempt(self._way, flow, target, last=not self._targets)
+                if not self._ways:
+                    return None
+                self._way = way = self._ways.popleft()
+                if not way.usable():
+                    self.problems.append(f"{way.hop.hostport} is down")
+                elif way.flow is not None and not way.flow.closed:
+                    return self._attempt(way, way.flow, None, last=True)
+                else:
+                    self._targets.extend(await self._servers(way))
+            except OSError as error:  # no listener of its transport, no address of ours
+                self.problems.append(str(error))
+
+    async def _servers(self, way: Way) -> tuple[Target, ...]:
+        if way.endpoint is not None:
+            return (Target(way.endpoint, way.hop.host),)
+        try:
+            return await self._ua.resolver.resolve(way.hop)
+        except ResolveError as error:
+            self.problems.append(str(error))
+            way.note(None, str(error))
+            return ()
+
+    def _attempt(self, way: Way, flow: Flow, target: Target | None, *, last: bool) -> Attempt:
+        manner, trunk = self._manner, self._manner.trunk
+        ours = self._ua.host(flow, trunk.leg.advertise)
+        caller, identity = outbound_identity(trunk, manner.caller, ours)
+        return Attempt(
+            uri=way.uri,
+            flow=flow,
+            caller=caller,
+            callee=NameAddr(None, way.to),
+            headers=with_ours(manner.headers, identity, trunk.headers),
+            routes=way.routes,
+            credentials=manner.credentials,
+            no_response_s=trunk.no_response_s,
+            media_address=ours,
+            options=trunk.leg,
+            target=target,
+            redirect_hosts=trunk.redirect_hosts,
+            on_outcome=partial(_note, way, last),
+        )
+
+
+def _note(way: Way, last: bool, status: int | None, why: str | None) -> None:
+    """A gateway has failed when the last of its servers has."""
+    if last or status not in (None, 503):
+        way.note(status, why)

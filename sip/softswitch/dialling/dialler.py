@@ -1,0 +1,203 @@
+"""Places calls: from what an application wants to dial to the attempts of a trunk."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Protocol
+from urllib.parse import unquote
+
+from sip.b2bua.call_events import Headers
+from sip.core.header_values import parse_name_addr
+from sip.core.uri import Uri
+from sip.softswitch.dialling.attempts import Attempts, Manner, Way
+from sip.softswitch.dialling.called_number import dialled_uri
+from sip.softswitch.dialling.header_policy import NOTHING, Passed, outgoing_headers, passing
+from sip.softswitch.dialling.identity import Caller
+from sip.softswitch.dialling.numbers import dialling_problem
+from sip.softswitch.dialling.targets import PhoneTarget, SipTarget, Target
+from sip.softswitch.trunks.health import AlwaysUp, Health
+from sip.softswitch.trunks.limits import Slot, TrunkFullError, TrunkLimits
+from sip.softswitch.trunks.trunk import Trunk, Trunks
+from sip.transport.endpoint import Endpoint, Flow
+from sip.ua.credentials import Credentials
+from sip.ua.user_agent import UserAgent
+
+# A URI that leads to no trunk of ours is called plainly.
+_PLAIN = Trunk(name="")
+_UDP = ("transport", "udp")
+# Whoever is no gateway of ours is tried whatever came of it before.
+_UNWATCHED: Health = AlwaysUp()
+
+
+class DialError(Exception):
+    """Nothing can be dialled: `status` and `reason` say as much in SIP's words."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(f"{status} {reason}")
+        self.status = status
+        self.reason = reason
+
+
+class Location(Protocol):
+    """Where a peer registered with us: its Contact, the same to the letter, the connection it came
+    by if that is still there, its address, and the Route values to it (RFC 3327 5.3)."""
+
+    @property
+    def uri(self) -> Uri: ...
+    @property
+    def text(self) -> str: ...
+    @property
+    def flow(self) -> Flow | None: ...
+    @property
+    def endpoint(self) -> Endpoint: ...
+    @property
+    def path(self) -> tuple[str, ...]: ...
+
+
+def _nowhere(_: str) -> tuple[Location, ...]:
+    """Where nobody registers with us."""
+    return ()
+
+
+def _direct(_: str) -> tuple[str, ...]:
+    """Where no registrar told us a Service-Route."""
+    return ()
+
+
+@dataclass(slots=True, kw_only=True)
+class Dialler:
+    """Knows the trunks and what is known of their peers just now.
+
+    `locations(trunk)` are the places where a trunk's peer registered with us,
+    `service_route(trunk)` is the Route that a registrar told us (RFC 3608).
+    """
+
+    ua: UserAgent
+    trunks: Trunks
+    limits: TrunkLimits = field(default_factory=TrunkLimits)
+    health: Health = field(default_factory=AlwaysUp)
+    locations: Callable[[str], Sequence[Location]] = _nowhere
+    service_route: Callable[[str], tuple[str, ...]] = _direct
+
+    def trunk_of(self, target: Target) -> Trunk:
+        """The trunk that a target is dialled by; a URI may lead to one too. Raises DialError."""
+        if isinstance(target, SipTarget):
+            return self.trunks.at(target.uri) or _PLAIN
+        trunk = self.trunks.named(target.trunk or "")
+        if trunk is None:
+            raise DialError(404, f"No trunk {target.trunk!r}")
+        return trunk
+
+    def room(self, trunk: Trunk) -> Slot:
+        """Room on the trunk while a block lasts. Raises DialError where there is none."""
+        try:
+            return self.limits.place(trunk, self.ua.clock.now())
+        except TrunkFullError as error:
+            raise DialError(503, str(error)) from None
+
+    def headers(self, trunk: Trunk, target: Target, caller: Caller, given: Headers) -> Passed:
+        """Which of an application's headers may go to that trunk."""
+        if isinstance(target, SipTarget):
+            given = (*given, *_headers_of(target.uri))
+        if not given:
+            return NOTHING
+        if trunk is _PLAIN:
+            return passing(given, None)
+        called = target.number if isinstance(target, PhoneTarget) else target.uri.user or ""
+        return outgoing_headers(given, trunk, caller=caller.number, called=called)
+
+    async def attempts(
+        self, trunk: Trunk, target: Target, caller: Caller, headers: Headers
+    ) -> Attempts:
+        """How to dial: at least one attempt. Raises DialError where nothing can be tried."""
+        credentials = trunk.credentials
+        if isinstance(target, SipTarget):
+            uri = target.uri.replace(headers="")
+            ways = [self._through(trunk, uri, trunk.gateway_at(uri))]
+            if target.auth is not None:
+                credentials = Credentials(*target.auth)
+        else:
+            number = target.number
+            problem = dialling_problem(number)
+            if problem is not None:
+                raise DialError(484, problem)
+            ways = [*self._registered(trunk, number)] if trunk.registrar else []
+            for gateway in trunk.gateways:
+                ways.append(self._through(trunk, dialled_uri(gateway, number, trunk), gateway))
+            if not ways:
+                raise DialError(503, _no_way(trunk))
+        manner = Manner(trunk=trunk, caller=caller, headers=headers, credentials=credentials)
+        attempts = Attempts(self.ua, manner, ways)
+        if not await attempts.begin():
+            raise DialError(503, "; ".join(attempts.problems))
+        return attempts
+
+    def _through(self, trunk: Trunk, uri: Uri, gateway: Uri | None) -> Way:
+        """To one of a trunk's gateways, by way of its proxy and of its registrar's Route."""
+        routes, hop = self.service_route(trunk.name) if trunk.registers else (), uri
+        if routes:
+            hop = parse_name_addr(routes[0]).uri
+        proxy = trunk.outbound_proxy
+        if proxy is not None and hop.host != proxy.host:
+            routes = (f"<{proxy.with_param('lr')}>", *routes)
+        plain = _without_udp(uri)
+        health = _UNWATCHED if gateway is None else self.health
+        return Way(
+            uri=str(plain),
+            to=_as_callee(plain),
+            hop=proxy or hop,
+            routes=routes,
+            usable=partial(health.usable, trunk.name, gateway or uri),
+            note=partial(health.note, trunk.name, gateway or uri),
+        )
+
+    def _registered(self, trunk: Trunk, number: str) -> Iterator[Way]:
+        """RFC 3261 16.5: the Request-URI is the registered Contact to the letter, since peers know
+        their calls by its parameters; the number stands in To."""
+        for location in self.locations(trunk.name):
+            to = dialled_uri(location.uri, number, trunk)
+            yield Way(
+                uri=_request_uri(location, to),
+                to=_as_callee(to),
+                hop=location.uri,
+                routes=location.path,
+                flow=location.flow,
+                endpoint=location.endpoint,
+            )
+
+
+def _headers_of(uri: Uri) -> Headers:
+    """RFC 3261 19.1.1: what follows the `?` of a URI are headers of the request to make of it."""
+    pairs = (item.partition("=") for item in uri.headers.split("&") if item)
+    return tuple((unquote(name), unquote(value)) for name, _, value in pairs if name != "body")
+
+
+def _request_uri(location: Location, number: Uri) -> str:
+    """RFC 6140 7.2: a Contact with `bnc` stands for all numbers of the PBX."""
+    contact = location.uri.replace(headers="")
+    if not contact.has_param("bnc"):
+        return str(contact) if location.uri.headers else location.text
+    params = tuple(param for param in contact.params if param[0].lower() != "bnc")
+    return str(contact.replace(user=number.user, params=params))
+
+
+def _without_udp(uri: Uri) -> Uri:
+    """RFC 3261 19.1.1: UDP is what a Request-URI means anyway."""
+    if _UDP not in uri.params:
+        return uri
+    return uri.replace(params=tuple(param for param in uri.params if param != _UDP))
+
+
+def _as_callee(uri: Uri) -> Uri:
+    """As To has it (RFC 3261 19.1.1, table 1): a port and most parameters belong to the way there,
+    `user` belongs to the number."""
+    params = uri.params and tuple(param for param in uri.params if param[0] == "user")
+    if uri.port is None and params == uri.params:
+        return uri
+    return uri.replace(params=params, port=None)
+
+
+def _no_way(trunk: Trunk) -> str:
+    if trunk.registrar:
+        return f"Nobody Is Registered For Trunk {trunk.name}"
+    return f"Trunk {trunk.name} Has No Gateway"

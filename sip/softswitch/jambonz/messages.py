@@ -1,0 +1,147 @@
+"""What the softswitch tells an application: jambonz's `session:new`, `call:status`, `verb:hook`.
+
+Keys and meanings are jambonz 0.9.8's. Beyond it, `session:new` has `verstat` where the carrier says
+what it found of the caller's signature, a final `call:status` of the A-leg carries `media`, and
+dial hooks carry `dial_sip_reason` and `dial_sip_call_id`.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sip.b2bua.status import LegStatus
+from sip.core.message import Request
+from sip.media.plane import MediaStats
+from sip.softswitch.dialling.identity import Identity
+
+Json = dict[str, Any]
+
+
+def new_session(
+    invite: Request,
+    status: LegStatus,
+    *,
+    source: str,
+    local: str,
+    trunk: str,
+    identity: Identity,
+    number: str,
+    told: Mapping[str, str],
+    username: str | None,
+    realm: str,
+) -> Json:
+    """`session:new` for an inbound call that `trunk` explains.
+
+    `source` is the peer's address, `local` our address and port.
+    `identity` calls `number`; `told` are the headers that an application may see. `username` is
+    what the peer proved by digest; it shows as X-Authenticated-User, which nobody outside can set.
+    """
+    headers: Json = {**told, "X-Forwarded-For": source, "X-Originating-Carrier": trunk}
+    if username is not None:
+        headers["X-Authenticated-User"] = f"{username}@{realm}"
+    body = invite.body.decode(errors="replace")
+    session: Json = {
+        "sip": {
+            "headers": headers,
+            "body": body,
+            "method": invite.method,
+            "version": "2.0",
+            "uri": invite.uri,
+            "payload": [{"type": invite.content_type, "content": body}] if body else [],
+        },
+        "direction": "inbound",
+        "call_sid": status.call_sid,
+        "caller_name": identity.name or "",
+        "from": identity.shown,
+        "to": number,
+        "call_id": status.sip_call_id,
+        "sip_status": status.sip_status,
+        "sip_reason": status.sip_reason,
+        "call_status": status.progress.word,
+        "originating_sip_ip": source,
+        "originating_sip_trunk_name": trunk,
+        "local_sip_address": local,
+    }
+    if identity.verstat is not None:
+        session["verstat"] = identity.verstat
+    return session
+
+
+def call_status(session: Json, status: LegStatus, *, ended_by: str | None = None) -> Json:
+    """`call:status` of the A-leg; also what every hook of the call begins with."""
+    told: Json = {
+        "call_sid": status.call_sid,
+        "direction": "inbound",
+        "from": session["from"],
+        "to": session["to"],
+        "originating_sip_ip": session["originating_sip_ip"],
+        "originating_sip_trunk_name": session["originating_sip_trunk_name"],
+        "call_id": status.sip_call_id,
+        "sip_status": status.sip_status,
+        "sip_reason": status.sip_reason,
+        "call_status": status.progress.word,
+    }
+    if status.final:
+        told |= _end(status)
+    if ended_by is not None:
+        told["call_termination_by"] = ended_by
+    return told
+
+
+def child_status(
+    session: Json, parent: LegStatus, child: LegStatus, *, number: str, caller_id: str
+) -> Json:
+    """`call:status` of a B-leg."""
+    told: Json = {
+        "call_sid": child.call_sid,
+        "direction": "outbound",
+        "from": session["from"],
+        "to": number,
+        "caller_id": caller_id,
+        "parent_call_sid": parent.call_sid,
+        "call_id": child.sip_call_id,
+        "sip_status": child.sip_status,
+        "sip_reason": child.sip_reason,
+        "call_status": child.progress.word,
+    }
+    return told | _end(child) if child.final else told
+
+
+def dial_result(session: Json, parent: LegStatus, child: LegStatus) -> Json:
+    """What dial's actionHook is told."""
+    told = call_status(session, parent)
+    told["dial_call_sid"] = child.call_sid
+    told["dial_call_status"] = child.progress.word
+    told["dial_sip_status"] = child.sip_status
+    told["dial_sip_reason"] = child.sip_reason
+    told["dial_sip_call_id"] = child.sip_call_id
+    if child.cause is not None:
+        told["dial_cause"] = child.cause.word
+    if child.detail is not None:
+        told["dial_detail"] = child.detail
+    return told
+
+
+def media_counters(stats: MediaStats | None) -> Json:
+    """The relay's counters, `a` for the A-leg's party and `b` for the last B-leg's.
+
+    As they are: orjson writes a dataclass as the object of its fields.
+    """
+    if stats is None:
+        return {}
+    return {"a" if tag == "a" else "b": party for tag, party in stats.parties.items()}
+
+
+def _end(status: LegStatus) -> Json:
+    """What is known of a leg that is over."""
+    told: Json = {"duration": round(status.duration_s)}
+    if status.headers:
+        told["headers"] = {_snake(name): value for name, value in status.headers}
+    if status.cause is not None:
+        told["cause"] = status.cause.word
+    if status.detail is not None:
+        told["detail"] = status.detail
+    return told
+
+
+def _snake(name: str) -> str:
+    return name.lower().replace("-", "_")

@@ -1,0 +1,228 @@
+"""The SIP edge as an operator sees it: trunks, registrations, bans, as plain data without secrets.
+
+What it says of a trunk is put together from those who know: its gateways' health, our
+registration, its contacts, its calls.
+"""
+
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from typing import Any, Final, Protocol, TypeAlias
+
+from config.settings import Settings, TrunkSettings
+from sip.clock import Clock
+from sip.softswitch.admission.bans import Bans
+from sip.softswitch.registration.registration import RegistrationState
+from sip.softswitch.trunks.circuit import State
+from sip.softswitch.trunks.health import GatewayState
+from sip.softswitch.trunks.trunk import Trunk, Trunks
+from sip.transport.endpoint import Endpoint
+
+Json: TypeAlias = dict[str, Any]
+
+# An operator asks whether calls go there, not what a circuit is.
+_SHOWN: Final = {
+    State.CLOSED: "up",
+    State.OPEN: "down",
+    State.HALF_OPEN: "trying",
+    State.TRYING: "trying",
+}
+
+
+class Gateways(Protocol):
+    """`sip.softswitch.trunks.health.TrunkHealth`."""
+
+    def states(self) -> Iterable[GatewayState]: ...
+
+
+class Registrations(Protocol):
+    """`sip.softswitch.registration.registrations.Registrations`."""
+
+    def states(self) -> Iterable[RegistrationState]: ...
+    async def refresh(self, trunk: str) -> RegistrationState | None: ...
+
+
+class Contact(Protocol):
+    """`sip.softswitch.registration.bindings.Binding`."""
+
+    @property
+    def trunk(self) -> str: ...
+    @property
+    def aor(self) -> str: ...
+    @property
+    def contact(self) -> str: ...
+    @property
+    def source(self) -> Endpoint: ...
+    @property
+    def user_agent(self) -> str: ...
+    @property
+    def expires_at(self) -> float: ...
+
+
+class Contacts(Protocol):
+    """`sip.softswitch.registration.bindings.Bindings`."""
+
+    def live(self, now: float) -> Iterable[Contact]: ...
+
+
+class Report:
+    """Reads the parts of one softswitch; nothing is kept here."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        trunks: Trunks,
+        *,
+        clock: Clock,
+        health: Gateways,
+        bans: Bans,
+        calls: Callable[[str], int],
+        registrations: Registrations | None = None,
+        bindings: Contacts | None = None,
+    ) -> None:
+        """`calls` counts a trunk's calls now; nobody registers where there are no such parts."""
+        self._configured = {trunk.name: trunk for trunk in settings.trunks}
+        self._trunks = trunks
+        self._clock = clock
+        self._health = health
+        self._registrations = registrations
+        self._bindings = bindings
+        self._bans = bans
+        self._calls = calls
+
+    def trunks(self) -> list[Json]:
+        """Every trunk, Retell's first."""
+        gateways: dict[str, list[GatewayState]] = {}
+        for state in self._health.states():
+            gateways.setdefault(state.trunk, []).append(state)
+        states = self._registrations.states() if self._registrations else ()
+        registrations = {state.trunk: state for state in states}
+        contacts: dict[str, list[Json]] = {}
+        now = self._clock.now()
+        for binding in self._bindings.live(now) if self._bindings else ():
+            contacts.setdefault(binding.trunk, []).append(_contact(binding, now))
+        return [
+            self._trunk(
+                trunk,
+                gateways.get(trunk.name, []),
+                registrations.get(trunk.name),
+                contacts.get(trunk.name, []) if trunk.registrar else None,
+            )
+            for trunk in self._trunks
+        ]
+
+    async def register_now(self, trunk: str) -> Json | None:
+        """Ask that trunk's registrar at once; the registration once it has answered.
+
+        None if it is no trunk that we register with.
+        """
+        if self._registrations is None:
+            return None
+        state = await self._registrations.refresh(trunk)
+        return None if state is None else self._registration(state)
+
+    def bans(self) -> list[Json]:
+        """The bans that hold, oldest first."""
+        now, epoch = self._clock.now(), self._clock.epoch()
+        return [
+            {
+                "address": ban.address,
+                "since": _iso(epoch + ban.since - now),
+                "until": _iso(epoch + ban.until - now),
+                "reason": ban.reason,
+                "strikes": ban.strikes,
+            }
+            for ban in self._bans.list(now)
+        ]
+
+    def unban(self, address: str) -> bool:
+        """End a ban; False if there was none."""
+        return self._bans.lift(address)
+
+    @property
+    def bans_total(self) -> int:
+        """Bans since the start."""
+        return self._bans.counts.total()
+
+    # parts
+
+    def _trunk(
+        self,
+        trunk: Trunk,
+        gateways: list[GatewayState],
+        registration: RegistrationState | None,
+        bindings: list[Json] | None,
+    ) -> Json:
+        configured = self._configured.get(trunk.name)
+        up = None  # it calls us, and is never called
+        if gateways or trunk.registrar:
+            up = any(gateway.state is not State.OPEN for gateway in gateways) or bool(bindings)
+        return {
+            "name": trunk.name,
+            "kind": configured.kind if configured else "retell",
+            "profile": configured.profile if configured else None,
+            "up": up,
+            "gateways": [_gateway(gateway) for gateway in gateways],
+            "registration": registration and self._registration(registration),
+            "bindings": bindings,
+            "calls": {"now": self._calls(trunk.name), "limit": trunk.max_calls},
+            "identify": _identify(trunk, configured),
+        }
+
+    def _registration(self, state: RegistrationState) -> Json:
+        expires_in_s = None
+        if state.expires_at is not None:
+            expires_in_s = max(0, round(state.expires_at - self._clock.epoch()))
+        return {
+            "state": state.state,
+            "registrar": state.registrar,
+            "aor": state.aor,
+            "since": _iso(state.since),
+            "expires_in_s": expires_in_s,
+            "last_status": state.last_status,
+            "last_error": state.last_error,
+        }
+
+
+def _gateway(state: GatewayState) -> Json:
+    shown = _SHOWN[state.state]
+    if shown == "up" and not state.heard:
+        shown = "unknown"
+    trip = state.round_trip_s
+    return {
+        "uri": str(state.gateway),
+        "state": shown,
+        "since": _iso(state.since),
+        "watched_by": "options" if state.by_options else "calls",
+        "last_status": state.last_status,
+        "last_error": state.last_error,
+        "round_trip_ms": None if trip is None else round(1000 * trip, 1),
+    }
+
+
+def _contact(binding: Contact, now: float) -> Json:
+    return {
+        "contact": binding.contact,
+        "aor": binding.aor,
+        "source": str(binding.source),
+        "expires_in_s": max(0, round(binding.expires_at - now)),
+        "user_agent": binding.user_agent or None,
+    }
+
+
+def _identify(trunk: Trunk, configured: TrunkSettings | None) -> Json:
+    """What proves a request to be this trunk's: names only, never what they stand for."""
+    return {
+        "addresses": [
+            str(source).removesuffix("/32").removesuffix("/128") for source in trunk.sources
+        ],
+        "login": trunk.login[0] if trunk.login else None,
+        "certificates": list(trunk.certificates),
+        "headers": list(configured.identify_headers) if configured else [],
+        "registration": trunk.registrar,
+    }
+
+
+def _iso(epoch: float) -> str:
+    """ISO 8601 in UTC, as the calls' records have it."""
+    moment = datetime.fromtimestamp(epoch, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

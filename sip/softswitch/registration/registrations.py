@@ -1,0 +1,102 @@
+"""All registrations of ours, with the carriers and PBXs that want them (`trunks[].register`)."""
+
+import asyncio
+from collections.abc import Iterable
+
+from sip.core.errors import ParseError
+from sip.core.message import Request
+from sip.core.uri import Uri
+from sip.softswitch.registration.account import Account
+from sip.softswitch.registration.registration import Registration, RegistrationState
+from sip.softswitch.trunks.trunk import Trunk
+from sip.transport.endpoint import Endpoint, Flow
+from sip.ua.user_agent import UserAgent
+
+#: What unregistering may take when the switch closes, in seconds.
+CLOSE_TIMEOUT_S = 2.0
+
+
+class Registrations:
+    """Starts, watches and ends one registration a trunk."""
+
+    def __init__(self, ua: UserAgent, trunks: Iterable[Trunk], keepalive_s: float | None) -> None:
+        """Trunks that do not register are left out. `keepalive_s` is `sip.keepalive_s`, None to
+        keep nothing awake.
+
+        Raises ValueError for a trunk that names nobody to register with.
+        """
+        self._of = {
+            trunk.name: Registration(ua, Account.of(trunk), keepalive_s)
+            for trunk in trunks
+            if trunk.registers
+        }
+        ua.watch_flows(self._flow_lost)
+
+    def start(self) -> None:
+        """Register everywhere; the listeners must be open."""
+        for registration in self._of.values():
+            registration.start()
+
+    async def close(self) -> None:
+        """Take every binding back, waiting a moment for the answers."""
+        closing = (registration.close(CLOSE_TIMEOUT_S) for registration in self._of.values())
+        await asyncio.gather(*closing)
+
+    def states(self) -> list[RegistrationState]:
+        """One for each registering trunk, in the order of the configuration."""
+        return [registration.state for registration in self._of.values()]
+
+    async def refresh(self, trunk: str) -> RegistrationState | None:
+        """Register now; the state once the registrar has answered. None for a trunk that does
+        not register."""
+        registration = self._of.get(trunk)
+        return None if registration is None else await registration.refresh()
+
+    def route(self, trunk: str) -> tuple[str, ...]:
+        """The Service-Route for requests through that trunk (RFC 3608 6), () without one."""
+        registration = self._of.get(trunk)
+        return () if registration is None else registration.service_route
+
+    def trunk_of(
+        self, request: Request | None, source: Endpoint, *, configured: bool = False
+    ) -> str | None:
+        """Whose a request from a registrar is; None when it is nobody's.
+
+        A server where we are registered is believed; so is another port of its address, if what it
+        calls is our Contact. Where several trunks are registered there, the Request-URI is the
+        Contact of one of them (by a parameter, or by its user), or To its address of record:
+        carriers put the called number in place of either. What none of these tells is the first
+        trunk's. Without a `request`, whether there may be one from that address at all.
+
+        Where `identify` of some trunk holds the `source` (it is `configured`), only a call to our
+        Contact is taken for a registration's: all else is told by what was configured.
+        """
+        near = [one for one in self._of.values() if one.is_host(source)]
+        if not near or request is None:
+            return near[0].account.trunk if near else None
+        called, to = _uris(request)
+
+        def likeness(one: Registration) -> int:
+            account = one.account
+            if account.is_called(called):
+                return 0
+            if called.user == account.contact_user:
+                return 1
+            return 2 if to.user == account.aor.user else 3
+
+        found = [
+            one for one in near if likeness(one) <= 1 or (one.is_server(source) and not configured)
+        ]
+        return min(found, key=likeness).account.trunk if found else None
+
+    def _flow_lost(self, flow: Flow) -> None:
+        for registration in self._of.values():
+            registration.flow_lost(flow)
+
+
+def _uris(request: Request) -> tuple[Uri, Uri]:
+    try:
+        return request.request_uri, request.to.uri
+    except ParseError:
+        nothing = Uri("sip")
+        return nothing, nothing

@@ -1,0 +1,73 @@
+"""How many calls a trunk carries at a time, and how fast we place new ones on it."""
+
+from collections import Counter, deque
+from types import TracebackType
+from typing import Final, Self
+
+from sip.softswitch.trunks.trunk import Trunk
+
+#: When to try again after a 503, in seconds (RFC 3261 21.5.4).
+RETRY_AFTER_S: Final = 5
+
+
+class TrunkFullError(Exception):
+    """A trunk takes no further call now; the text is fit for a reason phrase."""
+
+
+class Slot:
+    """One call's room on a trunk. Give it back when the call is over; twice does no harm."""
+
+    __slots__ = ("_calls", "_name")
+
+    def __init__(self, calls: Counter[str], name: str) -> None:
+        self._calls = calls
+        self._name: str | None = name
+        calls[name] += 1
+
+    def give_back(self) -> None:
+        if self._name is not None:
+            self._calls[self._name] -= 1
+            self._name = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.give_back()
+
+
+class TrunkLimits:
+    """Counts the calls of every trunk: `max_calls` both ways, `calls_per_second` as we place."""
+
+    def __init__(self) -> None:
+        self._calls: Counter[str] = Counter()
+        self._placed: dict[str, deque[float]] = {}
+
+    def calls(self, trunk: str) -> int:
+        """How many calls it carries now."""
+        return self._calls[trunk]
+
+    def receive(self, trunk: Trunk) -> Slot:
+        """Room for a call that comes from `trunk`. Raises TrunkFullError."""
+        if trunk.max_calls is not None and self._calls[trunk.name] >= trunk.max_calls:
+            raise TrunkFullError(f"Trunk {trunk.name} Carries {trunk.max_calls} Calls Already")
+        return Slot(self._calls, trunk.name)
+
+    def place(self, trunk: Trunk, now: float) -> Slot:
+        """Room for a call that goes to `trunk` at the time `now`. Raises TrunkFullError."""
+        limit = trunk.calls_per_second
+        if limit is None:
+            return self.receive(trunk)
+        recent = self._placed.setdefault(trunk.name, deque())
+        while recent and recent[0] <= now - 1.0:
+            recent.popleft()
+        if len(recent) >= limit:
+            raise TrunkFullError(f"Trunk {trunk.name} Takes {limit} New Calls A Second")
+        slot = self.receive(trunk)
+        recent.append(now)
+        return slot

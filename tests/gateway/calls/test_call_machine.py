@@ -1,0 +1,244 @@
+"""The call's state machine: every phase with every event, and what must never happen."""
+
+from dataclasses import replace
+from typing import Any, get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.calls.call_machine import (
+    CallChanged,
+    CallMachine,
+    DialEnded,
+    Event,
+    Failed,
+    LegChanged,
+    Lost,
+    Phase,
+    Registered,
+    RegistrationFailed,
+)
+from gateway.calls.endings import NOT_CONFIGURED, Role
+from gateway.calls.routing import Attempt, Dialling, Direction, Refusing, Registration
+from gateway.jambonz.messages import DialResult, LegStatus
+from gateway.jambonz.verbs import Config, Decline, Dial, PhoneTarget, Verb
+from gateway.retell.failures import RetellFailure
+
+A, B = "a-sid", "b-sid"
+
+
+def attempt(role: Role, trunk: str) -> Attempt:
+    target = PhoneTarget("+14155550100", trunk) if trunk else None
+    return Attempt(role=role, trunk=trunk, target=target, caller_id=None, timeout_s=30)
+
+
+def dialling(*attempts: Attempt, register: bool = False) -> Dialling:
+    registration = Registration(agent="a", from_number="1", to_number="2", variables={})
+    return Dialling(
+        direction=Direction.INBOUND,
+        method="dial" if register else "trunk",
+        from_number="1",
+        to_number="2",
+        attempts=attempts,
+        registration=registration if register else None,
+    )
+
+
+def leg(status: str, code: int, *, call_sid: str = B, **more: Any) -> LegStatus:
+    return LegStatus(
+        call_sid=call_sid,
+        parent_call_sid="" if call_sid == A else A,
+        sip_call_id=f"{call_sid}@host",
+        status=status,
+        code=code,
+        reason="",
+        terminated_by=more.pop("by", ""),
+        **more,
+    )
+
+
+def ended(status: str, code: int, *, gone: bool = False, call_sid: str = B) -> DialEnded:
+    result = DialResult(
+        status=status,
+        code=code,
+        reason="",
+        cause="",
+        detail="",
+        call_sid=call_sid,
+        sip_call_id="",
+        caller_gone=gone,
+    )
+    return DialEnded(at=3.0, result=result)
+
+
+def in_phase(phase: Phase) -> CallMachine:
+    """A machine brought there by the shortest story."""
+    retell = attempt(Role.RETELL, "retell")
+    if phase is Phase.NEW:
+        return CallMachine(dialling(retell))
+    if phase is Phase.REGISTERING:
+        machine = CallMachine(dialling(attempt(Role.RETELL, ""), register=True))
+        machine.begin(0.0)
+    elif phase is Phase.DECLINING:
+        machine = CallMachine(
+            Refusing(
+                direction=Direction.INBOUND,
+                from_number="1",
+                to_number="2",
+                refusal=NOT_CONFIGURED,
+            )
+        )
+        machine.begin(0.0)
+    else:
+        machine = CallMachine(dialling(retell))
+        machine.begin(0.0)
+        if phase in (Phase.TALKING, Phase.OVER):
+            machine.step(LegChanged(at=1.0, status=leg("in-progress", 200)))
+            machine.step(CallChanged(at=1.0, status=leg("in-progress", 200, call_sid=A)))
+        if phase is Phase.OVER:
+            over = leg("completed", 200, call_sid=A, by="caller")
+            machine.step(CallChanged(at=2.0, status=over))
+    assert machine.phase is phase
+    return machine
+
+
+OVER = CallChanged(at=3.0, status=leg("completed", 200, call_sid=A, by="caller"))
+EVENTS: list[Event] = [
+    Registered(at=3.0, retell_call_id="call_1", uri="sip:call_1@host"),
+    RegistrationFailed(at=3.0, failure=RetellFailure.TIMEOUT),
+    LegChanged(at=3.0, status=leg("in-progress", 200)),
+    ended("busy", 486),
+    OVER,
+    Failed(at=3.0),
+    Lost(at=3.0),
+]
+
+R, D, T, X, O = (  # noqa: E741
+    Phase.REGISTERING,
+    Phase.DIALLING,
+    Phase.TALKING,
+    Phase.DECLINING,
+    Phase.OVER,
+)
+
+# Where each event leads from each phase, in the order of EVENTS. NEW is left by `begin` alone.
+WALK = {
+    R: (D, X, R, R, O, X, O),
+    D: (D, D, T, X, O, X, O),
+    T: (T, T, T, T, O, T, O),
+    X: (X, X, X, X, O, X, O),
+    O: (O, O, O, O, O, O, O),
+}
+
+
+def test_every_event_is_walked() -> None:
+    assert {type(event) for event in EVENTS} == set(get_args(Event))
+    assert set(WALK) | {Phase.NEW} == set(Phase)
+
+
+@pytest.mark.parametrize("phase", WALK, ids=lambda phase: phase.value)
+@pytest.mark.parametrize("event", EVENTS, ids=lambda event: type(event).__name__)
+def test_phase_after_event(phase: Phase, event: Event) -> None:
+    machine = in_phase(phase)
+    machine.step(event)
+    assert machine.phase is WALK[phase][EVENTS.index(event)]
+
+
+def test_event_after_the_end_changes_nothing() -> None:
+    for event in EVENTS:
+        machine = in_phase(Phase.OVER)
+        ending, tried = machine.ending, list(machine.tried)
+        assert machine.step(event) == ()
+        assert (machine.ending, machine.tried) == (ending, tried)
+
+
+def test_first_ack_is_never_empty() -> None:
+    for phase in (Phase.NEW, Phase.REGISTERING, Phase.DECLINING):
+        machine = CallMachine(in_phase(phase).plan)
+        assert machine.begin(0.0) != ()
+
+
+def test_late_registration_finds_nobody_to_dial() -> None:
+    machine = in_phase(Phase.REGISTERING)
+    gone = leg("no-answer", 487, call_sid=A, by="caller")
+    machine.step(CallChanged(at=1.0, status=gone))
+    assert machine.step(EVENTS[0]) == ()
+    assert machine.retell_call_id is None
+
+
+def test_leg_that_answers_after_we_gave_it_up_is_a_conversation() -> None:
+    """The hook said no answer, the 200 crossed it: the caller is connected all the same."""
+    machine = in_phase(Phase.DIALLING)
+    verbs = machine.step(ended("no-answer", 487))
+    assert [type(verb) for verb in verbs] == [Decline]
+    machine.step(CallChanged(at=4.0, status=leg("in-progress", 200, call_sid=A)))
+    over = leg("completed", 200, call_sid=A, by="caller")
+    machine.step(CallChanged(at=5.0, status=over))
+    assert machine.ending is not None
+    assert (machine.ending.cause, machine.ending.sip_status) == ("hangup", 200)
+
+
+def events() -> st.SearchStrategy[Event]:
+    words = st.sampled_from(
+        ["trying", "ringing", "early-media", "in-progress", "completed", "busy", "failed", "odd"]
+    )
+    codes = st.sampled_from([0, 100, 180, 183, 200, 302, 401, 408, 486, 487, 500, 503, 603, 700])
+    sids = st.sampled_from([B, "b2", "b3", ""])
+    changed = st.builds(lambda w, c, s: leg(w, c, call_sid=s), words, codes, sids)
+    return st.one_of(
+        st.sampled_from(EVENTS[:2] + EVENTS[5:6]),
+        st.builds(lambda status: LegChanged(at=1.0, status=status), changed),
+        st.builds(
+            lambda w, c, g, s: ended(w, c, gone=g, call_sid=s), words, codes, st.booleans(), sids
+        ),
+        st.builds(
+            lambda w, c: CallChanged(at=1.0, status=leg(w, c, call_sid=A)),
+            st.sampled_from(["trying", "ringing", "in-progress"]),
+            codes,
+        ),
+    )
+
+
+@given(
+    st.lists(events(), max_size=30),
+    st.sampled_from([Role.RETELL, Role.CARRIER]),
+    st.integers(0, 2),
+    st.booleans(),
+)
+def test_whatever_comes(story: list[Event], role: Role, more: int, register: bool) -> None:
+    """No attempt is made twice, no verb is illegal, one ending: whatever the peer says."""
+    follow = Role.FALLBACK if role is Role.RETELL else role
+    first = attempt(role, "" if register else "t0")
+    plan = dialling(first, *(attempt(follow, f"t{n + 1}") for n in range(more)), register=register)
+    machine = CallMachine(plan)
+    given_verbs: list[Verb] = list(machine.begin(0.0))
+    for event in story:
+        given_verbs += machine.step(event)
+    dials = [verb for verb in given_verbs if isinstance(verb, Dial)]
+    declines = [verb for verb in given_verbs if isinstance(verb, Decline)]
+    assert len(dials) <= len(plan.attempts)
+    assert len(declines) <= 1
+    assert len(machine.tried) <= len(plan.attempts)
+    assert sum(isinstance(verb, Config) for verb in given_verbs) == register
+    assert machine.phase is not Phase.OVER
+    machine.step(OVER)
+    assert machine.ending is not None
+
+
+@pytest.mark.parametrize(
+    ("code", "cause", "fault"), [(488, "bad-sdp", "caller"), (503, "media", "gateway")]
+)
+def test_media_that_fails_before_anybody_is_asked_is_nobody_elses_fault(
+    code: int, cause: str, fault: str
+) -> None:
+    """No fallback follows: its media would fail the same way."""
+    plan = dialling(attempt(Role.RETELL, "retell"), attempt(Role.FALLBACK, "pbx"))
+    machine = CallMachine(plan)
+    machine.begin(0.0)
+    told = ended("failed", code)
+    result = replace(told.result, cause="media", reason="No Media")
+    assert machine.step(replace(told, result=result)) == (Decline(code, "No Media"),)
+    machine.step(CallChanged(at=4.0, status=leg("failed", code, call_sid=A)))
+    assert machine.ending is not None
+    assert (machine.ending.cause, machine.ending.fault) == (cause, fault)

@@ -1,0 +1,169 @@
+"""Retell's event webhooks: the signature over the raw body, and the join to the call's record."""
+
+import hashlib
+import hmac
+import json
+import time
+from typing import Any
+
+import pytest
+
+from gateway.http.app_keys import CALLS
+from gateway.http.retell_webhooks import signed
+from tests.gateway.conftest import DIAL_DID, TRUNK_DID, Gateway, Start
+
+KEY = "key_test"
+RETELL_CALL = "call_0123456789abcdef0123456789a"
+
+
+def signature(body: str, key: str = KEY, at_ms: int | None = None) -> str:
+    at_ms = int(time.time() * 1000) if at_ms is None else at_ms
+    digest = hmac.new(key.encode(), f"{body}{at_ms}".encode(), hashlib.sha256).hexdigest()
+    return f"v={at_ms},d={digest}"
+
+
+async def post(gateway: Gateway, body: str, sign: str | None, path: str = "events") -> int:
+    headers = {"Content-Type": "application/json"}
+    if sign is not None:
+        headers["X-Retell-Signature"] = sign
+    url = f"{gateway.url}/webhooks/retell/{path}"
+    async with gateway.http.post(url, data=body.encode(), headers=headers) as response:
+        return response.status
+
+
+async def ask(gateway: Gateway, **call: Any) -> Any:
+    """The answer to Retell's question about an inbound call."""
+    call = {"from_number": "+12125550100", "to_number": TRUNK_DID, **call}
+    body = json.dumps({"event": "call_inbound", "event_timestamp": 1, "call_inbound": call})
+    headers = {"X-Retell-Signature": signature(body)}
+    url = f"{gateway.url}/webhooks/retell/inbound"
+    async with gateway.http.post(url, data=body, headers=headers) as response:
+        assert response.status == 200
+        return (await response.json())["call_inbound"]
+
+
+async def event(gateway: Gateway, name: str, **call: Any) -> int:
+    body = json.dumps({"event": name, "call": {"call_id": RETELL_CALL, **call}})
+    return await post(gateway, body, signature(body))
+
+
+async def ended_call(gateway: Gateway, to: str) -> str:
+    async with gateway.jambonz() as jambonz:
+        await jambonz.new_call(to=to)
+        if to == DIAL_DID:
+            await jambonz.command()
+        await jambonz.answered()
+        await jambonz.callee_hangs_up()
+    await gateway.app[CALLS].none_left()
+    return (await gateway.records())[0].call_id
+
+
+async def test_method_1_call_is_joined_by_its_header(gateway: Gateway) -> None:
+    """Only the webhook knows Retell's id of a trunk call."""
+    call_id = await ended_call(gateway, TRUNK_DID)
+    status = await event(
+        gateway,
+        "call_ended",
+        custom_sip_headers={"x-gateway-call-id": call_id},
+        disconnection_reason="agent_hangup",
+    )
+    assert status == 204
+    record = (await gateway.records())[0]
+    assert (record.retell_call_id, record.disconnection_reason) == (RETELL_CALL, "agent_hangup")
+
+
+@pytest.mark.parametrize("header", ["gateway-call-id", "X-Gateway-Call-Id"])
+async def test_header_name_in_either_form(gateway: Gateway, header: str) -> None:
+    """The docs disagree on whether the X- is stripped."""
+    call_id = await ended_call(gateway, TRUNK_DID)
+    assert await event(gateway, "call_started", custom_sip_headers={header: call_id}) == 204
+    assert (await gateway.records())[0].retell_call_id == RETELL_CALL
+
+
+async def test_method_2_call_is_joined_by_metadata_or_retells_id(gateway: Gateway) -> None:
+    call_id = await ended_call(gateway, DIAL_DID)
+    reason = "user_hangup"
+    metadata = {"gateway_call_id": call_id}
+    assert await event(gateway, "call_ended", metadata=metadata, disconnection_reason=reason) == 204
+    assert (await gateway.records())[0].disconnection_reason == reason
+    assert await event(gateway, "call_analyzed", disconnection_reason="call_transfer") == 204
+    assert (await gateway.records())[0].disconnection_reason == "call_transfer"
+
+
+async def test_event_in_mid_call_survives_the_calls_end(gateway: Gateway) -> None:
+    async with gateway.jambonz() as jambonz:
+        await jambonz.new_call(to=TRUNK_DID)
+        await jambonz.answered()
+        call_id = (await gateway.records())[0].call_id
+        headers = {"x-gateway-call-id": call_id}
+        await event(gateway, "call_started", custom_sip_headers=headers)
+        await jambonz.callee_hangs_up()
+    record = await gateway.record()
+    assert (record.state, record.retell_call_id) == ("ended", RETELL_CALL)
+
+
+@pytest.mark.parametrize("name", ["call_ended", "never_heard_of"])
+async def test_event_of_a_call_that_is_not_ours_is_accepted(gateway: Gateway, name: str) -> None:
+    """Anything but 2xx would be sent again."""
+    assert await event(gateway, name, metadata={"gateway_call_id": "unknown"}) == 204
+    assert await gateway.records() == []
+
+
+async def test_unsigned_and_badly_signed_events_are_refused(gateway: Gateway) -> None:
+    body = json.dumps({"event": "call_ended", "call": {"call_id": RETELL_CALL}})
+    old = signature(body, at_ms=int(time.time() * 1000) - 301_000)
+    for sign in (None, "", "v=1,d=2", signature(body, "another-key"), signature(body + " "), old):
+        assert await post(gateway, body, sign) == 401, sign
+
+
+async def test_signed_nonsense_is_a_bad_request(gateway: Gateway) -> None:
+    for body in ("", "[]", "{}", '{"event":"call_ended","call":{}}'):
+        assert await post(gateway, body, signature(body)) == 400, body
+
+
+async def test_body_that_is_no_text_is_a_bad_request(gateway: Gateway) -> None:
+    url = f"{gateway.url}/webhooks/retell/events"
+    async with gateway.http.post(url, data=b"\xff\xfe") as response:
+        assert response.status == 400
+
+
+async def test_no_key_no_webhooks(start: Start) -> None:
+    gateway = await start(retell={}, numbers={"*": {}})
+    body = '{"event":"call_ended"}'
+    assert await post(gateway, body, signature(body)) == 503
+
+
+async def test_inbound_call_is_given_its_numbers_agent_and_variables(start: Start) -> None:
+    gateway = await start(numbers={TRUNK_DID: {"agent": "agent_1", "variables": {"plan": "gold"}}})
+    async with gateway.jambonz() as jambonz:
+        await jambonz.new_call(to=TRUNK_DID)
+        call_id = (await gateway.records())[0].call_id
+        answer = await ask(
+            gateway, call_id=RETELL_CALL, custom_sip_headers={"x-gateway-call-id": call_id}
+        )
+        assert answer == {
+            "override_agent_id": "agent_1",
+            "dynamic_variables": {"plan": "gold"},
+            "metadata": {"gateway_call_id": call_id},
+        }
+        await jambonz.answered()
+        await jambonz.callee_hangs_up()
+    assert (await gateway.record()).retell_call_id == RETELL_CALL
+
+
+async def test_inbound_call_of_which_nothing_is_known_is_left_to_retell(gateway: Gateway) -> None:
+    assert await ask(gateway, to_number="+14155550199") == {}
+
+
+async def test_inbound_question_must_be_signed_and_sensible(gateway: Gateway) -> None:
+    assert await post(gateway, "{}", None, "inbound") == 401
+    assert await post(gateway, "{}", signature("{}"), "inbound") == 400
+
+
+def test_signature_vector() -> None:
+    """The worked example of Retell's page, at a time outside today's window."""
+    digest = "9a7a221c180c1c566e427a1d21a5d059227a71df71c45dfbcc37c21dded22f62"
+    body = '{"event":"call_ended","call":{}}'
+    assert signature(body, at_ms=1700000000000) == f"v=1700000000000,d={digest}"
+    assert not signed(body, KEY, f"v=1700000000000,d={digest}")
+    assert signed(body, KEY, signature(body))

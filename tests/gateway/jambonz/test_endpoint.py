@@ -1,0 +1,395 @@
+"""What the jambonz protocol asks of an application beyond deciding: acks, reconnects, closes."""
+
+import asyncio
+import base64
+from typing import Any
+
+import aiohttp
+import pytest
+
+from gateway.calls import live_calls
+from gateway.http.app_keys import CALLS, ENDPOINT, METRICS, STORE
+from gateway.jambonz import endpoint
+from gateway.storage.call_records import CallStore
+from tests.gateway.conftest import TRUNK_DID, Gateway, Start
+
+
+async def test_subprotocol_is_chosen_and_compression_is_not(gateway: Gateway) -> None:
+    async with gateway.jambonz() as jambonz:
+        assert jambonz.socket.protocol == "ws.jambonz.org"
+        assert not jambonz.socket.compress
+
+
+@pytest.mark.parametrize("kind", ["verb:hook", "session:redirect", "dial:confirm", "brand:new"])
+async def test_what_wants_an_ack_gets_one(gateway: Gateway, kind: str) -> None:
+    """Known or not, in a call or not: without it jambonz waits 5 s and more goes wrong."""
+    async with gateway.jambonz() as jambonz:
+        msgid = await jambonz.send(kind, {"any": "thing"}, hook="/of-somebody-else")
+        assert await jambonz.ack(msgid) is None
+
+
+@pytest.mark.parametrize(
+    "kind", ["call:status", "verb:status", "jambonz:error", "llm:event", "tts:streaming-event"]
+)
+async def test_what_wants_no_ack_gets_none(gateway: Gateway, kind: str) -> None:
+    async with gateway.jambonz() as jambonz:
+        await jambonz.send(kind, {})
+        msgid = await jambonz.send("verb:hook", {})
+        assert await jambonz.ack(msgid) is None  # the next frame answers the next message
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"type":5}', '"text"', "\u0000"])
+async def test_what_is_no_message_is_passed_over(gateway: Gateway, text: str) -> None:
+    async with gateway.jambonz() as jambonz:
+        await jambonz.socket.send_str(text)
+        verbs = await jambonz.new_call(to=TRUNK_DID)
+        assert verbs[0]["verb"] == "dial"
+        await jambonz.caller("no-answer", 487, call_termination_by="caller")
+
+
+async def test_unknown_hook_of_a_call_changes_nothing(gateway: Gateway) -> None:
+    async with gateway.jambonz() as jambonz:
+        await jambonz.new_call(to=TRUNK_DID)
+        msgid = await jambonz.send("verb:hook", {"dial_call_status": "failed"}, hook="/refer")
+        assert await jambonz.ack(msgid) is None
+        await jambonz.answered()
+        await jambonz.callee_hangs_up()
+    assert (await gateway.record()).cause == "hangup"
+
+
+async def test_call_without_a_sid_is_declined(gateway: Gateway) -> None:
+    async with gateway.jambonz() as jambonz:
+        await jambonz.socket.send_json({"type": "session:new", "msgid": "m", "data": {}})
+        verbs = await jambonz.ack("m")
+        assert verbs == [{"verb": "sip:decline", "status": 500, "reason": "Server Internal Error"}]
+
+
+async def test_bug_in_routing_declines_the_call_and_closes_nothing(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An exception must not drop the socket: before the first ack jambonz never gets over it."""
+
+    def broken(*_: object) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(live_calls, "plan", broken)
+    async with gateway.jambonz() as jambonz:
+        verbs = await jambonz.new_call(to=TRUNK_DID)
+        assert verbs == [{"verb": "sip:decline", "status": 500, "reason": "Server Internal Error"}]
+        await jambonz.declined(500)
+    record = await gateway.record()
+    assert (record.cause, record.fault, record.sip_status) == ("internal-error", "gateway", 500)
+
+
+async def test_bug_in_a_hook_declines_the_call(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("a bug")
+
+    async with gateway.jambonz() as jambonz:
+        await jambonz.new_call(to=TRUNK_DID)
+        monkeypatch.setattr("gateway.calls.call_machine.dial_refusal", broken)
+        verbs = await jambonz.refused(503)
+        assert [(verb["verb"], verb["status"]) for verb in verbs] == [("sip:decline", 500)]
+        await jambonz.declined(500)
+    assert (await gateway.record()).fault == "gateway"
+
+
+async def test_verbs_that_jambonz_refuses_end_the_call(gateway: Gateway) -> None:
+    """Else it would wait for other ones for ever."""
+    async with gateway.jambonz() as jambonz:
+        await jambonz.new_call(to=TRUNK_DID)
+        await jambonz.send("jambonz:error", {"msg": "InvalidMessage", "details": "no such verb"})
+        assert (await jambonz.command())[0] == {
+            "verb": "sip:decline",
+            "status": 500,
+            "reason": "Server Internal Error",
+        }
+        await jambonz.declined(500)
+    assert (await gateway.record()).cause == "internal-error"
+
+
+async def test_conversation_goes_on_after_a_jambonz_error(gateway: Gateway) -> None:
+    async with gateway.jambonz() as jambonz:
+        await jambonz.new_call(to=TRUNK_DID)
+        await jambonz.answered()
+        await jambonz.send("jambonz:error", {"msg": "InvalidMessage"})
+        await jambonz.callee_hangs_up()
+    assert (await gateway.record()).cause == "hangup"
+
+
+@pytest.mark.parametrize("code", [1006, 1011, 4000])
+async def test_call_goes_on_over_a_reconnect(gateway: Gateway, code: int) -> None:
+    async with gateway.jambonz() as jambonz:
+        await jambonz.new_call(to=TRUNK_DID)
+        await jambonz.leg("trying", 100)
+        if code == 1006:
+            await jambonz.break_connection()
+        else:
+            await jambonz.hang_up(code)
+        assert await jambonz.reconnect() is None
+        verbs = await jambonz.dial_ended("failed", 503)
+        assert verbs[0]["status"] == 503
+        await jambonz.declined(503)
+    record = await gateway.record()
+    assert record.cause == "unavailable"
+
+
+@pytest.fixture
+async def hurried(monkeypatch: pytest.MonkeyPatch, start: Start) -> Gateway:
+    """A gateway that pings every tenth of a second."""
+    monkeypatch.setattr(endpoint, "PING_S", 0.1)
+    monkeypatch.setattr(endpoint, "PING_ROUND_S", 0.02)
+    return await start()
+
+
+async def test_a_quiet_socket_is_kept_awake(hurried: Gateway) -> None:
+    """Proxies cut connections on which nothing passes; whoever answers our pings is alive."""
+    async with hurried.jambonz() as jambonz:
+        await jambonz.new_call(to=TRUNK_DID)
+        quiet = asyncio.create_task(jambonz.socket.receive())  # aiohttp answers pings by itself
+        await asyncio.sleep(0.6)
+        assert not quiet.done()
+        quiet.cancel()
+        await asyncio.gather(quiet, return_exceptions=True)
+        await jambonz.answered()
+        await jambonz.callee_hangs_up()
+    assert (await hurried.record()).cause == "hangup"
+
+
+async def test_their_pings_are_answered(gateway: Gateway) -> None:
+    async with gateway.jambonz(autoping=False) as jambonz:
+        await jambonz.socket.ping(b"anybody there?")
+        async with asyncio.timeout(5):
+            answer = await jambonz.socket.receive()
+        assert (answer.type, answer.data) == (aiohttp.WSMsgType.PONG, b"anybody there?")
+
+
+async def test_a_dead_socket_is_left_and_its_call_goes_on_elsewhere(hurried: Gateway) -> None:
+    """A connection that a firewall forgot looks open for ever, unless one asks."""
+    async with hurried.jambonz(autoping=False) as jambonz:
+        await jambonz.new_call(to=TRUNK_DID)
+        async with asyncio.timeout(5):
+            kinds: list[aiohttp.WSMsgType] = []
+            while not kinds or kinds[-1] is aiohttp.WSMsgType.PING:
+                kinds.append((await jambonz.socket.receive()).type)
+        assert kinds == [aiohttp.WSMsgType.PING, aiohttp.WSMsgType.CLOSE]
+        assert jambonz.socket.close_code == 1001
+        assert await jambonz.reconnect() is None
+        await jambonz.answered()
+        await jambonz.callee_hangs_up()
+    assert (await hurried.record()).cause == "hangup"
+
+
+async def test_reconnect_while_the_old_socket_still_seems_open(gateway: Gateway) -> None:
+    """Half-open TCP: the old socket's end, when it comes, is no news of the call."""
+    async with gateway.jambonz() as jambonz:
+        await jambonz.new_call(to=TRUNK_DID)
+        old = jambonz.socket
+        assert await jambonz.reconnect() is None
+        await old.close(code=1000)
+        await jambonz.answered()
+        await jambonz.callee_hangs_up()
+    assert (await gateway.record()).cause == "hangup"
+
+
+async def test_jambonz_that_never_comes_back(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live_calls, "RECONNECT_S", 0.01)
+    async with gateway.jambonz() as jambonz:
+        await jambonz.new_call(to=TRUNK_DID)
+        await jambonz.break_connection()
+    record = await gateway.record()
+    assert (record.cause, record.fault, record.sip_status) == ("connection-lost", "unknown", None)
+
+
+async def test_jambonz_ends_the_session_without_a_last_word(gateway: Gateway) -> None:
+    async with gateway.jambonz() as jambonz:
+        await jambonz.new_call(to=TRUNK_DID)
+        await jambonz.hang_up(1001)
+    assert (await gateway.record()).cause == "connection-lost"
+
+
+async def test_socket_that_stays_open_after_the_call_is_closed_with_1000(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live_calls, "LINGER_S", 0.01)
+    async with gateway.jambonz() as jambonz:
+        await jambonz.new_call(to=TRUNK_DID)
+        await jambonz.caller("no-answer", 487, call_termination_by="caller")
+        message = await jambonz.socket.receive(timeout=5)
+        assert message.type is aiohttp.WSMsgType.CLOSE
+        assert message.data == 1000
+    assert (await gateway.record()).cause == "cancelled"
+
+
+async def test_same_call_announced_twice_leaves_two_closed_records(gateway: Gateway) -> None:
+    async with gateway.jambonz() as jambonz:
+        await jambonz.new_call(to=TRUNK_DID)
+        verbs = await jambonz.new_call(to=TRUNK_DID)
+        assert verbs[0]["verb"] == "dial"
+        await jambonz.caller("no-answer", 487, call_termination_by="caller")
+        await jambonz.hang_up()
+        await gateway.app[CALLS].none_left()
+    causes = [record.cause for record in await gateway.records()]
+    # begun in one millisecond, perhaps, and so in no order
+    assert set(causes) == {"cancelled", "connection-lost"}
+    assert len(causes) == 2
+
+
+async def test_adulted_child_starts_no_call(gateway: Gateway) -> None:
+    """Its socket is `/adulting` under ours, its envelopes carry no call_sid."""
+    async with gateway.jambonz() as jambonz:
+        await jambonz.new_call(to=TRUNK_DID)
+        await jambonz.answered()
+        for path in ("/adulting", "/adulting/adulting"):
+            url = f"{gateway.url}/retell{path}"
+            async with gateway.http.ws_connect(url, protocols=("ws.jambonz.org",)) as child:
+                data = {"call_sid": "child", "parent_call_sid": jambonz.call_sid}
+                await child.send_json({"type": "session:adulting", "msgid": "m", "data": data})
+                assert await child.receive_json(timeout=5) == {"type": "ack", "msgid": "m"}
+                over = {"type": "call:status", "msgid": "n", "data": {**data, "call_status": "x"}}
+                await child.send_json(over)
+        assert len(gateway.app[CALLS]) == 1
+        await jambonz.callee_hangs_up()
+    assert (await gateway.record()).cause == "hangup"
+
+
+async def test_status_of_a_call_not_announced_yet_is_no_call(gateway: Gateway) -> None:
+    """A call begun by jambonz's REST API reports before session:new, without an envelope sid."""
+    async with gateway.jambonz() as jambonz:
+        data = {"call_sid": "rest", "call_status": "trying", "sip_status": 100}
+        await jambonz.send("call:status", data, call_sid=None)
+        assert await jambonz.ack(await jambonz.send("verb:hook", {})) is None
+    assert await gateway.records() == []
+
+
+async def test_shutdown_says_going_away_and_leaves_the_record_open(gateway: Gateway) -> None:
+    """A jambonz then looks for the successor, which adopts the call."""
+    async with gateway.jambonz() as jambonz:
+        await jambonz.new_call(to=TRUNK_DID)
+        reading = asyncio.create_task(jambonz.socket.receive(timeout=5))
+        await gateway.app[ENDPOINT].close()
+        message = await reading
+        assert (message.type, message.data) == (aiohttp.WSMsgType.CLOSE, 1001)
+    assert [record.state for record in await gateway.records()] == ["live"]
+
+
+async def test_successor_adopts_a_call_and_its_record(start: Start) -> None:
+    first = await start()
+    jambonz = first.jambonz()
+    await jambonz.connect()
+    await jambonz.new_call(to=TRUNK_DID)
+    await jambonz.answered()
+    reading = asyncio.create_task(jambonz.socket.receive(timeout=5))
+    await asyncio.gather(first.stop(), reading)
+    second = await start()
+    assert [record.state for record in await second.records()] == ["interrupted"]
+    jambonz.move_to(second.http, f"{second.url}/retell")
+    assert await jambonz.reconnect() is None
+    assert [record.state for record in await second.records()] == ["live"]
+    await jambonz.callee_hangs_up()
+    record = await second.record()
+    assert (record.state, record.ended_by, record.cause) == ("ended", "callee", "hangup")
+
+
+async def test_adopted_call_whose_dial_fails_is_declined(gateway: Gateway) -> None:
+    """Nothing is known of what was dialled; the code is all there is."""
+    async with gateway.jambonz() as jambonz:
+        jambonz.session = {"call_sid": jambonz.call_sid, "from": "+12125550100", "to": TRUNK_DID}
+        assert await jambonz.reconnect() is None
+        verbs = await jambonz.dial_ended("busy", 486)
+        assert verbs == [{"verb": "sip:decline", "status": 486}]
+        await jambonz.declined(486)
+    record = await gateway.record()
+    assert (record.sip_status, record.to_number) == (486, TRUNK_DID)
+
+
+async def test_lost_ack_of_a_hook_is_made_up_for(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The verbs of an ack that could not be sent follow by command after the reconnect."""
+    async with gateway.jambonz() as jambonz:
+        await jambonz.new_call(to=TRUNK_DID)
+        real = endpoint.JambonzSession.send
+
+        async def lost(*_: object) -> bool:
+            return False
+
+        monkeypatch.setattr(endpoint.JambonzSession, "send", lost)
+        await jambonz.send("verb:hook", {"dial_call_status": "busy"}, hook="/dial-action")
+        await jambonz.hang_up(4000)
+        monkeypatch.setattr(endpoint.JambonzSession, "send", real)
+        assert await jambonz.reconnect() is None
+        assert (await jambonz.command())[0]["status"] == 486
+        await jambonz.declined(486)
+    assert (await gateway.record()).cause == "busy"
+
+
+# who may open the socket
+
+BASIC = {"application": {"username": "jambonz", "password": "secret"}}
+
+
+async def test_basic_credentials_are_demanded_where_configured(start: Start) -> None:
+    gateway = await start(**BASIC)
+    good = base64.b64encode(b"jambonz:secret").decode()
+    bad = base64.b64encode(b"jambonz:wrong").decode()
+    url = f"{gateway.url}/retell"
+    for headers in ({}, {"Authorization": f"Basic {bad}"}):
+        with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+            await gateway.http.ws_connect(url, headers=headers)
+        assert refused.value.status == 401
+    async with gateway.http.ws_connect(url, headers={"Authorization": f"Basic {good}"}) as ws:
+        assert not ws.closed
+
+
+async def test_without_credentials_only_this_machine_is_let_in(gateway: Gateway) -> None:
+    """A proxy on this machine speaks for others, so that its requests are not this machine's."""
+    headers = {"X-Forwarded-For": "198.51.100.7"}
+    with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+        await gateway.http.ws_connect(f"{gateway.url}/retell", headers=headers)
+    assert refused.value.status == 403
+
+
+async def test_real_jambonz_is_let_in_from_anywhere_when_we_do_no_sip(start: Start) -> None:
+    gateway = await start(sip={"listen": []})
+    headers = {"X-Forwarded-For": "198.51.100.7"}
+    async with gateway.http.ws_connect(f"{gateway.url}/retell", headers=headers) as ws:
+        assert not ws.closed
+
+
+async def test_sockets_and_calls_are_counted(gateway: Gateway) -> None:
+    def value(name: str, **labels: str) -> Any:
+        return gateway.app[METRICS].registry.get_sample_value(name, labels)
+
+    async with gateway.jambonz() as jambonz:
+        await jambonz.new_call(to=TRUNK_DID)
+        assert value("gateway_jambonz_sockets") == 1
+        assert value("gateway_calls_live") == 1
+        await jambonz.answered()
+        await jambonz.callee_hangs_up()
+    await gateway.record()
+    assert value("gateway_calls_live") == 0
+    labels = {"direction": "inbound", "cause": "hangup", "fault": "nobody"}
+    assert value("gateway_calls_ended_total", **labels) == 1
+    assert value("gateway_dial_attempts_total", trunk="retell", code="2xx") == 1
+
+
+async def test_every_call_has_exactly_one_record(gateway: Gateway) -> None:
+    """A burst, written together: some end before their start is stored."""
+    store: CallStore = gateway.app[STORE]
+
+    async def one() -> None:
+        async with gateway.jambonz() as jambonz:
+            await jambonz.new_call(to=TRUNK_DID)
+            await jambonz.answered()
+            await jambonz.callee_hangs_up()
+
+    await asyncio.gather(*(one() for _ in range(50)))
+    await gateway.app[CALLS].none_left()
+    assert await store.count() == 50
+    records = await gateway.records()
+    assert {(record.state, record.cause) for record in records} == {("ended", "hangup")}

@@ -1,0 +1,150 @@
+"""The call records' store: one row a call whatever happens to the disk or the process."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from gateway.storage import call_records
+from gateway.storage.call_records import CallRecord, CallStore, Query, open_store
+from gateway.storage.database import driver_url
+
+
+def record(number: int, **more: object) -> CallRecord:
+    values: dict[str, object] = {
+        "call_id": f"{number:032x}",
+        "call_sid": f"sid-{number}",
+        "direction": "inbound",
+        "trunk": "carrier",
+        "from_number": "+12125550100",
+        "to_number": "+14155550100",
+        "method": "trunk",
+        "agent": None,
+        "started_ms": 1_700_000_000_000 + number,
+        **more,
+    }
+    return CallRecord(**values)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path}/calls.db"
+
+
+@pytest.fixture
+async def store(url: str) -> AsyncIterator[CallStore]:
+    async with open_store(url) as opened:
+        yield opened
+
+
+async def test_record_comes_back_as_it_went(store: CallStore) -> None:
+    full = record(
+        1,
+        state="ended",
+        retell_call_id="call_1",
+        a_sip_call_id="a",
+        b_sip_call_id="b",
+        attempts=[{"trunk": "retell", "code": 200}],
+        answered_ms=1,
+        ended_ms=2,
+        duration_s=0.001,
+        ended_by="caller",
+        cause="hangup",
+        sip_status=200,
+        fault="nobody",
+        media={"a": {"lost": 0}},
+        retell_headers={"x-outcome": "booked"},
+    )
+    store.start(full)
+    assert await store.get(full.call_id) == full
+    assert await store.by_call_sid("sid-1") == full
+    assert await store.get("unknown") is None
+
+
+async def test_start_is_stored_before_the_end_comes(url: str, store: CallStore) -> None:
+    store.start(record(1))
+    await store.flush()
+    assert [item.state for item in await store.page(Query())] == ["live"]
+    store.end(record(1, state="ended", cause="busy"))
+    stored = await store.page(Query())
+    assert [(item.state, item.cause) for item in stored] == [("ended", "busy")]
+
+
+async def test_calls_of_a_crashed_run_are_marked_and_no_others(url: str) -> None:
+    async with open_store(url) as store:
+        store.start(record(1))
+        store.start(record(2, state="ended", cause="hangup"))
+    async with open_store(url) as store:
+        causes = {item.call_sid: (item.state, item.cause) for item in await store.page(Query())}
+    assert causes == {"sid-1": ("interrupted", "interrupted"), "sid-2": ("ended", "hangup")}
+
+
+async def test_closing_stores_what_is_waiting(url: str) -> None:
+    async with open_store(url) as store:
+        for number in range(100):
+            store.start(record(number))
+            store.end(record(number, state="ended"))
+    async with open_store(url) as store:
+        assert await store.count() == 100
+        assert {item.state for item in await store.page(Query(limit=100))} == {"ended"}
+
+
+async def test_nothing_is_lost_while_the_disk_refuses(
+    url: str, store: CallStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Kept, told to /readyz, and stored when the disk is well again, ends and all."""
+    monkeypatch.setattr(call_records, "RETRY_S", 0.001)
+    monkeypatch.setattr(call_records, "GATHER_S", 0.001)
+    store.start(record(1))
+    await store.flush()
+    failed = asyncio.Event()
+
+    def refuse(_: AsyncEngine) -> None:
+        failed.set()
+        raise OperationalError("insert", {}, Exception("disk I/O error"))
+
+    real = AsyncEngine.begin
+    monkeypatch.setattr(AsyncEngine, "begin", refuse)
+    store.end(record(1, state="ended"))
+    store.start(record(2))
+    await failed.wait()
+    store.end(record(2, state="ended"))
+    with pytest.raises(OperationalError):
+        await store.flush()
+    assert store.waiting == 2
+    monkeypatch.setattr(AsyncEngine, "begin", real)
+    assert [item.state for item in await store.page(Query())] == ["ended", "ended"]
+    assert store.waiting == 0
+    assert await store.ok()
+
+
+async def test_store_that_cannot_write_is_not_ok(
+    store: CallStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: AsyncEngine) -> None:
+        raise OperationalError("select", {}, Exception("disk full"))
+
+    assert await store.ok()
+    monkeypatch.setattr(AsyncEngine, "connect", refuse)
+    assert not await store.ok()
+    monkeypatch.undo()
+
+
+async def test_more_records_than_can_wait_are_dropped_loudly(
+    store: CallStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(call_records, "MAX_WAITING", 3)
+    for number in range(5):
+        store.start(record(number))
+    assert store.waiting == 3
+    await store.flush()
+    assert await store.count() == 3
+
+
+def test_driver_of_each_database() -> None:
+    assert str(driver_url("sqlite:///calls.db")) == "sqlite+aiosqlite:///calls.db"
+    given = "postgresql://user@db.example.com/calls"
+    assert str(driver_url(given)) == "postgresql+asyncpg://user@db.example.com/calls"
