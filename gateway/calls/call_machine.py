@@ -2,13 +2,13 @@
 
 Phases and what leads from one to the next:
 
-    NEW ─begin─> REGISTERING ─Registered─> DIALLING ─a leg answers─> TALKING ─final status─> OVER
+    NEW ─begin─> REGISTERING ─Registered─> DIALLING ─a leg is up────> TALKING ─final status─> OVER
                      │                       │  ^ │
                      └─RegistrationFailed────┤  └─┘ the attempt failed, another may follow
                                              └──────> DECLINING ─final status─> OVER
 
-An event that a phase has no use for (a leg's late status, a registration that comes after the
-caller has gone) changes nothing and asks for nothing.
+An event that a phase does not list (a leg's late status, a registration that comes after the
+caller hung up) changes nothing and gives no verbs.
 """
 
 from collections.abc import Mapping
@@ -95,7 +95,7 @@ class CallChanged:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failed:
-    """We made a mistake while handling this call."""
+    """The application failed while it handled this call."""
 
     at: float
 
@@ -145,7 +145,7 @@ class CallMachine:
     _uri: str | None = None
 
     def begin(self, at: float) -> Verbs:
-        """The verbs that acknowledge the new call: never none."""
+        """The verbs that acknowledge the new call: always at least one."""
         match self.plan:
             case Refusing(refusal=refusal):
                 return self._decline(refusal)
@@ -245,7 +245,7 @@ class CallMachine:
             return (Decline(code if code >= 400 else 480),)
         tried.code = tried.code or code
         if result.cause == "media" and not result.sip_call_id:
-            return self._decline(no_media(code, result.reason))  # nobody was asked yet
+            return self._decline(no_media(code, result.reason))  # no INVITE went out
         role = tried.attempt.role
         # An early-media/183 result is a failure whose own status message was lost in the race.
         early_media = tried.early_media or result.status == "early-media"
@@ -333,7 +333,7 @@ class CallMachine:
             return Ending(ending.by, ending.cause, code, ending.fault)
         if status.status == "no-answer":
             return CANCELLED
-        # declined without our word: by the softswitch itself, or by a jambonz for its own reasons
+        # declined by the softswitch itself, not by a verb of ours
         return Ending("gateway", status.cause or "rejected", status.code, Fault.UNKNOWN)
 
     def _over(self, at: float, ending: Ending) -> None:

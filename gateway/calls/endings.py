@@ -1,6 +1,6 @@
-"""How calls end: one verdict for every way, with the SIP status sent back and whose fault it is.
+"""How calls end: the verdict for every ending, with the SIP status sent back and whose fault it is.
 
-The only place that turns an outcome of a dialled leg or of Retell's API into a final status.
+No other module turns the outcome of a dialled leg or of Retell's API into a final status.
 """
 
 from dataclasses import dataclass
@@ -63,7 +63,7 @@ OUR_BUG: Final = Refusal(500, "Server Internal Error", "internal-error", Fault.G
 ANSWERED_BY_CALLER: Final = Ending("caller", "hangup", 200, Fault.NOBODY)
 ANSWERED_BY_CALLEE: Final = Ending("callee", "hangup", 200, Fault.NOBODY)
 ANSWERED_BY_GATEWAY: Final = Ending("gateway", "hangup", 200, Fault.NOBODY)
-# Calls that were answered and ended in no ordinary way, by the softswitch's word for it.
+# Answered calls that no party hung up, by the softswitch's cause.
 ANSWERED_ODDLY: Final = {
     "no-ack": Ending("caller", "no-ack", 200, Fault.CALLER),
     "dialog-lost": Ending("gateway", "dialog-lost", 200, Fault.UNKNOWN),
@@ -72,7 +72,7 @@ ANSWERED_ODDLY: Final = {
     "media": Ending("gateway", "media", 200, Fault.GATEWAY),
 }
 CANCELLED: Final = Ending("caller", "cancelled", 487, Fault.NOBODY)
-# The WebSocket to jambonz went away and did not come back: the call may go on without us.
+# The connection to jambonz closed and was not opened again: the call may go on without us.
 LOST: Final = Ending("gateway", "connection-lost", 0, Fault.UNKNOWN)
 # The process ended before the call did; written when it starts again.
 INTERRUPTED: Final = Ending("gateway", "interrupted", 0, Fault.GATEWAY)
@@ -138,10 +138,10 @@ def final_code(status: str, code: int) -> int:
 
 
 def dial_refusal(role: Role, status: str, code: int, reason: str) -> Refusal:
-    """The verdict for a failed attempt after which there is no other.
+    """The verdict for a failed attempt that no other attempt follows.
 
     The code goes back unchanged, except those that mean something else to the caller: a challenge
-    (401, 407) needs its header, a redirection its contact, and 487 is for who cancelled.
+    (401, 407) needs its header, a redirection its contact, and 487 answers a caller's CANCEL.
     """
     code = final_code(status, code)
     cause = _CAUSES.get(code) or ("unavailable" if 500 <= code <= 599 else "rejected")
@@ -171,7 +171,7 @@ def no_media(code: int, reason: str) -> Refusal:
 def another_may_follow(role: Role, status: str, code: int, early_media: bool) -> bool:
     """Whether the next attempt of the plan is to be tried after this one failed.
 
-    Once the caller has heard the far end (early media) another attempt would be a second call.
+    After early media the caller would hear another attempt as a second call.
     A fallback follows any failure of Retell; the next carrier only one that is the carrier's:
     no response at all (408) or 5xx, never what the called person or number decided.
     """

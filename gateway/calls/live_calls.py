@@ -53,14 +53,14 @@ LINGER_S: Final = 6.0
 
 
 class Session(Protocol):
-    """The WebSocket that a call is on at present."""
+    """The connection that carries the call at present."""
 
     async def send(self, frame: str) -> bool:
-        """Whether the frame could be handed over."""
+        """Send `frame`; False where the connection is closed."""
         ...
 
     async def close(self) -> None:
-        """Close with 1000: nothing more is wanted of this call."""
+        """Close with 1000: the call needs no more messages."""
         ...
 
 
@@ -70,7 +70,7 @@ def new_call_id(now: float) -> str:
 
 
 class LiveCall:
-    """One call: everything that is not the machine's business."""
+    """One call: its machine, and the connection, record and tasks around it."""
 
     __slots__ = (
         "call_id",
@@ -208,21 +208,21 @@ class LiveCalls:
             self._step(call, LegChanged(at=at, status=status))
 
     def hook(self, call: LiveCall, hook: str, data: Mapping[str, Any]) -> Verbs:
-        """`verb:hook`: the verbs that acknowledge it, none to go on."""
+        """`verb:hook`: the verbs that acknowledge it; an empty tuple lets the call go on."""
         if hook != DIAL_HOOK:
             return ()
         return self._step(call, DialEnded(at=self._now(), result=DialResult.of(data)))
 
     def mistake(self, call: LiveCall) -> Verbs:
-        """We failed in handling a message of this call: the verbs to end it decently."""
+        """Handling a message of this call raised: the verbs that end it with a reason."""
         return self._step(call, Failed(at=self._now()))
 
     def refused(self, call: LiveCall) -> Verbs:
-        """jambonz could not use what we sent. A conversation goes on all the same."""
+        """jambonz refused what we sent. A conversation goes on."""
         return () if call.machine.phase is Phase.TALKING else self.mistake(call)
 
     def disconnected(self, call: LiveCall, session: Session, *, for_good: bool) -> None:
-        """The socket is closed. `for_good`: by jambonz at the call's end."""
+        """The connection is closed. `for_good`: jambonz closed it at the call's end."""
         if call.session is not session:
             return  # the call has moved to another one meanwhile
         call.session = None
@@ -235,7 +235,7 @@ class LiveCalls:
         self._after(call, RECONNECT_S, self._gone)
 
     async def close(self) -> None:
-        """End our own tasks and timers. Calls still up keep their open record."""
+        """End our tasks and timers. Calls still up keep their open record."""
         for call in self._calls.values():
             if call.timer is not None:
                 call.timer.cancel()
@@ -318,7 +318,7 @@ class LiveCalls:
             await call.command(self._step(call, Failed(at=self._now())))
 
     async def _adopt(self, new: NewCall, session: Session) -> LiveCall:
-        """A call that a former run began: its record goes on where it stopped."""
+        """A call that an earlier run of this program began: its record goes on."""
         at = self._now()
         record = await self._store.by_call_sid(new.call_sid)
         known = record is not None
@@ -339,7 +339,7 @@ class LiveCalls:
         return call
 
     def _finish(self, call: LiveCall) -> None:
-        """The one end of a call: its record, its closing line."""
+        """End a call: close its record and log its last line."""
         if self._calls.get(call.call_sid) is not call:
             return
         del self._calls[call.call_sid]

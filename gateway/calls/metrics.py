@@ -80,7 +80,7 @@ class Metrics:
         tasks.set_function(lambda: len(asyncio.all_tasks()))
 
     def add(self, gauges: Mapping[str, Callable[[], float]]) -> None:
-        """Gauges that somebody else knows the value of; names without the `gateway_`."""
+        """Gauges whose values other parts know; names without the `gateway_`."""
         for name, value in gauges.items():
             words = name.replace("_", " ").capitalize()
             Gauge(f"gateway_{name}", words, registry=self.registry).set_function(value)

@@ -7,7 +7,7 @@ from phonenumbers import ValidationResult
 
 _MARKS = str.maketrans("", "", " -.()/")
 
-# What is shorter is an extension or a short code, wherever a country would take it for more.
+# A shorter number is an extension or a short code, even where a country's plan would complete it.
 _MIN_DIGITS = 7
 
 
@@ -36,7 +36,7 @@ def _parsed(text: str, default_country: str | None) -> str | None:
             parsed = phonenumbers.parse(number, country)
         except phonenumbers.NumberParseException:
             continue
-        # a number that is dialled so within its area alone lacks what the area is
+        # IS_POSSIBLE_LOCAL_ONLY lacks its area code
         if phonenumbers.is_possible_number_with_reason(parsed) == ValidationResult.IS_POSSIBLE:
             return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
     return None

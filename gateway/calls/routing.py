@@ -25,13 +25,13 @@ MAX_HEADERS: Final = 12_000
 _STANDARD_TO_RETELL: Final = frozenset(
     {"user-to-user", "diversion", "history-info", "p-asserted-identity"}
 )
-# Our softswitch tells this one only of callers who do not withhold it, and where the trunk's
-# pass_headers say so; a jambonz tells it of all.
+# Our softswitch passes it on for callers who show their number, where the trunk's pass_headers
+# allow it; a jambonz passes it on for all.
 _ASSERTED_IDENTITY: Final = "p-asserted-identity"
 # What Retell itself sends beside X- names (docs.retellai.com: transfers).
 _STANDARD_FROM_RETELL: Final = frozenset({"user-to-user"})
 
-# What jambonz and this gateway say to themselves: of no business to a peer, and no peer may say it.
+# Headers between jambonz and this gateway alone: they neither go to a peer nor come from one.
 _INTERNAL: Final = frozenset(
     {
         "x-account-sid",
@@ -58,7 +58,7 @@ _INTERNAL_PREFIXES: Final = ("x-jambonz-", "x-gateway-", "x-fs-")
 
 
 class Direction(StrEnum):
-    """Who began the call."""
+    """Who placed the call."""
 
     INBOUND = "inbound"
     RETELL = "retell"
@@ -78,7 +78,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Registration:
-    """What Retell is told of a call before it is dialled (method 2)."""
+    """What register-phone-call says of a call before it is dialled (method 2)."""
 
     agent: str
     from_number: str
@@ -270,7 +270,7 @@ def _with_trunk_headers(
 
 
 def _extension_headers(headers: Mapping[str, str]) -> dict[str, str]:
-    """The X- headers that are somebody's own."""
+    """The X- headers that belong to the peer, not to jambonz or this gateway."""
     return {
         name: value
         for name, value in headers.items()
@@ -290,7 +290,7 @@ def _from_peer(headers: Mapping[str, str], standard: Container[str]) -> dict[str
 def _to_retell(
     headers: Mapping[str, str], variables: Mapping[str, str], call_id: str
 ) -> dict[str, str]:
-    """What Retell is to see: it makes dynamic variables of X- headers (method 1)."""
+    """The headers for Retell, which makes dynamic variables of X- headers (method 1)."""
     chosen = {CORRELATION_HEADER: call_id}
     chosen |= {f"X-{name}": value for name, value in variables.items()}
     chosen |= _from_peer(headers, _STANDARD_TO_RETELL)

@@ -1,4 +1,4 @@
-"""Retell's REST API, as far as a call needs it: register-phone-call within a caller's patience."""
+"""Retell's REST API, as far as a call needs it: register-phone-call within two seconds."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -20,7 +20,7 @@ from gateway.retell.failures import RetellFailure
 
 log = structlog.get_logger(__name__)
 
-# A caller hears ringing meanwhile; more than this is felt as a dead line.
+# The caller hears ringing meanwhile; a longer wait sounds like a dead line.
 BUDGET_S: Final = 2.0
 # The first try gets this much, so that the one retry has time to succeed.
 FIRST_TRY_S: Final = 1.2
@@ -102,7 +102,7 @@ class RetellClient:
         """Register an inbound call and return Retell's call id, to be dialled within 5 minutes.
 
         At most two requests and `budget_s` seconds in all. A first try that timed out may have
-        registered a call that nobody will dial: Retell ends it as registered_call_timeout.
+        registered a call that is never dialled: Retell ends it as registered_call_timeout.
         Raises RegistrationError.
         """
         deadline = self._clock() + self._budget_s
@@ -111,7 +111,7 @@ class RetellClient:
             return await self._once(share, call_id, agent, from_number, to_number, variables)
         except RegistrationError as first:
             left = deadline - self._clock() - PAUSE_S
-            registered = 200 <= first.status < 300  # odd as the answer was: never a second one
+            registered = 200 <= first.status < 300  # the body was odd, but the call exists
             if registered or first.failure not in _TEMPORARY or left < LEAST_RETRY_S:
                 raise
             log.info("retell.retry", call_id=call_id, failure=first.failure, status=first.status)
@@ -129,9 +129,9 @@ class RetellClient:
         variables: Mapping[str, str],
     ) -> str:
         try:
-            # The SDK's timeout is per read; the caller's patience is for the whole.
+            # The SDK's timeout is per read; this one bounds the whole request.
             async with asyncio.timeout(timeout_s):
-                # Raw: of the many fields of a phone call only the id is wanted.
+                # Raw: only the id is read, so the other fields are not validated.
                 response = await self._sdk.call.with_raw_response.register_phone_call(
                     agent_id=agent,
                     direction="inbound",
