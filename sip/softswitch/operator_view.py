@@ -79,7 +79,7 @@ class Report:
         registrations: Registrations | None = None,
         bindings: Contacts | None = None,
     ) -> None:
-        """`calls` counts a trunk's calls now; nobody registers where there are no such parts."""
+        """`calls` counts a trunk's calls now; without `registrations` no trunk registers."""
         self._configured = {trunk.name: trunk for trunk in settings.trunks}
         self._trunks = trunks
         self._clock = clock

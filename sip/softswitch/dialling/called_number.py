@@ -17,9 +17,9 @@ _FIELDS: Final = {"to": "to", "p-called-party-id": "p-called-party-id", "diversi
 def called_number(invite: Request, trunk: Trunk) -> str:
     """The number that an INVITE of `trunk` calls: E.164 where it is one, else the user part.
 
-    It is looked for where the trunk says (`called_number.accept`), and in the Request-URI if it is
-    not there. A registrar rewrites the Request-URI to the Contact that we registered: then To tells
-    (RFC 3261 16.5). "" if nobody is called.
+    The trunk's `called_number.accept` names the header that holds it; without that header it is
+    in the Request-URI. A registrar rewrites the Request-URI to the Contact that we registered:
+    then it is in To (RFC 3261 16.5). "" where no header names one.
     """
     settings = trunk.called_number
     for uri in _places(invite, settings.accept):
@@ -31,13 +31,13 @@ def called_number(invite: Request, trunk: Trunk) -> str:
 
 
 def _places(invite: Request, accept: str) -> Iterator[Uri]:
-    """Where the number may stand, the best place first.
+    """The URIs that may hold the number, best first.
 
     Of several Diversions the first counts: the latest (RFC 5806 4).
     """
     field = _FIELDS.get(accept)
     if field is not None:
-        with suppress(ParseError):  # a field that nobody can read is none
+        with suppress(ParseError):  # a malformed field counts as missing
             for address in parse_name_addrs(invite.headers.get_all(field))[:1]:
                 yield address.uri
     yield invite.request_uri

@@ -1,4 +1,4 @@
-"""Which header fields cross from leg to leg: those that a trunk's policy names, and no others.
+"""Which header fields cross from leg to leg: only those that a trunk's policy names.
 
 A B2BUA writes its own dialogs (RFC 7092 3.1.2), so what routes a message, names a dialog or
 negotiates an extension never crosses, whatever a policy says.
@@ -22,7 +22,7 @@ from sip.softswitch.trunks.trunk import Trunk
 #: Longest header line, in bytes (docs.retellai.com/build/telephony/sip-headers: about 1024).
 MAX_LINE: Final = 1024
 
-#: Names by which this switch speaks to its application; nobody else may say or hear them.
+#: Headers between this switch and its application: a peer may neither send nor receive them.
 OUR_WORD: Final = frozenset({"x-authenticated-user", "x-forwarded-for", "x-originating-carrier"})
 
 #: Hop-by-hop, of one dialog, or of one body; and what identifies us to our own peer.
@@ -54,17 +54,17 @@ _READ: Final = frozenset(
 )
 # Lists (RFC 3261 7.3.1): several lines mean the same as one with commas.
 _LISTS: Final = frozenset({"diversion", "history-info", "p-asserted-identity", "user-to-user"})
-# Identity headers that are worth what their sender is.
+# Identity headers: they count as much as their sender is trusted.
 _ASSERTING: Final[dict[str, IdentityHeader]] = {
     FIELDS[header].lower(): header for header in ("pai", "ppi", "rpid")
 }
-# RFC 7044 10.1: the callers that want the way of their call untold.
+# RFC 7044 10.1: privacy values that hide the history of a call.
 _HIDING_HISTORY: Final = frozenset({"history", "header", "session"})
 
 
 @dataclass(frozen=True, slots=True)
 class Passed:
-    """Header lines that go on, and what does not: its name and why, for the log."""
+    """Header lines that go on, and for each dropped one its name and the reason, for the log."""
 
     headers: Headers
     dropped: tuple[tuple[str, str], ...] = ()
@@ -77,10 +77,10 @@ NOTHING: Final = Passed(())
 def passing(
     headers: Iterable[tuple[str, str]], patterns: Iterable[str] | None, max_bytes: int = MAX_LINE
 ) -> Passed:
-    """The lines whose names `patterns` allow; a `*` at the end of a pattern stands for any end.
+    """The lines whose names `patterns` allow; a `*` at the end of a pattern matches any rest.
 
-    Without patterns all but those of NEVER. No line is longer than `max_bytes`: a longer list goes
-    on as several lines, anything else is dropped.
+    Without patterns, all names but those in NEVER. A list longer than `max_bytes` goes
+    on as several lines; any other line that long is dropped.
     """
     wanted = None if patterns is None else _split_patterns(tuple(patterns))
     kept: list[tuple[str, str]] = []
@@ -106,8 +106,8 @@ def told_headers(
 ) -> tuple[dict[str, str], Passed]:
     """An INVITE's headers as its application sees them, and which of them may be carried on.
 
-    Names in lower case, X- names as received. Neither headers that prove the peer, nor identity
-    headers that the trunk is not believed, nor what a withheld caller wants untold.
+    Names in lower case, X- names as received. Left out: headers that authenticate the peer,
+    identity headers that the trunk is not trusted with, and whatever names a withheld caller.
     """
     told: dict[str, str] = {}
     others: list[tuple[str, str]] = []
@@ -135,7 +135,7 @@ def outgoing_headers(given: Headers, trunk: Trunk, *, caller: str, called: str) 
     """What an application's headers may say on `trunk`.
 
     A signed Identity (RFC 8224) goes on only if it was signed for this `caller` and this `called`
-    number: it is somebody's word, and no longer true of others.
+    number: for another call the signature is false.
     """
     passed = passing(given, trunk.pass_headers.outbound)
     kept: list[tuple[str, str]] = []
@@ -151,8 +151,8 @@ def outgoing_headers(given: Headers, trunk: Trunk, *, caller: str, called: str) 
 def with_ours(passed: Headers, identity: Headers, fixed: Headers) -> Headers:
     """The headers of an INVITE besides those that the leg writes.
 
-    Those that tell the caller, and before all the trunk's own fixed ones, stand in place of any
-    of their name.
+    The trunk's fixed headers replace all others of their name, the caller's identity headers
+    replace those that the application passed.
     """
     if not identity and not fixed:
         return passed
@@ -165,8 +165,8 @@ def with_ours(passed: Headers, identity: Headers, fixed: Headers) -> Headers:
 def signs(value: str, caller: str, called: str) -> bool:
     """Whether an Identity value (RFC 8224) holds for a call between these numbers.
 
-    The PASSporT (RFC 8225) in it tells for which numbers it was signed; in its compact form it
-    tells nothing, and does not hold. The signature itself is the next carrier's to verify.
+    The PASSporT (RFC 8225) in it names the numbers that it was signed for; its compact form
+    names none, and does not hold. The signature itself is the next carrier's to verify.
     """
     try:
         payload = value.partition(";")[0].strip().split(".")[1]
@@ -186,7 +186,7 @@ def _digits(number: str) -> str:
 def _tellable(
     headers: Headers | list[tuple[str, str]], invite: Request, trunk: Trunk, identity: Identity
 ) -> Iterator[tuple[str, str]]:
-    """What the trunk is believed, and nobody wants untold."""
+    """The identity headers that the trunk is trusted with and that privacy allows."""
     for name, value in headers:
         key = canonical(name)
         if key in _ASSERTING:
@@ -202,7 +202,7 @@ def _tellable(
 
 
 def _told_entries(value: str) -> str:
-    """A list of diversions without those that want to be untold (RFC 5806 5.4, RFC 7044 10.1)."""
+    """A list of diversions without those that ask for privacy (RFC 5806 5.4, RFC 7044 10.1)."""
     try:
         entries = split_commas(value)
         return ", ".join(entry for entry in entries if not _untold(entry))

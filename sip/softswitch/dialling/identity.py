@@ -1,4 +1,4 @@
-"""Who calls: read from an INVITE as its trunk may be believed, written as the next trunk wants it.
+"""Who calls: read from an INVITE as far as its trunk is trusted, written as the next one wants it.
 
 RFC 3323 (privacy), RFC 3325 (P-Asserted-Identity and P-Preferred-Identity), RFC 5806 (Diversion);
 Remote-Party-ID is draft-ietf-sip-privacy-04, which never became an RFC and which PBXs still speak.
@@ -17,7 +17,7 @@ from sip.softswitch.dialling.called_number import as_phone
 from sip.softswitch.dialling.numbers import MAX_DIALLED, Subscriber, write_number
 from sip.softswitch.trunks.trunk import Trunk
 
-#: What stands for a caller who does not want to be known, in From and towards applications.
+#: The word for a caller who withholds the number, in From and towards applications.
 ANONYMOUS: Final = "anonymous"
 #: The header fields of `caller_id.accept` and `caller_id.send`.
 FIELDS: Final[dict[IdentityHeader, str]] = {
@@ -34,7 +34,7 @@ _ANONYMOUS_FROM: Final = NameAddr("Anonymous", Uri.parse("sip:anonymous@anonymou
 # User parts by which peers say that a caller withholds the number, and that there is none.
 _WITHHELD: Final = frozenset({ANONYMOUS, "restricted", "private", "withheld", "blocked"})
 _NO_NUMBER: Final = _WITHHELD | {"", "unknown", "unavailable"}
-# RFC 3323 4.2, RFC 3325 9.3: what asks for the caller not to be told; "full" is Remote-Party-ID's.
+# RFC 3323 4.2, RFC 3325 9.3: privacy values that hide the caller; "full" is Remote-Party-ID's.
 _HIDING: Final = frozenset({"id", "user", "header", "full"})
 _MAX_NAME: Final = 80
 
@@ -43,8 +43,8 @@ _MAX_NAME: Final = 80
 class Identity:
     """A caller.
 
-    `number` is E.164 where it is one, else the user part; "" if none is known. `anonymous`: it is
-    not to be told onward. `asserted_by` names the header that told it. `verstat` is what the
+    `number` is E.164 where it is one, else the user part; "" where none is known. `anonymous`: it
+    must not be passed on. `asserted_by` names the header that held it. `verstat` is what the
     carrier says of the caller's signature (3GPP TS 24.229 7.2A.20), such as TN-Validation-Passed.
     """
 
@@ -61,15 +61,15 @@ class Identity:
 
     @property
     def withheld(self) -> str | None:
-        """The number that only who is trusted with it may see."""
+        """The number that only trusted trunks may see."""
         return self.number or None if self.anonymous else None
 
 
 @frozen(kw_only=True)
 class Caller:
-    """Whom a B-leg is to show: a number or ANONYMOUS.
+    """The caller that a B-leg shows: a number or ANONYMOUS.
 
-    `withheld` is the number of an anonymous caller, for trunks that carry it out of sight.
+    `withheld` is the number of an anonymous caller, for trunks that carry it in a private header.
     """
 
     number: str
@@ -80,7 +80,7 @@ class Caller:
 def inbound_identity(invite: Request, trunk: Trunk) -> Identity:
     """The caller, by the first header of `caller_id.accept` that is there and holds a number.
 
-    Headers that are not in that list are not believed.
+    Headers outside that list are ignored.
     """
     asked = privacy(invite)
     hidden = bool(asked & _HIDING) or ("none" not in asked and _is_anonymous(invite.from_))
@@ -113,7 +113,7 @@ def inbound_identity(invite: Request, trunk: Trunk) -> Identity:
 
 
 def outbound_identity(trunk: Trunk, caller: Caller, host: str) -> tuple[NameAddr, Headers]:
-    """From, and the other headers that tell the caller on `trunk`.
+    """From, and the other headers that name the caller on `trunk`.
 
     `host` is our address, for a trunk that wants no other domain. A caller who withholds the number
     is sent by RFC 3323 (anonymous From, `Privacy: id`) with the number in the other headers of
@@ -175,7 +175,7 @@ def _is_anonymous(address: NameAddr) -> bool:
 
 
 def _nobody(number: str) -> bool:
-    """Whether this text says that there is no caller to show."""
+    """Whether this text is a peer's word for a withheld caller."""
     odd = len(number) > MAX_DIALLED or not number.isprintable()
     return odd or number.strip().lower() in _NO_NUMBER
 

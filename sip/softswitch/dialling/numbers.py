@@ -1,7 +1,7 @@
 """Telephone numbers in SIP: read from URIs as E.164, and written as a trunk wants them.
 
-What is no full number (an extension, a short or emergency code, a name) passes as it is, both
-ways: nothing here invents a country code or a plus.
+Anything but a full number (an extension, a short or emergency code, a name) passes unchanged,
+both ways: no function here invents a country code or a plus.
 """
 
 import re
@@ -20,7 +20,7 @@ NumberFormat = Literal["+e164", "e164", "national", "as-is"]
 MAX_DIALLED: Final = 64
 #: ITU-T E.164 6.1: digits of an international number.
 MAX_DIGITS: Final = 15
-#: What is shorter is an extension or a short code: no country numbers its subscribers so.
+#: A shorter number is an extension or a short code: no country has subscribers' numbers that short.
 MIN_DIGITS: Final = 7
 
 _MARKS: Final = str.maketrans("", "", " -.()")
@@ -41,8 +41,8 @@ class Subscriber(NamedTuple):
     def of(cls, uri: Uri) -> "Subscriber":
         """The user part of a SIP URI, or a tel URI, as RFC 3966 reads it.
 
-        RFC 3261 19.1.6: a telephone-subscriber keeps its parameters in the user part. Senders put
-        them behind the URI as well: those come after.
+        RFC 3261 19.1.6: a telephone-subscriber keeps its parameters in the user part. Some senders
+        put them behind the URI: those come last.
         """
         user = uri.user or ""
         if ";" not in user or uri.scheme == "tel":
@@ -73,7 +73,7 @@ class Subscriber(NamedTuple):
 
 
 def to_e164(text: str, country: str | None, *, full: bool = False) -> str | None:
-    """`text` in E.164 with its plus; None where that is not certain.
+    """`text` in E.164 with its plus; None where that is uncertain.
 
     Without a plus it is a number of `country` as dialled there, with or without its national or
     international prefix; `full` says that the sender leaves the plus off full numbers.
@@ -103,10 +103,10 @@ def _e164(text: str, country: str | None, full: bool) -> str | None:
 def write_number(
     number: str, written: NumberFormat, *, country: str | None = None, prefix: str = ""
 ) -> str:
-    """`number` as a trunk wants it, after `prefix`; what is no full number stays as it is.
+    """`number` as a trunk wants it, after `prefix`; anything but a full number stays unchanged.
 
     `national` is how it is dialled in `country`: other countries' numbers get its international
-    prefix. Without a country it cannot be told, and the number keeps its plus.
+    prefix. Without a country the number keeps its plus.
     """
     e164 = to_e164(number, country)
     if e164 is None:
@@ -176,7 +176,7 @@ def _parsed(text: str, country: str | None = None, *, strict: bool = True) -> Ph
         parsed = phonenumbers.parse(text, country, keep_raw_input=True)
     except NumberParseException:
         return None
-    # an international prefix that was dialled says as much as a plus
+    # a dialled international prefix means the same as a plus
     dialled = parsed.country_code_source == CountryCodeSource.FROM_NUMBER_WITH_IDD
     if strict and not dialled:
         return parsed if phonenumbers.is_valid_number(parsed) else None
