@@ -16,7 +16,8 @@ from config.settings import SipAuthSettings
 from config.values import Source
 from sip.b2bua.leg_options import LegOptions
 from sip.clock import LoopClock
-from sip.core.message import Headers, Request, Response, make_response, parse_message
+from sip.core.message import Headers, Request, Response, make_response
+from sip.core.parser import parse_message
 from sip.core.uri import Uri
 from sip.ids import Ids
 from sip.softswitch.admission.gatekeeper import Gatekeeper

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from sip.core.digest import AuthHeader, answer_challenges
-from sip.core.errors import ParseError
 from sip.core.message import Response
+from sip.errors import ParseError
 
 #: The challenge's header and the one that answers it, by status.
 _HEADERS: Final = {

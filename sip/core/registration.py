@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
 
-from sip.core.errors import ParseError
 from sip.core.header_values import NameAddr, parse_name_addrs
 from sip.core.message import Response
 from sip.core.register_request import expires_s
 from sip.core.uri import Uri, same_uri
+from sip.errors import ParseError
 
 #: The first wait after a failure, and the longest: each is twice the one before (RFC 5626 4.5).
 FIRST_BACK_OFF_S: Final = 10.0

@@ -8,7 +8,7 @@ from typing import TypeVar
 import structlog
 
 from sip.clock import Clock, Timer
-from sip.core.errors import ParseError
+from sip.core.message import MessageError
 from sip.transport.census import Census, Complaints
 from sip.transport.endpoint import Endpoint, Flow, Target
 from sip.transport.source_address import Routes
@@ -47,7 +47,7 @@ class TransportLayer:
         clock: Clock,
         on_message: Callable[[bytes, Flow], None],
         on_flow_lost: Callable[[Flow, Exception | None], None],
-        on_broken: Callable[[Flow, ParseError], None],
+        on_broken: Callable[[Flow, MessageError], None],
         admit: Callable[[Endpoint], bool] = lambda _: True,
         tls: ClientTls | None = None,
         limits: StreamLimits | None = None,
@@ -208,7 +208,7 @@ class TransportLayer:
         if flow in self._flows:
             self._census.leave(flow.remote.host)
 
-    def on_stream_broken(self, flow: StreamFlow, error: ParseError) -> None:
+    def on_stream_broken(self, flow: StreamFlow, error: MessageError) -> None:
         self._on_broken(flow, error)
 
     def on_stream_lost(self, flow: StreamFlow, error: Exception | None) -> None:

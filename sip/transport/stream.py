@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Protocol, cast
 
 from sip.clock import Clock
-from sip.core.errors import ParseError
 from sip.core.framing import PING, PONG, StreamFramer
+from sip.core.message import MessageError
 from sip.transport.endpoint import Endpoint
 from sip.transport.stream_limits import End, Lifeline, Ping
 from sip.transport.tls.contexts import TlsError
@@ -40,7 +40,7 @@ class StreamOwner(Protocol):
         ...
 
     def on_stream_kept(self, flow: "StreamFlow") -> None: ...
-    def on_stream_broken(self, flow: "StreamFlow", error: ParseError) -> None: ...
+    def on_stream_broken(self, flow: "StreamFlow", error: MessageError) -> None: ...
     def on_stream_lost(self, flow: "StreamFlow", error: Exception | None) -> None: ...
 
 
@@ -190,8 +190,8 @@ class StreamFlow(asyncio.Protocol):
             data = self._tls.receive(data)
         except TlsSessionError as error:
             self._flush()  # the alert that tells the peer
-            self.refusal = error.fault.kind
-            self.error = self._sentence(error.fault.text)
+            self.refusal = error.why.kind
+            self.error = self._sentence(error.why.text)
             self.end()
             return
         self.lifeline.established = self._tls.established
@@ -228,7 +228,7 @@ class StreamFlow(asyncio.Protocol):
         try:
             # two pongs in a row would read as a ping
             messages = framer.feed(data[len(PONG) :] if pong else data)
-        except ParseError as error:
+        except MessageError as error:
             self._break(error)
             return
         whole = False
@@ -244,10 +244,10 @@ class StreamFlow(asyncio.Protocol):
             self._proven = True
             self._owner.on_stream_proven(self)
         self.lifeline.heard(now, pong=pong, messages=whole, waiting=framer.waiting)
-        if framer.fault is not None:  # after good messages: those were served first
-            self._break(framer.fault)
+        if framer.error is not None:  # after good messages: those were served first
+            self._break(framer.error)
 
-    def _break(self, error: ParseError) -> None:
+    def _break(self, error: MessageError) -> None:
         # RFC 3261 18.3: without a believable Content-Length the stream has no next message
         self._owner.on_stream_broken(self, error)
         self.error = self._sentence(f"what it sends cannot be read: {error.reason}")

@@ -12,10 +12,12 @@ from typing import Protocol
 
 from sip.clock import Clock
 from sip.core.body import SDP
-from sip.core.errors import ParseError
-from sip.core.message import Request, Response, make_response, parse_message, validate
+from sip.core.message import Request, Response, make_response
+from sip.core.parser import parse_message
 from sip.core.timers import Timers
 from sip.core.uri import Uri, join_hostport
+from sip.core.validation import validate
+from sip.errors import ParseError
 from sip.ids import Ids
 from sip.trace import Trace
 from sip.transport.address import is_address

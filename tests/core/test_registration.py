@@ -5,7 +5,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sip.core.digest_client import Proofs
-from sip.core.errors import ParseError
 from sip.core.message import Headers, Request, Response
 from sip.core.register_request import asks_for_removal_of_all, wishes
 from sip.core.registration import (
@@ -23,6 +22,7 @@ from sip.core.registration import (
     retry_after_s,
 )
 from sip.core.uri import Uri
+from sip.errors import ParseError
 
 OURS = Uri.parse("sip:line@192.0.2.1:5060;rinstance=a1")
 

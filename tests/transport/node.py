@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from sip.clock import LoopClock
-from sip.core.errors import ParseError
+from sip.core.message import MessageError
 from sip.transport.endpoint import Endpoint, Flow
 from sip.transport.layer import TransportLayer
 from sip.transport.stream_limits import StreamLimits
@@ -32,7 +32,7 @@ class Node:
     ) -> None:
         self.inbox: asyncio.Queue[tuple[bytes, Flow]] = asyncio.Queue()
         self.lost: asyncio.Queue[Flow] = asyncio.Queue()
-        self.broken: list[ParseError] = []
+        self.broken: list[MessageError] = []
         self.echo = echo
         self.layer = TransportLayer(
             clock=LoopClock(),

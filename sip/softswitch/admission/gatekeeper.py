@@ -14,10 +14,10 @@ from enum import Enum, auto
 
 from config.settings import BanSettings, SipAuthSettings
 from sip.core.digest import AuthHeader, DigestServer, Outcome
-from sip.core.errors import ParseError
 from sip.core.header_values import unescape
 from sip.core.message import Request
 from sip.core.value import frozen
+from sip.errors import ParseError
 from sip.softswitch.admission.bans import Bans, Offence
 from sip.softswitch.admission.evidence import (
     certificate_shows,

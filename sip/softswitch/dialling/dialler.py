@@ -9,6 +9,7 @@ from urllib.parse import unquote
 from sip.b2bua.call_events import Headers
 from sip.core.header_values import parse_name_addr
 from sip.core.uri import Uri
+from sip.errors import Fault, SipError
 from sip.softswitch.dialling.attempts import Attempts, Manner, Way
 from sip.softswitch.dialling.called_number import dialled_uri
 from sip.softswitch.dialling.header_policy import NOTHING, Passed, outgoing_headers, passing
@@ -29,11 +30,11 @@ _UDP = ("transport", "udp")
 _UNWATCHED: Health = AlwaysUp()
 
 
-class DialError(Exception):
+class DialError(SipError):
     """Nothing can be dialled: `status` and `reason` say as much in SIP's words."""
 
-    def __init__(self, status: int, reason: str) -> None:
-        super().__init__(f"{status} {reason}")
+    def __init__(self, status: int, reason: str, fault: Fault) -> None:
+        super().__init__(f"{status} {reason}", fault=fault)
         self.status = status
         self.reason = reason
 
@@ -85,7 +86,7 @@ class Dialler:
             return self.trunks.at(target.uri) or _PLAIN
         trunk = self.trunks.named(target.trunk or "")
         if trunk is None:
-            raise DialError(404, f"No trunk {target.trunk!r}")
+            raise DialError(404, f"No trunk {target.trunk!r}", Fault.APPLICATION)
         return trunk
 
     def room(self, trunk: Trunk) -> Slot:
@@ -93,7 +94,7 @@ class Dialler:
         try:
             return self.limits.place(trunk, self.ua.clock.now())
         except TrunkFullError as error:
-            raise DialError(503, str(error)) from None
+            raise DialError(503, str(error), error.fault) from None
 
     def headers(self, trunk: Trunk, target: Target, caller: Caller, given: Headers) -> Passed:
         """Which of an application's headers may go to that trunk."""
@@ -120,16 +121,16 @@ class Dialler:
             number = target.number
             problem = dialling_problem(number)
             if problem is not None:
-                raise DialError(484, problem)
+                raise DialError(484, problem, Fault.APPLICATION)
             ways = [*self._registered(trunk, number)] if trunk.registrar else []
             for gateway in trunk.gateways:
                 ways.append(self._through(trunk, dialled_uri(gateway, number, trunk), gateway))
             if not ways:
-                raise DialError(503, _no_way(trunk))
+                raise DialError(503, _no_way(trunk), Fault.OPERATOR)
         manner = Manner(trunk=trunk, caller=caller, headers=headers, credentials=credentials)
         attempts = Attempts(self.ua, manner, ways)
         if not await attempts.begin():
-            raise DialError(503, "; ".join(attempts.problems))
+            raise DialError(503, "; ".join(attempts.problems), Fault.PEER)
         return attempts
 
     def _through(self, trunk: Trunk, uri: Uri, gateway: Uri | None) -> Way:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 from sip.clock import Timer
 from sip.core.digest_client import Proofs
-from sip.core.errors import ParseError
 from sip.core.header_values import NameAddr, parse_name_addrs
 from sip.core.message import Headers, Request, Response
 from sip.core.registration import (
@@ -29,6 +28,7 @@ from sip.core.registration import (
     retry_after_s,
 )
 from sip.core.uri import Uri
+from sip.errors import ParseError
 from sip.softswitch.registration.account import Account
 from sip.softswitch.registration.journal import Journal
 from sip.softswitch.registration.refusal import shown, why_refused

@@ -3,9 +3,9 @@
 import asyncio
 from collections.abc import Iterable
 
-from sip.core.errors import ParseError
 from sip.core.message import Request
 from sip.core.uri import Uri
+from sip.errors import ParseError
 from sip.softswitch.registration.account import Account
 from sip.softswitch.registration.registration import Registration, RegistrationState
 from sip.softswitch.trunks.trunk import Trunk

@@ -22,6 +22,7 @@ import dns.rdtypes.IN.NAPTR
 import dns.rdtypes.IN.SRV
 import dns.resolver
 
+from sip.errors import Fault, SipError
 from sip.transport.address import version
 
 #: Seconds that one server has for one try, and that a question may take with all its tries.
@@ -38,8 +39,10 @@ _RESOLV_CONF = Path("/etc/resolv.conf")
 T = TypeVar("T")
 
 
-class DnsError(Exception):
-    """No answer: no server there, or none that wanted to say. The text says which."""
+class DnsError(SipError):
+    """DNS failed: no server there, or none that would say. The text says which."""
+
+    fault = Fault.OPERATOR
 
 
 @dataclass(frozen=True, slots=True)

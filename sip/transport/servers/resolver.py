@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from sip.clock import Clock
 from sip.core.uri import Uri
+from sip.errors import Fault, SipError
 from sip.ids import Ids
 from sip.transport.address import is_address
 from sip.transport.endpoint import DEFAULT_PORT, Endpoint, Target, uri_transport
@@ -37,8 +38,10 @@ _SRV_PREFIX = {"udp": "_sip._udp", "tcp": "_sip._tcp", "tls": "_sips._tcp"}
 T = TypeVar("T")
 
 
-class ResolveError(Exception):
+class ResolveError(SipError):
     """A host name that leads nowhere; the text names it."""
+
+    fault = Fault.OPERATOR
 
 
 @dataclass(frozen=True, slots=True)

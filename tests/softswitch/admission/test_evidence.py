@@ -7,7 +7,8 @@ import pytest
 from config.settings import BanSettings, SipAuthSettings
 from config.values import Source
 from sip.core.digest import answer_challenges
-from sip.core.message import Request, parse_message
+from sip.core.message import Request
+from sip.core.parser import parse_message
 from sip.core.uri import Uri
 from sip.softswitch.admission.gatekeeper import Gatekeeper, Judgement, Verdict
 from sip.softswitch.trunks.trunk import Trunk, Trunks

@@ -13,7 +13,8 @@ from structlog.testing import capture_logs
 from config.settings import HealthSettings
 from sip.b2bua.leg_options import LegOptions
 from sip.clock import LoopClock
-from sip.core.message import Request, parse_message
+from sip.core.message import Request
+from sip.core.parser import parse_message
 from sip.core.uri import Uri
 from sip.ids import Ids
 from sip.softswitch.trunks.circuit import State
