@@ -195,6 +195,7 @@ async def _start_softswitch(parts: _Parts, stack: AsyncExitStack) -> None:
     secret = secrets.token_bytes(32)
     clock = LoopClock()
     gatekeeper = Gatekeeper(
+        clock,
         trunks,
         settings.sip.realm,
         secret,

@@ -330,7 +330,11 @@ async def make_ladder(**options: Any) -> AsyncIterator[Ladder]:
             media=media,
             trunks=trunks,
             gatekeeper=Gatekeeper(
-                trunks, "gateway.test", b"secret", SipAuthSettings(algorithms=("SHA-256", "MD5"))
+                clock,
+                trunks,
+                "gateway.test",
+                b"secret",
+                SipAuthSettings(algorithms=("SHA-256", "MD5")),
             ),
             application=AppAddress(url=app.url),
             limits=options.pop("limits", Limits(calls=100, calls_per_second=1000)),

@@ -7,12 +7,12 @@ from sip.b2bua.leg import Leg, LegState
 from sip.b2bua.leg_options import DEFAULT, LegOptions, Reliable
 from sip.core.body import session_description
 from sip.core.dialog import Dialog, is_secure
+from sip.core.digest_client import Credentials
 from sip.core.message import Request
 from sip.core.offer_answer import Input, State
 from sip.core.reliable import TAG, read_rack
 from sip.core.session_timer import TooSmall, agree_as_uas
 from sip.transport.endpoint import Flow
-from sip.ua.credentials import Credentials
 from sip.ua.reliable_provisionals import Provisionals
 from sip.ua.transactions import ServerTransaction
 from sip.ua.user_agent import UserAgent

@@ -14,12 +14,12 @@ from sip.b2bua.leg_session import NO_SESSION, LegSession
 from sip.clock import Timer
 from sip.core.body import session_description
 from sip.core.dialog import Dialog, Order
+from sip.core.digest_client import Credentials
 from sip.core.message import Request, Response
 from sip.core.offer_answer import OfferAnswer, State
 from sip.core.sdp_origin import Origin as SessionOrigin
 from sip.core.warning import EXPLAINED, warning
 from sip.transport.endpoint import Flow
-from sip.ua.credentials import Credentials
 from sip.ua.dialog_client import DialogClient
 from sip.ua.refusals import ALLOW, CAPABILITIES
 from sip.ua.transactions import Failure, ServerTransaction

@@ -48,7 +48,7 @@ class TransportLayer:
         on_message: Callable[[bytes, Flow], None],
         on_flow_lost: Callable[[Flow, Exception | None], None],
         on_broken: Callable[[Flow, MessageError], None],
-        admit: Callable[[Endpoint], bool] = lambda _: True,
+        admit: Callable[[Flow], bool] = lambda _: True,
         tls: ClientTls | None = None,
         limits: StreamLimits | None = None,
         keepalive_s: float | None = None,
@@ -182,7 +182,7 @@ class TransportLayer:
     def on_stream_open(self, flow: StreamFlow) -> bool:
         if not flow.accepted:
             return True
-        if not self._admit(flow.remote):
+        if not self._admit(flow):
             return False
         if not self._census.enter(flow.remote.host):
             flow.refuse("too many", "strangers hold too many connections")

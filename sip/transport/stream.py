@@ -68,6 +68,7 @@ class StreamFlow(asyncio.Protocol):
         self.accepted = accepted
         self.name = name
         self.error: str | None = None
+        self.standing: object = None
         #: in a word to count by, why we or the peer would not have this connection
         self.refusal: str | None = None
         self.lifeline = lifeline

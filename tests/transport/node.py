@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 from sip.clock import LoopClock
 from sip.core.message import MessageError
-from sip.transport.endpoint import Endpoint, Flow
+from sip.transport.endpoint import Flow
 from sip.transport.layer import TransportLayer
 from sip.transport.stream_limits import StreamLimits
 from sip.transport.tls.contexts import ClientTls
@@ -25,7 +25,7 @@ class Node:
         self,
         *,
         tls: ClientTls | None = None,
-        admit: Callable[[Endpoint], bool] = lambda _: True,
+        admit: Callable[[Flow], bool] = lambda _: True,
         limits: StreamLimits | None = None,
         keepalive_s: float | None = None,
         echo: bool = False,

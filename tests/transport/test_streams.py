@@ -111,7 +111,7 @@ async def test_a_connection_that_ended_is_made_anew() -> None:
 
 @virtual_time
 async def test_who_may_not_connect_is_not_even_read() -> None:
-    node = Node(admit=lambda source: source.host != "127.0.0.1")
+    node = Node(admit=lambda flow: flow.remote.host != "127.0.0.1")
     async with running(node):
         at = await node.layer.listen(TCP)
         async with connecting(at.port) as [peer]:

@@ -9,6 +9,7 @@ from functools import partial
 
 from sip.b2bua.attempt import Attempt
 from sip.b2bua.call_events import Headers
+from sip.core.digest_client import Credentials
 from sip.core.header_values import NameAddr
 from sip.core.uri import Uri
 from sip.core.value import frozen
@@ -17,7 +18,6 @@ from sip.softswitch.dialling.identity import Caller, outbound_identity
 from sip.softswitch.trunks.trunk import Trunk
 from sip.transport.endpoint import Endpoint, Flow, Target
 from sip.transport.servers.resolver import ResolveError
-from sip.ua.credentials import Credentials
 from sip.ua.user_agent import UserAgent
 
 

@@ -7,6 +7,7 @@ from typing import Protocol
 from urllib.parse import unquote
 
 from sip.b2bua.call_events import Headers
+from sip.core.digest_client import Credentials
 from sip.core.header_values import parse_name_addr
 from sip.core.uri import Uri
 from sip.errors import Fault, SipError
@@ -20,7 +21,6 @@ from sip.softswitch.trunks.health import AlwaysUp, Health
 from sip.softswitch.trunks.limits import Slot, TrunkFullError, TrunkLimits
 from sip.softswitch.trunks.trunk import Trunk, Trunks
 from sip.transport.endpoint import Endpoint, Flow
-from sip.ua.credentials import Credentials
 from sip.ua.user_agent import UserAgent
 
 # A URI that leads to no trunk of ours is called plainly.
