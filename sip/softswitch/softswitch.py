@@ -18,6 +18,7 @@ from sip.core.message import Request
 from sip.core.timers import Timers
 from sip.core.uri import join_hostport
 from sip.ids import Ids
+from sip.log_throttle import Throttle
 from sip.media.plane import MediaPlane
 from sip.softswitch.admission.gatekeeper import Gatekeeper, Judgement, Verdict
 from sip.softswitch.dialling.called_number import called_number
@@ -36,7 +37,6 @@ from sip.softswitch.trunks.health import TrunkHealth
 from sip.softswitch.trunks.limits import RETRY_AFTER_S, Slot, TrunkFullError
 from sip.softswitch.trunks.trunk import Trunk, Trunks
 from sip.trace import Trace
-from sip.transport.census import Complaints
 from sip.transport.endpoint import Endpoint
 from sip.transport.tls.contexts import ClientTls
 from sip.ua.refusals import CAPABILITIES, SUPPORTED
@@ -96,7 +96,7 @@ class Softswitch:
         self._calls: dict[asyncio.Task[None], Driver] = {}
         self._recent: deque[float] = deque()
         self._draining = False
-        self._complaints = Complaints(REFUSED_AGAIN_S)
+        self._throttle = Throttle(REFUSED_AGAIN_S)
         #: calls refused before any application heard of them, by reason
         self.refused: Counter[str] = Counter()
         self.ua = UserAgent(
@@ -279,7 +279,7 @@ class Softswitch:
     ) -> None:
         """There is no room for this call: 503. All are counted, one a minute is told of."""
         self.refused[limit] += 1
-        if self._complaints.is_new(trunk.name, limit, self._clock.now()):
+        if self._throttle.is_new(trunk.name, limit, self._clock.now()):
             log.warning("call refused", reason=reason, trunk=trunk.name)
         self._answer(transaction, 503, [("Retry-After", str(RETRY_AFTER_S))])
 

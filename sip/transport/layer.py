@@ -9,12 +9,13 @@ import structlog
 
 from sip.clock import Clock, Timer
 from sip.core.message import MessageError
-from sip.transport.census import Census, Complaints
+from sip.log_throttle import Throttle
 from sip.transport.endpoint import Endpoint, Flow, Target
 from sip.transport.source_address import Routes
+from sip.transport.stranger_quota import StrangerQuota
 from sip.transport.stream import StreamFlow
-from sip.transport.stream_limits import Lifeline, StreamLimits
-from sip.transport.stream_sockets import Dialler, StreamListener
+from sip.transport.stream_limits import ConnectionClock, StreamLimits
+from sip.transport.stream_sockets import Connector, StreamListener
 from sip.transport.tls.certificate import covers, day
 from sip.transport.tls.contexts import ClientTls, ServerTls
 from sip.transport.tls.session import TlsSession
@@ -71,13 +72,13 @@ class TransportLayer:
         self._udp: list[UdpListener] = []
         self._udp_by_version: dict[int, list[UdpListener]] = {4: [], 6: []}
         self._listeners: list[StreamListener] = []
-        self._dialler = Dialler()
+        self._dialler = Connector()
         self._flows: set[StreamFlow] = set()
         self._by_endpoint: dict[Endpoint, StreamFlow] = {}
         self._by_name: dict[Target, StreamFlow] = {}
         self._names: dict[Endpoint, str] = {}
-        self._census = Census(self._limits)
-        self._complaints = Complaints()
+        self._quota = StrangerQuota(self._limits)
+        self._throttle = Throttle()
         self._routes = Routes(clock)
         self._sweeper: Timer | None = None
 
@@ -184,7 +185,7 @@ class TransportLayer:
             return True
         if not self._admit(flow):
             return False
-        if not self._census.enter(flow.remote.host):
+        if not self._quota.enter(flow.remote.host):
             flow.refuse("too many", "strangers hold too many connections")
             self._tell(flow)
             return False
@@ -198,7 +199,7 @@ class TransportLayer:
     def on_stream_proven(self, flow: StreamFlow) -> None:
         if flow.accepted:
             return
-        self._complaints.withdraw(str(flow.remote))
+        self._throttle.forget(str(flow.remote))
         if flow.remote.transport == "tls" and flow.name is not None:
             if len(self._names) >= MAX_NAMES:
                 self._names.clear()
@@ -206,7 +207,7 @@ class TransportLayer:
 
     def on_stream_kept(self, flow: StreamFlow) -> None:
         if flow in self._flows:
-            self._census.leave(flow.remote.host)
+            self._quota.leave(flow.remote.host)
 
     def on_stream_broken(self, flow: StreamFlow, error: MessageError) -> None:
         self._on_broken(flow, error)
@@ -220,8 +221,8 @@ class TransportLayer:
         target = Target(flow.remote, flow.name or "")
         if self._by_name.get(target) is flow:
             del self._by_name[target]
-        if flow.accepted and not flow.lifeline.kept:
-            self._census.leave(flow.remote.host)
+        if flow.accepted and not flow.connection_clock.kept:
+            self._quota.leave(flow.remote.host)
         self._tell(flow)
         self._on_flow_lost(flow, error)
 
@@ -249,7 +250,7 @@ class TransportLayer:
             self,
             listener.local,
             nobody,
-            self._lifeline(ours=False),
+            self._connection_clock(ours=False),
             accepted=True,
             tls=session,
             advertise=listener.advertise,
@@ -279,7 +280,7 @@ class TransportLayer:
             self,
             Endpoint(remote.transport, host, port),
             remote,
-            self._lifeline(ours=True),
+            self._connection_clock(ours=True),
             accepted=False,
             tls=session if secure else None,
             name=name,
@@ -338,14 +339,14 @@ class TransportLayer:
         if self._flows:
             self._sweeper = self.clock.call_later(SWEEP_S, self._sweep)
 
-    def _lifeline(self, *, ours: bool) -> Lifeline:
-        return Lifeline(
+    def _connection_clock(self, *, ours: bool) -> ConnectionClock:
+        return ConnectionClock(
             self.clock.now(), ours=ours, limits=self._limits, keepalive_s=self._keepalive_s
         )
 
     def _unsent(self, remote: Endpoint, error: OSError) -> None:
         """One line about a peer to whom the kernel sends nothing: no route, a firewall of ours."""
-        if self._complaints.is_new(str(remote), str(error.errno), self.clock.now()):
+        if self._throttle.is_new(str(remote), str(error.errno), self.clock.now()):
             log.warning("cannot send", peer=str(remote), reason=error.strerror)
 
     def _tell(self, flow: StreamFlow) -> None:
@@ -356,7 +357,7 @@ class TransportLayer:
             return
         if flow.accepted:
             self.refused[kind] += 1
-        if self._complaints.is_new(about, kind, self.clock.now()):
+        if self._throttle.is_new(about, kind, self.clock.now()):
             what = "connection refused" if flow.accepted else "connection failed"
             log.warning(what, peer=str(flow.remote), reason=flow.error)
 

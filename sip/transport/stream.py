@@ -10,7 +10,7 @@ from sip.clock import Clock
 from sip.core.framing import PING, PONG, StreamFramer
 from sip.core.message import MessageError
 from sip.transport.endpoint import Endpoint
-from sip.transport.stream_limits import End, Lifeline, Ping
+from sip.transport.stream_limits import ConnectionClock, End, Ping
 from sip.transport.tls.contexts import TlsError
 from sip.transport.tls.session import TlsSession, TlsSessionError
 
@@ -54,7 +54,7 @@ class StreamFlow(asyncio.Protocol):
         owner: StreamOwner,
         local: Endpoint,
         remote: Endpoint,
-        lifeline: Lifeline,
+        connection_clock: ConnectionClock,
         *,
         accepted: bool,
         tls: Callable[[], TlsSession] | None = None,
@@ -71,7 +71,7 @@ class StreamFlow(asyncio.Protocol):
         self.standing: object = None
         #: in a word to count by, why we or the peer would not have this connection
         self.refusal: str | None = None
-        self.lifeline = lifeline
+        self.connection_clock = connection_clock
         self._owner = owner
         self._clock = owner.clock
         self._make_tls = tls
@@ -113,8 +113,8 @@ class StreamFlow(asyncio.Protocol):
             self._flush()
 
     def keep(self) -> None:
-        if not self.lifeline.kept:
-            self.lifeline.kept = True
+        if not self.connection_clock.kept:
+            self.connection_clock.kept = True
             self._owner.on_stream_kept(self)
 
     def abort(self) -> None:
@@ -145,10 +145,10 @@ class StreamFlow(asyncio.Protocol):
 
     def check(self, now: float) -> None:
         """From time to time: ping, or end a connection that is out of its limits."""
-        match self.lifeline.due(now):
+        match self.connection_clock.due(now):
             case Ping():
                 self.send(PING)
-                self.lifeline.pinged(now)
+                self.connection_clock.pinged(now)
             case End(kind, text):
                 self.refuse(kind, text)
 
@@ -175,7 +175,7 @@ class StreamFlow(asyncio.Protocol):
             return
         queue, self._queue = self._queue, []
         if self._make_tls is None:
-            self.lifeline.established = True
+            self.connection_clock.established = True
         elif not self._start_tls(self._make_tls):
             return
         for data in queue:
@@ -195,7 +195,7 @@ class StreamFlow(asyncio.Protocol):
             self.error = self._sentence(error.why.text)
             self.end()
             return
-        self.lifeline.established = self._tls.established
+        self.connection_clock.established = self._tls.established
         self._flush()
         if data:
             self._read(data)
@@ -225,7 +225,8 @@ class StreamFlow(asyncio.Protocol):
 
     def _read(self, data: bytes) -> None:
         framer, now = self._framer, self._clock.now()
-        pong = self.lifeline.awaits_pong and data.startswith(PONG) and not data.startswith(PING)
+        is_pong = data.startswith(PONG) and not data.startswith(PING)
+        pong = is_pong and self.connection_clock.awaits_pong
         try:
             # two pongs in a row would read as a ping
             messages = framer.feed(data[len(PONG) :] if pong else data)
@@ -244,7 +245,7 @@ class StreamFlow(asyncio.Protocol):
         if whole and not self._proven:
             self._proven = True
             self._owner.on_stream_proven(self)
-        self.lifeline.heard(now, pong=pong, messages=whole, waiting=framer.waiting)
+        self.connection_clock.heard(now, pong=pong, messages=whole, waiting=framer.waiting)
         if framer.error is not None:  # after good messages: those were served first
             self._break(framer.error)
 

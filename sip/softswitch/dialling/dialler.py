@@ -11,7 +11,7 @@ from sip.core.digest_client import Credentials
 from sip.core.header_values import parse_name_addr
 from sip.core.uri import Uri
 from sip.errors import Fault, SipError
-from sip.softswitch.dialling.attempts import Attempts, Manner, Way
+from sip.softswitch.dialling.attempts import Hop, InviteDetails, TrunkAttempts
 from sip.softswitch.dialling.called_number import dialled_uri
 from sip.softswitch.dialling.header_policy import NOTHING, Passed, outgoing_headers, passing
 from sip.softswitch.dialling.identity import Caller
@@ -109,12 +109,12 @@ class Dialler:
 
     async def attempts(
         self, trunk: Trunk, target: Target, caller: Caller, headers: Headers
-    ) -> Attempts:
+    ) -> TrunkAttempts:
         """How to dial: at least one attempt. Raises DialError where nothing can be tried."""
         credentials = trunk.credentials
         if isinstance(target, SipTarget):
             uri = target.uri.replace(headers="")
-            ways = [self._through(trunk, uri, trunk.gateway_at(uri))]
+            hops = [self._through(trunk, uri, trunk.gateway_at(uri))]
             if target.auth is not None:
                 credentials = Credentials(*target.auth)
         else:
@@ -122,18 +122,20 @@ class Dialler:
             problem = dialling_problem(number)
             if problem is not None:
                 raise DialError(484, problem, Fault.APPLICATION)
-            ways = [*self._registered(trunk, number)] if trunk.registrar else []
+            hops = [*self._registered(trunk, number)] if trunk.registrar else []
             for gateway in trunk.gateways:
-                ways.append(self._through(trunk, dialled_uri(gateway, number, trunk), gateway))
-            if not ways:
+                hops.append(self._through(trunk, dialled_uri(gateway, number, trunk), gateway))
+            if not hops:
                 raise DialError(503, _no_way(trunk), Fault.OPERATOR)
-        manner = Manner(trunk=trunk, caller=caller, headers=headers, credentials=credentials)
-        attempts = Attempts(self.ua, manner, ways)
+        details = InviteDetails(
+            trunk=trunk, caller=caller, headers=headers, credentials=credentials
+        )
+        attempts = TrunkAttempts(self.ua, details, hops)
         if not await attempts.begin():
             raise DialError(503, "; ".join(attempts.problems), Fault.PEER)
         return attempts
 
-    def _through(self, trunk: Trunk, uri: Uri, gateway: Uri | None) -> Way:
+    def _through(self, trunk: Trunk, uri: Uri, gateway: Uri | None) -> Hop:
         """To one of a trunk's gateways, by way of its proxy and of its registrar's Route."""
         routes, hop = self.service_route(trunk.name) if trunk.registers else (), uri
         if routes:
@@ -143,24 +145,24 @@ class Dialler:
             routes = (f"<{proxy.with_param('lr')}>", *routes)
         plain = _without_udp(uri)
         health = _UNWATCHED if gateway is None else self.health
-        return Way(
+        return Hop(
             uri=str(plain),
             to=_as_callee(plain),
-            hop=proxy or hop,
+            next_hop=proxy or hop,
             routes=routes,
             usable=partial(health.usable, trunk.name, gateway or uri),
             note=partial(health.note, trunk.name, gateway or uri),
         )
 
-    def _registered(self, trunk: Trunk, number: str) -> Iterator[Way]:
+    def _registered(self, trunk: Trunk, number: str) -> Iterator[Hop]:
         """RFC 3261 16.5: the Request-URI is the registered Contact to the letter, since peers know
         their calls by its parameters; the number stands in To."""
         for location in self.locations(trunk.name):
             to = dialled_uri(location.uri, number, trunk)
-            yield Way(
+            yield Hop(
                 uri=_request_uri(location, to),
                 to=_as_callee(to),
-                hop=location.uri,
+                next_hop=location.uri,
                 routes=location.path,
                 flow=location.flow,
                 endpoint=location.endpoint,

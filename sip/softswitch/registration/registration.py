@@ -15,11 +15,11 @@ from sip.core.message import Headers, Request, Response
 from sip.core.registration import (
     SLOW_RETRY_S,
     STABLE_S,
-    Action,
-    Input,
-    Judgement,
-    Machine,
-    State,
+    Duty,
+    News,
+    RegisterReply,
+    RegistrationMachine,
+    Stage,
     back_off_s,
     granted_s,
     judge,
@@ -43,16 +43,16 @@ from sip.ua.user_agent import UserAgent
 #: RFC 5626 4.4.1 keeps connections alive with it; over UDP it holds a NAT's mapping open.
 KEEPALIVE = b"\r\n\r\n"
 #: A refresh in between does not make a registration younger.
-_HELD = frozenset({State.REGISTERED, State.REFRESHING})
+_HELD = frozenset({Stage.REGISTERED, Stage.REFRESHING})
 #: How long the operator's `refresh now` waits for its outcome, in seconds.
 REFRESH_TIMEOUT_S = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RegistrationState:
+class RegistrationView:
     """What the operator sees of one registration. Times are seconds since 1970.
 
-    `state` is a `State`'s value, `since` when it came about (refreshes aside), `expires_at` until
+    `state` is a `Stage`'s value, `since` when it came about (refreshes aside), `expires_at` until
     when the registrar's word holds (None without one), `last_error` a sentence on the last failure
     that still matters.
     """
@@ -75,7 +75,7 @@ class Registration:
         self._ua = ua
         self._keepalive_s = keepalive_s
         self._journal = Journal(account)
-        self._machine = Machine()
+        self._machine = RegistrationMachine()
         self._since, self._since_epoch = ua.clock.now(), ua.clock.epoch()
         self._sip_call_id = ua.ids.sip_call_id()
         self._tag = ua.ids.tag()
@@ -109,9 +109,9 @@ class Registration:
         return self._ua.clock.now() < self._expires_at
 
     @property
-    def state(self) -> RegistrationState:
+    def state(self) -> RegistrationView:
         now, epoch = self._ua.clock.now(), self._ua.clock.epoch()
-        return RegistrationState(
+        return RegistrationView(
             trunk=self.account.trunk,
             registrar=str(self._way.registrar),
             aor=str(self.account.aor),
@@ -135,11 +135,11 @@ class Registration:
 
     def start(self) -> None:
         """Register, and stay registered."""
-        self._step(Input.GO)
+        self._step(News.GO)
 
-    async def refresh(self) -> RegistrationState:
+    async def refresh(self) -> RegistrationView:
         """Ask the registrar now, whatever is planned, and tell what came of it."""
-        if self._finished.is_set() or self._machine.state is State.REMOVING:
+        if self._finished.is_set() or self._machine.state is Stage.REMOVING:
             return self.state
         self._settled.clear()
         self._refresh()
@@ -155,14 +155,14 @@ class Registration:
         if flow is not self._flow or not flow.reliable:
             return
         stable = self._ua.clock.now() - self._since >= STABLE_S
-        if self._machine.state is State.REGISTERED:
+        if self._machine.state is Stage.REGISTERED:
             self._fail(None, flow.error or f"the connection to {flow.remote} ended")
         self._failures = 0 if stable else self._failures + 1
-        self._step(Input.FLOW_LOST if stable else Input.FLOW_UNSTABLE)
+        self._step(News.FLOW_LOST if stable else News.FLOW_UNSTABLE)
 
     async def close(self, timeout_s: float) -> None:
         """Take the binding back (RFC 3261 10.2.2); not waiting for the answer any longer."""
-        self._step(Input.CLOSE)
+        self._step(News.CLOSE)
         try:
             async with asyncio.timeout(timeout_s):
                 await self._finished.wait()
@@ -172,7 +172,7 @@ class Registration:
 
     # the machine
 
-    def _step(self, event: Input) -> None:
+    def _step(self, event: News) -> None:
         before = self._machine.state
         actions = self._machine.step(event)
         if self._machine.state is not before and not {before, self._machine.state} <= _HELD:
@@ -180,23 +180,23 @@ class Registration:
         for action in actions:
             self._do(action)
 
-    def _do(self, action: Action) -> None:
+    def _do(self, action: Duty) -> None:
         match action:
-            case Action.BEGIN:
+            case Duty.BEGIN:
                 self._begin()
-            case Action.SEND:
+            case Duty.SEND:
                 self._send()
-            case Action.HOLD:
+            case Duty.HOLD:
                 self._hold()
-            case Action.BACK_OFF:
+            case Duty.BACK_OFF:
                 self._wait(self._pause_s())
-            case Action.SLOW_RETRY:
+            case Duty.SLOW_RETRY:
                 self._wait(self._ua.ids.backoff_s(0.9 * SLOW_RETRY_S, 1.1 * SLOW_RETRY_S))
-            case Action.REMOVE:
+            case Duty.REMOVE:
                 self._stop()
                 self._forget_challenges()
                 self._asked_s = 0
-            case Action.FINISH:
+            case Duty.FINISH:
                 self._finish()
 
     def _begin(self) -> None:
@@ -219,7 +219,7 @@ class Registration:
 
     def _refresh(self) -> None:
         self._failures = 0
-        self._step(Input.GO)
+        self._step(News.GO)
 
     def _keep_awake(self, flow: Flow, interval_s: float) -> None:
         def ping() -> None:
@@ -234,7 +234,7 @@ class Registration:
 
     def _wait(self, seconds: float) -> None:
         self._stop()
-        self._at(seconds, self._step, Input.GO)
+        self._at(seconds, self._step, News.GO)
         self._journal.failed(self._last_status, self._last_error, seconds)
         self._settled.set()
 
@@ -316,26 +316,26 @@ class Registration:
             return
         self._last_status = response.status
         match judge(response.status):
-            case Judgement.GRANTED:
+            case RegisterReply.GRANTED:
                 self._on_granted(response)
-            case Judgement.CHALLENGED:
+            case RegisterReply.CHALLENGED:
                 if self._proofs is not None and self._proofs.learn(response):
-                    self._step(Input.ADJUSTED)
+                    self._step(News.ADJUSTED)
                 else:
                     self._refused(response)
-            case Judgement.TOO_BRIEF:
+            case RegisterReply.TOO_BRIEF:
                 longer = longer_expiry_s(response, self._asked_s)
                 if longer is None or not self._asked_s:
                     self._refused(response)
                 else:
                     self._expires_s = self._asked_s = longer
-                    self._step(Input.ADJUSTED)
-            case Judgement.REDIRECTED:
+                    self._step(News.ADJUSTED)
+            case RegisterReply.REDIRECTED:
                 self._on_redirect(response)
-            case Judgement.UNAVAILABLE:
+            case RegisterReply.UNAVAILABLE:
                 self._retry_after_s = retry_after_s(response)
                 self._failed(response.status, f"{self._where} says {shown(response)}")
-            case Judgement.REFUSED:
+            case RegisterReply.REFUSED:
                 self._refused(response)
 
     def _on_granted(self, response: Response) -> None:
@@ -355,12 +355,12 @@ class Registration:
             if seen and is_address(self._contact.host) and seen != self._contact.host:
                 self._journal.behind_nat(self._contact.host, seen)
         self._last_error = None
-        self._step(Input.GRANTED)
+        self._step(News.GRANTED)
 
     def _on_redirect(self, response: Response) -> None:
         if self._way.redirect(response):
             self._forget_challenges()
-            self._step(Input.ADJUSTED)
+            self._step(News.ADJUSTED)
         else:
             self._refused(response)
 
@@ -379,14 +379,14 @@ class Registration:
         self._fail(status, why)
         if self._way.failed(self._retry_after_s):
             self._forget_challenges()
-            self._step(Input.NEXT_TARGET)
+            self._step(News.NEXT_TARGET)
         else:
             self._failures += 1
-            self._step(Input.EXHAUSTED)
+            self._step(News.EXHAUSTED)
 
     def _refused(self, response: Response) -> None:
         self._fail(response.status, why_refused(response, self.account, self._where, self._proofs))
-        self._step(Input.REFUSED)
+        self._step(News.REFUSED)
 
     def _fail(self, status: int | None, why: str) -> None:
         self._last_status, self._last_error = status, why

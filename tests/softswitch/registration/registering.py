@@ -13,7 +13,7 @@ from sip.core.header_values import NameAddr
 from sip.core.message import Request
 from sip.core.uri import Uri
 from sip.ids import Ids
-from sip.softswitch.registration.registration import RegistrationState
+from sip.softswitch.registration.registration import RegistrationView
 from sip.softswitch.registration.registrations import Registrations
 from sip.softswitch.trunks.trunk import Trunk
 from sip.transport.endpoint import Endpoint, Target
@@ -125,7 +125,7 @@ class Stage:
         self.registrations.start()
 
     @property
-    def state(self) -> RegistrationState:
+    def state(self) -> RegistrationView:
         [state] = self.registrations.states()
         return state
 
