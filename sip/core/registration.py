@@ -129,10 +129,10 @@ class RegistrationMachine:
 
     state: Stage = Stage.IDLE
 
-    def step(self, event: News) -> tuple[Duty, ...]:
-        """Feed one input; the answer is what to do, in order."""
-        self.state, actions = TABLE.get((self.state, event), (self.state, ()))
-        return actions
+    def step(self, news: News) -> tuple[Duty, ...]:
+        """Take one piece of news; returns what to do, in order."""
+        self.state, duties = TABLE.get((self.state, news), (self.state, ()))
+        return duties
 
 
 class RegisterReply(Enum):
