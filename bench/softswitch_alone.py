@@ -100,7 +100,7 @@ async def _serve(port: int, agent_port: int, *, with_media: bool) -> None:
             http=cast(aiohttp.ClientSession, ScriptedApplication("agent")),
             media=media,
             trunks=trunks,
-            gatekeeper=Gatekeeper(trunks, "bench", b"bench", SipAuthSettings()),
+            gatekeeper=Gatekeeper(clock, trunks, "bench", b"bench", SipAuthSettings()),
             application=AppAddress(url="ws://scripted/"),
             limits=Limits(calls=_UNLIMITED, calls_per_second=_UNLIMITED),
             realm="bench",

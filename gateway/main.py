@@ -31,7 +31,7 @@ from sip.media.supervisor import RelayOptions, RelayProcess
 from sip.softswitch.admission.gatekeeper import Gatekeeper
 from sip.softswitch.jambonz.link import AppAddress
 from sip.softswitch.listeners import client_tls, listeners
-from sip.softswitch.operator_view import Report
+from sip.softswitch.operator_view import OperatorView
 from sip.softswitch.softswitch import Limits, Softswitch
 from sip.softswitch.trunks.trunk import Trunks
 from sip.trace import Trace
@@ -84,7 +84,7 @@ class _Parts:
         self.media: MediaPlane | None = None
         #: known once it listens: /readyz says so
         self.switch: Softswitch | None = None
-        self.report: Report | None = None
+        self.report: OperatorView | None = None
 
     async def ready(self) -> dict[str, bool]:
         """The checks of /readyz beyond the application's own."""
@@ -195,6 +195,7 @@ async def _start_softswitch(parts: _Parts, stack: AsyncExitStack) -> None:
     secret = secrets.token_bytes(32)
     clock = LoopClock()
     gatekeeper = Gatekeeper(
+        clock,
         trunks,
         settings.sip.realm,
         secret,
@@ -237,7 +238,7 @@ async def _start_softswitch(parts: _Parts, stack: AsyncExitStack) -> None:
             raise StartupError(f"sip.listen: {reason}") from None
     switch.start()
     parts.switch = switch
-    parts.report = Report(
+    parts.report = OperatorView(
         settings,
         trunks,
         clock=clock,

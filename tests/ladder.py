@@ -16,7 +16,8 @@ from config.settings import SipAuthSettings
 from config.values import Source
 from sip.b2bua.leg_options import LegOptions
 from sip.clock import LoopClock
-from sip.core.message import Headers, Request, Response, make_response, parse_message
+from sip.core.message import Headers, Request, Response, make_response
+from sip.core.parser import parse_message
 from sip.core.uri import Uri
 from sip.ids import Ids
 from sip.softswitch.admission.gatekeeper import Gatekeeper
@@ -329,7 +330,11 @@ async def make_ladder(**options: Any) -> AsyncIterator[Ladder]:
             media=media,
             trunks=trunks,
             gatekeeper=Gatekeeper(
-                trunks, "gateway.test", b"secret", SipAuthSettings(algorithms=("SHA-256", "MD5"))
+                clock,
+                trunks,
+                "gateway.test",
+                b"secret",
+                SipAuthSettings(algorithms=("SHA-256", "MD5")),
             ),
             application=AppAddress(url=app.url),
             limits=options.pop("limits", Limits(calls=100, calls_per_second=1000)),

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 PROGRAM = ("config", "sip", "gateway", "testkit")
 OURS = {*PROGRAM, "tests", "bench"}
 
-_LEAVES = ("sip.clock", "sip.ids", "sip.trace")
+_LEAVES = ("sip.errors", "sip.clock", "sip.ids", "sip.trace", "sip.log_throttle")
 _BELOW_SOFTSWITCH = (
     "sip.core",
     "sip.transport",
@@ -29,15 +29,17 @@ _TRUNKS = "sip.softswitch.trunks"
 # that is not ours.
 ALLOWED: dict[str, tuple[str, ...]] = {
     "config": (),
-    # Leaves that everything in sip may use: time, ids and the record of messages, passed in.
+    # Leaves that everything in sip may use: errors, time, ids and the record of messages.
+    "sip.errors": (),
+    "sip.log_throttle": (),
     "sip.clock": (),
     "sip.ids": (),
     "sip.collector": (),
     "sip.trace": ("sip.core", "sip.clock"),
-    "sip.core": (),
+    "sip.core": ("sip.errors",),
     "sip.transport": ("sip.core", *_LEAVES),
     "sip.ua": ("sip.core", "sip.transport", *_LEAVES),
-    "sip.media": ("sip.core", "sip.clock", "sip.ids"),
+    "sip.media": ("sip.core", "sip.errors", "sip.clock", "sip.ids", "sip.log_throttle"),
     "sip.b2bua": ("sip.core", "sip.transport", "sip.ua", "sip.media", *_LEAVES),
     # trunks <- admission, registration, dialling <- jambonz <- softswitch
     "sip.softswitch.trunks": _BELOW_SOFTSWITCH,
@@ -84,6 +86,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         "sip.b2bua.inbound_leg",
         "sip.b2bua.outbound_leg",
         "sip.b2bua.call_events",
+        "sip.errors",
         "sip.clock",
         "sip.ids",
         "testkit.melody",
@@ -165,6 +168,75 @@ def test_every_import_follows_the_arrows() -> None:
     assert wrong == []
 
 
+def imports_among_us() -> dict[str, set[str]]:
+    """Which of our files each of our files imports."""
+    known = dict(modules(*PROGRAM))
+    return {
+        name: {imported for imported in imports(name, path) if imported in known} - {name}
+        for name, path in known.items()
+    }
+
+
+def of_folders(files: dict[str, set[str]]) -> dict[str, set[str]]:
+    """The same of folders; an arrow between a folder and one inside it does not count."""
+    folders: dict[str, set[str]] = {}
+    for name, imported in files.items():
+        folder = folder_of(name)
+        others = {folder_of(other) for other in imported}
+        folders.setdefault(folder, set()).update(
+            other for other in others if not within(folder, other) and not within(other, folder)
+        )
+    return folders
+
+
+def folder_of(name: str) -> str:
+    is_folder = ROOT.joinpath(*name.split(".")).is_dir()
+    return name if is_folder else name.rpartition(".")[0]
+
+
+def circles(arrows: dict[str, set[str]]) -> list[list[str]]:
+    """Every set of nodes that reach each other, sorted: the strongly connected ones (Tarjan)."""
+    found: list[list[str]] = []
+    index: dict[str, int] = {}
+    low: dict[str, int] = {}
+    stack: list[str] = []
+
+    def visit(node: str) -> None:
+        index[node] = low[node] = len(index)
+        stack.append(node)
+        for other in sorted(arrows.get(node, ())):
+            if other not in index:
+                visit(other)
+                low[node] = min(low[node], low[other])
+            elif other in stack:
+                low[node] = min(low[node], index[other])
+        if low[node] == index[node]:
+            at = stack.index(node)
+            circle = sorted(stack[at:])
+            del stack[at:]
+            if len(circle) > 1:
+                found.append(circle)
+
+    for node in sorted(arrows):
+        if node not in index:
+            visit(node)
+    return sorted(found)
+
+
+def test_no_circle_of_files_or_folders() -> None:
+    files = imports_among_us()
+    assert circles(files) == []
+    assert circles(of_folders(files)) == []
+
+
+def test_a_circle_is_found() -> None:
+    files = {"sip.a.x": {"sip.b.y"}, "sip.b.y": {"sip.a.z"}, "sip.a.z": set()}
+    assert circles(files) == []
+    assert circles({"sip.a": {"sip.b"}, "sip.b": {"sip.a"}, "sip.c": {"sip.a"}}) == [
+        ["sip.a", "sip.b"]
+    ]
+
+
 def test_the_core_is_pure() -> None:
     wrong = [
         f"{name} imports {imported}"
@@ -210,6 +282,9 @@ def test_only_the_test_phone_needs_the_gpl_library() -> None:
         ("testkit.sandbox.main", "gateway.calls", False),
         ("testkit.phone.caller", "sip.core.message", False),
         ("sip.core.sdp", "re", True),
+        ("sip.core.uri", "sip.errors", True),
+        ("sip.core.uri", "sip.clock", False),
+        ("sip.errors", "sip.core.message", False),
     ],
 )
 def test_the_arrows_are_those_of_the_design(name: str, imported: str, allowed: bool) -> None:

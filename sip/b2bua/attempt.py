@@ -6,12 +6,12 @@ from typing import Protocol
 
 from sip.b2bua.call_events import Cause, Fail, Headers
 from sip.b2bua.leg_options import LegOptions
-from sip.core.errors import ParseError
+from sip.core.digest_client import Credentials
 from sip.core.header_values import NameAddr
 from sip.core.uri import Uri
+from sip.errors import ParseError
 from sip.transport.endpoint import Flow, Target
 from sip.transport.servers.resolver import ResolveError
-from sip.ua.credentials import Credentials
 from sip.ua.user_agent import UserAgent
 
 #: A server that gave no answer is asked last for so many seconds.

@@ -31,8 +31,8 @@ from sip.b2bua.leg import Leg
 from sip.b2bua.leg_options import DEFAULT, LegOptions
 from sip.b2bua.outbound_leg import Invitation, OutboundLeg
 from sip.b2bua.status import LegStatus, Progress, progress_of
+from sip.core.digest_client import Credentials
 from sip.media.plane import MediaError, MediaPlane, MediaStats
-from sip.ua.credentials import Credentials
 from sip.ua.transactions import ServerTransaction
 from sip.ua.user_agent import UserAgent
 

@@ -6,8 +6,8 @@ caller sees one answer, however many carriers were tried (RFC 3261 13.3.1.4 allo
 
 import re
 
-from sip.core.errors import ParseError
 from sip.core.sdp import Attribute, Connection, SessionDescription
+from sip.errors import ParseError
 from sip.media.plane import MediaError, MediaPlane, MediaStats
 
 A_TAG = "a"

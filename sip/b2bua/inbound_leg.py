@@ -7,13 +7,13 @@ from sip.b2bua.leg import Leg, LegState
 from sip.b2bua.leg_options import DEFAULT, LegOptions, Reliable
 from sip.core.body import session_description
 from sip.core.dialog import Dialog, is_secure
+from sip.core.digest_client import Credentials
 from sip.core.message import Request
 from sip.core.offer_answer import Input, State
 from sip.core.reliable import TAG, read_rack
 from sip.core.session_timer import TooSmall, agree_as_uas
 from sip.transport.endpoint import Flow
-from sip.ua.credentials import Credentials
-from sip.ua.reliable_provisionals import Provisionals
+from sip.ua.reliable_provisionals import ReliableProvisionals
 from sip.ua.transactions import ServerTransaction
 from sip.ua.user_agent import UserAgent
 
@@ -63,7 +63,7 @@ class InboundLeg(Leg):
         #: whether the peer has SDP from us that stands: another needs an offer of its own
         self.settled = False
         #: our reliable responses, once there is one
-        self._provisionals: Provisionals | None = None
+        self._provisionals: ReliableProvisionals | None = None
         self._peer_requires = TAG in invite.headers.tokens("require")
         self._peer_supports = self._peer_requires or TAG in invite.headers.tokens("supported")
         transaction.to_tag = self.local_tag
@@ -104,7 +104,7 @@ class InboundLeg(Leg):
             self._transaction.respond(response)
             return
         if self._provisionals is None:
-            self._provisionals = Provisionals(self.ua, self._transaction, self._no_prack)
+            self._provisionals = ReliableProvisionals(self.ua, self._transaction, self._no_prack)
         self._provisionals.send(response)
 
     def _reliably(self, *, with_sdp: bool) -> bool:

@@ -14,16 +14,16 @@ from sip.b2bua.leg_session import NO_SESSION, LegSession
 from sip.clock import Timer
 from sip.core.body import session_description
 from sip.core.dialog import Dialog, Order
+from sip.core.digest_client import Credentials
 from sip.core.message import Request, Response
 from sip.core.offer_answer import OfferAnswer, State
-from sip.core.sdp_origin import Origin as SessionOrigin
+from sip.core.sdp_origin import SessionOrigin
 from sip.core.warning import EXPLAINED, warning
 from sip.transport.endpoint import Flow
-from sip.ua.credentials import Credentials
 from sip.ua.dialog_client import DialogClient
 from sip.ua.refusals import ALLOW, CAPABILITIES
 from sip.ua.transactions import Failure, ServerTransaction
-from sip.ua.unacked_2xx import Success
+from sip.ua.unacked_2xx import Unacked2xx
 from sip.ua.user_agent import UserAgent
 
 #: Why we end a session that nobody refreshed (RFC 3326).
@@ -81,7 +81,7 @@ class Leg:
         self._emit_to = on_event
         self._bye_when_acked: Headers | None = None
         self._timers: dict[str, Timer] = {}
-        self._success: Success | None = None
+        self._success: Unacked2xx | None = None
         self._client: DialogClient | None = None
         #: what we said of ourselves last, and on which flow
         self._said: tuple[Flow, Headers] | None = None
@@ -268,7 +268,8 @@ class Leg:
         transaction.on_ack = self.on_ack
         if self._success is not None:  # whoever sends another INVITE has our 2xx to the one before
             self._success.stop()
-        self._success = Success(self.ua, transaction, response, self._no_ack)
+        self._success = Unacked2xx(self.ua, transaction, response, self._no_ack)
+        self._success.start()
 
     def _no_ack(self) -> None:
         """RFC 3261 13.3.1.4: nobody acknowledged our 2xx, so hang up."""

@@ -8,14 +8,14 @@ from sip.b2bua.leg import Leg, LegState, failure_status, passing_headers
 from sip.b2bua.leg_options import DEFAULT, LegOptions, Reliable
 from sip.core.body import SDP, session_description
 from sip.core.dialog import Dialog, is_secure
-from sip.core.errors import ParseError
+from sip.core.digest_client import Credentials
 from sip.core.header_values import NameAddr, parse_name_addrs
 from sip.core.message import Headers as Fields
 from sip.core.message import Request, Response
 from sip.core.offer_answer import Input
 from sip.core.reliable import TAG, InOrder, RAck, read_rseq
+from sip.errors import ParseError
 from sip.transport.endpoint import Flow
-from sip.ua.credentials import Credentials
 from sip.ua.dialog_client import DialogClient
 from sip.ua.refusals import ALLOW
 from sip.ua.transactions import ClientTransaction, Failure

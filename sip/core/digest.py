@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from sip.core.errors import ParseError
 from sip.core.header_values import TOKEN, escape, unescape
 from sip.core.uri import Uri
+from sip.errors import ParseError
 
 # --- the header fields -------------------------------------------------------------------------
 

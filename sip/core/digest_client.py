@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from sip.core.digest import AuthHeader, answer_challenges
-from sip.core.errors import ParseError
 from sip.core.message import Response
+from sip.errors import ParseError
 
 #: The challenge's header and the one that answers it, by status.
 _HEADERS: Final = {
@@ -113,3 +113,16 @@ def _params(value: str) -> dict[str, str]:
         return AuthHeader.parse(value).params
     except ParseError:
         return {}
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What a trunk expects from us; with a `realm`, only there. The password is in no repr."""
+
+    username: str
+    password: str = field(repr=False)
+    realm: str | None = None
+
+    def proofs(self) -> Proofs:
+        """What answers the challenges of one call (RFC 3261 22.3: never cached across dialogs)."""
+        return Proofs(self.username, self.password, self.realm)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from sip.core.errors import ParseError
-from sip.core.message import MAX_BODY, MAX_HEAD, best_effort
+from sip.core.message import MessageError
+from sip.core.parser import MAX_BODY, MAX_HEAD, best_effort
 
 PING: Final = b"\r\n\r\n"
 """What a peer sends to see whether the connection lives; it expects PONG."""
@@ -31,7 +31,7 @@ class StreamFramer:
         self._max_body = max_body
         self._buffer = bytearray()
         self._searched = 0
-        self.fault: ParseError | None = None
+        self.error: MessageError | None = None
         """Why the stream cannot be read on; None while it can."""
 
     @property
@@ -42,23 +42,23 @@ class StreamFramer:
     def feed(self, data: bytes) -> list[bytes]:
         """Takes what was read and returns the messages now complete, PING among them.
 
-        Raises ParseError when the stream cannot be read on. Messages complete before that point
-        are returned first: then `fault` is set and the next call raises it.
+        Raises MessageError when the stream cannot be read on. Messages complete before that point
+        are returned first: then `error` is set and the next call raises it.
         """
-        if self.fault is None:
+        if self.error is None:
             self._buffer += data
             messages = self._take_all()
-            if messages or self.fault is None:
+            if messages or self.error is None:
                 return messages
-        raise self.fault
+        raise self.error
 
     def _take_all(self) -> list[bytes]:
         messages: list[bytes] = []
         try:
             while (message := self._take()) is not None:
                 messages.append(message)
-        except ParseError as error:
-            self.fault = error
+        except MessageError as error:
+            self.error = error
             self._buffer.clear()
         return messages
 
@@ -75,7 +75,7 @@ class StreamFramer:
         end = buffer.find(_END_OF_HEAD, self._searched)
         reached = end if end >= 0 else len(buffer) - len(_END_OF_HEAD) + 1
         if reached > self._max_head:
-            raise ParseError("Message Too Large", 513)
+            raise MessageError("Message Too Large", 513)
         if end < 0:
             self._searched = max(0, reached)
             return None
@@ -98,5 +98,5 @@ class StreamFramer:
             raise self._refusal(end, "Request Entity Too Large", 413)
         return int(value)
 
-    def _refusal(self, end: int, reason: str, status: int) -> ParseError:
-        return ParseError(reason, status, best_effort(bytes(self._buffer[:end])))
+    def _refusal(self, end: int, reason: str, status: int) -> MessageError:
+        return MessageError(reason, status, best_effort(bytes(self._buffer[:end])))

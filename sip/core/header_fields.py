@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Final
 
-from sip.core.errors import ParseError
 from sip.core.header_values import TOKEN, canonical, split_commas, wire_name
 from sip.core.memo import memo
+from sip.errors import ParseError
 
 Field = tuple[str, list[str]]
 """A name as it goes on the wire, and its lines."""

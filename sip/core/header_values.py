@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from sip.core.errors import ParseError
 from sip.core.memo import memo
 from sip.core.uri import (
     Params,
@@ -18,6 +17,7 @@ from sip.core.uri import (
     set_param,
 )
 from sip.core.value import frozen, kept
+from sip.errors import ParseError
 
 # --- names -----------------------------------------------------------------------------------
 
@@ -294,6 +294,18 @@ def parse_cseq(value: str) -> CSeq:
     if match is None:
         raise ParseError("Malformed CSeq")
     return CSeq(parse_uint(match[1], 2**31 - 1, "CSeq"), match[2])
+
+
+@memo
+def read_max_forwards(line: str) -> int:
+    """0 to 255 (RFC 3261 20.22)."""
+    return parse_uint(line, 255, "Max-Forwards")
+
+
+@memo
+def read_content_length(line: str) -> int:
+    """Bytes (RFC 3261 20.14)."""
+    return parse_uint(line, 2**32 - 1, "Content-Length")
 
 
 def _wire_value(value: str | None) -> str | None:

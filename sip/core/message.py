@@ -1,20 +1,18 @@
 """SIP messages: requests, responses and their header fields (RFC 3261 7).
 
-Parsing is lazy: `parse_message` splits the head into lines and keeps their values as they came.
-Typed headers are built where somebody reads them, and what only passes through is never looked at.
-`validate` is the one place that decides whether a received message may be served.
+A message holds its header values as text. Typed headers are built when they are read, and what
+only passes through is never looked at. `sip.core.parser` makes messages out of bytes,
+`sip.core.validation` decides whether a received one may be served.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from contextlib import suppress
 from typing import Final
 
-from sip.core.errors import ParseError
 from sip.core.header_fields import Headers as Headers
-from sip.core.header_fields import field_name, one_line
+from sip.core.header_fields import one_line
 from sip.core.header_values import (
     TOKEN,
     CSeq,
@@ -24,21 +22,15 @@ from sip.core.header_values import (
     parse_cseq,
     parse_name_addr,
     parse_via,
-    split_commas,
+    read_max_forwards,
     wire_name,
 )
 from sip.core.memo import memo
-from sip.core.reasons import REASONS as REASONS
 from sip.core.reasons import reason_phrase
-from sip.core.uri import Uri, decode_text
-from sip.core.validation import check_fields, read_content_length, read_max_forwards
+from sip.core.uri import Uri
+from sip.errors import ParseError
 
-MAX_HEAD: Final = 16 * 1024
-"""Longest start line and header fields, in bytes."""
-MAX_BODY: Final = 64 * 1024
-"""Longest body, in bytes."""
-MAX_HEADERS: Final = 100
-"""Most header lines."""
+_SPACE: Final = re.compile(r"\s")
 
 
 class _Message:
@@ -167,138 +159,22 @@ class Response(_Message):
         return f"<Response {self.status} {self.reason}>"
 
 
-# --- reading -----------------------------------------------------------------------------------
+class MessageError(ParseError):
+    """A received message that must be refused.
 
-_SPACE: Final = re.compile(r"\s")
-_FOLD: Final = re.compile(r"\r\n[ \t]++")
-_REQUEST_LINE: Final = re.compile(rf"({TOKEN.pattern}) (\S++) (?i:SIP)/2\.0")
-_STATUS_LINE: Final = re.compile(r"SIP/2\.0 ([1-6][0-9]{2})(?: (.*+))?", re.IGNORECASE | re.ASCII)
-_VERSION: Final = re.compile(r"SIP/[0-9]+\.[0-9]+", re.IGNORECASE | re.ASCII)
-
-
-def parse_message(data: bytes) -> Request | Response:
-    """One message from one datagram, or as framed from a stream; raises ParseError.
-
-    Empty lines before it are skipped (RFC 3261 7.5) and bytes past Content-Length dropped
-    (18.3). A body shorter than its Content-Length, a head over 16 KB, more than 100 header lines
-    and a body over 64 KB are refused. Header values are not looked at: see `validate`.
+    `request` is the message as far as it could be read, present when that is enough to answer it:
+    when it is a request, its Via says by whom it was sent, and it is no ACK. Without it the bytes
+    are dropped.
     """
-    data = data.lstrip(b"\r\n")
-    end = data.find(b"\r\n\r\n")
-    if end > MAX_HEAD or (end < 0 and len(data) > MAX_HEAD):
-        raise ParseError("Message Too Large", 513)
-    if end < 0:
-        raise ParseError("Incomplete Message")
-    message = _read_head(data[:end])
-    try:
-        message.body = _read_body(message.headers, data[end + 4 :])
-    except ParseError as error:
-        error.request = _answerable(message)
-        raise
-    return message
+
+    def __init__(
+        self, reason: str, status: int = 400, message: Request | Response | None = None
+    ) -> None:
+        super().__init__(reason, status)
+        self.request = None if message is None else answerable(message)
 
 
-def reread(response: bytes) -> Response:
-    """The head of a response of ours, which keeps to no limits of length but needs no checks."""
-    status_line, *lines = _lines(response.partition(b"\r\n\r\n")[0])
-    headers, _ = _read_headers(lines)
-    return _read_status_line(status_line, headers)
-
-
-def best_effort(head: bytes) -> Request | None:
-    """The request that a head stands for, when it can be read well enough to be answered."""
-    try:
-        return _answerable(_read_head(head))
-    except ParseError as error:
-        return error.request
-
-
-def _read_head(head: bytes) -> Request | Response:
-    start_line, *lines = _lines(head)
-    if len(lines) > MAX_HEADERS:
-        raise ParseError("Too Many Header Fields")
-    headers, fault = _read_headers(lines)
-    message = _read_start_line(start_line, headers)
-    if fault:
-        raise ParseError(fault, 400, _answerable(message))
-    return message
-
-
-def _lines(head: bytes) -> list[str]:
-    """The lines of a head, folded ones joined by a space (RFC 3261 7.3.1)."""
-    text = decode_text(head)
-    if "\r\n " in text or "\r\n\t" in text:
-        text = _FOLD.sub(" ", text)
-    lines = text.split("\r\n")
-    # A lone CR or LF would end a line for somebody further on, but not for us.
-    rest = "".join(lines)
-    if "\r" in rest or "\n" in rest:
-        raise ParseError("Stray Line Break")
-    return lines
-
-
-def _read_headers(lines: list[str]) -> tuple[Headers, str]:
-    """The header fields, and what is wrong with a line that is none ("" when nothing is)."""
-    headers, fault = Headers(), ""
-    fields = headers.fields
-    for line in lines:
-        name, colon, value = line.partition(":")
-        try:
-            key, shown = field_name(name)
-        except ValueError:
-            fault = "Malformed Header Name"
-            continue
-        if not colon:
-            fault = "Malformed Header Field"
-            continue
-        if key in fields:
-            fields[key][1].append(value.strip())
-        else:
-            fields[key] = (shown, [value.strip()])
-    if "via" in fields:
-        _split_vias(fields["via"][1])
-    return headers, fault
-
-
-def _split_vias(lines: list[str]) -> None:
-    """One Via a line: who takes off or marks the topmost need not care how it was sent."""
-    if "," in "".join(lines):
-        with suppress(ParseError):  # `validate` reports it
-            lines[:] = [item for line in lines for item in split_commas(line)] or lines
-
-
-def _read_start_line(line: str, headers: Headers) -> Request | Response:
-    match = _REQUEST_LINE.fullmatch(line)
-    if match is not None:
-        return Request(match[1], match[2], headers)
-    if line[:4].upper() == "SIP/":
-        return _read_status_line(line, headers)
-    method, _, rest = line.partition(" ")
-    uri, _, version = rest.rpartition(" ")
-    request = Request(method, uri, headers)
-    if _VERSION.fullmatch(version) and version.upper() != "SIP/2.0":
-        raise ParseError("Version Not Supported", 505, _answerable(request))
-    raise ParseError("Malformed Request-Line", 400, _answerable(request))
-
-
-def _read_status_line(line: str, headers: Headers) -> Response:
-    match = _STATUS_LINE.fullmatch(line)
-    if match is None:
-        raise ParseError("Malformed Status-Line")
-    return Response(int(match[1]), match[2] or "", headers)
-
-
-def _read_body(headers: Headers, rest: bytes) -> bytes:
-    announced = headers.get("content-length")
-    length = len(rest) if announced is None else read_content_length(announced)
-    if length > MAX_BODY:
-        raise ParseError("Request Entity Too Large", 413)
-    if length > len(rest):
-        raise ParseError("Body Shorter Than Content-Length")
-    return rest[:length]
-
-
-def _answerable(message: Request | Response) -> Request | None:
+def answerable(message: Request | Response) -> Request | None:
     """The message, when a response to it can be sent back: when it says by whom it was sent.
 
     A refusal copies what is there (RFC 4475 3.3.1). A topmost Via that is broken behind its sent-by
@@ -320,38 +196,6 @@ def _answerable(message: Request | Response) -> Request | None:
         message.headers.set("via", sent_by)
     return message
 
-
-# --- validating --------------------------------------------------------------------------------
-
-_SERVED_SCHEMES: Final = ("sip", "sips", "tel")
-
-
-def validate(message: Request | Response) -> None:
-    """Raises ParseError for a received message that must not be served (RFC 3261 8.2, RFC 4475).
-
-    What depends on the configuration of a UAS (methods, extensions, content types, destinations)
-    is for the UAS.
-    """
-    try:
-        check_fields(message.headers)
-        if isinstance(message, Request):
-            _check_request(message)
-    except ParseError as error:
-        error.request = _answerable(message)
-        raise
-
-
-def _check_request(request: Request) -> None:
-    if request.cseq.method != request.method:
-        raise ParseError("CSeq Method Mismatch")
-    uri = request.request_uri
-    if uri.scheme not in _SERVED_SCHEMES:
-        raise ParseError("Unsupported URI Scheme", 416)
-    if uri.headers:
-        raise ParseError("Headers In Request-URI")  # RFC 3261 19.1.1, table 1
-
-
-# --- answering ---------------------------------------------------------------------------------
 
 _COPIED: Final = (("from", "From"), ("to", "To"), ("call-id", "Call-ID"), ("cseq", "CSeq"))
 _MAKES_DIALOG: Final = frozenset({"INVITE", "SUBSCRIBE", "REFER"})

@@ -3,11 +3,11 @@
 import re
 from typing import Final
 
-from sip.core.errors import ParseError
 from sip.core.header_values import NameAddr, params_text, parse_name_addr
 from sip.core.message import Request
 from sip.core.uri import Uri
 from sip.core.value import frozen
+from sip.errors import ParseError
 
 #: RFC 3261 20.10: what an expiry that cannot be read stands for, in seconds.
 UNREADABLE_EXPIRES_S: Final = 3600

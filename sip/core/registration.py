@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
 
-from sip.core.errors import ParseError
 from sip.core.header_values import NameAddr, parse_name_addrs
 from sip.core.message import Response
 from sip.core.register_request import expires_s
 from sip.core.uri import Uri, same_uri
+from sip.errors import ParseError
 
 #: The first wait after a failure, and the longest: each is twice the one before (RFC 5626 4.5).
 FIRST_BACK_OFF_S: Final = 10.0
@@ -27,7 +27,7 @@ LONGEST_RETRY_AFTER_S: Final = 3600
 STABLE_S: Final = 30.0
 
 
-class State(Enum):
+class Stage(Enum):
     """Where a registration stands; the value is what operators see."""
 
     IDLE = "idle"
@@ -44,7 +44,7 @@ class State(Enum):
     CLOSED = "closed"
 
 
-class Input(Enum):
+class News(Enum):
     """What can happen to a registration."""
 
     GO = auto()
@@ -64,7 +64,7 @@ class Input(Enum):
     CLOSE = auto()
 
 
-class Action(Enum):
+class Duty(Enum):
     """What the owner has to do, in this order."""
 
     BEGIN = auto()
@@ -80,62 +80,62 @@ class Action(Enum):
     FINISH = auto()
 
 
-Step = tuple[State, tuple[Action, ...]]
+Step = tuple[Stage, tuple[Duty, ...]]
 
-_ASK = (Action.BEGIN, Action.SEND)
-_LEAVE = (Action.REMOVE, Action.SEND)
+_ASK = (Duty.BEGIN, Duty.SEND)
+_LEAVE = (Duty.REMOVE, Duty.SEND)
 
-TABLE: Final[dict[tuple[State, Input], Step]] = {
-    (State.IDLE, Input.GO): (State.REGISTERING, _ASK),
-    (State.IDLE, Input.CLOSE): (State.CLOSED, (Action.FINISH,)),
+TABLE: Final[dict[tuple[Stage, News], Step]] = {
+    (Stage.IDLE, News.GO): (Stage.REGISTERING, _ASK),
+    (Stage.IDLE, News.CLOSE): (Stage.CLOSED, (Duty.FINISH,)),
     #
-    (State.REGISTERING, Input.GRANTED): (State.REGISTERED, (Action.HOLD,)),
-    (State.REGISTERING, Input.ADJUSTED): (State.REGISTERING, (Action.SEND,)),
-    (State.REGISTERING, Input.NEXT_TARGET): (State.REGISTERING, (Action.SEND,)),
-    (State.REGISTERING, Input.EXHAUSTED): (State.WAITING, (Action.BACK_OFF,)),
-    (State.REGISTERING, Input.REFUSED): (State.REJECTED, (Action.SLOW_RETRY,)),
+    (Stage.REGISTERING, News.GRANTED): (Stage.REGISTERED, (Duty.HOLD,)),
+    (Stage.REGISTERING, News.ADJUSTED): (Stage.REGISTERING, (Duty.SEND,)),
+    (Stage.REGISTERING, News.NEXT_TARGET): (Stage.REGISTERING, (Duty.SEND,)),
+    (Stage.REGISTERING, News.EXHAUSTED): (Stage.WAITING, (Duty.BACK_OFF,)),
+    (Stage.REGISTERING, News.REFUSED): (Stage.REJECTED, (Duty.SLOW_RETRY,)),
     # what was asked may have been granted, and the answer be on its way
-    (State.REGISTERING, Input.CLOSE): (State.REMOVING, _LEAVE),
+    (Stage.REGISTERING, News.CLOSE): (Stage.REMOVING, _LEAVE),
     #
-    (State.REGISTERED, Input.GO): (State.REFRESHING, _ASK),
-    (State.REGISTERED, Input.FLOW_LOST): (State.REGISTERING, _ASK),
-    (State.REGISTERED, Input.FLOW_UNSTABLE): (State.WAITING, (Action.BACK_OFF,)),
-    (State.REGISTERED, Input.CLOSE): (State.REMOVING, _LEAVE),
+    (Stage.REGISTERED, News.GO): (Stage.REFRESHING, _ASK),
+    (Stage.REGISTERED, News.FLOW_LOST): (Stage.REGISTERING, _ASK),
+    (Stage.REGISTERED, News.FLOW_UNSTABLE): (Stage.WAITING, (Duty.BACK_OFF,)),
+    (Stage.REGISTERED, News.CLOSE): (Stage.REMOVING, _LEAVE),
     # a flow lost here is the transaction's failure: that is how the owner hears of it
-    (State.REFRESHING, Input.GRANTED): (State.REGISTERED, (Action.HOLD,)),
-    (State.REFRESHING, Input.ADJUSTED): (State.REFRESHING, (Action.SEND,)),
-    (State.REFRESHING, Input.NEXT_TARGET): (State.REFRESHING, (Action.SEND,)),
-    (State.REFRESHING, Input.EXHAUSTED): (State.WAITING, (Action.BACK_OFF,)),
-    (State.REFRESHING, Input.REFUSED): (State.REJECTED, (Action.SLOW_RETRY,)),
-    (State.REFRESHING, Input.CLOSE): (State.REMOVING, _LEAVE),
+    (Stage.REFRESHING, News.GRANTED): (Stage.REGISTERED, (Duty.HOLD,)),
+    (Stage.REFRESHING, News.ADJUSTED): (Stage.REFRESHING, (Duty.SEND,)),
+    (Stage.REFRESHING, News.NEXT_TARGET): (Stage.REFRESHING, (Duty.SEND,)),
+    (Stage.REFRESHING, News.EXHAUSTED): (Stage.WAITING, (Duty.BACK_OFF,)),
+    (Stage.REFRESHING, News.REFUSED): (Stage.REJECTED, (Duty.SLOW_RETRY,)),
+    (Stage.REFRESHING, News.CLOSE): (Stage.REMOVING, _LEAVE),
     #
-    (State.WAITING, Input.GO): (State.REGISTERING, _ASK),
-    (State.WAITING, Input.CLOSE): (State.CLOSED, (Action.FINISH,)),
-    (State.REJECTED, Input.GO): (State.REGISTERING, _ASK),
-    (State.REJECTED, Input.CLOSE): (State.CLOSED, (Action.FINISH,)),
+    (Stage.WAITING, News.GO): (Stage.REGISTERING, _ASK),
+    (Stage.WAITING, News.CLOSE): (Stage.CLOSED, (Duty.FINISH,)),
+    (Stage.REJECTED, News.GO): (Stage.REGISTERING, _ASK),
+    (Stage.REJECTED, News.CLOSE): (Stage.CLOSED, (Duty.FINISH,)),
     #
-    (State.REMOVING, Input.ADJUSTED): (State.REMOVING, (Action.SEND,)),
-    (State.REMOVING, Input.GRANTED): (State.CLOSED, (Action.FINISH,)),
-    (State.REMOVING, Input.REFUSED): (State.CLOSED, (Action.FINISH,)),
-    (State.REMOVING, Input.NEXT_TARGET): (State.CLOSED, (Action.FINISH,)),
-    (State.REMOVING, Input.EXHAUSTED): (State.CLOSED, (Action.FINISH,)),
+    (Stage.REMOVING, News.ADJUSTED): (Stage.REMOVING, (Duty.SEND,)),
+    (Stage.REMOVING, News.GRANTED): (Stage.CLOSED, (Duty.FINISH,)),
+    (Stage.REMOVING, News.REFUSED): (Stage.CLOSED, (Duty.FINISH,)),
+    (Stage.REMOVING, News.NEXT_TARGET): (Stage.CLOSED, (Duty.FINISH,)),
+    (Stage.REMOVING, News.EXHAUSTED): (Stage.CLOSED, (Duty.FINISH,)),
 }
 """All transitions. A pair that is not listed changes nothing and does nothing."""
 
 
 @dataclass(slots=True)
-class Machine:
+class RegistrationMachine:
     """One registration's state."""
 
-    state: State = State.IDLE
+    state: Stage = Stage.IDLE
 
-    def step(self, event: Input) -> tuple[Action, ...]:
-        """Feed one input; the answer is what to do, in order."""
-        self.state, actions = TABLE.get((self.state, event), (self.state, ()))
-        return actions
+    def step(self, news: News) -> tuple[Duty, ...]:
+        """Take one piece of news; returns what to do, in order."""
+        self.state, duties = TABLE.get((self.state, news), (self.state, ()))
+        return duties
 
 
-class Judgement(Enum):
+class RegisterReply(Enum):
     """What a final response to REGISTER means."""
 
     GRANTED = auto()
@@ -152,20 +152,20 @@ class Judgement(Enum):
 _UNAVAILABLE: Final = frozenset({408, 480, 500, 502, 503, 504, 580})
 
 
-def judge(status: int) -> Judgement:
+def judge(status: int) -> RegisterReply:
     """The meaning of a final status."""
     match status:
         case 401 | 407:
-            return Judgement.CHALLENGED
+            return RegisterReply.CHALLENGED
         case 423:
-            return Judgement.TOO_BRIEF
+            return RegisterReply.TOO_BRIEF
         case _ if status < 300:
-            return Judgement.GRANTED
+            return RegisterReply.GRANTED
         case _ if status < 400:
-            return Judgement.REDIRECTED
+            return RegisterReply.REDIRECTED
         case _ if status in _UNAVAILABLE:
-            return Judgement.UNAVAILABLE
-    return Judgement.REFUSED
+            return RegisterReply.UNAVAILABLE
+    return RegisterReply.REFUSED
 
 
 def granted_s(response: Response, ours: Uri, asked_s: int) -> int:

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from sip.core.errors import ParseError
 from sip.core.uri import decode_text
+from sip.errors import ParseError
 
 Attribute = tuple[str, str | None]
 """`a=name:value`, or `a=name` with None."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass(slots=True)
-class Origin:
+class SessionOrigin:
     """One leg's session: its id never changes, its version rises with every change of the rest.
 
     Descriptions come from several peers over the life of a call (a carrier that was tried, the one

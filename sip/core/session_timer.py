@@ -7,10 +7,10 @@ Pure rules over messages; `sip.ua.session_timer` runs the clock. Each request th
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from sip.core.errors import ParseError
 from sip.core.header_values import parse_params
 from sip.core.message import Request, Response
 from sip.core.value import frozen
+from sip.errors import ParseError
 
 #: RFC 4028 5: what a request without Min-SE means by it, in seconds.
 DEFAULT_MIN_SE_S = 90

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import Any, ClassVar, Final
 from urllib.parse import quote, unquote_to_bytes
 
-from sip.core.errors import ParseError
 from sip.core.memo import memo
 from sip.core.value import frozen, kept
+from sip.errors import ParseError
 
 Params = tuple[tuple[str, str | None], ...]
 

@@ -1,4 +1,4 @@
-"""Which header fields of a received message must be there, once, and well-formed (RFC 3261 20)."""
+"""The one place that decides whether a received message may be served (RFC 3261 8.2, 20)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable
 from typing import Final
 
-from sip.core.errors import ParseError
 from sip.core.header_fields import Headers
 from sip.core.header_values import (
     TOKEN,
@@ -15,17 +14,46 @@ from sip.core.header_values import (
     parse_name_addrs,
     parse_uint,
     parse_via,
+    read_content_length,
+    read_max_forwards,
     wire_name,
 )
 from sip.core.memo import memo
+from sip.core.message import MessageError, Request, Response
+from sip.errors import ParseError
 
 REQUIRED: Final = ("via", "from", "to", "call-id", "cseq")
 """Without these there is no transaction and no response (RFC 3261 8.1.1, 8.2.6)."""
 MAGIC_COOKIE: Final = "z9hG4bK"
 """How the branch of an RFC 3261 transaction begins (RFC 3261 8.1.1.7)."""
+_SERVED_SCHEMES: Final = ("sip", "sips", "tel")
 
 
-def check_fields(headers: Headers) -> None:
+def validate(message: Request | Response) -> None:
+    """Raises MessageError for a received message that must not be served (RFC 3261 8.2, RFC 4475).
+
+    What depends on the configuration of a UAS (methods, extensions, content types, destinations)
+    is for the UAS.
+    """
+    try:
+        _check_fields(message.headers)
+        if isinstance(message, Request):
+            _check_request(message)
+    except ParseError as error:
+        raise MessageError(error.reason, error.status, message) from None
+
+
+def _check_request(request: Request) -> None:
+    if request.cseq.method != request.method:
+        raise ParseError("CSeq Method Mismatch")
+    uri = request.request_uri
+    if uri.scheme not in _SERVED_SCHEMES:
+        raise ParseError("Unsupported URI Scheme", 416)
+    if uri.headers:
+        raise ParseError("Headers In Request-URI")  # RFC 3261 19.1.1, table 1
+
+
+def _check_fields(headers: Headers) -> None:
     """Raises ParseError(400) unless the fields that SIP itself rests on are sound.
 
     Required fields are there, fields that cannot repeat do not, and those that routing, dialogs
@@ -40,18 +68,6 @@ def check_fields(headers: Headers) -> None:
             _CHECKS[name](lines[0])
             if len(lines) > 1:
                 _check_further(name, shown, lines)
-
-
-@memo
-def read_max_forwards(line: str) -> int:
-    """0 to 255 (RFC 3261 20.22)."""
-    return parse_uint(line, 255, "Max-Forwards")
-
-
-@memo
-def read_content_length(line: str) -> int:
-    """Bytes (RFC 3261 20.14)."""
-    return parse_uint(line, 2**32 - 1, "Content-Length")
 
 
 def _check_further(name: str, shown: str, lines: list[str]) -> None:

@@ -2,8 +2,8 @@
 
 from typing import Final
 
-from sip.core.errors import ParseError
 from sip.core.sdp import SessionDescription
+from sip.errors import ParseError
 
 #: Statuses that are to say why (RFC 3261 13.3.1.3, 21.6.4).
 EXPLAINED: Final = frozenset({488, 606})

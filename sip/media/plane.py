@@ -12,12 +12,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
+
+from sip.errors import Fault, SipError
 
 MediaSlug = Literal["timeout", "no-ports", "unknown-call", "bad-sdp", "refused"]
 
+_FAULTS: Final = {"bad-sdp": Fault.PEER, "no-ports": Fault.OPERATOR}
 
-class MediaError(Exception):
+
+class MediaError(SipError):
     """The media plane did not do what it was asked.
 
     `slug` says which way, for tables of endings:
@@ -29,8 +33,10 @@ class MediaError(Exception):
     - ``refused``: anything else the engine said no to, or it cannot be run at all.
     """
 
+    fault = Fault.ENGINE
+
     def __init__(self, slug: MediaSlug, text: str) -> None:
-        super().__init__(f"{slug}: {text}")
+        super().__init__(f"{slug}: {text}", fault=_FAULTS.get(slug))
         self.slug: MediaSlug = slug
         self.text = text
 

@@ -11,8 +11,8 @@ from typing import Any, Final, Protocol, TypeAlias
 from config.settings import Settings, TrunkSettings
 from sip.clock import Clock
 from sip.softswitch.admission.bans import Bans
-from sip.softswitch.registration.registration import RegistrationState
-from sip.softswitch.trunks.circuit import State
+from sip.softswitch.registration.registration import RegistrationView
+from sip.softswitch.trunks.circuit import CircuitState
 from sip.softswitch.trunks.health import GatewayState
 from sip.softswitch.trunks.trunk import Trunk, Trunks
 from sip.transport.endpoint import Endpoint
@@ -21,10 +21,10 @@ Json: TypeAlias = dict[str, Any]
 
 # An operator asks whether calls go there, not what a circuit is.
 _SHOWN: Final = {
-    State.CLOSED: "up",
-    State.OPEN: "down",
-    State.HALF_OPEN: "trying",
-    State.TRYING: "trying",
+    CircuitState.CLOSED: "up",
+    CircuitState.OPEN: "down",
+    CircuitState.HALF_OPEN: "trying",
+    CircuitState.TRYING: "trying",
 }
 
 
@@ -37,8 +37,8 @@ class Gateways(Protocol):
 class Registrations(Protocol):
     """`sip.softswitch.registration.registrations.Registrations`."""
 
-    def states(self) -> Iterable[RegistrationState]: ...
-    async def refresh(self, trunk: str) -> RegistrationState | None: ...
+    def states(self) -> Iterable[RegistrationView]: ...
+    async def refresh(self, trunk: str) -> RegistrationView | None: ...
 
 
 class Contact(Protocol):
@@ -64,7 +64,7 @@ class Contacts(Protocol):
     def live(self, now: float) -> Iterable[Contact]: ...
 
 
-class Report:
+class OperatorView:
     """Reads the parts of one softswitch; nothing is kept here."""
 
     def __init__(
@@ -149,13 +149,14 @@ class Report:
         self,
         trunk: Trunk,
         gateways: list[GatewayState],
-        registration: RegistrationState | None,
+        registration: RegistrationView | None,
         bindings: list[Json] | None,
     ) -> Json:
         configured = self._configured.get(trunk.name)
         up = None  # it calls us, and is never called
         if gateways or trunk.registrar:
-            up = any(gateway.state is not State.OPEN for gateway in gateways) or bool(bindings)
+            some_up = any(gateway.state is not CircuitState.OPEN for gateway in gateways)
+            up = some_up or bool(bindings)
         return {
             "name": trunk.name,
             "kind": configured.kind if configured else "retell",
@@ -168,7 +169,7 @@ class Report:
             "identify": _identify(trunk, configured),
         }
 
-    def _registration(self, state: RegistrationState) -> Json:
+    def _registration(self, state: RegistrationView) -> Json:
         expires_in_s = None
         if state.expires_at is not None:
             expires_in_s = max(0, round(state.expires_at - self._clock.epoch()))

@@ -18,9 +18,9 @@ from sip.core.message import Request
 from sip.core.timers import Timers
 from sip.core.uri import join_hostport
 from sip.ids import Ids
+from sip.log_throttle import Throttle
 from sip.media.plane import MediaPlane
 from sip.softswitch.admission.gatekeeper import Gatekeeper, Judgement, Verdict
-from sip.softswitch.admission.ignored_log import Strangers
 from sip.softswitch.dialling.called_number import called_number
 from sip.softswitch.dialling.dialler import Dialler
 from sip.softswitch.dialling.header_policy import told_headers
@@ -37,8 +37,7 @@ from sip.softswitch.trunks.health import TrunkHealth
 from sip.softswitch.trunks.limits import RETRY_AFTER_S, Slot, TrunkFullError
 from sip.softswitch.trunks.trunk import Trunk, Trunks
 from sip.trace import Trace
-from sip.transport.census import Complaints
-from sip.transport.endpoint import Endpoint, Flow
+from sip.transport.endpoint import Endpoint
 from sip.transport.tls.contexts import ClientTls
 from sip.ua.refusals import CAPABILITIES, SUPPORTED
 from sip.ua.transactions import ServerTransaction
@@ -97,18 +96,14 @@ class Softswitch:
         self._calls: dict[asyncio.Task[None], Driver] = {}
         self._recent: deque[float] = deque()
         self._draining = False
-        self._strangers = Strangers(clock, gatekeeper.bans.banned)
-        self._complaints = Complaints(REFUSED_AGAIN_S)
+        self._throttle = Throttle(REFUSED_AGAIN_S)
         #: calls refused before any application heard of them, by reason
         self.refused: Counter[str] = Counter()
         self.ua = UserAgent(
             clock=clock,
             ids=ids,
             on_request=self._on_request,
-            known_source=self._known_source,
-            may_connect=self._may_connect,
-            admit_packet=self._admit_packet,
-            on_peer=self._meet,
+            doorkeeper=gatekeeper,
             timers=timers,
             advertise=advertise,
             trace=trace,
@@ -195,17 +190,11 @@ class Softswitch:
         self.registrar.close()
         await self.ua.drain(GOODBYE_TIMEOUT_S)
         await self.ua.close()
-        self._strangers.close()
+        self._gatekeeper.close()
         if self.turned_away_by_reason:
             log.info("turned away", by_reason=dict(self.turned_away_by_reason))
 
     # requests outside dialogs
-
-    def _admit_packet(self, source: Endpoint) -> bool:
-        return self._gatekeeper.admit_packet(source, self._clock.now())
-
-    def _meet(self, peer: Endpoint) -> None:
-        self._gatekeeper.peers.meet(peer.host, self._clock.now())
 
     def _registered_as(self, request: Request | None, source: Endpoint, now: float) -> str | None:
         configured = bool(self.dialler.trunks.from_source(source))
@@ -213,53 +202,31 @@ class Softswitch:
             request, source, configured=configured
         )
 
-    def _known_source(self, request: Request | None, flow: Flow) -> bool:
-        now = self._clock.now()
-        known = self._gatekeeper.knows(request, flow, now)
-        if not known:
-            self._gatekeeper.strike(request, flow.remote, now)
-            self._ignored(request, flow)
-        return known
-
-    def _ignored(self, request: Request | None, flow: Flow) -> None:
-        if request is not None:
-            reason = self._gatekeeper.why_unknown(request, flow)
-            self._strangers.note("request ignored", flow.remote, request.method, reason)
-
-    def _may_connect(self, source: Endpoint) -> bool:
-        return self._gatekeeper.may_connect(source, self._clock.now())
-
     def _on_request(self, transaction: ServerTransaction) -> None:
-        request, flow = transaction.request, transaction.flow
+        request = transaction.request
         if request.method == "OPTIONS":
             self._answer(transaction, 503 if self._draining else 200)
             return
         if request.method not in ("INVITE", "REGISTER"):  # BYE without a dialog
             self._answer(transaction, 481)
             return
-        now = self._clock.now()
-        judgement = self._gatekeeper.judge(request, flow, now)
+        judgement = self._gatekeeper.judge(request, transaction.flow)
         match judgement.verdict:
             case Verdict.ADMIT if request.method == "REGISTER":
-                assert judgement.trunk is not None, "an admitted request is always somebody's"
+                assert judgement.trunk is not None, "an admitted request is of a trunk"
                 self.registrar.on_register(transaction, judgement.trunk)
             case Verdict.ADMIT:
                 self._admit(transaction, judgement)
             case Verdict.CHALLENGE:
-                if judgement.reason != "no credentials yet":
-                    self._strangers.note(
-                        "challenged again", flow.remote, request.method, judgement.reason
-                    )
-                challenge = self._gatekeeper.challenge(request, now, stale=judgement.stale)
+                challenge = self._gatekeeper.challenge(request, stale=judgement.stale)
                 self._answer(transaction, challenge.status, challenge.headers)
             case Verdict.IGNORE:
                 self.refused[judgement.reason] += 1
-                self._ignored(request, flow)
                 self.ua.forget(transaction)
 
     def _admit(self, transaction: ServerTransaction, judgement: Judgement) -> None:
         request, flow, trunk = transaction.request, transaction.flow, judgement.trunk
-        assert trunk is not None, "an admitted request is always somebody's"
+        assert trunk is not None, "an admitted request is of a trunk"
         refusal = self._over_limit()
         if refusal is not None:
             self._refuse(transaction, trunk, refusal, refusal)
@@ -312,7 +279,7 @@ class Softswitch:
     ) -> None:
         """There is no room for this call: 503. All are counted, one a minute is told of."""
         self.refused[limit] += 1
-        if self._complaints.is_new(trunk.name, limit, self._clock.now()):
+        if self._throttle.is_new(trunk.name, limit, self._clock.now()):
             log.warning("call refused", reason=reason, trunk=trunk.name)
         self._answer(transaction, 503, [("Retry-After", str(RETRY_AFTER_S))])
 

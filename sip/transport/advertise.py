@@ -3,8 +3,8 @@
 import structlog
 
 from sip.clock import Clock
+from sip.log_throttle import Throttle
 from sip.transport.address import is_loopback, is_private, version
-from sip.transport.census import Complaints
 from sip.transport.endpoint import Flow
 from sip.transport.interfaces import interface_address
 from sip.transport.source_address import Routes
@@ -23,7 +23,7 @@ class Advertiser:
         self._clock = clock
         self._routes = Routes(clock)
         self._interfaces: dict[tuple[str, int], tuple[float, str | None]] = {}
-        self._complaints = Complaints()
+        self._throttle = Throttle()
 
     def address(self, policy: str, flow: Flow) -> str:
         """Our address for the peer of `flow`, by the policy of its trunk.
@@ -70,7 +70,7 @@ class Advertiser:
             address = interface_address(name, family)
         except OSError as error:
             address = None
-            if self._complaints.is_new(name, str(error), now):
+            if self._throttle.is_new(name, str(error), now):
                 log.warning("cannot advertise an interface's address", reason=str(error))
         self._interfaces[name, family] = (now + INTERFACE_CACHE_S, address)
         return address

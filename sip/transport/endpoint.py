@@ -62,8 +62,11 @@ class Flow(Protocol):
     `local` is the address we listen on or connected from, `reliable` whether the transport resends.
     `advertise` is the address that our listener shows instead of its own, if it was told one.
     `peer_names` are the names in a TLS client's verified certificate, () where there is none.
-    `error` is a sentence: why a connection could not be made, or why it broke.
+    `error` is a sentence: why a connection could not be made, or why it broke. `standing` belongs
+    to the doorkeeper of the user agent: what it worked out of the source, None before it was asked.
     """
+
+    standing: object
 
     @property
     def remote(self) -> Endpoint: ...
@@ -81,7 +84,7 @@ class Flow(Protocol):
     def closed(self) -> bool: ...
 
     def send(self, data: bytes) -> None:
-        """Send or queue; a failure is told later through the transport's `on_flow_lost`."""
+        """Send or queue; a connection that fails ends by the transport's `on_flow_lost`."""
         ...
 
     def abort(self) -> None:

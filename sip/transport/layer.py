@@ -1,33 +1,27 @@
-"""All listeners and connections of one user agent: in come messages with their flow."""
+"""All sockets of one user agent: its listeners, and the way to a peer by one of them."""
 
-import functools
 from collections import Counter
 from collections.abc import Callable
 from typing import TypeVar
 
 import structlog
 
-from sip.clock import Clock, Timer
-from sip.core.errors import ParseError
-from sip.transport.census import Census, Complaints
+from sip.clock import Clock
+from sip.core.message import MessageError
+from sip.log_throttle import Throttle
+from sip.transport.connections import Connections
 from sip.transport.endpoint import Endpoint, Flow, Target
 from sip.transport.source_address import Routes
-from sip.transport.stream import StreamFlow
-from sip.transport.stream_limits import Lifeline, StreamLimits
-from sip.transport.stream_sockets import Dialler, StreamListener
-from sip.transport.tls.certificate import covers, day
+from sip.transport.stream_limits import StreamLimits
+from sip.transport.stream_sockets import StreamListener
+from sip.transport.tls.certificate import day
 from sip.transport.tls.contexts import ClientTls, ServerTls
-from sip.transport.tls.session import TlsSession
 from sip.transport.udp import UdpFlow, UdpListener
 
 log = structlog.get_logger(__name__)
 
-#: Seconds before its end that a certificate of ours is worth a warning: two weeks.
+#: Seconds before the end of a certificate of ours that are worth a warning: two weeks.
 EXPIRY_WARNING_S = 14 * 86_400.0
-#: How often connections are looked after, in seconds.
-SWEEP_S = 2.0
-#: Names that TLS servers proved are remembered for so many of them.
-MAX_NAMES = 1024
 STREAMS = ("tcp", "tls")
 
 Listener = TypeVar("Listener", UdpListener, StreamListener, UdpListener | StreamListener)
@@ -47,8 +41,8 @@ class TransportLayer:
         clock: Clock,
         on_message: Callable[[bytes, Flow], None],
         on_flow_lost: Callable[[Flow, Exception | None], None],
-        on_broken: Callable[[Flow, ParseError], None],
-        admit: Callable[[Endpoint], bool] = lambda _: True,
+        on_broken: Callable[[Flow, MessageError], None],
+        admit: Callable[[Flow], bool] = lambda _: True,
         tls: ClientTls | None = None,
         limits: StreamLimits | None = None,
         keepalive_s: float | None = None,
@@ -58,33 +52,28 @@ class TransportLayer:
         `tls` is how we judge servers (None: by the system's roots). Connections that we open are
         pinged after `keepalive_s` seconds of silence (RFC 5626 4.4.1).
         """
-        self.clock = clock
-        #: connections that strangers were refused or lost, by reason: shown as metrics
-        self.refused: Counter[str] = Counter()
+        self._clock = clock
         self._on_message = on_message
-        self._on_flow_lost = on_flow_lost
-        self._on_broken = on_broken
-        self._admit = admit
-        self._tls = tls or ClientTls()
-        self._limits = limits or StreamLimits()
-        self._keepalive_s = keepalive_s
+        self._connections = Connections(
+            clock=clock,
+            on_message=on_message,
+            on_flow_lost=on_flow_lost,
+            on_broken=on_broken,
+            admit=admit,
+            tls=tls,
+            limits=limits,
+            keepalive_s=keepalive_s,
+        )
         self._udp: list[UdpListener] = []
         self._udp_by_version: dict[int, list[UdpListener]] = {4: [], 6: []}
         self._listeners: list[StreamListener] = []
-        self._dialler = Dialler()
-        self._flows: set[StreamFlow] = set()
-        self._by_endpoint: dict[Endpoint, StreamFlow] = {}
-        self._by_name: dict[Target, StreamFlow] = {}
-        self._names: dict[Endpoint, str] = {}
-        self._census = Census(self._limits)
-        self._complaints = Complaints()
+        self._throttle = Throttle()
         self._routes = Routes(clock)
-        self._sweeper: Timer | None = None
 
     async def listen(
         self, local: Endpoint, *, tls: ServerTls | None = None, advertise: str | None = None
     ) -> Endpoint:
-        """Open a listener; answers the bound endpoint. Raises OSError when it cannot.
+        """Open a listener; returns the endpoint that it is bound to. Raises OSError.
 
         `tls` is the certificate of a TLS listener; `advertise` the address that peers are told
         instead of the listener's own.
@@ -101,9 +90,9 @@ class TransportLayer:
             raise OSError(f"{local} needs a certificate: set sip.tls.certificate and sip.tls.key")
         listener = StreamListener(local, advertise)
         self._listeners.append(listener)
-        await listener.start(lambda at: self._accept(at, tls))
+        await listener.start(lambda at: self._connections.accept(at, tls))
         if tls is not None:
-            self._look_at(tls)
+            self._check_expiry(tls)
         return listener.local
 
     @property
@@ -113,7 +102,12 @@ class TransportLayer:
 
     @property
     def open_connections(self) -> int:
-        return len(self._flows)
+        return len(self._connections)
+
+    @property
+    def refused(self) -> Counter[str]:
+        """Connections that strangers were refused or lost, by reason: shown as metrics."""
+        return self._connections.refused
 
     def serves(self, transport: str) -> bool:
         """Whether we listen on this transport: it may be chosen where a URI leaves it open."""
@@ -144,10 +138,10 @@ class TransportLayer:
         remote = to.endpoint if isinstance(to, Target) else to
         if remote.transport == "udp":
             return self._udp_to(remote, beside)
-        to = self._as_known(to)
+        to = self._connections.as_known(to)
         if remote.transport not in STREAMS:
             raise OSError(f"there is no transport {remote.transport}, so {remote} is out of reach")
-        flow = self._live(to, remote)
+        flow = self._connections.live(to, remote)
         if flow is not None:
             flow.keep()
             return flow
@@ -166,131 +160,25 @@ class TransportLayer:
 
     async def close(self) -> None:
         """Close every socket and connection."""
-        if self._sweeper is not None:
-            self._sweeper.cancel()
-            self._sweeper = None
         for udp in self._udp:
             udp.close()
         for listener in self._listeners:
             listener.close()
-        await self._dialler.close()
-        for flow in list(self._flows):
-            flow.end()
-
-    # StreamOwner
-
-    def on_stream_open(self, flow: StreamFlow) -> bool:
-        if not flow.accepted:
-            return True
-        if not self._admit(flow.remote):
-            return False
-        if not self._census.enter(flow.remote.host):
-            flow.refuse("too many", "strangers hold too many connections")
-            self._tell(flow)
-            return False
-        self._add(flow)
-        self._by_endpoint[flow.remote] = flow
-        return True
-
-    def on_stream_message(self, data: bytes, flow: StreamFlow) -> None:
-        self._on_message(data, flow)
-
-    def on_stream_proven(self, flow: StreamFlow) -> None:
-        if flow.accepted:
-            return
-        self._complaints.withdraw(str(flow.remote))
-        if flow.remote.transport == "tls" and flow.name is not None:
-            if len(self._names) >= MAX_NAMES:
-                self._names.clear()
-            self._names[flow.remote] = flow.name
-
-    def on_stream_kept(self, flow: StreamFlow) -> None:
-        if flow in self._flows:
-            self._census.leave(flow.remote.host)
-
-    def on_stream_broken(self, flow: StreamFlow, error: ParseError) -> None:
-        self._on_broken(flow, error)
-
-    def on_stream_lost(self, flow: StreamFlow, error: Exception | None) -> None:
-        if flow not in self._flows:
-            return
-        self._flows.discard(flow)
-        if self._by_endpoint.get(flow.remote) is flow:
-            del self._by_endpoint[flow.remote]
-        target = Target(flow.remote, flow.name or "")
-        if self._by_name.get(target) is flow:
-            del self._by_name[target]
-        if flow.accepted and not flow.lifeline.kept:
-            self._census.leave(flow.remote.host)
-        self._tell(flow)
-        self._on_flow_lost(flow, error)
+        await self._connections.close()
 
     # below
 
-    def _look_at(self, tls: ServerTls) -> None:
-        """A certificate that nobody will accept, now or soon, is worth a line."""
+    def _check_expiry(self, tls: ServerTls) -> None:
+        """Warn of a certificate that peers refuse, now or soon."""
         ends = tls.expires_at
-        if ends is not None and ends < self.clock.epoch() + EXPIRY_WARNING_S:
-            word = "has expired" if ends < self.clock.epoch() else "expires soon"
+        if ends is not None and ends < self._clock.epoch() + EXPIRY_WARNING_S:
+            word = "has expired" if ends < self._clock.epoch() else "expires soon"
             log.warning(f"TLS certificate {word}", names=tls.names, until=day(ends))
 
-    def _as_known(self, to: Target | Endpoint) -> Target | Endpoint:
-        """A TLS server by the name that it proved here, where only its address is known."""
-        if isinstance(to, Target) and to.name == to.endpoint.host and to.endpoint in self._names:
-            return Target(to.endpoint, self._names[to.endpoint])
-        return to
-
-    def _accept(self, listener: StreamListener, tls: ServerTls | None) -> StreamFlow:
-        nobody = Endpoint(listener.local.transport, "", 0)  # known once it is connected
-        session = None
-        if tls is not None:
-            session = functools.partial(_server_session, tls, self.clock.epoch)
-        return StreamFlow(
-            self,
-            listener.local,
-            nobody,
-            self._lifeline(ours=False),
-            accepted=True,
-            tls=session,
-            advertise=listener.advertise,
-        )
-
-    def _live(self, to: Target | Endpoint, remote: Endpoint) -> StreamFlow | None:
-        flow = self._by_endpoint.get(remote)
-        if isinstance(to, Target) and remote.transport == "tls" and to.name != remote.host:
-            # the address alone is no proof of a name: others may share it behind one NAT
-            proven = flow is not None and flow.accepted and covers(flow.peer_names, to.name)
-            flow = flow if proven else self._by_name.get(Target(remote, to.name.lower()))
-        return None if flow is None or flow.closed else flow
-
-    def _dial(self, remote: Endpoint, name: str) -> StreamFlow:
-        """A flow to `remote` that is being made; it may be sent on at once."""
-        name = name.lower()
-        secure = remote.transport == "tls"
-
-        def session() -> TlsSession:
-            return TlsSession(self._tls.context(), name=name, epoch=self.clock.epoch)
-
+    def _dial(self, remote: Endpoint, name: str) -> Flow:
         listener = self._best([one for one in self._listeners if _alike(one.local, remote)], remote)
         host = listener.local.host if listener else self._own_host(remote)
-        connection = self._dialler.bind(host, known_port=listener is None)
-        port = listener.local.port if listener else connection.getsockname()[1]
-        flow = StreamFlow(
-            self,
-            Endpoint(remote.transport, host, port),
-            remote,
-            self._lifeline(ours=True),
-            accepted=False,
-            tls=session if secure else None,
-            name=name,
-            advertise=listener.advertise if listener else None,
-        )
-        self._add(flow)
-        self._by_endpoint[remote] = flow
-        if secure:
-            self._by_name[Target(remote, name)] = flow
-        self._dialler.dial(flow, connection)
-        return flow
+        return self._connections.dial(remote, name, host, listener)
 
     def _udp_to(self, remote: Endpoint, beside: Flow | None) -> UdpFlow:
         listeners = self._udp_by_version[remote.version]
@@ -325,44 +213,10 @@ class TransportLayer:
     def _everything(self) -> list[UdpListener | StreamListener]:
         return [*self._udp, *self._listeners]
 
-    def _add(self, flow: StreamFlow) -> None:
-        self._flows.add(flow)
-        if self._sweeper is None:
-            self._sweeper = self.clock.call_later(SWEEP_S, self._sweep)
-
-    def _sweep(self) -> None:
-        self._sweeper = None
-        now = self.clock.now()
-        for flow in list(self._flows):
-            flow.check(now)
-        if self._flows:
-            self._sweeper = self.clock.call_later(SWEEP_S, self._sweep)
-
-    def _lifeline(self, *, ours: bool) -> Lifeline:
-        return Lifeline(
-            self.clock.now(), ours=ours, limits=self._limits, keepalive_s=self._keepalive_s
-        )
-
     def _unsent(self, remote: Endpoint, error: OSError) -> None:
         """One line about a peer to whom the kernel sends nothing: no route, a firewall of ours."""
-        if self._complaints.is_new(str(remote), str(error.errno), self.clock.now()):
+        if self._throttle.is_new(str(remote), str(error.errno), self._clock.now()):
             log.warning("cannot send", peer=str(remote), reason=error.strerror)
-
-    def _tell(self, flow: StreamFlow) -> None:
-        """One line about a connection that we or the peer would not have."""
-        kind = flow.refusal
-        about = flow.remote.host if flow.accepted else str(flow.remote)
-        if kind is None or (kind == "idle" and not flow.accepted):
-            return
-        if flow.accepted:
-            self.refused[kind] += 1
-        if self._complaints.is_new(about, kind, self.clock.now()):
-            what = "connection refused" if flow.accepted else "connection failed"
-            log.warning(what, peer=str(flow.remote), reason=flow.error)
-
-
-def _server_session(tls: ServerTls, epoch: Callable[[], float]) -> TlsSession:
-    return TlsSession(tls.context(), name=None, epoch=epoch)
 
 
 def _alike(local: Endpoint, remote: Endpoint) -> bool:

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from typing import Protocol, cast
 
 from sip.clock import Clock
-from sip.core.errors import ParseError
 from sip.core.framing import PING, PONG, StreamFramer
+from sip.core.message import MessageError
 from sip.transport.endpoint import Endpoint
-from sip.transport.stream_limits import End, Lifeline, Ping
+from sip.transport.stream_limits import ConnectionClock, End, Ping
 from sip.transport.tls.contexts import TlsError
 from sip.transport.tls.session import TlsSession, TlsSessionError
 
@@ -40,7 +40,7 @@ class StreamOwner(Protocol):
         ...
 
     def on_stream_kept(self, flow: "StreamFlow") -> None: ...
-    def on_stream_broken(self, flow: "StreamFlow", error: ParseError) -> None: ...
+    def on_stream_broken(self, flow: "StreamFlow", error: MessageError) -> None: ...
     def on_stream_lost(self, flow: "StreamFlow", error: Exception | None) -> None: ...
 
 
@@ -54,7 +54,7 @@ class StreamFlow(asyncio.Protocol):
         owner: StreamOwner,
         local: Endpoint,
         remote: Endpoint,
-        lifeline: Lifeline,
+        connection_clock: ConnectionClock,
         *,
         accepted: bool,
         tls: Callable[[], TlsSession] | None = None,
@@ -68,9 +68,10 @@ class StreamFlow(asyncio.Protocol):
         self.accepted = accepted
         self.name = name
         self.error: str | None = None
+        self.standing: object = None
         #: in a word to count by, why we or the peer would not have this connection
         self.refusal: str | None = None
-        self.lifeline = lifeline
+        self.connection_clock = connection_clock
         self._owner = owner
         self._clock = owner.clock
         self._make_tls = tls
@@ -112,8 +113,8 @@ class StreamFlow(asyncio.Protocol):
             self._flush()
 
     def keep(self) -> None:
-        if not self.lifeline.kept:
-            self.lifeline.kept = True
+        if not self.connection_clock.kept:
+            self.connection_clock.kept = True
             self._owner.on_stream_kept(self)
 
     def abort(self) -> None:
@@ -144,10 +145,10 @@ class StreamFlow(asyncio.Protocol):
 
     def check(self, now: float) -> None:
         """From time to time: ping, or end a connection that is out of its limits."""
-        match self.lifeline.due(now):
+        match self.connection_clock.due(now):
             case Ping():
                 self.send(PING)
-                self.lifeline.pinged(now)
+                self.connection_clock.pinged(now)
             case End(kind, text):
                 self.refuse(kind, text)
 
@@ -174,7 +175,7 @@ class StreamFlow(asyncio.Protocol):
             return
         queue, self._queue = self._queue, []
         if self._make_tls is None:
-            self.lifeline.established = True
+            self.connection_clock.established = True
         elif not self._start_tls(self._make_tls):
             return
         for data in queue:
@@ -190,11 +191,11 @@ class StreamFlow(asyncio.Protocol):
             data = self._tls.receive(data)
         except TlsSessionError as error:
             self._flush()  # the alert that tells the peer
-            self.refusal = error.fault.kind
-            self.error = self._sentence(error.fault.text)
+            self.refusal = error.why.kind
+            self.error = self._sentence(error.why.text)
             self.end()
             return
-        self.lifeline.established = self._tls.established
+        self.connection_clock.established = self._tls.established
         self._flush()
         if data:
             self._read(data)
@@ -224,11 +225,12 @@ class StreamFlow(asyncio.Protocol):
 
     def _read(self, data: bytes) -> None:
         framer, now = self._framer, self._clock.now()
-        pong = self.lifeline.awaits_pong and data.startswith(PONG) and not data.startswith(PING)
+        is_pong = data.startswith(PONG) and not data.startswith(PING)
+        pong = is_pong and self.connection_clock.awaits_pong
         try:
             # two pongs in a row would read as a ping
             messages = framer.feed(data[len(PONG) :] if pong else data)
-        except ParseError as error:
+        except MessageError as error:
             self._break(error)
             return
         whole = False
@@ -243,11 +245,11 @@ class StreamFlow(asyncio.Protocol):
         if whole and not self._proven:
             self._proven = True
             self._owner.on_stream_proven(self)
-        self.lifeline.heard(now, pong=pong, messages=whole, waiting=framer.waiting)
-        if framer.fault is not None:  # after good messages: those were served first
-            self._break(framer.fault)
+        self.connection_clock.heard(now, pong=pong, messages=whole, waiting=framer.waiting)
+        if framer.error is not None:  # after good messages: those were served first
+            self._break(framer.error)
 
-    def _break(self, error: ParseError) -> None:
+    def _break(self, error: MessageError) -> None:
         # RFC 3261 18.3: without a believable Content-Length the stream has no next message
         self._owner.on_stream_broken(self, error)
         self.error = self._sentence(f"what it sends cannot be read: {error.reason}")

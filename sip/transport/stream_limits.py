@@ -46,7 +46,7 @@ class End:
     text: str
 
 
-class Lifeline:
+class ConnectionClock:
     """The clock of one connection: told what happens, and asked from time to time what is due."""
 
     __slots__ = (

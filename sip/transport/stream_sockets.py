@@ -44,7 +44,7 @@ class StreamListener:
             self._server.close()
 
 
-class Dialler:
+class Connector:
     """Makes connections, from the address that peers know us by."""
 
     def __init__(self) -> None:

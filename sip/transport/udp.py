@@ -22,7 +22,7 @@ RECEIVE_BUFFER = 4 << 20
 class UdpFlow:
     """Our listener and one peer's address."""
 
-    __slots__ = ("_address", "advertise", "listener", "local", "remote")
+    __slots__ = ("_address", "advertise", "listener", "local", "remote", "standing")
 
     reliable = False
     closed = False
@@ -34,6 +34,7 @@ class UdpFlow:
         self.local = listener.local
         self.advertise = listener.advertise
         self.listener = listener
+        self.standing: object = None
         self._address = (remote.host, remote.port)
 
     def send(self, data: bytes) -> None:

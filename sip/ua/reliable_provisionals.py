@@ -12,7 +12,7 @@ from sip.ua.transactions import ServerTransaction
 from sip.ua.user_agent import UserAgent
 
 
-class Provisionals:
+class ReliableProvisionals:
     """The reliable provisional responses to one INVITE."""
 
     def __init__(
@@ -70,11 +70,11 @@ class Provisionals:
             then()
 
     def stop(self) -> None:
-        """The INVITE has its final response, or nobody cares any more."""
+        """The INVITE has its final response, or its leg is over."""
         self._stop_timers()
         self._waiting.clear()
         self._open = self._then = None
-        self._on_give_up = _nobody
+        self._on_give_up = _ignore
 
     def _next(self) -> None:
         response = self._open = self._waiting.pop(0)
@@ -103,5 +103,5 @@ class Provisionals:
                 timer.cancel()
 
 
-def _nobody() -> None:
-    """Whom it tells when nobody cares any more."""
+def _ignore() -> None:
+    """Default for `on_give_up`, once the INVITE is over."""

@@ -8,11 +8,12 @@ from enum import Enum, auto
 
 from sip.clock import Clock
 from sip.clock import Timer as Running
-from sip.core.errors import ParseError
 from sip.core.header_values import parse_via
-from sip.core.message import Headers, Request, Response, reread
+from sip.core.message import Headers, Request, Response
+from sip.core.parser import reread
 from sip.core.timers import RETRANSMISSION, Timer, Timers
 from sip.core.transaction import Action, Input, Kind, Machine, State
+from sip.errors import ParseError
 from sip.ids import MAGIC_COOKIE
 from sip.transport.endpoint import Flow
 

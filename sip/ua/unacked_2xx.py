@@ -11,11 +11,11 @@ from sip.ua.user_agent import UserAgent
 
 log = structlog.get_logger(__name__)
 
-#: An ACK that is not there after so many seconds of resending will hardly come.
+#: Seconds of resending after which an ACK that is not there will hardly come.
 MISSED_S = 3.5
 
 
-class Success:
+class Unacked2xx:
     """One 2xx on its way to be acknowledged."""
 
     def __init__(
@@ -25,7 +25,7 @@ class Success:
         response: Response,
         on_give_up: Callable[[], None],
     ) -> None:
-        """Sends it at once; `on_give_up` is called when nobody acknowledged it in 64*T1."""
+        """`on_give_up` is called when no ACK came in 64*T1 seconds."""
         self.cseq = transaction.request.cseq.number
         self._ua = ua
         self._transaction = transaction
@@ -33,12 +33,17 @@ class Success:
         self._on_give_up = on_give_up
         self._waited_s = 0.0
         self._interval_s = ua.timers.t1_s
-        transaction.respond(response)
+        self._timer: Timer | None = None
+
+    def start(self) -> None:
+        """Send it for the first time."""
+        self._transaction.respond(self._response)
         self._timer = self._wait(self._interval_s)
 
     def stop(self) -> None:
-        """It was acknowledged, or nobody cares any more."""
-        self._timer.cancel()
+        """It was acknowledged, or its call is over."""
+        if self._timer is not None:
+            self._timer.cancel()
 
     def _wait(self, seconds: float) -> Timer:
         """Until it is time to send it again, or to give up: the one timer there is."""
@@ -51,11 +56,11 @@ class Success:
     def _again(self) -> None:
         self._transaction.respond(self._response)
         if self._waited_s - self._interval_s < MISSED_S <= self._waited_s:
-            self._tell()
+            self._warn()
         self._interval_s = min(2 * self._interval_s, self._ua.timers.t2_s)
         self._timer = self._wait(self._interval_s)
 
-    def _tell(self) -> None:
+    def _warn(self) -> None:
         """The commonest cause of calls that drop after half a minute: say it while it happens."""
         log.warning(
             "no ACK to our 200",

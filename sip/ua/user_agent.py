@@ -1,57 +1,36 @@
 """One SIP user agent: sockets below, dialogs and transactions inside, a handler above.
 
-Every received message takes the same way: parse, match to a transaction, check as RFC 3261 8.2
-says, then to its dialog or to `on_request`. What nobody explains is dropped and counted.
+Here is what it sends; the way in is `sip.ua.receiver`.
 """
 
-import asyncio
-import contextlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from typing import Protocol
 
 from sip.clock import Clock
 from sip.core.body import SDP
-from sip.core.errors import ParseError
-from sip.core.message import Request, Response, make_response, parse_message, validate
+from sip.core.message import MessageError, Request, Response, make_response
 from sip.core.timers import Timers
 from sip.core.uri import Uri, join_hostport
 from sip.ids import Ids
-from sip.trace import Trace
-from sip.transport.address import is_address
+from sip.trace import Direction, Trace
 from sip.transport.advertise import Advertiser
-from sip.transport.endpoint import DEFAULT_PORT, Endpoint, Flow, Target
+from sip.transport.endpoint import Endpoint, Flow, Target
 from sip.transport.layer import TransportLayer
 from sip.transport.servers.resolver import Resolver
 from sip.transport.stream_limits import StreamLimits
 from sip.transport.tls.contexts import ClientTls, ServerTls
+from sip.ua.dialogs import Dialogs, DialogUser
+from sip.ua.doorkeeper import Doorkeeper, OpenDoor
 from sip.ua.long_requests import LongRequests
+from sip.ua.receiver import Receiver
 from sip.ua.refusals import Refusals
 from sip.ua.transactions import (
     ClientTransaction,
     Failure,
-    ServerKey,
     ServerTransaction,
     TransactionLayer,
-    server_key,
 )
-from sip.ua.via_source import mark_source
-
-
-class DialogUser(Protocol):
-    """Who gets the requests of a dialog: a leg."""
-
-    def on_request(self, transaction: ServerTransaction) -> None:
-        """A new in-dialog request; must be answered through `transaction`."""
-        ...
-
-    def on_ack(self, ack: Request) -> None:
-        """The ACK to our 2xx."""
-        ...
-
-    def drop(self) -> None:
-        """The user agent closes: stop every timer, say nothing more."""
-        ...
+from sip.ua.way_back import way_back_anew
 
 
 class UserAgent:
@@ -63,10 +42,7 @@ class UserAgent:
         clock: Clock,
         ids: Ids,
         on_request: Callable[[ServerTransaction], None],
-        known_source: Callable[[Request | None, Flow], bool] = lambda *_: True,
-        may_connect: Callable[[Endpoint], bool] = lambda _: True,
-        admit_packet: Callable[[Endpoint], bool] = lambda _: True,
-        on_peer: Callable[[Endpoint], None] = lambda _: None,
+        doorkeeper: Doorkeeper | None = None,
         timers: Timers | None = None,
         advertise: str | None = None,
         product: str = "retell-sip-gateway",
@@ -80,13 +56,10 @@ class UserAgent:
     ) -> None:
         """`on_request` gets every new request outside a dialog and must answer it.
 
-        `known_source(request, flow)` says whether a stranger's message may be answered at all;
-        the request is None where it could not be read; `may_connect(source)` whether it may open a
-        connection; `admit_packet(source)` whether what it sends is to be looked at. `on_peer` is
-        told whom we send requests to. `advertise` is our address as peers outside this host see
-        it. Requests above `tcp_above_bytes` go over TCP where there is any. `methods` are further
-        ones that `on_request` serves: REGISTER, for a registrar. `tls`, `stream_limits` and
-        `keepalive_s` are as in `TransportLayer`.
+        `doorkeeper` says what is heard at all (None: everything). `advertise` is our address as
+        peers outside this host see it. Requests above `tcp_above_bytes` go over TCP where there is
+        any. `methods` are further ones that `on_request` serves: REGISTER, for a registrar. `tls`,
+        `stream_limits` and `keepalive_s` are as in `TransportLayer`.
         """
         self.clock = clock
         self.ids = ids
@@ -94,23 +67,17 @@ class UserAgent:
         self.resolver = resolver or Resolver(clock, ids)
         self.product = product
         self.refusals = Refusals(methods)
-        #: messages that went nowhere, by reason: shown as metrics
-        self.dropped: Counter[str] = Counter()
-        self._on_request = on_request
-        self._known_source = known_source
-        self._admit_packet = admit_packet
-        self._on_peer = on_peer
+        self._doorkeeper = doorkeeper or OpenDoor()
         self.advertiser = Advertiser(advertise, clock)
         self._trace = trace
-        self._dialogs: dict[tuple[str, str], DialogUser] = {}
-        self._drained: asyncio.Event | None = None
+        self._dialogs = Dialogs()
         self._flow_watchers: list[Callable[[Flow], None]] = []
         self._transport = TransportLayer(
             clock=clock,
             on_message=self._receive,
             on_flow_lost=self._flow_lost,
-            on_broken=self._broken,
-            admit=may_connect,
+            on_broken=self._refuse,
+            admit=self._doorkeeper.connection,
             tls=tls,
             limits=stream_limits,
             keepalive_s=keepalive_s,
@@ -122,7 +89,16 @@ class UserAgent:
             clock=clock,
             timers=self.timers,
             transmit=self._transmit,
-            reply_flow=self._reply_flow,
+            reply_flow=self._way_back_anew,
+        )
+        self._receiver = Receiver(
+            self,
+            doorkeeper=self._doorkeeper,
+            transport=self._transport,
+            transactions=self._transactions,
+            dialogs=self._dialogs,
+            refusals=self.refusals,
+            on_request=on_request,
         )
 
     # life
@@ -138,21 +114,20 @@ class UserAgent:
         return self._transport.listening
 
     async def drain(self, timeout_s: float) -> None:
-        """Wait until no dialog is left, but not longer than so many seconds."""
-        drained = self._drained = asyncio.Event()
-        if self._dialogs:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(timeout_s):
-                    await drained.wait()
+        """Wait until no dialog is left, for `timeout_s` seconds at most."""
+        await self._dialogs.drain(timeout_s)
 
     async def close(self) -> None:
         """Drop every transaction and close every socket."""
         self._transactions.close()
-        for user in list(self._dialogs.values()):
-            user.drop()
-        self._dialogs.clear()
+        self._dialogs.drop_all()
         self.resolver.close()
         await self._transport.close()
+
+    @property
+    def dropped(self) -> Counter[str]:
+        """Messages that went nowhere, by reason: shown as metrics."""
+        return self._receiver.dropped
 
     @property
     def refused_connections(self) -> Counter[str]:
@@ -290,161 +265,38 @@ class UserAgent:
 
     def open_dialog(self, sip_call_id: str, local_tag: str, user: DialogUser) -> None:
         """Requests with this Call-ID and our tag go to `user` from now on."""
-        self._dialogs[sip_call_id, local_tag] = user
+        self._dialogs.open(sip_call_id, local_tag, user)
 
     def close_dialog(self, sip_call_id: str, local_tag: str) -> None:
-        self._dialogs.pop((sip_call_id, local_tag), None)
-        if not self._dialogs and self._drained is not None:
-            self._drained.set()
+        """Forget a dialog; none of that name is fine."""
+        self._dialogs.close(sip_call_id, local_tag)
 
-    # receiving
+    def note(self, direction: Direction, flow: Flow, message: Request | Response) -> None:
+        """Put a message into the trace, for the ladder of its call."""
+        if self._trace is not None:
+            self._trace.add(self.clock.epoch(), direction, flow.remote, flow.local, message)
+
+    # below
 
     def _receive(self, data: bytes, flow: Flow) -> None:
-        if not data.strip(b"\r\n\0"):
-            return  # a keepalive (RFC 5626 4.4.1) or a NAT pinhole packet
-        if not self._admit_packet(flow.remote):
-            self.dropped["unread"] += 1
-            flow.abort()
-            return
-        try:
-            message = parse_message(data)
-            validate(message)
-            if isinstance(message, Request):
-                self._receive_request(message, flow)
-            else:
-                self._receive_response(message, flow)
-        except ParseError as error:
-            self._broken(flow, error)
+        self._receiver.receive(data, flow)
 
-    def _receive_response(self, response: Response, flow: Flow) -> None:
-        self._note("in", flow, response)
-        if len(response.headers.get_all("via")) > 1:
-            self.dropped["misrouted response"] += 1  # RFC 3261 8.1.3.3: it is not for us
-            return
-        transaction = self._transactions.find_client(response)
-        if transaction is None:
-            self.dropped["stray response"] += 1
-        elif response.status in (401, 407) and not self._may_challenge(transaction, flow):
-            self.dropped["foreign challenge"] += 1
-        else:
-            transaction.receive(response)
-
-    def _may_challenge(self, transaction: ClientTransaction, flow: Flow) -> bool:
-        """Only whom we asked may ask for our password; a peer may have several addresses."""
-        asked = transaction.flow.remote.host
-        return flow.remote.host == asked or self._known_source(None, flow)
-
-    def _receive_request(self, request: Request, flow: Flow) -> None:
-        mark_source(request, flow)
-        key = server_key(request)
-        transaction = self._transactions.find_server(key)
-        if transaction is not None:
-            self._note("in", flow, request)
-            transaction.receive(request)
-            return
-        tag = request.to.tag
-        user = self._dialogs.get((request.call_id, tag)) if tag else None
-        if user is not None:
-            flow.keep()
-        elif not self._known_source(request, flow):
-            self.dropped["unknown source"] += 1
-            flow.abort()
-            return
-        self._note("in", flow, request)
-        if request.method == "ACK":
-            if user is not None:
-                user.on_ack(request)
-            return
-        if request.method == "CANCEL":
-            self._cancel(request, flow, key)
-            return
-        way = self._reply_way(request, flow)
-        transaction = self._transactions.open_server(request, way, key)
-        if transaction.merged:
-            transaction.respond(self.response(request, 482))
-            return
-        try:
-            self._serve(transaction, user)
-        except ParseError as error:  # in a field that nobody had read before
-            self.dropped["malformed"] += 1
-            transaction.respond(self.response(request, error.status, error.reason))
-
-    def _serve(self, transaction: ServerTransaction, user: DialogUser | None) -> None:
-        request = transaction.request
-        refusal = self.refusals.of(request, in_dialog=user is not None)
-        if refusal is None and user is None and self._transactions.is_loop(request):
-            refusal = (482, ())
-        if refusal is not None:
-            status, headers = refusal
-            transaction.respond(self.response(request, status, headers=headers))
-        elif user is not None:
-            user.on_request(transaction)
-        else:
-            self._on_request(transaction)
-
-    def _cancel(self, request: Request, flow: Flow, key: ServerKey) -> None:
-        """RFC 3261 9.2: answer the CANCEL itself, with the To tag of the INVITE, then tell that."""
-        invite = self._transactions.find_invite(request)
-        transaction = self._transactions.open_server(request, self._reply_way(request, flow), key)
-        if invite is None:
-            transaction.respond(self.response(request, 481))
-            return
-        transaction.respond(self.response(request, 200, to_tag=invite.to_tag))
-        if not invite.answered:
-            invite.on_cancel(request)
-
-    def _broken(self, flow: Flow, error: ParseError) -> None:
-        """A message that is none: say so where the sender is known and can be told."""
-        self.dropped["malformed"] += 1
-        if not self._known_source(None, flow):
-            flow.abort()
-            return
-        request = error.request
-        if request is None:
-            return
-        mark_source(request, flow)
-        response = self.response(request, error.status, error.reason)
-        self._reply_way(request, flow).send(response.to_bytes())
+    def _refuse(self, flow: Flow, error: MessageError) -> None:
+        self._receiver.refuse(flow, error)
 
     def _flow_lost(self, flow: Flow, error: Exception | None) -> None:
         self._transactions.flow_lost(flow)
         for on_lost in self._flow_watchers:
             on_lost(flow)
 
-    # below
-
     def _transmit(self, data: bytes, flow: Flow, message: Request | Response) -> None:
-        self._note("out", flow, message)
+        self.note("out", flow, message)
         if isinstance(message, Request):
-            self._on_peer(flow.remote)
+            self._doorkeeper.met(flow.remote)
         flow.send(data)
 
-    def _note(self, direction: str, flow: Flow, message: Request | Response) -> None:
-        if self._trace is not None:
-            self._trace.add(
-                self.clock.epoch(),
-                "in" if direction == "in" else "out",
-                flow.remote,
-                flow.local,
-                message,
-            )
-
-    def _reply_way(self, request: Request, flow: Flow) -> Flow:
-        """RFC 3261 18.2.2: without rport (RFC 3581) a UDP response goes to the port in the Via."""
-        via = request.via
-        port = via.port or DEFAULT_PORT["udp"]
-        if flow.reliable or port == flow.remote.port or via.rport is not None:
-            return flow
-        return self._transport.flow_to(Endpoint("udp", flow.remote.host, port), flow)
-
-    def _reply_flow(self, flow: Flow, response: Response) -> Flow:
-        """RFC 3261 18.2.2: a broken connection is opened again to the Via's address."""
-        via = response.via
-        host = via.received or via.host
-        if not is_address(host):
-            return flow
-        port = via.port or DEFAULT_PORT[flow.remote.transport]
-        return self._transport.reply_flow(flow, Endpoint(flow.remote.transport, host, port))
+    def _way_back_anew(self, flow: Flow, response: Response) -> Flow:
+        return way_back_anew(self._transport, flow, response)
 
     def _via(self, flow: Flow, branch: str, host: str | None) -> str:
         transport = flow.remote.transport.upper()

@@ -8,8 +8,8 @@ from sip.b2bua.call_events import Connect, Disconnect, Event, Fail, Offer
 from sip.b2bua.inbound_leg import InboundLeg
 from sip.b2bua.leg import Leg
 from sip.b2bua.outbound_leg import Invitation, OutboundLeg
-from sip.core.errors import ParseError
 from sip.core.header_values import NameAddr
+from sip.errors import ParseError
 from sip.transport.servers.resolver import ResolveError
 from sip.ua.user_agent import UserAgent
 from testkit.sandbox.store import Number

@@ -6,8 +6,8 @@ from typing import Literal
 
 import structlog
 
-from sip.core.errors import ParseError
 from sip.core.sdp import Media, parse
+from sip.errors import ParseError
 from sip.transport.address import is_address
 from testkit.sandbox.agent import Remote
 from testkit.sandbox.g711 import Law

@@ -8,9 +8,9 @@ from sip.b2bua.call_events import Connect, Event, Fail
 from sip.b2bua.leg import Leg
 from sip.b2bua.outbound_leg import Invitation, OutboundLeg
 from sip.clock import Timer
-from sip.core.errors import ParseError
 from sip.core.header_values import NameAddr
 from sip.core.uri import Uri
+from sip.errors import ParseError
 from sip.transport.endpoint import Flow
 from sip.transport.servers.resolver import ResolveError
 from sip.ua.user_agent import UserAgent

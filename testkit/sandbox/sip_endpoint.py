@@ -9,6 +9,7 @@ from sip.b2bua.inbound_leg import InboundLeg
 from sip.core.body import SDP
 from sip.core.message import Request
 from sip.transport.endpoint import Endpoint, Flow
+from sip.ua.doorkeeper import OpenDoor
 from sip.ua.refusals import ALLOW
 from sip.ua.transactions import ServerTransaction
 from sip.ua.user_agent import UserAgent
@@ -38,13 +39,12 @@ class SipEndpoint:
             clock=calls.clock,
             ids=calls.ids,
             on_request=self._on_request,
-            known_source=self._hears,
+            doorkeeper=_SilentDoor(faults),
             advertise=settings.advertise,
             product="retell-sandbox",
         )
         self._dealings: set[InboundCall | OutboundCall] = set()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._silenced: OrderedDict[str, None] = OrderedDict()
 
     async def listen(self) -> list[Endpoint]:
         """Open all listeners. Raises ListenError; what was opened before is closed by `close`."""
@@ -110,8 +110,15 @@ class SipEndpoint:
         else:
             leg.ring()
 
-    def _hears(self, request: Request | None, _: Flow) -> bool:
-        """Whether a request is noticed at all: a `silent` fault swallows its whole dialog."""
+
+class _SilentDoor(OpenDoor):
+    """Notices every request, but those of a dialog that a `silent` fault swallows whole."""
+
+    def __init__(self, faults: FaultBox) -> None:
+        self._faults = faults
+        self._silenced: OrderedDict[str, None] = OrderedDict()
+
+    def message(self, request: Request | None, flow: Flow) -> bool:
         if request is None:
             return True
         sip_call_id = request.call_id

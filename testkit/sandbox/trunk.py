@@ -1,7 +1,7 @@
 """The trunk behind an imported number: where it is and how we prove who we are."""
 
+from sip.core.digest_client import Credentials
 from sip.core.uri import Uri
-from sip.ua.credentials import Credentials
 from testkit.sandbox.store import Number
 
 

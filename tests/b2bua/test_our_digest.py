@@ -2,10 +2,10 @@
 
 import re
 
+from sip.core.digest_client import Credentials
 from sip.core.message import Request
 from sip.core.uri import Uri
 from sip.softswitch.trunks.trunk import Trunk
-from sip.ua.credentials import Credentials
 from tests.ladder import PCMU, Ladder, Peer, dial, ladder_with
 
 PROXY, SERVER = "Proxy-Authorization", "Authorization"

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from sip.core.dialog import is_secure
-from sip.core.message import Request, Response, parse_message
+from sip.core.message import Request, Response
+from sip.core.parser import parse_message
 from sip.softswitch.listeners import Listening
 from sip.softswitch.trunks.trunk import Trunk
 from sip.transport.endpoint import Endpoint

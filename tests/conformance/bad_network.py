@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from hashlib import md5
 from typing import Any
 
-from sip.core.message import Headers, Request, Response, make_response, parse_message
+from sip.core.message import Headers, Request, Response, make_response
+from sip.core.parser import parse_message
 from sip.transport.endpoint import Endpoint
 from tests.ladder import PCMU
 

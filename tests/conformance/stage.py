@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from config.values import Source
-from sip.core.message import Headers, Request, Response, parse_message
+from sip.core.message import Headers, Request, Response
+from sip.core.parser import parse_message
 from sip.core.uri import Uri
 from sip.softswitch.trunks.trunk import Trunk
 from sip.transport.endpoint import Endpoint

@@ -21,7 +21,8 @@ are virtual, so they are exact. T1 is 500 ms, T2 4 s, T4 5 s (RFC 3261 17.1.1.1,
 
 import asyncio
 
-from sip.core.message import Response, parse_message
+from sip.core.message import Response
+from sip.core.parser import parse_message
 from tests.conformance.stage import Stage, Watch, at, on_udp_and_tcp
 from tests.ladder import PCMU
 

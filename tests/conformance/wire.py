@@ -9,7 +9,8 @@ import contextlib
 import socket
 from dataclasses import dataclass
 
-from sip.core.message import Request, Response, parse_message
+from sip.core.message import Request, Response
+from sip.core.parser import parse_message
 from sip.transport.endpoint import Endpoint
 
 

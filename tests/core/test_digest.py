@@ -12,7 +12,7 @@ from sip.core.digest import (
     Outcome,
     answer_challenges,
 )
-from sip.core.errors import ParseError
+from sip.errors import ParseError
 
 URI = "sip:+14155550100@192.0.2.1"
 PASSWORDS = {"retell": "correct horse", 'o"brien\\': "staple"}

@@ -2,8 +2,8 @@
 
 import pytest
 
-from sip.core.errors import ParseError
 from sip.core.framing import PING, StreamFramer
+from sip.core.message import MessageError
 
 HEAD = (
     b"OPTIONS sip:192.0.2.1 SIP/2.0\r\nVia: SIP/2.0/TCP 198.51.100.1;branch=z9hG4bK1\r\n"
@@ -53,7 +53,7 @@ def test_pings_and_empty_lines() -> None:
 def test_no_believable_length(length: bytes) -> None:
     """RFC 3261 20.14 makes it mandatory here; the sender can still be told."""
     framer = StreamFramer()
-    with pytest.raises(ParseError) as caught:
+    with pytest.raises(MessageError) as caught:
         framer.feed(HEAD + length + b"\r\n")
     assert caught.value.status == 400
     assert caught.value.request is not None
@@ -63,7 +63,7 @@ def test_no_believable_length(length: bytes) -> None:
 def test_too_long_a_body() -> None:
     framer = StreamFramer(max_body=8)
     assert framer.feed(FULL) == [FULL]
-    with pytest.raises(ParseError) as caught:
+    with pytest.raises(MessageError) as caught:
         framer.feed(HEAD + b"l: 9\r\n\r\n")
     assert (caught.value.status, caught.value.request is not None) == (413, True)
 
@@ -74,7 +74,7 @@ def test_too_long_a_head(size: int) -> None:
     exact = len(EMPTY) - 4
     assert StreamFramer(max_head=exact).feed(EMPTY) == [EMPTY]
     framer = StreamFramer(max_head=exact - 1)
-    with pytest.raises(ParseError) as caught:
+    with pytest.raises(MessageError) as caught:
         drip(framer, EMPTY, size)
     assert caught.value.status == 513
 
@@ -82,9 +82,9 @@ def test_too_long_a_head(size: int) -> None:
 def test_what_was_complete_before_the_fault_is_not_lost() -> None:
     framer = StreamFramer()
     assert framer.feed(EMPTY + HEAD + b"\r\n") == [EMPTY]
-    fault = framer.fault
+    fault = framer.error
     assert fault is not None
     for _ in range(2):
-        with pytest.raises(ParseError) as caught:
+        with pytest.raises(MessageError) as caught:
             framer.feed(EMPTY)
         assert caught.value is fault

@@ -2,7 +2,6 @@
 
 import pytest
 
-from sip.core.errors import ParseError
 from sip.core.header_values import (
     CSeq,
     NameAddr,
@@ -17,6 +16,7 @@ from sip.core.header_values import (
     wire_name,
 )
 from sip.core.uri import Uri
+from sip.errors import ParseError
 
 
 class TestNames:

@@ -2,21 +2,12 @@
 
 import pytest
 
-from sip.core.errors import ParseError
 from sip.core.header_values import CSeq
-from sip.core.message import (
-    MAX_BODY,
-    MAX_HEAD,
-    REASONS,
-    Headers,
-    Request,
-    Response,
-    best_effort,
-    make_response,
-    parse_message,
-    reread,
-    validate,
-)
+from sip.core.message import Headers, MessageError, Request, Response, make_response
+from sip.core.parser import MAX_BODY, MAX_HEAD, best_effort, parse_message, reread
+from sip.core.reasons import REASONS
+from sip.core.validation import validate
+from sip.errors import ParseError
 
 CRLF = "\r\n"
 REQUEST = (
@@ -39,8 +30,8 @@ def request(extra: str = "", body: bytes = b"", head: str = REQUEST) -> Request:
     return message
 
 
-def refusal(data: bytes) -> ParseError:
-    with pytest.raises(ParseError) as caught:
+def refusal(data: bytes) -> MessageError:
+    with pytest.raises(MessageError) as caught:
         validate(parse_message(data))
     return caught.value
 

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from sip.core import sdp
 from sip.core.digest import AuthHeader, DigestServer, answer_challenges
-from sip.core.errors import ParseError
 from sip.core.framing import PING, StreamFramer
 from sip.core.header_values import (
     CSeq,
@@ -22,8 +21,11 @@ from sip.core.header_values import (
     split_commas,
     unquote,
 )
-from sip.core.message import Request, Response, make_response, parse_message, validate
+from sip.core.message import MessageError, Request, Response, make_response
+from sip.core.parser import parse_message
 from sip.core.uri import Uri
+from sip.core.validation import validate
+from sip.errors import ParseError
 from tests.core.strategies import NAMES, cseqs, messages, mutated, name_addrs, uris, vias
 
 # Generating takes most of the time, and a busy machine is no fault of a message's.
@@ -84,24 +86,24 @@ class TestInverse:
         )
 
 
-def receive(data: bytes) -> Request | Response | ParseError:
+def receive(data: bytes) -> Request | Response | MessageError:
     """What every received datagram goes through, and comes to."""
     try:
         message = parse_message(data)
         validate(message)
-    except ParseError as error:
+    except MessageError as error:
         return error
     return message
 
 
 class TestHostile:
-    """Whatever comes, the answer is a message or a ParseError."""
+    """Whatever comes, the answer is a message or a MessageError."""
 
     @many
     @given(st.binary(max_size=200) | mutated(encoded) | mutated(corpus))
     def test_datagrams(self, data: bytes) -> None:
         message = receive(data)
-        if isinstance(message, ParseError):
+        if isinstance(message, MessageError):
             assert 400 <= message.status < 600
             if message.request is not None:
                 refusal = make_response(message.request, message.status, message.reason, to_tag="x")
@@ -182,6 +184,6 @@ def framed(pieces: list[bytes]) -> tuple[list[bytes], bool]:
     framer = StreamFramer()
     found: list[bytes] = []
     for piece in pieces:
-        with suppress(ParseError):
+        with suppress(MessageError):
             found += framer.feed(piece)
-    return found, framer.fault is None
+    return found, framer.error is None

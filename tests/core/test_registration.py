@@ -5,16 +5,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sip.core.digest_client import Proofs
-from sip.core.errors import ParseError
 from sip.core.message import Headers, Request, Response
 from sip.core.register_request import asks_for_removal_of_all, wishes
 from sip.core.registration import (
     TABLE,
-    Action,
-    Input,
-    Judgement,
-    Machine,
-    State,
+    Duty,
+    News,
+    RegisterReply,
+    RegistrationMachine,
+    Stage,
     back_off_s,
     granted_s,
     judge,
@@ -23,6 +22,7 @@ from sip.core.registration import (
     retry_after_s,
 )
 from sip.core.uri import Uri
+from sip.errors import ParseError
 
 OURS = Uri.parse("sip:line@192.0.2.1:5060;rinstance=a1")
 
@@ -41,49 +41,49 @@ def register(*contacts: str, expires: str | None = None) -> Request:
 # the machine
 
 
-@pytest.mark.parametrize("state", State)
-@pytest.mark.parametrize("event", Input)
-def test_a_pair_that_is_not_listed_changes_nothing(state: State, event: Input) -> None:
-    machine = Machine(state)
+@pytest.mark.parametrize("state", Stage)
+@pytest.mark.parametrize("event", News)
+def test_a_pair_that_is_not_listed_changes_nothing(state: Stage, event: News) -> None:
+    machine = RegistrationMachine(state)
     actions = machine.step(event)
     assert (machine.state, actions) == TABLE.get((state, event), (state, ()))
 
 
-@given(st.lists(st.sampled_from(Input)))
-def test_whatever_happens_something_follows(events: list[Input]) -> None:
+@given(st.lists(st.sampled_from(News)))
+def test_whatever_happens_something_follows(events: list[News]) -> None:
     """Who has been started and not closed is waiting for an answer or for a timer."""
-    machine = Machine()
-    last: tuple[Action, ...] = ()
+    machine = RegistrationMachine()
+    last: tuple[Duty, ...] = ()
     for event in events:
         last = machine.step(event) or last
         match machine.state:
-            case State.REGISTERING | State.REFRESHING | State.REMOVING:
-                assert last[-1] is Action.SEND
-            case State.REGISTERED | State.WAITING | State.REJECTED:
-                assert last[-1] in (Action.HOLD, Action.BACK_OFF, Action.SLOW_RETRY)
-            case State.CLOSED:
-                assert last[-1] is Action.FINISH
+            case Stage.REGISTERING | Stage.REFRESHING | Stage.REMOVING:
+                assert last[-1] is Duty.SEND
+            case Stage.REGISTERED | Stage.WAITING | Stage.REJECTED:
+                assert last[-1] in (Duty.HOLD, Duty.BACK_OFF, Duty.SLOW_RETRY)
+            case Stage.CLOSED:
+                assert last[-1] is Duty.FINISH
 
 
-@pytest.mark.parametrize("state", [s for s in State if s is not State.CLOSED])
-def test_every_state_can_be_left_for_good(state: State) -> None:
+@pytest.mark.parametrize("state", [s for s in Stage if s is not Stage.CLOSED])
+def test_every_state_can_be_left_for_good(state: Stage) -> None:
     """Closing never waits for a registrar that does not answer: its silence ends it."""
-    machine = Machine(state)
-    machine.step(Input.CLOSE)
-    if machine.state is State.REMOVING:
-        machine.step(Input.EXHAUSTED)
-    assert machine.state is State.CLOSED
+    machine = RegistrationMachine(state)
+    machine.step(News.CLOSE)
+    if machine.state is Stage.REMOVING:
+        machine.step(News.EXHAUSTED)
+    assert machine.state is Stage.CLOSED
 
 
 def test_nothing_is_sent_once_it_is_closed() -> None:
-    for event in Input:
-        assert Machine(State.CLOSED).step(event) == ()
+    for event in News:
+        assert RegistrationMachine(Stage.CLOSED).step(event) == ()
 
 
 def test_what_waits_can_be_asked_for_at_once() -> None:
     """The operator's refresh."""
-    for state in (State.IDLE, State.REGISTERED, State.WAITING, State.REJECTED):
-        assert Machine(state).step(Input.GO) == (Action.BEGIN, Action.SEND)
+    for state in (Stage.IDLE, Stage.REGISTERED, Stage.WAITING, Stage.REJECTED):
+        assert RegistrationMachine(state).step(News.GO) == (Duty.BEGIN, Duty.SEND)
 
 
 # answers
@@ -92,10 +92,10 @@ def test_what_waits_can_be_asked_for_at_once() -> None:
 @pytest.mark.parametrize("status", range(200, 700))
 def test_every_status_means_something(status: int) -> None:
     meaning = judge(status)
-    assert (meaning is Judgement.GRANTED) == (status < 300)
-    assert (meaning is Judgement.REDIRECTED) == (300 <= status < 400)
+    assert (meaning is RegisterReply.GRANTED) == (status < 300)
+    assert (meaning is RegisterReply.REDIRECTED) == (300 <= status < 400)
     if status >= 600:
-        assert meaning is Judgement.REFUSED
+        assert meaning is RegisterReply.REFUSED
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,9 @@ import pytest
 from sip.core import sdp
 from sip.core.body import takes_session
 from sip.core.digest import AuthHeader
-from sip.core.errors import ParseError
-from sip.core.message import Request, Response, make_response, parse_message, validate
+from sip.core.message import MessageError, Request, Response, make_response
+from sip.core.parser import parse_message
+from sip.core.validation import validate
 
 CORPUS = {
     path.stem: path
@@ -36,8 +37,8 @@ def read(message: object, path: str) -> object:
     return value.get_all(name) if colon else value
 
 
-def refusal(name: str) -> ParseError:
-    with pytest.raises(ParseError) as caught:
+def refusal(name: str) -> MessageError:
+    with pytest.raises(MessageError) as caught:
         receive(name)
     return caught.value
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from sip.core import sdp
-from sip.core.errors import ParseError
-from sip.core.message import Request, parse_message, validate
+from sip.core.message import MessageError, Request
+from sip.core.parser import parse_message
+from sip.core.validation import validate
 
 CORPUS = {
     path.stem: path
@@ -78,7 +79,7 @@ def test_4_1_a_reference_keeps_its_brackets_when_written() -> None:
 
 
 def test_4_2_an_address_without_brackets_is_refused() -> None:
-    with pytest.raises(ParseError) as caught:
+    with pytest.raises(MessageError) as caught:
         receive("ipv6-bad")
     assert caught.value.status == 400
     assert caught.value.request is not None

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sip.core import sdp
-from sip.core.errors import ParseError
 from sip.core.sdp import Codec, Connection, Media, Origin, SessionDescription
+from sip.errors import ParseError
 
 OFFERS = {
     path.stem: path for path in sorted((Path(__file__).parents[1] / "data/sdp").glob("*.sdp"))

@@ -2,8 +2,8 @@
 
 import pytest
 
-from sip.core.errors import ParseError
 from sip.core.uri import Uri, same_uri
+from sip.errors import ParseError
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from sip.core.errors import ParseError
 from sip.core.sdp import SessionDescription
+from sip.errors import ParseError
 from sip.media.plane import MediaError, MediaStats, PartyStats
 
 

@@ -8,8 +8,10 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
-from sip.core.errors import ParseError
-from sip.core.message import Request, Response, make_response, parse_message, validate
+from sip.core.message import Request, Response, make_response
+from sip.core.parser import parse_message
+from sip.core.validation import validate
+from sip.errors import ParseError
 from tests.hostile import corpus
 from tests.hostile.mutations import damaged
 from tests.ladder import PCMU

@@ -8,7 +8,8 @@ import pytest
 
 from sip import collector
 from sip.core import header_fields
-from sip.core.message import Request, parse_message
+from sip.core.message import Request
+from sip.core.parser import parse_message
 from sip.trace import MAX_DIALOGS, MAX_MESSAGES, Trace
 from tests.hostile import corpus
 

@@ -19,7 +19,8 @@ from typer.testing import CliRunner, Result
 
 from config.reading.profiles import names
 from gateway.cli import main
-from sip.core.message import Request, make_response, parse_message
+from sip.core.message import Request, make_response
+from sip.core.parser import parse_message
 from tests.packaging.conftest import Ports, Run, environment
 
 runner = CliRunner()

@@ -1,7 +1,9 @@
 """INVITEs and trunks as carriers and PBXs make them, for tables of examples."""
 
 from config.settings import TrunkSettings
-from sip.core.message import Request, parse_message, validate
+from sip.core.message import Request
+from sip.core.parser import parse_message
+from sip.core.validation import validate
 from sip.softswitch.trunks.trunk import Trunk
 
 PLAIN_FROM = "<sip:+12125550101@192.0.2.1>;tag=1"

@@ -10,9 +10,9 @@ import pytest
 from config.settings import BanSettings, Settings
 from sip.core.uri import Uri
 from sip.softswitch.admission.bans import Bans, Offence
-from sip.softswitch.operator_view import Report
-from sip.softswitch.registration.registration import RegistrationState
-from sip.softswitch.trunks.circuit import State
+from sip.softswitch.operator_view import OperatorView
+from sip.softswitch.registration.registration import RegistrationView
+from sip.softswitch.trunks.circuit import CircuitState
 from sip.softswitch.trunks.health import GatewayState
 from sip.softswitch.trunks.trunk import Trunks
 from sip.transport.endpoint import Endpoint
@@ -60,7 +60,7 @@ SETTINGS = Settings.model_validate(
 )
 
 
-def gateway(uri: str, state: State, *, heard: bool = True, **more: Any) -> GatewayState:
+def gateway(uri: str, state: CircuitState, *, heard: bool = True, **more: Any) -> GatewayState:
     return GatewayState(
         **{
             "trunk": "carrier",
@@ -79,7 +79,7 @@ def gateway(uri: str, state: State, *, heard: bool = True, **more: Any) -> Gatew
 
 class Health:
     def __init__(self) -> None:
-        self.gateways = [gateway("sip:one.example.com", State.CLOSED)]
+        self.gateways = [gateway("sip:one.example.com", CircuitState.CLOSED)]
 
     def states(self) -> list[GatewayState]:
         return self.gateways
@@ -89,10 +89,10 @@ class Registrations:
     def __init__(self) -> None:
         self.known = [registration("registered", EPOCH + 1800)]
 
-    def states(self) -> list[RegistrationState]:
+    def states(self) -> list[RegistrationView]:
         return self.known
 
-    async def refresh(self, trunk: str) -> RegistrationState | None:
+    async def refresh(self, trunk: str) -> RegistrationView | None:
         return next((state for state in self.known if state.trunk == trunk), None)
 
 
@@ -124,7 +124,7 @@ class Edge:
         self.registrations = Registrations()
         self.bindings = Bindings()
         self.bans = Bans(BanSettings(strangers=2, first_s=300))
-        self.report = Report(
+        self.report = OperatorView(
             SETTINGS,
             Trunks.of(SETTINGS),
             clock=Clock(),
@@ -140,7 +140,7 @@ class Edge:
 
 
 def registration(state: str, expires_at: float | None, error: str | None = None) -> Any:
-    return RegistrationState(
+    return RegistrationView(
         trunk="carrier",
         registrar="sip:one.example.com",
         aor="sip:us@one.example.com",
@@ -210,22 +210,24 @@ def test_a_carrier_in_full(edge: Edge) -> None:
 @pytest.mark.parametrize(
     ("state", "heard", "shown"),
     [
-        (State.CLOSED, True, "up"),
-        (State.CLOSED, False, "unknown"),
-        (State.OPEN, True, "down"),
-        (State.OPEN, False, "down"),
-        (State.HALF_OPEN, True, "trying"),
-        (State.TRYING, True, "trying"),
+        (CircuitState.CLOSED, True, "up"),
+        (CircuitState.CLOSED, False, "unknown"),
+        (CircuitState.OPEN, True, "down"),
+        (CircuitState.OPEN, False, "down"),
+        (CircuitState.HALF_OPEN, True, "trying"),
+        (CircuitState.TRYING, True, "trying"),
     ],
 )
-def test_circuits_in_the_operators_words(edge: Edge, state: State, heard: bool, shown: str) -> None:
+def test_circuits_in_the_operators_words(
+    edge: Edge, state: CircuitState, heard: bool, shown: str
+) -> None:
     edge.health.gateways = [gateway("sip:one.example.com", state, heard=heard)]
     assert edge.trunk("carrier")["gateways"][0]["state"] == shown
 
 
 def test_a_trunk_is_up_while_one_gateway_is(edge: Edge) -> None:
-    dead = gateway("sip:one.example.com", State.OPEN, last_error="no answer in 8 s")
-    edge.health.gateways = [dead, gateway("sip:two.example.com", State.CLOSED)]
+    dead = gateway("sip:one.example.com", CircuitState.OPEN, last_error="no answer in 8 s")
+    edge.health.gateways = [dead, gateway("sip:two.example.com", CircuitState.CLOSED)]
     assert edge.trunk("carrier")["up"] is True
     edge.health.gateways = [dead, dead]
     assert edge.trunk("carrier")["up"] is False

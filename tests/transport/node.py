@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from sip.clock import LoopClock
-from sip.core.errors import ParseError
-from sip.transport.endpoint import Endpoint, Flow
+from sip.core.message import MessageError
+from sip.transport.endpoint import Flow
 from sip.transport.layer import TransportLayer
 from sip.transport.stream_limits import StreamLimits
 from sip.transport.tls.contexts import ClientTls
@@ -25,14 +25,14 @@ class Node:
         self,
         *,
         tls: ClientTls | None = None,
-        admit: Callable[[Endpoint], bool] = lambda _: True,
+        admit: Callable[[Flow], bool] = lambda _: True,
         limits: StreamLimits | None = None,
         keepalive_s: float | None = None,
         echo: bool = False,
     ) -> None:
         self.inbox: asyncio.Queue[tuple[bytes, Flow]] = asyncio.Queue()
         self.lost: asyncio.Queue[Flow] = asyncio.Queue()
-        self.broken: list[ParseError] = []
+        self.broken: list[MessageError] = []
         self.echo = echo
         self.layer = TransportLayer(
             clock=LoopClock(),

@@ -24,6 +24,7 @@ class FlowTo:
     remote: Endpoint
     local: Endpoint = LOCAL
     advertise: str | None = None
+    standing: object = None
     reliable = False
     closed = False
     peer_names = ()

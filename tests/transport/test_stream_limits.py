@@ -2,35 +2,36 @@
 
 import pytest
 
-from sip.transport.census import Census, Complaints
-from sip.transport.stream_limits import End, Lifeline, Ping, StreamLimits
+from sip.log_throttle import Throttle
+from sip.transport.stranger_quota import StrangerQuota
+from sip.transport.stream_limits import ConnectionClock, End, Ping, StreamLimits
 
 LIMITS = StreamLimits(
     handshake_s=10, first_message_s=30, message_s=20, idle_s=300, per_source=2, together=3
 )
 
 
-def accepted() -> Lifeline:
-    line = Lifeline(0, ours=False, limits=LIMITS, keepalive_s=30)
+def accepted() -> ConnectionClock:
+    line = ConnectionClock(0, ours=False, limits=LIMITS, keepalive_s=30)
     line.established = True
     return line
 
 
-def opened() -> Lifeline:
-    line = Lifeline(0, ours=True, limits=LIMITS, keepalive_s=30)
+def opened() -> ConnectionClock:
+    line = ConnectionClock(0, ours=True, limits=LIMITS, keepalive_s=30)
     line.established = True
     return line
 
 
-def message(line: Lifeline, now: float, *, waiting: bool = False) -> None:
+def message(line: ConnectionClock, now: float, *, waiting: bool = False) -> None:
     line.heard(now, pong=False, messages=True, waiting=waiting)
 
 
-def piece(line: Lifeline, now: float) -> None:
+def piece(line: ConnectionClock, now: float) -> None:
     line.heard(now, pong=False, messages=False, waiting=True)
 
 
-def kind(line: Lifeline, now: float) -> str | None:
+def kind(line: ConnectionClock, now: float) -> str | None:
     due = line.due(now)
     if isinstance(due, Ping):
         return "ping"
@@ -39,7 +40,7 @@ def kind(line: Lifeline, now: float) -> str | None:
 
 def test_a_handshake_that_is_not_finished() -> None:
     for ours in (True, False):
-        line = Lifeline(0, ours=ours, limits=LIMITS, keepalive_s=None)
+        line = ConnectionClock(0, ours=ours, limits=LIMITS, keepalive_s=None)
         assert line.due(10) is None
         assert line.due(10.1) == End("no handshake", "no TLS handshake within 10 s")
 
@@ -96,7 +97,7 @@ def test_a_peer_that_we_deal_with_may_be_silent_for_days() -> None:
 
 
 def test_a_connection_of_ours_that_nobody_uses_any_more() -> None:
-    line = Lifeline(0, ours=True, limits=LIMITS, keepalive_s=None)
+    line = ConnectionClock(0, ours=True, limits=LIMITS, keepalive_s=None)
     line.established = True
     message(line, 100)
     assert line.due(100 + 4 * 3600) is None
@@ -143,31 +144,31 @@ def test_any_word_is_a_sign_of_life() -> None:
 
 
 def test_strangers_are_counted_by_address_and_together() -> None:
-    census = Census(LIMITS)
-    assert census.enter("192.0.2.1")
-    assert census.enter("192.0.2.1")
-    assert not census.enter("192.0.2.1")
-    assert census.enter("192.0.2.2")
-    assert not census.enter("192.0.2.3")  # three together
-    census.leave("192.0.2.1")
-    assert census.enter("192.0.2.3")
+    quota = StrangerQuota(LIMITS)
+    assert quota.enter("192.0.2.1")
+    assert quota.enter("192.0.2.1")
+    assert not quota.enter("192.0.2.1")
+    assert quota.enter("192.0.2.2")
+    assert not quota.enter("192.0.2.3")  # three together
+    quota.leave("192.0.2.1")
+    assert quota.enter("192.0.2.3")
     for host in ("192.0.2.1", "192.0.2.2", "192.0.2.3"):
-        census.leave(host)
-    assert (census._together, dict(census._by_host)) == (0, {})
+        quota.leave(host)
+    assert (quota._together, dict(quota._by_host)) == (0, {})
 
 
 def test_strangers_leave_us_files_to_open(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("resource.getrlimit", lambda _: (6, 4096))
-    census = Census(StreamLimits(per_source=5, together=100))
-    assert [census.enter("192.0.2.1") for _ in range(4)] == [True, True, True, False]
+    quota = StrangerQuota(StreamLimits(per_source=5, together=100))
+    assert [quota.enter("192.0.2.1") for _ in range(4)] == [True, True, True, False]
 
 
 def test_a_complaint_is_news_once_an_hour() -> None:
-    complaints = Complaints()
-    assert complaints.is_new("192.0.2.1", "expired", 0)
-    assert not complaints.is_new("192.0.2.1", "expired", 3599)
-    assert complaints.is_new("192.0.2.1", "unknown CA", 3599)
-    assert complaints.is_new("192.0.2.2", "expired", 3599)
-    assert complaints.is_new("192.0.2.1", "expired", 3601)
-    complaints.withdraw("192.0.2.1")
-    assert complaints.is_new("192.0.2.1", "expired", 3602)
+    throttle = Throttle()
+    assert throttle.is_new("192.0.2.1", "expired", 0)
+    assert not throttle.is_new("192.0.2.1", "expired", 3599)
+    assert throttle.is_new("192.0.2.1", "unknown CA", 3599)
+    assert throttle.is_new("192.0.2.2", "expired", 3599)
+    assert throttle.is_new("192.0.2.1", "expired", 3601)
+    throttle.forget("192.0.2.1")
+    assert throttle.is_new("192.0.2.1", "expired", 3602)

@@ -111,7 +111,7 @@ async def test_a_connection_that_ended_is_made_anew() -> None:
 
 @virtual_time
 async def test_who_may_not_connect_is_not_even_read() -> None:
-    node = Node(admit=lambda source: source.host != "127.0.0.1")
+    node = Node(admit=lambda flow: flow.remote.host != "127.0.0.1")
     async with running(node):
         at = await node.layer.listen(TCP)
         async with connecting(at.port) as [peer]:
@@ -314,13 +314,13 @@ async def test_a_stream_that_cannot_be_read_is_ended() -> None:
 @on_each_loop
 async def test_nothing_more_is_read_of_a_connection_that_was_dropped() -> None:
     node = Node()
-    take = node.layer._on_message
+    take = node.layer._connections._on_message
 
     def drop(data: bytes, flow: Flow) -> None:
         take(data, flow)
         flow.abort()
 
-    node.layer._on_message = drop
+    node.layer._connections._on_message = drop
     async with running(node):
         at = await node.layer.listen(TCP)
         async with connecting(at.port) as [peer]:

@@ -50,7 +50,9 @@ async def test_damaged_datagrams_from_a_trunk_and_a_stranger(ladder: Ladder) -> 
     damaged = mutations(await seeds(second), ROUNDS)
     for number, data in enumerate(damaged):
         source = stranger if number % 2 else second
-        ladder.switch.ua._receive(data, ladder.switch.ua._transport.flow_to(_endpoint(source)))
+        ladder.switch.ua._receiver.receive(
+            data, ladder.switch.ua._transport.flow_to(_endpoint(source))
+        )
     assert ladder.switch.ua.dropped["malformed"] > ROUNDS / 10
     assert ladder.switch.ua.dropped["unknown source"] > 0
     await stranger.silence(1)

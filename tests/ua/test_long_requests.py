@@ -6,7 +6,7 @@ RFC 3261 18.1.1.
 import asyncio
 
 from sip.core.framing import StreamFramer
-from sip.core.message import parse_message
+from sip.core.parser import parse_message
 from sip.transport.endpoint import Endpoint
 from tests.b2bua.test_call_stories import bridged
 from tests.b2bua.test_reliable import hang_up

@@ -6,7 +6,8 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from sip.core.message import Headers, Request, Response, make_response, parse_message
+from sip.core.message import Headers, Request, Response, make_response
+from sip.core.parser import parse_message
 from sip.core.uri import Uri
 from sip.softswitch.trunks.trunk import Trunk
 from sip.transport.endpoint import Endpoint

@@ -15,9 +15,13 @@ import socket
 from collections import deque
 from dataclasses import dataclass
 
+from sip.errors import Fault, SipError
 
-class NoPortsError(Exception):
+
+class NoPortsError(SipError):
     """No pair can be leased now."""
+
+    fault = Fault.OPERATOR
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,8 @@ import ipaddress
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from sip.core.errors import ParseError
 from sip.core.sdp import Attribute, Codec, Connection, Media, SessionDescription, parse
+from sip.errors import ParseError
 from sip.media.plane import MediaError
 from sip.media.relay import policy
 from sip.media.relay.latch import SocketAddress

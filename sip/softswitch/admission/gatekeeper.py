@@ -5,7 +5,6 @@ certificate, secret headers (`sip.softswitch.admission.evidence`), digest. A liv
 stands for the digest, which it was proven by. Whoever offends is banned (`…admission.bans`).
 """
 
-import functools
 from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -13,11 +12,12 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from config.settings import BanSettings, SipAuthSettings
+from sip.clock import Clock
 from sip.core.digest import AuthHeader, DigestServer, Outcome
-from sip.core.errors import ParseError
 from sip.core.header_values import unescape
 from sip.core.message import Request
 from sip.core.value import frozen
+from sip.errors import ParseError
 from sip.softswitch.admission.bans import Bans, Offence
 from sip.softswitch.admission.evidence import (
     certificate_shows,
@@ -26,6 +26,7 @@ from sip.softswitch.admission.evidence import (
     most_demanding_first,
     needs_password_alone,
 )
+from sip.softswitch.admission.ignored_log import IgnoredLog
 from sip.softswitch.admission.known_peers import Peers
 from sip.softswitch.admission.packet_rates import Rates
 from sip.softswitch.trunks.trunk import Trunk, Trunks
@@ -36,6 +37,8 @@ from sip.transport.endpoint import Endpoint, Flow
 RegisteredAs = Callable[[Request | None, Endpoint, float], str | None]
 #: Credentials looked at in one request: a realm and algorithm each, several proxies on the way.
 MAX_CREDENTIALS = 8
+#: The first challenge of a request: the one that is worth no line.
+_NO_CREDENTIALS = "no credentials yet"
 
 
 class Verdict(Enum):
@@ -68,11 +71,26 @@ class Challenge:
     headers: list[tuple[str, str]]
 
 
+class _Standing:
+    """What the address of a source says of it, for as long as the configuration holds."""
+
+    __slots__ = ("candidates", "is_peer", "trunks")
+
+    def __init__(self, trunks: tuple[Trunk, ...], candidates: tuple[Trunk, ...], is_peer: bool):
+        #: the trunks that send from there
+        self.trunks = trunks
+        #: the trunks that may be spoken for from there, the most demanding first
+        self.candidates = candidates
+        #: a configured address, or ours: never banned nor slowed
+        self.is_peer = is_peer
+
+
 class Gatekeeper:
-    """Judges requests outside dialogs, and packets before anybody reads them."""
+    """The softswitch's doorkeeper (`sip.ua.doorkeeper`), and judge of requests outside dialogs."""
 
     def __init__(
         self,
+        clock: Clock,
         trunks: Trunks,
         realm: str,
         secret: bytes,
@@ -82,34 +100,39 @@ class Gatekeeper:
         own: Iterable[str] = (),
         registered: RegisteredAs = lambda *_: None,
     ) -> None:
-        """`own` are addresses of ours that nobody may make us ban: `sip.advertise`, listeners'."""
+        """`own` are addresses of ours, which are never banned: `sip.advertise`, the listeners'."""
         bans = bans or BanSettings()
+        self._clock = clock
         self._trunks = trunks
-        #: set by who knows the registrations, which come up after this
+        #: set by the softswitch, whose registrations come up after this
         self.registered = registered
         self._scanners = tuple(agent.lower() for agent in bans.scanners)
         self._digest = DigestServer(
             realm, secret, nonce_lifetime_s=auth.nonce_lifetime_s, algorithms=auth.algorithms
         )
         self._anywhere = tuple(trunk for trunk in trunks if not trunk.sources)
-        # Asked for every request, by the same few peers, and by scanners: cached, bounded.
-        self._candidates: Callable[[Endpoint], tuple[Trunk, ...]] = functools.lru_cache(4096)(
-            self._find_candidates
-        )
+        self._with_certificates = tuple(trunk for trunk in trunks if trunk.certificates)
         self._secret_headers = {name for trunk in trunks for name in trunk.secret_headers}
         self._rates = Rates(bans.packets_per_second)
         self.bans = Bans(bans)
         self.peers = Peers((s.network for trunk in trunks for s in trunk.sources), own)
         #: packets and connections turned away unread, by reason
         self.turned_away: Counter[str] = Counter()
+        self._ignored_log = IgnoredLog(clock, self.bans.banned)
+
+    def close(self) -> None:
+        """Log what waits to be logged."""
+        self._ignored_log.close()
 
     # before a message is read
 
-    def admit_packet(self, source: Endpoint, now: float) -> bool:
-        """Whether a packet of `source` is to be read at all: no ban, no flood. One look-up for
-        peers."""
+    def packet(self, flow: Flow) -> bool:
+        """Whether what came by `flow` is to be read at all: no ban, no flood."""
+        if self._standing(flow).is_peer:
+            return True
+        source, now = flow.remote, self._clock.now()
         host = source.host
-        if self.peers.hold(host, now):
+        if self.peers.met(host, now):
             return True
         if self.bans.banned(host, now) and self.registered(None, source, now) is None:
             self.turned_away["banned"] += 1
@@ -120,12 +143,14 @@ class Gatekeeper:
             return False
         return True
 
-    def may_connect(self, source: Endpoint, now: float) -> bool:
+    def connection(self, flow: Flow) -> bool:
         """Whether this source may open a connection: it is known, or may prove itself on it."""
-        if not self.peers.hold(source.host, now) and self.bans.banned(source.host, now):
+        standing, source, now = self._standing(flow), flow.remote, self._clock.now()
+        met = self.peers.met(source.host, now)
+        if not (standing.is_peer or met) and self.bans.banned(source.host, now):
             self.turned_away["banned"] += 1
             return False
-        if self._trunks.from_source(source) or self.peers.met(source.host, now):
+        if standing.trunks or met:
             return True
         return self.registered(None, source, now) is not None or any(
             trunk.login
@@ -134,18 +159,33 @@ class Gatekeeper:
             for trunk in self._anywhere
         )
 
+    def met(self, peer: Endpoint) -> None:
+        """We send `peer` a request of ours: it is a stranger no more."""
+        self.peers.meet(peer.host, self._clock.now())
+
     # whether there is an answer
 
-    def knows(self, request: Request | None, flow: Flow, now: float) -> bool:
+    def message(self, request: Request | None, flow: Flow) -> bool:
+        """Whether this source may get any answer (`knows`); otherwise it has offended, and a
+        request of it is logged."""
+        if self.knows(request, flow):
+            return True
+        self._strike(request, flow)
+        if request is not None:
+            self._log_ignored(request, flow)
+        return False
+
+    def knows(self, request: Request | None, flow: Flow) -> bool:
         """Whether this source may get any answer, even to a message that cannot be read (None).
 
         A configured address may, and a registered one. Others must show a certificate, a secret
         header or the name of a login; a scanner that names itself never may.
         """
-        source = flow.remote
-        if self._trunks.from_source(source) or self.registered(request, source, now) is not None:
+        if self._standing(flow).trunks:
             return True
-        if any(trunk.certificates and certificate_shows(trunk, flow) for trunk in self._trunks):
+        if self.registered(request, flow.remote, self._clock.now()) is not None:
+            return True
+        if any(certificate_shows(trunk, flow) for trunk in self._with_certificates):
             return True
         if request is None or self._is_scanner(request):
             return False
@@ -155,63 +195,84 @@ class Gatekeeper:
             for trunk in self._met(request, flow)
         )
 
-    def strike(self, request: Request | None, source: Endpoint, now: float) -> None:
-        """Count a request of a source that is not known, None for one that cannot be read."""
-        if not self.peers.hold(source.host, now):
-            scanner = request is not None and self._is_scanner(request)
-            self.bans.strike(source.host, now, Offence.SCANNER if scanner else Offence.STRANGER)
-
     def why_unknown(self, request: Request, flow: Flow) -> str:
         """Why this request gets no answer, and what to do if it should."""
-        for trunk in self._trunks.from_source(flow.remote):
+        for trunk in self._standing(flow).trunks:
             lacking = missing(trunk, request, flow)
             if lacking is not None:
                 return f"it comes from an address of trunk {trunk.name}, but {lacking}"
         return "no trunk's identify holds its address; add it there if it is one of your peers"
 
+    def _strike(self, request: Request | None, flow: Flow) -> None:
+        """Count an offence of a source that is not known; None where it could not be read."""
+        scanner = request is not None and self._is_scanner(request)
+        self._offended(flow, Offence.SCANNER if scanner else Offence.STRANGER)
+
+    def _offended(self, flow: Flow, offence: Offence) -> None:
+        host, now = flow.remote.host, self._clock.now()
+        if not (self._standing(flow).is_peer or self.peers.met(host, now)):
+            self.bans.strike(host, now, offence)
+
+    def _log_ignored(self, request: Request, flow: Flow) -> None:
+        reason = self.why_unknown(request, flow)
+        self._ignored_log.note("request ignored", flow.remote, request.method, reason)
+
+    def _standing(self, flow: Flow) -> _Standing:
+        """What is known of the address at the other end: worked out once, kept on the flow."""
+        standing = flow.standing
+        if type(standing) is not _Standing:
+            trunks = self._trunks.from_source(flow.remote)
+            candidates = most_demanding_first((*trunks, *self._anywhere))
+            is_peer = self.peers.configured(flow.remote.host)
+            standing = flow.standing = _Standing(trunks, candidates, is_peer)
+        return standing
+
     # whose it is
 
-    def challenge(self, request: Request, now: float, *, stale: bool = False) -> Challenge:
+    def challenge(self, request: Request, *, stale: bool = False) -> Challenge:
         """401 for a REGISTER, which we answer for ourselves, else 407 (RFC 3261 22.1, 22.3);
         the algorithms in the configured order (RFC 8760 2.3)."""
         registers = request.method == "REGISTER"
         name = "WWW-Authenticate" if registers else "Proxy-Authenticate"
-        values = self._digest.challenge(now, stale=stale)
+        values = self._digest.challenge(self._clock.now(), stale=stale)
         return Challenge(401 if registers else 407, [(name, value) for value in values])
 
-    def judge(self, request: Request, flow: Flow, now: float) -> Judgement:
+    def judge(self, request: Request, flow: Flow) -> Judgement:
         """Judge a new request outside a dialog. A REGISTER is for registrar trunks alone, and is
-        proven anew each time. Secret headers are taken off an admitted request."""
+        proven anew each time. Secret headers are taken off an admitted request; one that is
+        ignored or challenged again is logged."""
+        judgement = self._judge(request, flow)
+        match judgement.verdict:
+            case Verdict.ADMIT:
+                for name in self._secret_headers:
+                    request.headers.remove(name)
+            case Verdict.CHALLENGE if judgement.reason != _NO_CREDENTIALS:
+                self._ignored_log.note(
+                    "challenged again", flow.remote, request.method, judgement.reason
+                )
+            case Verdict.IGNORE:
+                self._log_ignored(request, flow)
+        return judgement
+
+    def _judge(self, request: Request, flow: Flow) -> Judgement:
         met = self._met(request, flow)
         if request.method == "REGISTER":
-            met = [trunk for trunk in met if trunk.registrar]
-            judgement = self._judge(request, flow.remote, met, now)
-        else:
-            judgement = self._by_registration(request, flow, now) or self._judge(
-                request, flow.remote, met, now
-            )
-        if judgement.verdict is Verdict.ADMIT:
-            for name in self._secret_headers:
-                request.headers.remove(name)
-        return judgement
+            return self._by_demands(request, flow, [trunk for trunk in met if trunk.registrar])
+        return self._by_registration(request, flow) or self._by_demands(request, flow, met)
 
     def _met(self, request: Request, flow: Flow) -> list[Trunk]:
         """The trunks of which every demand but the password is met, the most demanding first."""
-        return [trunk for trunk in self._candidates(flow.remote) if meets(trunk, request, flow)]
+        return [trunk for trunk in self._standing(flow).candidates if meets(trunk, request, flow)]
 
-    def _find_candidates(self, source: Endpoint) -> tuple[Trunk, ...]:
-        """The trunks that may be spoken for from `source`."""
-        return most_demanding_first((*self._trunks.from_source(source), *self._anywhere))
-
-    def _by_registration(self, request: Request, flow: Flow, now: float) -> Judgement | None:
+    def _by_registration(self, request: Request, flow: Flow) -> Judgement | None:
         """A live registration stands for address and password, not for what else is demanded."""
-        name = self.registered(request, flow.remote, now)
+        name = self.registered(request, flow.remote, self._clock.now())
         trunk = None if name is None else self._trunks.named(name)
         if trunk is None or missing(trunk, request, flow) is not None:
             return None
         return Judgement(verdict=Verdict.ADMIT, trunk=trunk)
 
-    def _judge(self, request: Request, source: Endpoint, met: list[Trunk], now: float) -> Judgement:
+    def _by_demands(self, request: Request, flow: Flow, met: list[Trunk]) -> Judgement:
         """By the trunks that were `met`, those with a password first."""
         if met and met[0].login is None:
             return Judgement(verdict=Verdict.ADMIT, trunk=met[0])
@@ -221,34 +282,31 @@ class Gatekeeper:
         if len(met) > len(logins) and not claimed:
             return Judgement(verdict=Verdict.ADMIT, trunk=met[len(logins)])
         if claimed or not all(map(needs_password_alone, logins)):
-            return self._judge_digest(request, source, logins, now)
-        reason = (
-            "further proof is missing" if self._trunks.from_source(source) else "unknown source"
-        )
+            return self._by_digest(request, flow, logins)
+        further = bool(self._standing(flow).trunks)
+        reason = "further proof is missing" if further else "unknown source"
         return Judgement(verdict=Verdict.IGNORE, reason=reason)
 
-    def _judge_digest(
-        self, request: Request, source: Endpoint, logins: list[Trunk], now: float
-    ) -> Judgement:
+    def _by_digest(self, request: Request, flow: Flow, logins: list[Trunk]) -> Judgement:
         """`logins` are the trunks that may be spoken for from here: a password for another is as
         good as none."""
         passwords = dict(trunk.login for trunk in logins if trunk.login is not None)
+        host, now = flow.remote.host, self._clock.now()
         result = self._digest.verify(
             _authorizations(request), request.method, passwords, now, request_uri=request.uri
         )
         match result.outcome:
             case Outcome.OK:
                 trunk = next(t for t in logins if t.login and t.login[0] == result.username)
-                self.peers.meet(source.host, now)
-                self.bans.forgive(source.host)
+                self.peers.meet(host, now)
+                self.bans.forgive(host)
                 return Judgement(verdict=Verdict.ADMIT, trunk=trunk, username=result.username)
             case Outcome.STALE:
                 return Judgement(verdict=Verdict.CHALLENGE, reason="stale nonce", stale=True)
             case Outcome.ABSENT:
-                return Judgement(verdict=Verdict.CHALLENGE, reason="no credentials yet")
+                return Judgement(verdict=Verdict.CHALLENGE, reason=_NO_CREDENTIALS)
             case Outcome.WRONG:
-                if not self.peers.hold(source.host, now):
-                    self.bans.strike(source.host, now, Offence.DIGEST)
+                self._offended(flow, Offence.DIGEST)
                 elsewhere = self._trunks.by_login(result.username)
                 foreign = elsewhere is not None and elsewhere not in logins
                 reason = "login from a foreign address" if foreign else "wrong credentials"

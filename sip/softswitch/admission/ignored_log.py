@@ -1,5 +1,5 @@
-"""Who got no answer or a second challenge, told once: silence towards strangers must not be silence
-to the operator."""
+"""One line about each source that got no answer or a second challenge: silence towards strangers
+must not be silence to the operator."""
 
 from collections import OrderedDict
 from collections.abc import Callable
@@ -11,48 +11,48 @@ from sip.transport.endpoint import Endpoint
 
 log = structlog.get_logger(__name__)
 
-#: A source is told of after so many seconds, unless it was banned by then: that has its own line.
-TELL_AFTER_S = 5.0
-#: A source is told of again after so many seconds.
-TELL_AGAIN_S = 600.0
+#: Seconds until the line of a source, which is left out if it is banned by then: a ban has its own.
+LOG_AFTER_S = 5.0
+#: Seconds until the next line of the same source.
+LOG_AGAIN_S = 600.0
 #: Sources remembered; scanners have many.
 MAX_SOURCES = 1000
 #: Lines in any ten minutes: beyond that the counters say enough.
 MAX_LINES = 100
 
 
-class Strangers:
-    """Logs the first of each kind of event of each source, and no more than so many in all."""
+class IgnoredLog:
+    """Logs the first event of each kind and source, 100 lines in ten minutes at most."""
 
     def __init__(self, clock: Clock, banned: Callable[[str, float], bool]) -> None:
         self._clock = clock
         self._banned = banned
-        self._told: OrderedDict[tuple[str, str], float] = OrderedDict()
+        self._logged: OrderedDict[tuple[str, str], float] = OrderedDict()
         self._waiting: list[tuple[str, Endpoint, str, str]] = []
         self._timer: Timer | None = None
 
     def note(self, event: str, source: Endpoint, method: str, reason: str) -> None:
         """One line of this event for `source`, unless one was lately, or many of others."""
         now = self._clock.now()
-        while self._told and next(iter(self._told.values())) <= now - TELL_AGAIN_S:
-            self._told.popitem(last=False)
+        while self._logged and next(iter(self._logged.values())) <= now - LOG_AGAIN_S:
+            self._logged.popitem(last=False)
         key = (event, source.host)
-        if key in self._told or len(self._told) >= MAX_SOURCES:
+        if key in self._logged or len(self._logged) >= MAX_SOURCES:
             return
-        self._told[key] = now
-        if len(self._told) > MAX_LINES:
+        self._logged[key] = now
+        if len(self._logged) > MAX_LINES:
             return
         self._waiting.append((event, source, method, reason))
         if self._timer is None:
-            self._timer = self._clock.call_later(TELL_AFTER_S, self._tell)
+            self._timer = self._clock.call_later(LOG_AFTER_S, self._flush)
 
     def close(self) -> None:
-        """Tell what waits to be told."""
+        """Log at once what waits."""
         if self._timer is not None:
             self._timer.cancel()
-            self._tell()
+            self._flush()
 
-    def _tell(self) -> None:
+    def _flush(self) -> None:
         self._timer = None
         waiting, self._waiting = self._waiting, []
         for event, source, method, reason in waiting:

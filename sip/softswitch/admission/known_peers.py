@@ -4,12 +4,11 @@ A source address over UDP can be forged. Who could make us ban a carrier by forg
 would have cut us off from it.
 """
 
-import functools
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from ipaddress import IPv4Network, IPv6Network, ip_address
 
-#: How long we know somebody after our last request to it, or its last proof, in seconds.
+#: Seconds that a host is known after our last request to it, or its last proof.
 KNOWN_S = 3600.0
 #: Hosts known by our dealings; the oldest are forgotten first.
 MAX_MET = 10_000
@@ -27,12 +26,16 @@ class Peers:
         self._networks = tuple(dict.fromkeys(configured))
         self._own = frozenset((*own, *_LOOPBACK))
         self._met: OrderedDict[str, float] = OrderedDict()
-        # Asked for every packet, of the same few peers: one look-up for them.
-        self._configured: Callable[[str], bool] = functools.lru_cache(4096)(self._is_configured)
 
-    def hold(self, host: str, now: float) -> bool:
-        """Whether `host` is no stranger."""
-        return self._configured(host) or self._met.get(host, now) > now
+    def configured(self, host: str) -> bool:
+        """Whether `host` is an address of a trunk, or of ours."""
+        if host in self._own:
+            return True
+        try:
+            address = ip_address(host.partition("%")[0])
+        except ValueError:  # a socket without a peer's address
+            return False
+        return any(address in network for network in self._networks)
 
     def met(self, host: str, now: float) -> bool:
         """Whether we had dealings with `host` lately."""
@@ -44,12 +47,3 @@ class Peers:
             self._met.popitem(last=False)
         self._met[host] = now + KNOWN_S
         self._met.move_to_end(host)
-
-    def _is_configured(self, host: str) -> bool:
-        if host in self._own:
-            return True
-        try:
-            address = ip_address(host.partition("%")[0])
-        except ValueError:  # a socket without a peer's address
-            return False
-        return any(address in network for network in self._networks)

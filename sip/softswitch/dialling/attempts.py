@@ -1,4 +1,4 @@
-"""The attempts of one dial: the ways to a trunk, and the servers of each, one after another.
+"""The attempts of one dial: the hops to a trunk, and the servers of each, one after another.
 
 What comes later is looked up, and connected to, only when what came before has failed.
 """
@@ -9,6 +9,7 @@ from functools import partial
 
 from sip.b2bua.attempt import Attempt
 from sip.b2bua.call_events import Headers
+from sip.core.digest_client import Credentials
 from sip.core.header_values import NameAddr
 from sip.core.uri import Uri
 from sip.core.value import frozen
@@ -17,7 +18,6 @@ from sip.softswitch.dialling.identity import Caller, outbound_identity
 from sip.softswitch.trunks.trunk import Trunk
 from sip.transport.endpoint import Endpoint, Flow, Target
 from sip.transport.servers.resolver import ResolveError
-from sip.ua.credentials import Credentials
 from sip.ua.user_agent import UserAgent
 
 
@@ -25,31 +25,31 @@ def _always() -> bool:
     return True
 
 
-def _nobody(_: int | None, __: str | None) -> None:
-    """Whom nobody needs to tell."""
+def _ignore(_: int | None, __: str | None) -> None:
+    """Default for `note`: this hop is not watched."""
 
 
 @frozen(kw_only=True)
-class Way:
-    """One way to who is called: Request-URI, To, Route, and where the INVITE is sent.
+class Hop:
+    """One way to the callee: Request-URI, To, Route, and where the INVITE is sent.
 
     That is the connection `flow` if it is still there, else `endpoint`, else the servers of the
-    URI `hop` (RFC 3263). `usable` is asked when its turn comes; `note` is told what came of it:
-    a final status, or None for no answer and perhaps why.
+    URI `next_hop` (RFC 3263). `usable` is asked when its turn comes; `note` is told what came of
+    it: a final status, or None for no answer and perhaps why.
     """
 
     uri: str
     to: Uri
-    hop: Uri
+    next_hop: Uri
     routes: tuple[str, ...] = ()
     flow: Flow | None = None
     endpoint: Endpoint | None = None
     usable: Callable[[], bool] = _always
-    note: Callable[[int | None, str | None], None] = _nobody
+    note: Callable[[int | None, str | None], None] = _ignore
 
 
 @frozen(kw_only=True)
-class Manner:
+class InviteDetails:
     """What every INVITE of a dial says. `headers` are the application's, as far as they pass."""
 
     trunk: Trunk
@@ -58,14 +58,14 @@ class Manner:
     credentials: Credentials | None
 
 
-class Attempts:
+class TrunkAttempts:
     """Makes each attempt when its turn comes."""
 
-    def __init__(self, ua: UserAgent, manner: Manner, ways: Iterable[Way]) -> None:
+    def __init__(self, ua: UserAgent, details: InviteDetails, hops: Iterable[Hop]) -> None:
         self._ua = ua
-        self._manner = manner
-        self._ways = deque(ways)
-        self._way: Way | None = None
+        self._details = details
+        self._hops = deque(hops)
+        self._hop: Hop | None = None
         self._targets: deque[Target] = deque()
         self._first: Attempt | None = None
         #: why what was passed over could not be tried
@@ -86,54 +86,54 @@ class Attempts:
     async def _find(self) -> Attempt | None:
         while True:
             try:
-                if self._way is not None and self._targets:
+                if self._hop is not None and self._targets:
                     target = self._targets.popleft()
                     flow = self._ua.flow_at(target)
-                    return self._attempt(self._way, flow, target, last=not self._targets)
-                if not self._ways:
+                    return self._attempt(self._hop, flow, target, last=not self._targets)
+                if not self._hops:
                     return None
-                self._way = way = self._ways.popleft()
-                if not way.usable():
-                    self.problems.append(f"{way.hop.hostport} is down")
-                elif way.flow is not None and not way.flow.closed:
-                    return self._attempt(way, way.flow, None, last=True)
+                self._hop = hop = self._hops.popleft()
+                if not hop.usable():
+                    self.problems.append(f"{hop.next_hop.hostport} is down")
+                elif hop.flow is not None and not hop.flow.closed:
+                    return self._attempt(hop, hop.flow, None, last=True)
                 else:
-                    self._targets.extend(await self._servers(way))
+                    self._targets.extend(await self._servers(hop))
             except OSError as error:  # no listener of its transport, no address of ours
                 self.problems.append(str(error))
 
-    async def _servers(self, way: Way) -> tuple[Target, ...]:
-        if way.endpoint is not None:
-            return (Target(way.endpoint, way.hop.host),)
+    async def _servers(self, hop: Hop) -> tuple[Target, ...]:
+        if hop.endpoint is not None:
+            return (Target(hop.endpoint, hop.next_hop.host),)
         try:
-            return await self._ua.resolver.resolve(way.hop)
+            return await self._ua.resolver.resolve(hop.next_hop)
         except ResolveError as error:
             self.problems.append(str(error))
-            way.note(None, str(error))
+            hop.note(None, str(error))
             return ()
 
-    def _attempt(self, way: Way, flow: Flow, target: Target | None, *, last: bool) -> Attempt:
-        manner, trunk = self._manner, self._manner.trunk
+    def _attempt(self, hop: Hop, flow: Flow, target: Target | None, *, last: bool) -> Attempt:
+        details, trunk = self._details, self._details.trunk
         ours = self._ua.host(flow, trunk.leg.advertise)
-        caller, identity = outbound_identity(trunk, manner.caller, ours)
+        caller, identity = outbound_identity(trunk, details.caller, ours)
         return Attempt(
-            uri=way.uri,
+            uri=hop.uri,
             flow=flow,
             caller=caller,
-            callee=NameAddr(None, way.to),
-            headers=with_ours(manner.headers, identity, trunk.headers),
-            routes=way.routes,
-            credentials=manner.credentials,
+            callee=NameAddr(None, hop.to),
+            headers=with_ours(details.headers, identity, trunk.headers),
+            routes=hop.routes,
+            credentials=details.credentials,
             no_response_s=trunk.no_response_s,
             media_address=ours,
             options=trunk.leg,
             target=target,
             redirect_hosts=trunk.redirect_hosts,
-            on_outcome=partial(_note, way, last),
+            on_outcome=partial(_note, hop, last),
         )
 
 
-def _note(way: Way, last: bool, status: int | None, why: str | None) -> None:
+def _note(hop: Hop, last: bool, status: int | None, why: str | None) -> None:
     """A gateway has failed when the last of its servers has."""
     if last or status not in (None, 503):
-        way.note(status, why)
+        hop.note(status, why)

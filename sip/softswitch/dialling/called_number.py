@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Final
 
-from sip.core.errors import ParseError
 from sip.core.header_values import parse_name_addrs
 from sip.core.message import Request
 from sip.core.uri import Uri
+from sip.errors import ParseError
 from sip.softswitch.dialling.numbers import Subscriber, is_telephone, write_number
 from sip.softswitch.trunks.trunk import Trunk
 

@@ -7,9 +7,11 @@ from typing import Protocol
 from urllib.parse import unquote
 
 from sip.b2bua.call_events import Headers
+from sip.core.digest_client import Credentials
 from sip.core.header_values import parse_name_addr
 from sip.core.uri import Uri
-from sip.softswitch.dialling.attempts import Attempts, Manner, Way
+from sip.errors import Fault, SipError
+from sip.softswitch.dialling.attempts import Hop, InviteDetails, TrunkAttempts
 from sip.softswitch.dialling.called_number import dialled_uri
 from sip.softswitch.dialling.header_policy import NOTHING, Passed, outgoing_headers, passing
 from sip.softswitch.dialling.identity import Caller
@@ -19,7 +21,6 @@ from sip.softswitch.trunks.health import AlwaysUp, Health
 from sip.softswitch.trunks.limits import Slot, TrunkFullError, TrunkLimits
 from sip.softswitch.trunks.trunk import Trunk, Trunks
 from sip.transport.endpoint import Endpoint, Flow
-from sip.ua.credentials import Credentials
 from sip.ua.user_agent import UserAgent
 
 # A URI that leads to no trunk of ours is called plainly.
@@ -29,11 +30,11 @@ _UDP = ("transport", "udp")
 _UNWATCHED: Health = AlwaysUp()
 
 
-class DialError(Exception):
+class DialError(SipError):
     """Nothing can be dialled: `status` and `reason` say as much in SIP's words."""
 
-    def __init__(self, status: int, reason: str) -> None:
-        super().__init__(f"{status} {reason}")
+    def __init__(self, status: int, reason: str, fault: Fault) -> None:
+        super().__init__(f"{status} {reason}", fault=fault)
         self.status = status
         self.reason = reason
 
@@ -85,7 +86,7 @@ class Dialler:
             return self.trunks.at(target.uri) or _PLAIN
         trunk = self.trunks.named(target.trunk or "")
         if trunk is None:
-            raise DialError(404, f"No trunk {target.trunk!r}")
+            raise DialError(404, f"No trunk {target.trunk!r}", Fault.APPLICATION)
         return trunk
 
     def room(self, trunk: Trunk) -> Slot:
@@ -93,7 +94,7 @@ class Dialler:
         try:
             return self.limits.place(trunk, self.ua.clock.now())
         except TrunkFullError as error:
-            raise DialError(503, str(error)) from None
+            raise DialError(503, str(error), error.fault) from None
 
     def headers(self, trunk: Trunk, target: Target, caller: Caller, given: Headers) -> Passed:
         """Which of an application's headers may go to that trunk."""
@@ -108,31 +109,33 @@ class Dialler:
 
     async def attempts(
         self, trunk: Trunk, target: Target, caller: Caller, headers: Headers
-    ) -> Attempts:
+    ) -> TrunkAttempts:
         """How to dial: at least one attempt. Raises DialError where nothing can be tried."""
         credentials = trunk.credentials
         if isinstance(target, SipTarget):
             uri = target.uri.replace(headers="")
-            ways = [self._through(trunk, uri, trunk.gateway_at(uri))]
+            hops = [self._through(trunk, uri, trunk.gateway_at(uri))]
             if target.auth is not None:
                 credentials = Credentials(*target.auth)
         else:
             number = target.number
             problem = dialling_problem(number)
             if problem is not None:
-                raise DialError(484, problem)
-            ways = [*self._registered(trunk, number)] if trunk.registrar else []
+                raise DialError(484, problem, Fault.APPLICATION)
+            hops = [*self._registered(trunk, number)] if trunk.registrar else []
             for gateway in trunk.gateways:
-                ways.append(self._through(trunk, dialled_uri(gateway, number, trunk), gateway))
-            if not ways:
-                raise DialError(503, _no_way(trunk))
-        manner = Manner(trunk=trunk, caller=caller, headers=headers, credentials=credentials)
-        attempts = Attempts(self.ua, manner, ways)
+                hops.append(self._through(trunk, dialled_uri(gateway, number, trunk), gateway))
+            if not hops:
+                raise DialError(503, _no_way(trunk), Fault.OPERATOR)
+        details = InviteDetails(
+            trunk=trunk, caller=caller, headers=headers, credentials=credentials
+        )
+        attempts = TrunkAttempts(self.ua, details, hops)
         if not await attempts.begin():
-            raise DialError(503, "; ".join(attempts.problems))
+            raise DialError(503, "; ".join(attempts.problems), Fault.PEER)
         return attempts
 
-    def _through(self, trunk: Trunk, uri: Uri, gateway: Uri | None) -> Way:
+    def _through(self, trunk: Trunk, uri: Uri, gateway: Uri | None) -> Hop:
         """To one of a trunk's gateways, by way of its proxy and of its registrar's Route."""
         routes, hop = self.service_route(trunk.name) if trunk.registers else (), uri
         if routes:
@@ -142,24 +145,24 @@ class Dialler:
             routes = (f"<{proxy.with_param('lr')}>", *routes)
         plain = _without_udp(uri)
         health = _UNWATCHED if gateway is None else self.health
-        return Way(
+        return Hop(
             uri=str(plain),
             to=_as_callee(plain),
-            hop=proxy or hop,
+            next_hop=proxy or hop,
             routes=routes,
             usable=partial(health.usable, trunk.name, gateway or uri),
             note=partial(health.note, trunk.name, gateway or uri),
         )
 
-    def _registered(self, trunk: Trunk, number: str) -> Iterator[Way]:
+    def _registered(self, trunk: Trunk, number: str) -> Iterator[Hop]:
         """RFC 3261 16.5: the Request-URI is the registered Contact to the letter, since peers know
         their calls by its parameters; the number stands in To."""
         for location in self.locations(trunk.name):
             to = dialled_uri(location.uri, number, trunk)
-            yield Way(
+            yield Hop(
                 uri=_request_uri(location, to),
                 to=_as_callee(to),
-                hop=location.uri,
+                next_hop=location.uri,
                 routes=location.path,
                 flow=location.flow,
                 endpoint=location.endpoint,

@@ -13,9 +13,9 @@ from typing import Final
 
 from config.settings import IdentityHeader
 from sip.b2bua.call_events import Headers
-from sip.core.errors import ParseError
 from sip.core.header_values import TOKEN, canonical, parse_name_addr, split_commas
 from sip.core.message import Request
+from sip.errors import ParseError
 from sip.softswitch.dialling.identity import FIELDS, Identity, privacy
 from sip.softswitch.trunks.trunk import Trunk
 

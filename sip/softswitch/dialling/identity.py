@@ -8,11 +8,11 @@ from typing import Final
 
 from config.settings import IdentityHeader
 from sip.b2bua.call_events import Headers
-from sip.core.errors import ParseError
 from sip.core.header_values import NameAddr, parse_name_addrs
 from sip.core.message import Request
 from sip.core.uri import Uri, at_domain
 from sip.core.value import frozen
+from sip.errors import ParseError
 from sip.softswitch.dialling.called_number import as_phone
 from sip.softswitch.dialling.numbers import MAX_DIALLED, Subscriber, write_number
 from sip.softswitch.trunks.trunk import Trunk

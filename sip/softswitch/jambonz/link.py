@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import aiohttp
 
+from sip.errors import Fault, SipError
+
 SUBPROTOCOL = "ws.jambonz.org"
 HANDSHAKE_TIMEOUT_S = 1.5
 #: Waits before each further try to connect, in seconds.
@@ -21,8 +23,10 @@ SPARE_S = 15.0
 Socket = aiohttp.ClientWebSocketResponse
 
 
-class AppError(Exception):
+class AppError(SipError):
     """The application cannot be reached, or did not answer in time."""
+
+    fault = Fault.APPLICATION
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

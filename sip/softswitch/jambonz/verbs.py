@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
 from sip.b2bua.call_events import Headers
-from sip.core.errors import ParseError
 from sip.core.uri import Uri
 from sip.core.value import frozen
+from sip.errors import Fault, ParseError, SipError
 from sip.softswitch.dialling.targets import PhoneTarget, SipTarget
 
 Json = dict[str, Any]
@@ -19,8 +19,10 @@ Json = dict[str, Any]
 DEFAULT_DIAL_TIMEOUT_S = 60.0
 
 
-class VerbError(Exception):
+class VerbError(SipError):
     """An application sent verbs that cannot be run; the text names the verb and property."""
+
+    fault = Fault.APPLICATION
 
 
 @frozen(kw_only=True)

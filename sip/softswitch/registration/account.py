@@ -3,11 +3,11 @@
 import hashlib
 from dataclasses import dataclass
 
+from sip.core.digest_client import Credentials
 from sip.core.uri import Params, Uri
 from sip.softswitch.trunks.trunk import Trunk
 from sip.transport.advertise import Advertiser
 from sip.transport.endpoint import Flow
-from sip.ua.credentials import Credentials
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

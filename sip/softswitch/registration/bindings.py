@@ -11,10 +11,10 @@ from typing import Any, Protocol
 import structlog
 
 from sip.clock import Clock, Timer
-from sip.core.errors import ParseError
 from sip.core.header_values import parse_name_addr
 from sip.core.register_request import Wish
 from sip.core.uri import Uri, same_uri
+from sip.errors import Fault, ParseError, SipError
 from sip.transport.address import is_address
 from sip.transport.endpoint import DEFAULT_PORT, Endpoint, Flow, uri_transport
 
@@ -52,8 +52,10 @@ class NoStore:
         """Nothing was kept."""
 
 
-class OutOfOrderError(Exception):
+class OutOfOrderError(SipError):
     """A REGISTER that is older than what it would change (RFC 3261 10.3 steps 6 and 7)."""
+
+    fault = Fault.PEER
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

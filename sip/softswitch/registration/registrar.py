@@ -11,10 +11,10 @@ import structlog
 
 from config.settings import RegistrarSettings
 from sip.clock import Timer
-from sip.core.errors import ParseError
 from sip.core.header_values import parse_name_addrs
 from sip.core.message import Request
 from sip.core.register_request import Wish, asks_for_removal_of_all, wishes
+from sip.errors import Fault, ParseError, SipError
 from sip.softswitch.registration.bindings import Binding, Bindings, OutOfOrderError
 from sip.softswitch.trunks.trunk import Trunk, Trunks
 from sip.transport.endpoint import Target
@@ -34,8 +34,10 @@ MAX_CONTACT = 512
 KEEPALIVE = b"\r\n\r\n"
 
 
-class RegisterError(Exception):
+class RegisterError(SipError):
     """Why a REGISTER is not served: status, reason phrase and further headers."""
+
+    fault = Fault.PEER
 
     def __init__(self, status: int, reason: str, *headers: tuple[str, str]) -> None:
         super().__init__(reason)

@@ -6,13 +6,13 @@ from sip.core.uri import Uri
 from sip.transport.endpoint import Endpoint, Target
 from sip.transport.servers.resolver import Resolver
 
-#: A server that did not answer, or said 503, is put last for so many seconds.
+#: Seconds that a server is put last which did not answer, or said 503.
 PENALTY_S = 60.0
 #: Redirections that are followed for one request (RFC 3261 8.1.3.4 leaves the number open).
 MAX_REDIRECTS = 3
 
 
-class Way:
+class RegistrarServers:
     """Finds the servers of one registrar and remembers which failed and which has our binding."""
 
     def __init__(self, resolver: Resolver, registrar: Uri, proxy: Uri | None) -> None:
@@ -24,7 +24,7 @@ class Way:
         self._redirects = 0
         self.registrar, self.proxy = registrar, proxy
         #: the servers that the name stood for when it was last looked up, and the one reached
-        self.servers: frozenset[Endpoint] = frozenset()
+        self.endpoints: frozenset[Endpoint] = frozenset()
 
     def begin(self) -> None:
         """A new request: from the configured registrar on, unless a 301 said otherwise."""
@@ -40,13 +40,13 @@ class Way:
             found = await self._resolver.resolve(self.proxy or self.registrar)
             # a registrar of several servers is asked where our binding is (RFC 5626 4.4)
             self._targets = sorted(found, key=lambda target: target.endpoint != self._home)
-            self.servers = frozenset(target.endpoint for target in found)
+            self.endpoints = frozenset(target.endpoint for target in found)
         return self._targets[0]
 
     def succeeded(self, remote: Endpoint) -> None:
         """The server granted a binding; `remote` is where it was reached."""
         self._home = remote
-        self.servers |= {remote}
+        self.endpoints |= {remote}
         if self._targets:
             self._resolver.forgive(self._targets[0].endpoint)
 

@@ -3,11 +3,11 @@
 import asyncio
 from collections.abc import Iterable
 
-from sip.core.errors import ParseError
 from sip.core.message import Request
 from sip.core.uri import Uri
+from sip.errors import ParseError
 from sip.softswitch.registration.account import Account
-from sip.softswitch.registration.registration import Registration, RegistrationState
+from sip.softswitch.registration.registration import Registration, RegistrationView
 from sip.softswitch.trunks.trunk import Trunk
 from sip.transport.endpoint import Endpoint, Flow
 from sip.ua.user_agent import UserAgent
@@ -42,11 +42,11 @@ class Registrations:
         closing = (registration.close(CLOSE_TIMEOUT_S) for registration in self._of.values())
         await asyncio.gather(*closing)
 
-    def states(self) -> list[RegistrationState]:
+    def states(self) -> list[RegistrationView]:
         """One for each registering trunk, in the order of the configuration."""
         return [registration.state for registration in self._of.values()]
 
-    async def refresh(self, trunk: str) -> RegistrationState | None:
+    async def refresh(self, trunk: str) -> RegistrationView | None:
         """Register now; the state once the registrar has answered. None for a trunk that does
         not register."""
         registration = self._of.get(trunk)

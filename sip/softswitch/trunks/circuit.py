@@ -7,7 +7,7 @@ from enum import Enum, auto
 from typing import Final
 
 
-class State(Enum):
+class CircuitState(Enum):
     """What a circuit lets pass."""
 
     __hash__ = object.__hash__  # members are singletons
@@ -22,7 +22,7 @@ class State(Enum):
     """nothing: that try is on its way"""
 
 
-class Input(Enum):
+class CircuitInput(Enum):
     """What a circuit is told."""
 
     __hash__ = object.__hash__  # members are singletons
@@ -43,15 +43,16 @@ class Input(Enum):
 
 # Every pair that is not here leaves the state as it is.
 _NEXT: Final = {
-    (State.CLOSED, Input.ENOUGH): State.OPEN,
-    (State.OPEN, Input.ALIVE): State.CLOSED,  # by a call or an OPTIONS that was under way
-    (State.OPEN, Input.COOLED): State.HALF_OPEN,
-    (State.HALF_OPEN, Input.TAKEN): State.TRYING,
-    (State.HALF_OPEN, Input.ALIVE): State.CLOSED,
-    (State.HALF_OPEN, Input.DEAD): State.OPEN,
-    (State.TRYING, Input.ALIVE): State.CLOSED,
-    (State.TRYING, Input.DEAD): State.OPEN,
-    (State.TRYING, Input.RETURNED): State.HALF_OPEN,
+    (CircuitState.CLOSED, CircuitInput.ENOUGH): CircuitState.OPEN,
+    # by a call or an OPTIONS that was under way
+    (CircuitState.OPEN, CircuitInput.ALIVE): CircuitState.CLOSED,
+    (CircuitState.OPEN, CircuitInput.COOLED): CircuitState.HALF_OPEN,
+    (CircuitState.HALF_OPEN, CircuitInput.TAKEN): CircuitState.TRYING,
+    (CircuitState.HALF_OPEN, CircuitInput.ALIVE): CircuitState.CLOSED,
+    (CircuitState.HALF_OPEN, CircuitInput.DEAD): CircuitState.OPEN,
+    (CircuitState.TRYING, CircuitInput.ALIVE): CircuitState.CLOSED,
+    (CircuitState.TRYING, CircuitInput.DEAD): CircuitState.OPEN,
+    (CircuitState.TRYING, CircuitInput.RETURNED): CircuitState.HALF_OPEN,
 }
 
 
@@ -62,23 +63,23 @@ class Circuit:
 
     def __init__(self, failures: int) -> None:
         self._failures = failures
-        self.state = State.CLOSED
+        self.state = CircuitState.CLOSED
         #: failures since the gateway last answered
         self.failed = 0
 
-    def step(self, given: Input) -> bool:
+    def step(self, given: CircuitInput) -> bool:
         """Take one input; True if the state is another one now."""
-        if given is Input.ALIVE:
+        if given is CircuitInput.ALIVE:
             self.failed = 0
-        elif given is Input.DEAD:
+        elif given is CircuitInput.DEAD:
             self.failed += 1
-            if self.state is State.CLOSED and self.failed >= self._failures:
-                given = Input.ENOUGH
+            if self.state is CircuitState.CLOSED and self.failed >= self._failures:
+                given = CircuitInput.ENOUGH
         before, self.state = self.state, _NEXT.get((self.state, given), self.state)
         return self.state is not before
 
     def take(self) -> bool:
         """Whether one more call may pass; a half-open circuit gives its one try away by it."""
-        if self.state is State.HALF_OPEN:
-            return self.step(Input.TAKEN)
-        return self.state is State.CLOSED
+        if self.state is CircuitState.HALF_OPEN:
+            return self.step(CircuitInput.TAKEN)
+        return self.state is CircuitState.CLOSED

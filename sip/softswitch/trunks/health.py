@@ -15,8 +15,8 @@ import structlog
 
 from sip.clock import Timer
 from sip.core.uri import Uri
-from sip.softswitch.trunks.circuit import Circuit, Input, State
-from sip.softswitch.trunks.options_ping import Answer, ping
+from sip.softswitch.trunks.circuit import Circuit, CircuitInput, CircuitState
+from sip.softswitch.trunks.options_ping import PingOutcome, ping
 from sip.softswitch.trunks.trunk import Trunk
 from sip.transport.endpoint import Target
 from sip.transport.servers.resolver import ResolveError
@@ -76,7 +76,7 @@ class GatewayState:
 
     trunk: str
     gateway: Uri
-    state: State
+    state: CircuitState
     since: float
     heard: bool
     by_options: bool
@@ -156,12 +156,12 @@ class TrunkHealth:
         watch = self._watches.get((trunk, gateway))
         if watch is None:
             return True
-        on_trial = watch.circuit.state is State.HALF_OPEN
+        on_trial = watch.circuit.state is CircuitState.HALF_OPEN
         if on_trial and watch.answers_options:
             return False  # an OPTIONS decides, at no caller's expense
         passes = watch.circuit.take()
         if passes and on_trial:
-            self._phase_ends(watch, TRY_S, Input.RETURNED)
+            self._phase_ends(watch, TRY_S, CircuitInput.RETURNED)
         return passes
 
     def note(self, trunk: str, gateway: Uri, status: int | None, why: str | None = None) -> None:
@@ -173,18 +173,18 @@ class TrunkHealth:
         match status:
             case None:
                 watch.last_error = why or "an INVITE got no answer"
-                self._step(watch, Input.DEAD, watch.last_error)
+                self._step(watch, CircuitInput.DEAD, watch.last_error)
             case 408:
-                self._step(watch, Input.RETURNED)
+                self._step(watch, CircuitInput.RETURNED)
             case 503:
                 watch.last_error = "503 to an INVITE"
                 lasting = self._clock.now() - watch.busy_from >= BUSY_S
                 watch.busy_from = min(watch.busy_from, self._clock.now())
-                given = Input.DEAD if lasting else Input.RETURNED
+                given = CircuitInput.DEAD if lasting else CircuitInput.RETURNED
                 self._step(watch, given, f"503 to every INVITE for {BUSY_S:g} s and more")
             case _:
                 watch.answers_calls = True
-                self._step(watch, Input.ALIVE, f"{status} to an INVITE")
+                self._step(watch, CircuitInput.ALIVE, f"{status} to an INVITE")
 
     def states(self) -> Iterator[GatewayState]:
         """Every gateway, in the order of the configuration."""
@@ -203,36 +203,36 @@ class TrunkHealth:
 
     # circuits
 
-    def _step(self, watch: _Watch, given: Input, why: str = "") -> None:
+    def _step(self, watch: _Watch, given: CircuitInput, why: str = "") -> None:
         """Every input but the taking of a try comes by here; `why` is for the log."""
-        if given is Input.ALIVE:
+        if given is CircuitInput.ALIVE:
             watch.busy_from = math.inf
         before = watch.circuit.state
         if not watch.circuit.step(given):
             return
         _cancel(watch.phase)
         match watch.circuit.state:
-            case State.OPEN:
-                self._phase_ends(watch, watch.trunk.health.cool_down_s, Input.COOLED)
-                if before is State.CLOSED:
+            case CircuitState.OPEN:
+                self._phase_ends(watch, watch.trunk.health.cool_down_s, CircuitInput.COOLED)
+                if before is CircuitState.CLOSED:
                     self._tell_down(watch, why)
                     self._changed(watch)
-            case State.CLOSED:
+            case CircuitState.CLOSED:
                 self._tell_up(watch, why)
                 self._changed(watch)
-            case State.HALF_OPEN if watch.by_options:
+            case CircuitState.HALF_OPEN if watch.by_options:
                 self._ping_after(watch, 0.0)
 
     def _changed(self, watch: _Watch) -> None:
         watch.since, watch.changed_at = self._clock.epoch(), self._clock.now()
 
-    def _phase_ends(self, watch: _Watch, delay_s: float, then: Input) -> None:
+    def _phase_ends(self, watch: _Watch, delay_s: float, then: CircuitInput) -> None:
         watch.phase = self._clock.call_later(delay_s, self._step, watch, then)
 
     def _tell_down(self, watch: _Watch, why: str) -> None:
         name, circuit = watch.trunk.name, watch.circuit
         others = any(
-            other.circuit.state is State.CLOSED
+            other.circuit.state is CircuitState.CLOSED
             for other in self._watches.values()
             if other.trunk.name == name
         )
@@ -277,19 +277,17 @@ class TrunkHealth:
         watch.unanswered = watch.unanswered + 1 if answer.silent else 0
         if answer.alive:
             watch.round_trip_s = answer.round_trip_s
-            self._step(watch, Input.ALIVE, f"{answer.status} to OPTIONS")
+            self._step(watch, CircuitInput.ALIVE, f"{answer.status} to OPTIONS")
         elif watch.answers_options or not answer.silent:
-            self._step(watch, Input.DEAD, f"OPTIONS: {answer.error}")
+            self._step(watch, CircuitInput.DEAD, f"OPTIONS: {answer.error}")
         elif watch.unanswered == watch.trunk.health.failures:
             self._tell_deaf(watch)
         if watch.by_options:
             # a first failure is looked into soon; an open circuit asks when its cool-down ends
             usual_s = watch.trunk.health.interval_s
             wait_s = self._ua.ids.backoff_s(usual_s * (1 - JITTER), usual_s * (1 + JITTER))
-            self._ping_after(
-                watch,
-                0.0 if watch.circuit.failed and watch.circuit.state is State.CLOSED else wait_s,
-            )
+            doubtful = watch.circuit.failed and watch.circuit.state is CircuitState.CLOSED
+            self._ping_after(watch, 0.0 if doubtful else wait_s)
 
     def _tell_deaf(self, watch: _Watch) -> None:
         """Silence from one who never answered proves nothing: many carriers ignore OPTIONS."""
@@ -301,7 +299,7 @@ class TrunkHealth:
             now="it is judged by its calls; if they work, set its health.options to false",
         )
 
-    async def _ask(self, watch: _Watch) -> Answer:
+    async def _ask(self, watch: _Watch) -> PingOutcome:
         """OPTIONS to the gateway, or by the proxy before it: to all the servers of its name.
 
         It is alive if one of them is; calls try a dead one last (RFC 3263 4.3).
@@ -310,17 +308,17 @@ class TrunkHealth:
         try:
             targets = await ua.resolver.resolve(trunk.outbound_proxy or watch.gateway)
         except ResolveError as error:
-            return Answer(error=str(error))
+            return PingOutcome(error=str(error))
         answers = await asyncio.gather(
             *(self._ask_one(watch, target) for target in targets[:MAX_SERVERS])
         )
         return next((answer for answer in answers if answer.alive), answers[0])
 
-    async def _ask_one(self, watch: _Watch, target: Target) -> Answer:
+    async def _ask_one(self, watch: _Watch, target: Target) -> PingOutcome:
         try:
             flow = self._ua.flow_at(target)
         except OSError as error:
-            return Answer(error=str(error))
+            return PingOutcome(error=str(error))
         answer = await ping(self._ua, watch.trunk, watch.gateway, flow)
         if answer.alive:
             self._ua.resolver.forgive(target.endpoint)

@@ -4,14 +4,17 @@ from collections import Counter, deque
 from types import TracebackType
 from typing import Final, Self
 
+from sip.errors import Fault, SipError
 from sip.softswitch.trunks.trunk import Trunk
 
 #: When to try again after a 503, in seconds (RFC 3261 21.5.4).
 RETRY_AFTER_S: Final = 5
 
 
-class TrunkFullError(Exception):
+class TrunkFullError(SipError):
     """A trunk takes no further call now; the text is fit for a reason phrase."""
+
+    fault = Fault.OPERATOR
 
 
 class Slot:

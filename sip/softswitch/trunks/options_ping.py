@@ -19,7 +19,7 @@ DEAD = frozenset({408, 503})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class PingOutcome:
     """What came back: a status with its round trip, or an error in a few words.
 
     `silent` where the request went out and nothing came: dead, or deaf to OPTIONS.
@@ -36,7 +36,7 @@ class Answer:
         return self.status is not None and self.status not in DEAD
 
 
-async def ping(ua: UserAgent, trunk: Trunk, gateway: Uri, flow: Flow) -> Answer:
+async def ping(ua: UserAgent, trunk: Trunk, gateway: Uri, flow: Flow) -> PingOutcome:
     """Ask `gateway` of `trunk` over `flow`; the wait is no longer than a call's would be."""
     answered: asyncio.Future[Response | Failure] = asyncio.get_running_loop().create_future()
 
@@ -50,7 +50,7 @@ async def ping(ua: UserAgent, trunk: Trunk, gateway: Uri, flow: Flow) -> Answer:
     try:
         transaction = ua.send(request, flow, settle, settle, host=host)
     except OSError as error:
-        return Answer(error=error.strerror or str(error))
+        return PingOutcome(error=error.strerror or str(error))
     try:
         async with asyncio.timeout(trunk.no_response_s):
             outcome = await answered
@@ -60,10 +60,10 @@ async def ping(ua: UserAgent, trunk: Trunk, gateway: Uri, flow: Flow) -> Answer:
         if not answered.done() or answered.cancelled():
             ua.forget(transaction)  # else it would be sent again until timer F
     if outcome is Failure.TIMEOUT:
-        return Answer(error=f"no answer in {trunk.no_response_s:g} s", silent=True)
+        return PingOutcome(error=f"no answer in {trunk.no_response_s:g} s", silent=True)
     if isinstance(outcome, Failure):
-        return Answer(error=flow.error or f"{flow.remote} cannot be reached")
-    return Answer(
+        return PingOutcome(error=flow.error or f"{flow.remote} cannot be reached")
+    return PingOutcome(
         status=outcome.status,
         error=f"{outcome.status} {outcome.reason}" if outcome.status in DEAD else None,
         round_trip_s=ua.clock.now() - begun,

@@ -22,11 +22,11 @@ from config.values import Source
 from sip.b2bua.call_events import Headers
 from sip.b2bua.leg_options import DEFAULT, LegOptions, Reliable
 from sip.b2bua.outbound_leg import NO_RESPONSE_S
+from sip.core.digest_client import Credentials
 from sip.core.header_values import canonical
 from sip.core.session_timer import Mode, Policy
 from sip.core.uri import Uri
 from sip.transport.endpoint import Endpoint
-from sip.ua.credentials import Credentials
 
 # docs.retellai.com/build/telephony/sip-headers: what Retell keeps of an INVITE; it drops the rest.
 _RETELL_HEADERS = PassHeaderSettings(

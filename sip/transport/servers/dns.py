@@ -22,6 +22,7 @@ import dns.rdtypes.IN.NAPTR
 import dns.rdtypes.IN.SRV
 import dns.resolver
 
+from sip.errors import Fault, SipError
 from sip.transport.address import version
 
 #: Seconds that one server has for one try, and that a question may take with all its tries.
@@ -38,12 +39,14 @@ _RESOLV_CONF = Path("/etc/resolv.conf")
 T = TypeVar("T")
 
 
-class DnsError(Exception):
-    """No answer: no server there, or none that wanted to say. The text says which."""
+class DnsError(SipError):
+    """DNS failed: no server there, or none that would say. The text says which."""
+
+    fault = Fault.OPERATOR
 
 
 @dataclass(frozen=True, slots=True)
-class Answer(Generic[T]):
+class DnsAnswer(Generic[T]):
     """The records found, () if there are none of the kind, and for how many seconds that holds."""
 
     records: tuple[T, ...]
@@ -93,7 +96,7 @@ class Dns:
             self._fixed = _read_hosts(text)
         return self._fixed.get(name.lower(), ())
 
-    async def naptr(self, name: str) -> Answer[Naptr]:
+    async def naptr(self, name: str) -> DnsAnswer[Naptr]:
         """The NAPTR records of `name` that lead to SRV records. Raises DnsError."""
         answer = await self._ask(name, "NAPTR")
         records = tuple(
@@ -101,31 +104,31 @@ class Dns:
             for one in cast(tuple[dns.rdtypes.IN.NAPTR.NAPTR, ...], answer.records)
             if one.flags.lower() == b"s" and not one.regexp
         )
-        return Answer(records, answer.ttl_s)
+        return DnsAnswer(records, answer.ttl_s)
 
-    async def srv(self, name: str) -> Answer[Srv]:
+    async def srv(self, name: str) -> DnsAnswer[Srv]:
         """The SRV records of `name`. Raises DnsError."""
         answer = await self._ask(name, "SRV")
         records = tuple(
             Srv(one.priority, one.weight, one.port, _host(one.target))
             for one in cast(tuple[dns.rdtypes.IN.SRV.SRV, ...], answer.records)
         )
-        return Answer(records, answer.ttl_s)
+        return DnsAnswer(records, answer.ttl_s)
 
-    async def addresses(self, name: str) -> Answer[str]:
+    async def addresses(self, name: str) -> DnsAnswer[str]:
         """The IPv4 and IPv6 addresses of `name`: by DNS, else by the system. Raises DnsError."""
         if "." not in name.strip("."):
             return await self._system(name)  # a name of the local network
         found = await asyncio.gather(
             self._addresses(name, "A"), self._addresses(name, "AAAA"), return_exceptions=True
         )
-        answers = [answer for answer in found if isinstance(answer, Answer) and answer.records]
+        answers = [answer for answer in found if isinstance(answer, DnsAnswer) and answer.records]
         if answers:
-            return Answer(
+            return DnsAnswer(
                 tuple(record for answer in answers for record in answer.records),
                 min(answer.ttl_s for answer in answers),
             )
-        none: Answer[str] = Answer((), LONGEST_NEGATIVE_S)
+        none: DnsAnswer[str] = DnsAnswer((), LONGEST_NEGATIVE_S)
         # whoever names the servers to ask wants no other to be asked
         by_system = none if self._given else await self._system(name)
         for answer in found:
@@ -133,11 +136,11 @@ class Dns:
                 raise answer
         return by_system
 
-    async def _addresses(self, name: str, kind: str) -> Answer[str]:
+    async def _addresses(self, name: str, kind: str) -> DnsAnswer[str]:
         answer = await self._ask(name, kind)
-        return Answer(tuple(one.to_text() for one in answer.records), answer.ttl_s)
+        return DnsAnswer(tuple(one.to_text() for one in answer.records), answer.ttl_s)
 
-    async def _ask(self, name: str, kind: str) -> Answer[dns.rdata.Rdata]:
+    async def _ask(self, name: str, kind: str) -> DnsAnswer[dns.rdata.Rdata]:
         resolver = self._current()
         full = f"{name.rstrip('.')}."
         try:
@@ -158,20 +161,20 @@ class Dns:
         # the least TTL on the way to the records, aliases (CNAME) among them
         ttl_s = float(chain.minimum_ttl)
         if chain.answer is None:
-            return Answer((), min(ttl_s, LONGEST_NEGATIVE_S))
-        return Answer(tuple(chain.answer), ttl_s)
+            return DnsAnswer((), min(ttl_s, LONGEST_NEGATIVE_S))
+        return DnsAnswer(tuple(chain.answer), ttl_s)
 
-    async def _system(self, name: str) -> Answer[str]:
+    async def _system(self, name: str) -> DnsAnswer[str]:
         """What the system resolver knows: hosts file, containers, local network."""
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(QUESTION_S):
                 found = await loop.getaddrinfo(name, None, type=socket.SOCK_DGRAM)
         except (OSError, UnicodeError, TimeoutError):
-            return Answer((), SYSTEM_TTL_S)
+            return DnsAnswer((), SYSTEM_TTL_S)
         hosts = dict.fromkeys(str(info[4][0]) for info in found)
         # a link-local address is of no use without its interface
-        return Answer(tuple(host for host in hosts if "%" not in host), SYSTEM_TTL_S)
+        return DnsAnswer(tuple(host for host in hosts if "%" not in host), SYSTEM_TTL_S)
 
     def _current(self) -> dns.asyncresolver.Resolver:
         """A resolver with the name servers of now: they change when a lease is renewed."""

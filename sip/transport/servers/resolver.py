@@ -9,10 +9,11 @@ from typing import TypeVar
 
 from sip.clock import Clock
 from sip.core.uri import Uri
+from sip.errors import Fault, SipError
 from sip.ids import Ids
 from sip.transport.address import is_address
 from sip.transport.endpoint import DEFAULT_PORT, Endpoint, Target, uri_transport
-from sip.transport.servers.dns import Answer, Dns, DnsError, Naptr, Srv
+from sip.transport.servers.dns import Dns, DnsAnswer, DnsError, Naptr, Srv
 from sip.transport.servers.srv_order import Server, in_order
 
 #: Seconds until a name that could not be resolved is asked for again.
@@ -37,8 +38,10 @@ _SRV_PREFIX = {"udp": "_sip._udp", "tcp": "_sip._tcp", "tls": "_sips._tcp"}
 T = TypeVar("T")
 
 
-class ResolveError(Exception):
+class ResolveError(SipError):
     """A host name that leads nowhere; the text names it."""
+
+    fault = Fault.OPERATOR
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,8 +227,8 @@ class Resolver:
         return (() if any(answers[name].records for _, name in names) else None), ttl_s
 
     async def _ask_for(
-        self, names: list[tuple[str, str]], known: dict[str, Answer[Srv]] | None = None
-    ) -> dict[str, Answer[Srv]]:
+        self, names: list[tuple[str, str]], known: dict[str, DnsAnswer[Srv]] | None = None
+    ) -> dict[str, DnsAnswer[Srv]]:
         """The SRV records of each name that is not `known` yet, and those that are."""
         found = dict(known or {})
         wanted = [name for _, name in names if name not in found]
@@ -246,7 +249,7 @@ class Resolver:
         for record, answer in zip(wanted, found, strict=True):
             if isinstance(answer, BaseException) and not isinstance(answer, DnsError):
                 raise answer
-            if isinstance(answer, Answer) and answer.records:
+            if isinstance(answer, DnsAnswer) and answer.records:
                 endpoints = tuple(Endpoint(transport, at, record.port) for at in answer.records)
                 servers.append(Server(record.priority, record.weight, endpoints))
                 least_s = min(least_s, answer.ttl_s)
@@ -255,18 +258,18 @@ class Resolver:
         return tuple(servers), least_s
 
 
-def _look_at(asked: asyncio.Future[Answer[str]]) -> None:
+def _look_at(asked: asyncio.Future[DnsAnswer[str]]) -> None:
     """An answer that nobody needed any more may be a failure; that is nobody's business then."""
     if not asked.cancelled():
         asked.exception()
 
 
-async def _quietly(asked: Coroutine[None, None, Answer[T]]) -> Answer[T]:
+async def _quietly(asked: Coroutine[None, None, DnsAnswer[T]]) -> DnsAnswer[T]:
     """No answer is as good as none such: the host's addresses are still to be asked for."""
     try:
         return await asked
     except DnsError:
-        return Answer((), NEGATIVE_S)
+        return DnsAnswer((), NEGATIVE_S)
 
 
 def _question(uri: Uri) -> _Question:

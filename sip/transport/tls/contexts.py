@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import structlog
 
+from sip.errors import Fault, SipError
 from sip.transport.tls.certificate import Certificate, all_names, day
 
 log = structlog.get_logger(__name__)
@@ -14,8 +15,10 @@ log = structlog.get_logger(__name__)
 ClientCertificates = Literal["off", "optional", "required"]
 
 
-class TlsError(OSError):
+class TlsError(SipError, OSError):
     """Files that make no TLS; the text says which file and what is wrong with it."""
+
+    fault = Fault.OPERATOR
 
 
 class _Reloading:

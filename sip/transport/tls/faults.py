@@ -33,7 +33,7 @@ _ALERTS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class TlsFault:
     """`kind` is one of a few words, to count by; `text` says the rest of a sentence."""
 
     kind: str
@@ -66,7 +66,7 @@ CLIENT = Side(
 )
 
 
-def fault_of(error: ssl.SSLError, side: Side, chain: Sequence[Certificate], now: float) -> Fault:
+def fault_of(error: ssl.SSLError, side: Side, chain: Sequence[Certificate], now: float) -> TlsFault:
     """What `error` means. `chain` is the peer's, as far as it is known; `now` since 1970."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return _unverified(error, side, chain, now)
@@ -74,73 +74,77 @@ def fault_of(error: ssl.SSLError, side: Side, chain: Sequence[Certificate], now:
     if "ALERT" in reason:
         word = reason.partition("ALERT_")[2]
         kind, text = _ALERTS.get(word, ("protocol", f"it sent the alert {_spoken(word)}"))
-        return Fault(kind, text.format(ours=side.ours, required=side.required))
+        return TlsFault(kind, text.format(ours=side.ours, required=side.required))
     if reason == "PEER_DID_NOT_RETURN_A_CERTIFICATE":
-        return Fault("no certificate", "it showed no client certificate, and one is required")
+        return TlsFault("no certificate", "it showed no client certificate, and one is required")
     if reason in ("UNSUPPORTED_PROTOCOL", "NO_PROTOCOLS_AVAILABLE", "VERSION_TOO_LOW"):
-        return Fault("protocol", "it does not speak TLS 1.2 or newer")
+        return TlsFault("protocol", "it does not speak TLS 1.2 or newer")
     if reason == "NO_SHARED_CIPHER":
-        return Fault("protocol", "it has no cipher in common with us")
+        return TlsFault("protocol", "it has no cipher in common with us")
     if reason in (
         "WRONG_VERSION_NUMBER",
         "HTTP_REQUEST",
         "HTTPS_PROXY_REQUEST",
         "UNKNOWN_PROTOCOL",
     ):
-        return Fault("plain text", "it answers with something that is not TLS: is the port right?")
-    return Fault("protocol", f"TLS failed: {_spoken(reason) or error}")
+        return TlsFault(
+            "plain text", "it answers with something that is not TLS: is the port right?"
+        )
+    return TlsFault("protocol", f"TLS failed: {_spoken(reason) or error}")
 
 
-def plain_text() -> Fault:
+def plain_text() -> TlsFault:
     """A client's first byte begins no TLS handshake."""
-    return Fault("plain text", "it speaks plain text on a TLS port: use TLS there, or our TCP port")
+    return TlsFault(
+        "plain text", "it speaks plain text on a TLS port: use TLS there, or our TCP port"
+    )
 
 
-def wrong_name(certificate: Certificate, wanted: str) -> Fault:
+def wrong_name(certificate: Certificate, wanted: str) -> TlsFault:
     """A server whose certificate is good, but for others."""
     names = ", ".join(identities(certificate)) or "nobody"
-    return Fault(
+    return TlsFault(
         "wrong name",
         f"the server's certificate is for {names}, not for {wanted}: dial it by a name that it "
         "has, or have it certified for this one",
     )
 
 
-def cut_short(side: Side) -> Fault:
+def cut_short(side: Side) -> TlsFault:
     """The peer went away before the handshake was over, and said nothing."""
     guess = "is it TLS there?" if side is SERVER else "does it accept our certificate?"
-    return Fault("cut short", f"it closed the connection during the TLS handshake; {guess}")
+    return TlsFault("cut short", f"it closed the connection during the TLS handshake; {guess}")
 
 
 def _unverified(
     error: ssl.SSLCertVerificationError, side: Side, chain: Sequence[Certificate], now: float
-) -> Fault:
+) -> TlsFault:
     code = error.verify_code
     holder = side.holder
     if code == _EXPIRED:
         ended = expired_on(chain, now)
         when = f" on {ended}" if ended else ""
-        return Fault("expired", f"{holder} has expired{when}; it must be renewed")
+        return TlsFault("expired", f"{holder} has expired{when}; it must be renewed")
     if code == _NOT_YET_VALID:
         begins = valid_from(chain, now)
         when = f" before {begins}" if begins else " yet"
-        return Fault("expired", f"{holder} is not valid{when}; is a clock wrong?")
+        return TlsFault("expired", f"{holder} is not valid{when}; is a clock wrong?")
     if code == _SELF_SIGNED:
-        return Fault(
+        return TlsFault(
             "unknown CA", f"{holder} is signed by itself alone; to trust it, add it to {side.roots}"
         )
     if code in _UNKNOWN_CA:
         issuer = f" {title(chain[-1], 'issuer')!r}" if chain else ""
-        return Fault(
+        return TlsFault(
             "unknown CA",
             f"{holder} comes from an authority that we do not know{issuer}; to trust it, add its "
             f"root to {side.roots}",
         )
     if code == _REVOKED:
-        return Fault("revoked", f"{holder} is revoked")
+        return TlsFault("revoked", f"{holder} is revoked")
     if code == _WRONG_PURPOSE:
-        return Fault("purpose", f"{holder} is not made for this purpose (extended key usage)")
-    return Fault("certificate", f"{holder} does not hold: {error.verify_message}")
+        return TlsFault("purpose", f"{holder} is not made for this purpose (extended key usage)")
+    return TlsFault("certificate", f"{holder} does not hold: {error.verify_message}")
 
 
 def _spoken(reason: str) -> str:

@@ -8,11 +8,12 @@ import ssl
 from collections.abc import Callable
 from typing import Any
 
+from sip.errors import Fault, SipError
 from sip.transport.tls.certificate import Certificate, all_names, covers, identities
 from sip.transport.tls.faults import (
     CLIENT,
     SERVER,
-    Fault,
+    TlsFault,
     cut_short,
     fault_of,
     plain_text,
@@ -24,12 +25,13 @@ _HANDSHAKE = b"\x16"
 _CHUNK = 65536
 
 
-class TlsSessionError(Exception):
-    """The session is over before its time; `fault` says why."""
+class TlsSessionError(SipError):
+    """The session is over before its time; `why` says what went wrong in it."""
 
-    def __init__(self, fault: Fault) -> None:
-        super().__init__(fault.text)
-        self.fault = fault
+    def __init__(self, why: TlsFault) -> None:
+        ours = why.kind == "our certificate"
+        super().__init__(why.text, fault=Fault.OPERATOR if ours else Fault.PEER)
+        self.why = why
 
 
 class TlsSession:
@@ -54,7 +56,7 @@ class TlsSession:
             )
         except (ValueError, UnicodeError) as error:
             raise TlsSessionError(
-                Fault("wrong name", f"{name!r} is no host name: {error}")
+                TlsFault("wrong name", f"{name!r} is no host name: {error}")
             ) from None
         self._waiting: list[bytes] = []
         self._silent = True
@@ -76,7 +78,7 @@ class TlsSession:
         return self._object.version()
 
     @property
-    def cut_short(self) -> Fault | None:
+    def cut_short(self) -> TlsFault | None:
         """Why the peer may have gone, if it goes now; None for one that said nothing at all."""
         if self.established or (self._silent and self._name is None):
             return None
@@ -147,7 +149,7 @@ class TlsSession:
             raise TlsSessionError(self._fault(error)) from None
         return bytes(plain)
 
-    def _fault(self, error: ssl.SSLError) -> Fault:
+    def _fault(self, error: ssl.SSLError) -> TlsFault:
         side = CLIENT if self._name is None else SERVER
         return fault_of(error, side, self._shown_chain(), self._epoch())
 

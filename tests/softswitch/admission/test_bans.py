@@ -151,5 +151,5 @@ def test_acquaintances_are_bounded_and_end() -> None:
     for number in range(2 * known_peers.MAX_MET):
         known.meet(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}", 0.0)
     assert len(known._met) == known_peers.MAX_MET
-    assert not known.hold("10.0.0.1", 1.0)
-    assert not known.hold("no address", 1.0)
+    assert not known.met("10.0.0.1", 1.0)
+    assert not known.configured("no address")

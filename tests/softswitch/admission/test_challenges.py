@@ -5,11 +5,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from config.values import Source
+from sip.core.digest_client import Credentials
 from sip.core.message import Request, make_response
 from sip.core.uri import Uri
 from sip.softswitch.trunks.trunk import Trunk
 from sip.transport.endpoint import Endpoint
-from sip.ua.credentials import Credentials
 from tests.ladder import PCMU, Ladder, Peer, dial, make_ladder
 from tests.virtual import virtual_time
 

@@ -9,7 +9,7 @@ from config.settings import TrunkSettings
 from config.values import Source
 from sip.core.message import Request
 from sip.core.uri import Uri
-from sip.softswitch.dialling.attempts import Attempts, Manner, Way
+from sip.softswitch.dialling.attempts import Hop, InviteDetails, TrunkAttempts
 from sip.softswitch.dialling.identity import Caller
 from sip.softswitch.trunks.trunk import Trunk
 from sip.transport.endpoint import Endpoint, Flow, Target
@@ -291,8 +291,8 @@ async def test_servers_of_one_gateway_are_connected_to_one_by_one(ladder: Ladder
     targets = tuple(Target(Endpoint("udp", "127.0.0.1", port), "sip.example.com") for port in ports)
     noted: list[tuple[int | None, str | None]] = []
     uri = Uri.parse(f"sip:{DID}@sip.example.com")
-    way = Way(uri=str(uri), to=uri, hop=uri, note=lambda *how: noted.append(how))
-    manner = Manner(
+    hop = Hop(uri=str(uri), to=uri, next_hop=uri, note=lambda *how: noted.append(how))
+    details = InviteDetails(
         trunk=Trunk(name="it"), caller=Caller(number=CALLER), headers=(), credentials=None
     )
     ua = ladder.switch.ua
@@ -304,7 +304,7 @@ async def test_servers_of_one_gateway_are_connected_to_one_by_one(ladder: Ladder
         patch.object(ua.resolver, "resolve", resolve),
         patch.object(ua, "flow_at", wraps=ua.flow_at) as opened,
     ):
-        attempts = Attempts(ua, manner, [way])
+        attempts = TrunkAttempts(ua, details, [hop])
         assert await attempts.begin()
         first = await attempts.next()
         assert first is not None

@@ -5,8 +5,8 @@ from contextlib import suppress
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sip.core.errors import ParseError
 from sip.core.message import Headers, Request
+from sip.errors import ParseError
 from sip.softswitch.dialling.called_number import called_number
 from sip.softswitch.dialling.header_policy import MAX_LINE, outgoing_headers, told_headers
 from sip.softswitch.dialling.identity import Caller, inbound_identity, outbound_identity

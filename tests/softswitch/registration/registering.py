@@ -8,16 +8,16 @@ from typing import Any
 from config.settings import RegistrationSettings
 from sip.clock import Clock, LoopClock
 from sip.core.digest import DigestServer, Outcome
+from sip.core.digest_client import Credentials
 from sip.core.header_values import NameAddr
 from sip.core.message import Request
 from sip.core.uri import Uri
 from sip.ids import Ids
-from sip.softswitch.registration.registration import RegistrationState
+from sip.softswitch.registration.registration import RegistrationView
 from sip.softswitch.registration.registrations import Registrations
 from sip.softswitch.trunks.trunk import Trunk
 from sip.transport.endpoint import Endpoint, Target
 from sip.transport.servers.resolver import Resolver
-from sip.ua.credentials import Credentials
 from sip.ua.user_agent import UserAgent
 from tests.ladder import Peer
 from tests.virtual import virtual_time
@@ -125,7 +125,7 @@ class Stage:
         self.registrations.start()
 
     @property
-    def state(self) -> RegistrationState:
+    def state(self) -> RegistrationView:
         [state] = self.registrations.states()
         return state
 

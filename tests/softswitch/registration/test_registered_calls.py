@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from sip.core.digest_client import Credentials
 from sip.core.uri import Uri
 from sip.softswitch.trunks.trunk import Trunk
 from sip.transport.endpoint import Endpoint
-from sip.ua.credentials import Credentials
 from tests.ladder import DID, PCMU, Ladder, dial, make_ladder
 from tests.softswitch.registration.registering import PASSWORD, USER, RegistrarPeer
 from tests.virtual import virtual_time

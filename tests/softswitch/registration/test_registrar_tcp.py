@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from sip.core.message import Request, Response, make_response, parse_message
+from sip.core.message import Request, Response, make_response
+from sip.core.parser import parse_message
 from sip.transport.endpoint import Endpoint
 from tests.ladder import PCMU, dial
 from tests.softswitch.phone import USER, Phone

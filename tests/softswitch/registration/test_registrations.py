@@ -5,6 +5,7 @@ from unittest.mock import patch
 
 import pytest
 
+from sip.core.digest_client import Credentials
 from sip.core.message import Request
 from sip.core.uri import Uri
 from sip.softswitch.registration.account import Account
@@ -12,7 +13,6 @@ from sip.softswitch.registration.registrations import Registrations
 from sip.softswitch.trunks.trunk import Trunk
 from sip.transport.advertise import Advertiser
 from sip.transport.endpoint import Endpoint
-from sip.ua.credentials import Credentials
 from tests.softswitch.registration.registering import (
     PASSWORD,
     USER,

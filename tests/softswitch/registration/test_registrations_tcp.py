@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from sip.core.header_values import NameAddr
-from sip.core.message import Request, make_response, parse_message
+from sip.core.message import Request, make_response
+from sip.core.parser import parse_message
 from sip.core.uri import Uri
 from sip.transport.endpoint import Endpoint
 from tests.softswitch.registration.registering import Stage, make_stage

@@ -4,23 +4,23 @@ import itertools
 
 import pytest
 
-from sip.softswitch.trunks.circuit import Circuit, Input, State
+from sip.softswitch.trunks.circuit import Circuit, CircuitInput, CircuitState
 
 MOVES = {
-    (State.CLOSED, Input.ENOUGH): State.OPEN,
-    (State.OPEN, Input.ALIVE): State.CLOSED,
-    (State.OPEN, Input.COOLED): State.HALF_OPEN,
-    (State.HALF_OPEN, Input.TAKEN): State.TRYING,
-    (State.HALF_OPEN, Input.ALIVE): State.CLOSED,
-    (State.HALF_OPEN, Input.DEAD): State.OPEN,
-    (State.TRYING, Input.ALIVE): State.CLOSED,
-    (State.TRYING, Input.DEAD): State.OPEN,
-    (State.TRYING, Input.RETURNED): State.HALF_OPEN,
+    (CircuitState.CLOSED, CircuitInput.ENOUGH): CircuitState.OPEN,
+    (CircuitState.OPEN, CircuitInput.ALIVE): CircuitState.CLOSED,
+    (CircuitState.OPEN, CircuitInput.COOLED): CircuitState.HALF_OPEN,
+    (CircuitState.HALF_OPEN, CircuitInput.TAKEN): CircuitState.TRYING,
+    (CircuitState.HALF_OPEN, CircuitInput.ALIVE): CircuitState.CLOSED,
+    (CircuitState.HALF_OPEN, CircuitInput.DEAD): CircuitState.OPEN,
+    (CircuitState.TRYING, CircuitInput.ALIVE): CircuitState.CLOSED,
+    (CircuitState.TRYING, CircuitInput.DEAD): CircuitState.OPEN,
+    (CircuitState.TRYING, CircuitInput.RETURNED): CircuitState.HALF_OPEN,
 }
 
 
-@pytest.mark.parametrize(("state", "given"), list(itertools.product(State, Input)))
-def test_every_pair_has_its_outcome(state: State, given: Input) -> None:
+@pytest.mark.parametrize(("state", "given"), list(itertools.product(CircuitState, CircuitInput)))
+def test_every_pair_has_its_outcome(state: CircuitState, given: CircuitInput) -> None:
     circuit = Circuit(failures=3)
     circuit.state = state
     expected = MOVES.get((state, given), state)
@@ -30,22 +30,23 @@ def test_every_pair_has_its_outcome(state: State, given: Input) -> None:
 
 def test_failures_count_only_in_a_row() -> None:
     circuit = Circuit(failures=3)
-    for given in (Input.DEAD, Input.DEAD, Input.ALIVE, Input.DEAD, Input.DEAD):
+    dead, alive = CircuitInput.DEAD, CircuitInput.ALIVE
+    for given in (dead, dead, alive, dead, dead):
         assert circuit.step(given) is False
-    assert circuit.step(Input.DEAD) is True
-    assert circuit.state is State.OPEN
+    assert circuit.step(CircuitInput.DEAD) is True
+    assert circuit.state is CircuitState.OPEN
 
 
 @pytest.mark.parametrize(
     ("state", "passing"),
     [
-        (State.CLOSED, [True, True, True]),
-        (State.OPEN, [False, False, False]),
-        (State.HALF_OPEN, [True, False, False]),
-        (State.TRYING, [False, False, False]),
+        (CircuitState.CLOSED, [True, True, True]),
+        (CircuitState.OPEN, [False, False, False]),
+        (CircuitState.HALF_OPEN, [True, False, False]),
+        (CircuitState.TRYING, [False, False, False]),
     ],
 )
-def test_who_passes(state: State, passing: list[bool]) -> None:
+def test_who_passes(state: CircuitState, passing: list[bool]) -> None:
     circuit = Circuit(failures=1)
     circuit.state = state
     assert [circuit.take() for _ in passing] == passing

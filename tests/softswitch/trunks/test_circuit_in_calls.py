@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 
 from config.settings import HealthSettings
 from sip.core.uri import Uri
-from sip.softswitch.trunks.circuit import State
+from sip.softswitch.trunks.circuit import CircuitState
 from sip.softswitch.trunks.trunk import Trunk
 from tests.ladder import DID, PCMU, Ladder, Peer, dial, ladder_with
 
@@ -48,7 +48,7 @@ async def fails(ladder: Ladder) -> float:
     return asyncio.get_running_loop().time() - begun
 
 
-def states(ladder: Ladder) -> list[State]:
+def states(ladder: Ladder) -> list[CircuitState]:
     return [state.state for state in ladder.switch.health.states() if state.trunk == "pair"]
 
 
@@ -63,7 +63,7 @@ async def test_after_two_calls_nobody_waits_for_the_dead_gateway(ladder: Ladder)
         await second.expect("ACK")
         await fails(ladder)
     await agent.drain(40)
-    assert states(ladder) == [State.OPEN, State.CLOSED]
+    assert states(ladder) == [CircuitState.OPEN, CircuitState.CLOSED]
     begun = asyncio.get_running_loop().time()
     await call(ladder)
     await answered_by(ladder, "second")
@@ -88,7 +88,7 @@ async def test_the_only_gateway_dead_calls_fail_at_once_and_one_tries_again(
         assert await agent.drain(40) == []
         await call(ladder)
         await answered_by(ladder, "agent")
-        assert states(ladder) == [State.CLOSED]
+        assert states(ladder) == [CircuitState.CLOSED]
     told = [line["event"] for line in logs if line["event"] in ("gateway down", "gateway up")]
     assert told == ["gateway down", "gateway up"]
 
@@ -107,7 +107,7 @@ async def test_two_callers_at_once_only_one_tries_a_gateway_on_trial(ladder: Lad
     await agent.expect("INVITE")
     await fails(ladder)
     await agent.drain(62)
-    assert states(ladder) == [State.HALF_OPEN]
+    assert states(ladder) == [CircuitState.HALF_OPEN]
     await call(ladder)
     await agent.expect("INVITE")
     await retry.send("INVITE", sdp=PCMU, to=DID)
@@ -118,7 +118,7 @@ async def test_two_callers_at_once_only_one_tries_a_gateway_on_trial(ladder: Lad
     await agent.expect("ACK")
     await carrier.expect(603)
     await carrier.send("ACK")
-    assert states(ladder) == [State.CLOSED], "busy is an answer"
+    assert states(ladder) == [CircuitState.CLOSED], "busy is an answer"
 
 
 @ladder_with(trunks_to=gateways("agent", health=HealthSettings(failures=1)))
@@ -142,4 +142,4 @@ async def test_a_busy_or_cancelled_call_is_no_failure_of_the_gateway(ladder: Lad
     await agent.send(200, answering="CANCEL")
     await agent.send(487)
     await agent.expect("ACK")
-    assert states(ladder) == [State.CLOSED]
+    assert states(ladder) == [CircuitState.CLOSED]

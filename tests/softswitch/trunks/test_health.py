@@ -13,10 +13,11 @@ from structlog.testing import capture_logs
 from config.settings import HealthSettings
 from sip.b2bua.leg_options import LegOptions
 from sip.clock import LoopClock
-from sip.core.message import Request, parse_message
+from sip.core.message import Request
+from sip.core.parser import parse_message
 from sip.core.uri import Uri
 from sip.ids import Ids
-from sip.softswitch.trunks.circuit import State
+from sip.softswitch.trunks.circuit import CircuitState
 from sip.softswitch.trunks.health import FASTEST_S, GatewayState, TrunkHealth
 from sip.softswitch.trunks.trunk import Trunk
 from sip.transport.endpoint import Endpoint, Target
@@ -45,7 +46,7 @@ class Stage:
         """The first gateway's."""
         return next(self.health.states())
 
-    def is_in(self, state: State) -> bool:
+    def is_in(self, state: CircuitState) -> bool:
         return self.state.state is state
 
     def usable(self) -> bool:
@@ -127,7 +128,7 @@ async def test_what_an_options_says(s: Stage) -> None:
     assert request.contact is not None
     await asyncio.sleep(0.01)
     state = s.state
-    assert (state.state, state.heard, state.last_status) == (State.CLOSED, True, 200)
+    assert (state.state, state.heard, state.last_status) == (CircuitState.CLOSED, True, 200)
     assert state.round_trip_s is not None
     assert state.round_trip_s < 1
 
@@ -181,7 +182,7 @@ def test_any_answer_proves_a_living_gateway(status: int) -> None:
             for _ in range(4):
                 await answer(s.first, status)
             await asyncio.sleep(0.01)
-            assert s.is_in(State.CLOSED)
+            assert s.is_in(CircuitState.CLOSED)
             assert s.state.last_status == status
             assert s.state.last_error is None
             assert s.usable()
@@ -197,7 +198,7 @@ def test_answers_of_a_gateway_that_is_of_no_use(status: int) -> None:
             for _ in range(3):
                 await answer(s.first, status)
             await asyncio.sleep(0.01)
-            assert s.is_in(State.OPEN)
+            assert s.is_in(CircuitState.OPEN)
             assert s.state.last_error is not None
             assert s.state.last_error.startswith(str(status))
             assert not s.usable()
@@ -215,7 +216,7 @@ async def test_silence_opens_the_circuit_and_an_answer_closes_it(s: Stage) -> No
         for _ in range(3):
             await s.first.expect("OPTIONS", within_s=200)
         await asyncio.sleep(8.1)
-        assert s.is_in(State.OPEN)
+        assert s.is_in(CircuitState.OPEN)
         assert s.ua.clock.now() - died < 66 + 2 * (8 + FASTEST_S) + 8
         assert not s.usable()
         assert s.state.last_error == "no answer in 8 s"
@@ -225,11 +226,11 @@ async def test_silence_opens_the_circuit_and_an_answer_closes_it(s: Stage) -> No
         assert down["reason"] == "OPTIONS: no answer in 8 s, 3 failures in a row"
         assert down["now"] == "the trunk's other gateways get its calls; in 60 s an OPTIONS decides"
         await asyncio.sleep(61)
-        assert s.is_in(State.HALF_OPEN)
+        assert s.is_in(CircuitState.HALF_OPEN)
         assert not s.usable(), "an OPTIONS decides, not a caller"
         await answer(s.first)
         await asyncio.sleep(0.01)
-        assert s.is_in(State.CLOSED)
+        assert s.is_in(CircuitState.CLOSED)
         assert s.usable()
         (up,) = lines(logs, "gateway up")
         assert up["reason"] == "200 to OPTIONS"
@@ -253,7 +254,7 @@ async def test_silence_of_one_who_never_answered_proves_nothing(s: Stage) -> Non
     with capture_logs() as logs:
         s.health.start()
         await asyncio.sleep(600)
-        assert s.is_in(State.CLOSED)
+        assert s.is_in(CircuitState.CLOSED)
         assert not s.state.heard
         assert s.usable()
         s.call(200)
@@ -277,7 +278,7 @@ async def test_connection_refused_proves_much(s: Stage) -> None:
     health.start()
     await asyncio.sleep(60)
     (state,) = health.states()
-    assert state.state is not State.CLOSED
+    assert state.state is not CircuitState.CLOSED
     assert state.last_error
     assert not health.usable("tcp", gateway)
     await health.close()
@@ -347,7 +348,7 @@ async def test_a_name_is_alive_as_long_as_one_of_its_servers_is(s: Stage) -> Non
         assert s.ua.resolver.penalized(servers[0].endpoint)
         assert not s.ua.resolver.penalized(servers[1].endpoint)
     (state,) = health.states()
-    assert (state.state, state.last_status) == (State.CLOSED, 200)
+    assert (state.state, state.last_status) == (CircuitState.CLOSED, 200)
     await asyncio.gather(answer(s.first), answer(s.second))
     await asyncio.sleep(0.01)
     assert not s.ua.resolver.penalized(servers[0].endpoint)
@@ -382,7 +383,7 @@ async def test_three_dead_calls_in_a_row_open_the_circuit(s: Stage) -> None:
         assert s.usable()
         s.call(None)
         assert not s.usable()
-        assert s.is_in(State.OPEN)
+        assert s.is_in(CircuitState.OPEN)
         assert s.health.usable("carrier", s.two)
         (down,) = lines(logs, "gateway down")
         assert down["reason"] == "an INVITE got no answer, 3 failures in a row"
@@ -403,13 +404,13 @@ async def test_exactly_one_try_after_the_cool_down(s: Stage) -> None:
     await asyncio.sleep(2)
     assert [s.usable(), s.usable(), s.usable()] == [True, False, False]
     s.call(None)
-    assert s.is_in(State.OPEN)
+    assert s.is_in(CircuitState.OPEN)
     await asyncio.sleep(59)
     assert not s.usable()
     await asyncio.sleep(2)
     assert s.usable()
     s.call(486)
-    assert s.is_in(State.CLOSED)
+    assert s.is_in(CircuitState.CLOSED)
     assert [s.usable(), s.usable()] == [True, True]
 
 
@@ -464,11 +465,11 @@ async def test_503_and_nothing_else_for_a_minute_is_a_gateway_out_of_service(s: 
         await asyncio.sleep(61)
         assert [s.usable(), s.usable()] == [True, False]
         s.call(503)
-        assert s.is_in(State.OPEN)
+        assert s.is_in(CircuitState.OPEN)
         await asyncio.sleep(61)
         assert s.usable()
         s.call(486)
-        assert s.is_in(State.CLOSED)
+        assert s.is_in(CircuitState.CLOSED)
     (down,) = lines(logs, "gateway down")
     assert down["reason"] == "503 to every INVITE for 60 s and more, 3 failures in a row"
 
@@ -482,7 +483,7 @@ async def test_a_503_to_a_try_gives_it_back(s: Stage) -> None:
     s.call(503)
     assert [s.usable(), s.usable()] == [True, False]
     s.call(200)
-    assert s.is_in(State.CLOSED)
+    assert s.is_in(CircuitState.CLOSED)
 
 
 @story(PASSIVE)

@@ -13,7 +13,7 @@ from sip.core.message import Request
 from sip.core.uri import Uri
 from sip.ids import Ids
 from sip.softswitch.trunks import health
-from sip.softswitch.trunks.circuit import State
+from sip.softswitch.trunks.circuit import CircuitState
 from sip.softswitch.trunks.health import GatewayState, TrunkHealth
 from sip.softswitch.trunks.trunk import Trunk
 from sip.transport.endpoint import Endpoint
@@ -74,7 +74,7 @@ async def test_a_gateway_that_answers(transport: str, tmp_path: Path) -> None:
     certificate = root.issue("127.0.0.1") if transport == "tls" else None
     async with asking(transport, root.bundle, certificate) as (health, asked):
         state = await outcome(health)
-        assert (state.state, state.heard, state.last_status) == (State.CLOSED, True, 200)
+        assert (state.state, state.heard, state.last_status) == (CircuitState.CLOSED, True, 200)
         request = asked[0]
         assert request.uri.endswith(f";transport={transport}")
         assert request.via.transport == transport.upper()
@@ -87,7 +87,7 @@ async def test_an_expired_certificate_is_named(tmp_path: Path) -> None:
     expired = root.issue("127.0.0.1", days=(-10, -1))
     async with asking("tls", root.bundle, expired) as (health, _):
         state = await outcome(health)
-        assert state.state is State.OPEN, "no wait for silence: it cannot be used"
+        assert state.state is CircuitState.OPEN, "no wait for silence: it cannot be used"
         assert state.last_error is not None
         assert "certificate has expired on" in state.last_error
 

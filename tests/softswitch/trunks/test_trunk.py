@@ -4,11 +4,11 @@ import pytest
 
 from config.settings import Settings
 from sip.b2bua.leg_options import Reliable
+from sip.core.digest_client import Credentials
 from sip.core.message import Request, make_response
 from sip.core.session_timer import Mode
 from sip.ids import Ids
 from sip.softswitch.trunks.trunk import Trunk, Trunks
-from sip.ua.credentials import Credentials
 
 
 def trunks(*entries: dict[str, object], **more: object) -> Trunks:

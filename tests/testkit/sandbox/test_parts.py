@@ -5,7 +5,7 @@ import audioop
 
 import pytest
 
-from sip.core.errors import ParseError
+from sip.errors import ParseError
 from testkit import melody
 from testkit.sandbox import countries, negotiation
 from testkit.sandbox.agent import MAX_ECHO, Conversation
