@@ -61,7 +61,7 @@ class JambonzEndpoint(Generic[C]):
         response = await web_socket.open(request)
         session = self._web_sockets[web_socket] = self.begin(web_socket)
         try:
-            await web_socket.run(session)
+            await web_socket.run(session.take, session.closed)
         finally:
             del self._web_sockets[web_socket]
         return response

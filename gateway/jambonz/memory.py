@@ -8,17 +8,15 @@ neither handshake nor ping nor task: a delivery is a call.
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Coroutine
-from typing import Any, Final, TypeAlias
+from collections.abc import Callable
+from typing import Final
 
 import structlog
 
 from gateway.jambonz.messages import MAX_FRAME
+from gateway.jambonz.session import OnClosed, OnText
 
 log = structlog.get_logger("gateway.jambonz")
-
-OnText: TypeAlias = Callable[[str], Coroutine[Any, Any, None] | None]
-OnClosed: TypeAlias = Callable[[int | None], None]
 
 #: Texts that may wait for an end that takes none; one more, and the conversation is closed.
 MAX_WAITING: Final = 256

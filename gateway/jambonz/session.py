@@ -6,7 +6,7 @@ is content, because any other code makes it come back. They hold over every kind
 """
 
 from collections.abc import Callable, Coroutine, Mapping
-from typing import Any, Final, Generic, Protocol, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar
 
 import structlog
 
@@ -24,7 +24,10 @@ from gateway.jambonz.verbs import Decline, Verbs
 
 log = structlog.get_logger("gateway.jambonz")
 
-Work = Coroutine[Any, Any, None]
+#: Takes a text; what it returns must be awaited before the next text is given.
+OnText: TypeAlias = Callable[[str], Coroutine[Any, Any, None] | None]
+#: Takes the close code.
+OnClosed: TypeAlias = Callable[[int | None], None]
 
 CLOSED_BY_JAMBONZ: Final = (1000, 1001)
 NORMAL: Final = 1000
@@ -136,7 +139,7 @@ class JambonzSession(Generic[C]):
         """The calls that this conversation is about."""
         return [call.call_id for call in self._own.values()]
 
-    def take(self, text: str) -> Work | None:
+    def take(self, text: str) -> Coroutine[Any, Any, None] | None:
         """Handle a frame. What it returns must be awaited before the next frame is given."""
         try:
             envelope = parse(text)

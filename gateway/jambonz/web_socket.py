@@ -4,13 +4,13 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Final
+from typing import Final
 
 import structlog
 from aiohttp import ClientError, WSCloseCode, WSMsgType, web
 
 from gateway.jambonz.messages import SUBPROTOCOL
-from gateway.jambonz.session import JambonzSession
+from gateway.jambonz.session import OnClosed, OnText
 
 log = structlog.get_logger("gateway.jambonz")
 
@@ -40,6 +40,8 @@ class WebSocket:
         self._heard = True
         self._outbox: deque[tuple[str, Callable[[str], None]]] = deque()
         self._writer: asyncio.Task[None] | None = None
+        #: the code that this side closed with
+        self._code: int | None = None
         #: the connection takes nothing more; and then: `run` is over
         self._broken = self._over = False
 
@@ -48,13 +50,14 @@ class WebSocket:
         await self._ws.prepare(request)
         return self._ws
 
-    async def run(self, session: JambonzSession[Any]) -> None:
-        """Give every text to the conversation until the connection is closed, then tell it so."""
+    async def run(self, on_text: OnText, on_closed: OnClosed) -> None:
+        """Deliver each text, then the close code, once and last: None or 1006 where the connection
+        broke. What `on_text` returns is awaited before the next text is delivered."""
         try:
             async for message in self._ws:
                 self._heard = True
                 if message.type is WSMsgType.TEXT:
-                    work = session.take(message.data)
+                    work = on_text(message.data)
                     if work is not None:
                         await work
                     if self._writer is not None and len(self._outbox) > MAX_WAITING:
@@ -63,8 +66,8 @@ class WebSocket:
                     with suppress(ConnectionError):
                         await self._ws.pong(message.data)
         except Exception:
-            log.exception("jambonz.conversation-failed", calls=session.call_ids)
-            await self._ws.close(code=WSCloseCode.INTERNAL_ERROR)
+            log.exception("jambonz.conversation-failed", owner="application")
+            await self._shut(WSCloseCode.INTERNAL_ERROR)
         finally:
             self._broken = True
             await self._flush()
@@ -72,7 +75,8 @@ class WebSocket:
             while self._outbox:
                 text, lost = self._outbox.popleft()
                 lost(text)
-            session.closed(self._ws.close_code)
+            # aiohttp ends the reading before it has noted a code of our own
+            on_closed(self._ws.close_code if self._code is None else self._code)
 
     def send(self, text: str, lost: Callable[[str], None]) -> None:
         """See `session.Socket`."""
@@ -86,7 +90,7 @@ class WebSocket:
     async def close(self, code: int) -> None:
         """See `session.Socket`."""
         await self._flush()
-        await self._ws.close(code=code)
+        await self._shut(code)
 
     async def ping(self) -> bool:
         """Keep the connection awake; False if nothing came since the last time."""
@@ -97,6 +101,11 @@ class WebSocket:
         with suppress(ConnectionError):
             await self._ws.ping()
         return True
+
+    async def _shut(self, code: int) -> None:
+        if not self._ws.closed:
+            self._code = code
+            await self._ws.close(code=code)
 
     async def _write(self) -> None:
         """Until all has been sent, or none can be: then `run` comes to its end."""

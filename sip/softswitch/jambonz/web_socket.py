@@ -47,6 +47,8 @@ class WebSocket:
         self._outbox: deque[tuple[str, Callable[[str], None]]] = deque()
         self._reader: asyncio.Task[None] | None = None
         self._writer: asyncio.Task[None] | None = None
+        #: the code that this side closed with
+        self._code: int | None = None
         #: the connection takes nothing more; the reader finds out why, and is then over
         self._broken = self._over = False
 
@@ -77,8 +79,13 @@ class WebSocket:
         its own error, until it is collected.
         """
         await self._settle(self._writer)
-        await self._ws.close(code=code)
+        await self._shut(code)
         await self._settle(self._reader)
+
+    async def _shut(self, code: int) -> None:
+        if not self._ws.closed:
+            self._code = code
+            await self._ws.close(code=code)
 
     @staticmethod
     async def _settle(task: asyncio.Task[None] | None) -> None:
@@ -98,7 +105,7 @@ class WebSocket:
                         await asyncio.wait((self._writer,))
         except Exception:
             log.exception("a message of the application could not be handled")
-            await self._ws.close(code=aiohttp.WSCloseCode.INTERNAL_ERROR)
+            await self._shut(aiohttp.WSCloseCode.INTERNAL_ERROR)
         finally:
             self._broken = True
             await self._settle(self._writer)
@@ -106,7 +113,8 @@ class WebSocket:
             while self._outbox:
                 text, lost = self._outbox.popleft()
                 lost(text)
-            on_closed(self._ws.close_code)
+            # aiohttp ends the reading before it has noted a code of our own
+            on_closed(self._ws.close_code if self._code is None else self._code)
 
     async def _write(self) -> None:
         """Until all has been sent, or none can be: then the reader finds out why."""
