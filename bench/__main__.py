@@ -135,7 +135,9 @@ class Bench:
             say=self._say,
         )
         self.report.figures["set_up_delay"] = [run.as_json() for run in runs]
-        self.report.sections.append(delay_section(runs, labels=self._labels, plan=self._plan))
+        self.report.sections.append(
+            delay_section(runs, labels=self._labels, peer=SIPPY.key, plan=self._plan)
+        )
 
     def _media(self) -> None:
         plan, cores = self._plan, self._cores

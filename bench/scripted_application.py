@@ -1,41 +1,52 @@
 """A jambonz application of three lines, in the softswitch's own process.
 
-It stands where the softswitch opens its WebSocket, and takes and gives the same JSON texts; only
-the socket between is missing. What is left is the softswitch alone.
+It stands where the gateway's own application stands, at the other end of the link in memory, and
+takes and gives the same JSON texts. What is left is the softswitch alone.
 """
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import Callable
 from typing import Any
-
-import aiohttp
 
 _DIAL_TIMEOUT_S = 60
 
 
-class ScriptedApplication:
-    """What the softswitch needs of an `aiohttp.ClientSession`."""
+class ScriptedLink:
+    """The softswitch's way to the script: a new conversation for every call."""
+
+    spare = 0
 
     def __init__(self, trunk: str) -> None:
         self._trunk = trunk
 
-    async def ws_connect(self, url: str, **_options: object) -> "ScriptedSocket":
-        """One conversation; the address does not matter."""
-        del url
+    async def socket(self) -> "ScriptedSocket":
+        """A conversation for a call."""
         return ScriptedSocket(self._trunk)
+
+    async def reconnect(self) -> "ScriptedSocket":
+        """The script never breaks off."""
+        raise AssertionError("the script has closed no conversation")
+
+    async def close(self) -> None:
+        """Nothing waits for a call."""
 
 
 class ScriptedSocket:
     """One call's conversation: dial what was dialled, then have no further wishes."""
 
-    close_code: int | None = None
-
     def __init__(self, trunk: str) -> None:
         self._trunk = trunk
-        self._answers: asyncio.Queue[aiohttp.WSMessage | None] = asyncio.Queue()
+        self._on_text: Callable[[str], None] | None = None
 
-    async def send_str(self, text: str) -> None:
+    def start(
+        self, on_text: Callable[[str], None], _on_closed: Callable[[int | None], None]
+    ) -> None:
+        """See `sip.softswitch.jambonz.link.Socket`. The script itself closes nothing."""
+        self._on_text = on_text
+
+    def send(self, text: str, _lost: Callable[[str], None]) -> None:
+        """See `sip.softswitch.jambonz.link.Socket`."""
         frame = json.loads(text)
         match frame:
             case {"type": "session:new", "msgid": str(msgid), "data": {"to": str(number)}}:
@@ -46,6 +57,10 @@ class ScriptedSocket:
                 pass
             case _:
                 raise ValueError(f"the script has no answer to {text[:200]}")
+
+    async def close(self, _code: int) -> None:
+        """See `sip.softswitch.jambonz.link.Socket`."""
+        self._on_text = None
 
     def _dial(self, number: str) -> list[dict[str, Any]]:
         return [
@@ -59,25 +74,6 @@ class ScriptedSocket:
         ]
 
     def _answer(self, msgid: str, data: list[dict[str, Any]]) -> None:
-        text = json.dumps({"type": "ack", "msgid": msgid, "data": data})
-        self._answers.put_nowait(aiohttp.WSMessage(aiohttp.WSMsgType.TEXT, text, None))
-
-    def get_extra_info(self, _name: str) -> str:
-        """Where the peer is; the softswitch asks whether it still is."""
-        return "here"
-
-    async def receive(self) -> aiohttp.WSMessage:
-        message = await self._answers.get()
-        return message or aiohttp.WSMessage(aiohttp.WSMsgType.CLOSED, None, None)
-
-    def __aiter__(self) -> AsyncIterator[aiohttp.WSMessage]:
-        return self._messages()
-
-    async def _messages(self) -> AsyncIterator[aiohttp.WSMessage]:
-        while (message := await self._answers.get()) is not None:
-            yield message
-
-    async def close(self, *, code: int = aiohttp.WSCloseCode.OK) -> bool:
-        self.close_code = code
-        self._answers.put_nowait(None)
-        return True
+        if self._on_text is not None:
+            text = json.dumps({"type": "ack", "msgid": msgid, "data": data})
+            asyncio.get_running_loop().call_soon(self._on_text, text)

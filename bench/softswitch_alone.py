@@ -10,12 +10,10 @@ import argparse
 import asyncio
 import signal
 from contextlib import AsyncExitStack
-from typing import cast
 
-import aiohttp
 import uvloop
 
-from bench.scripted_application import ScriptedApplication
+from bench.scripted_application import ScriptedLink
 from bench.sipp import AGENT_HOST, CALLER_HOST, TESTED_HOST
 from config.settings import SipAuthSettings
 from config.values import Source
@@ -26,7 +24,6 @@ from sip.ids import Ids
 from sip.media.plane import Learn, MediaPlane, MediaStats
 from sip.media.supervisor import RelayOptions, RelayProcess
 from sip.softswitch.admission.gatekeeper import Gatekeeper
-from sip.softswitch.jambonz.link import AppAddress
 from sip.softswitch.softswitch import Limits, Softswitch
 from sip.softswitch.trunks.trunk import Trunk, Trunks
 from sip.transport.endpoint import Endpoint
@@ -97,11 +94,10 @@ async def _serve(port: int, agent_port: int, *, with_media: bool) -> None:
         switch = Softswitch(
             clock=clock,
             ids=Ids(),
-            http=cast(aiohttp.ClientSession, ScriptedApplication("agent")),
             media=media,
             trunks=trunks,
             gatekeeper=Gatekeeper(clock, trunks, "bench", b"bench", SipAuthSettings()),
-            application=AppAddress(url="ws://scripted/"),
+            link=ScriptedLink("agent"),
             limits=Limits(calls=_UNLIMITED, calls_per_second=_UNLIMITED),
             realm="bench",
             advertise=TESTED_HOST,

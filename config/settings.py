@@ -193,10 +193,11 @@ class MediaSettings(Model):
 
 
 class ApplicationSettings(Model):
-    """Which jambonz application the softswitch asks. Username and password are HTTP Basic:
-    the softswitch presents them, our own application demands them."""
+    """Which jambonz application the softswitch asks, and whether a jambonz may ask ours. Username
+    and password are HTTP Basic: the softswitch presents them, our own application demands them."""
 
     url: ApplicationUrl = "builtin"
+    serve: bool | None = None
     username: Name | None = None
     password: Secret | None = None
 
@@ -261,6 +262,12 @@ class Settings(Model):
     outbound: OutboundSettings = OutboundSettings()
     limits: LimitSettings = LimitSettings()
     log: LogSettings = LogSettings()
+
+    @property
+    def serves_jambonz(self) -> bool:
+        """Whether a jambonz may connect to our application: by default where we do no SIP."""
+        serve = self.application.serve
+        return not self.sip.listen if serve is None else serve
 
     def trunk(self, name: str) -> TrunkSettings | None:
         """The trunk of that name; None for Retell's own (`retell.trunk`), which is no entry."""

@@ -20,7 +20,11 @@ from aiohttp import web
 from sqlalchemy.exc import SQLAlchemyError
 
 from config.settings import Settings
-from gateway.http.app import JAMBONZ_PATH, make_app
+from gateway.calls.live_calls import LiveCall
+from gateway.http.app import make_app
+from gateway.http.app_keys import ENDPOINT
+from gateway.jambonz import memory
+from gateway.jambonz.endpoint import JambonzEndpoint
 from gateway.storage.bindings import BindingsStore, open_bindings
 from sip import collector
 from sip.clock import LoopClock
@@ -29,7 +33,8 @@ from sip.media.ng.client import NgClient
 from sip.media.plane import MediaError, MediaPlane
 from sip.media.supervisor import RelayOptions, RelayProcess
 from sip.softswitch.admission.gatekeeper import Gatekeeper
-from sip.softswitch.jambonz.link import AppAddress
+from sip.softswitch.jambonz.link import AppError, AppLink
+from sip.softswitch.jambonz.web_socket import AppAddress, WebSocketLink
 from sip.softswitch.listeners import client_tls, listeners
 from sip.softswitch.operator_view import OperatorView
 from sip.softswitch.softswitch import Limits, Softswitch
@@ -75,12 +80,39 @@ async def running(settings: Settings) -> AsyncIterator[None]:
         yield
 
 
+class BuiltinLink:
+    """The way to the application of this process: the softswitch's conversations in memory."""
+
+    #: a conversation costs nothing to begin, so none waits for a call
+    spare = 0
+
+    def __init__(self, endpoint: JambonzEndpoint[LiveCall]) -> None:
+        self._endpoint = endpoint
+
+    async def socket(self) -> memory.MemorySocket:
+        """A conversation for a call. Raises AppError."""
+        if self._endpoint.closing:
+            raise AppError("the application of this gateway is closing")
+        ours, theirs = memory.pair()
+        session = self._endpoint.begin(theirs)
+        theirs.start(session.take, session.closed)
+        return ours
+
+    async def reconnect(self) -> memory.MemorySocket:
+        """Another conversation for a call, after the application failed. Raises AppError."""
+        return await self.socket()
+
+    async def close(self) -> None:
+        """Nothing waits for a call."""
+
+
 class _Parts:
     """What is made in one step of starting and used in another."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.trace = Trace()
+        self.endpoint: JambonzEndpoint[LiveCall] | None = None
         self.media: MediaPlane | None = None
         #: known once it listens: /readyz says so
         self.switch: Softswitch | None = None
@@ -143,6 +175,7 @@ async def _start_http(parts: _Parts, stack: AsyncExitStack) -> None:
         await runner.cleanup()
         raise StartupError(f"storage.url: {error}") from None
     stack.push_async_callback(runner.cleanup)
+    parts.endpoint = app[ENDPOINT]
     listen = settings.http.listen
     address = f"{listen.host}:{listen.port}"
     try:
@@ -189,8 +222,6 @@ async def _start_media(parts: _Parts, stack: AsyncExitStack) -> None:
 async def _start_softswitch(parts: _Parts, stack: AsyncExitStack) -> None:
     settings = parts.settings
     assert parts.media is not None, "media is started first"
-    connector = aiohttp.TCPConnector(limit=0)
-    http = await stack.enter_async_context(aiohttp.ClientSession(connector=connector))
     trunks = Trunks.of(settings)
     secret = secrets.token_bytes(32)
     clock = LoopClock()
@@ -206,11 +237,10 @@ async def _start_softswitch(parts: _Parts, stack: AsyncExitStack) -> None:
     switch = Softswitch(
         clock=clock,
         ids=Ids(),
-        http=http,
         media=parts.media,
         trunks=trunks,
         gatekeeper=gatekeeper,
-        application=_application(settings),
+        link=await _link(parts, stack),
         limits=Limits(
             calls=settings.limits.calls, calls_per_second=settings.limits.calls_per_second
         ),
@@ -275,16 +305,16 @@ async def _start_collector(parts: _Parts, stack: AsyncExitStack) -> None:
     stack.push_async_callback(stop)
 
 
-def _application(settings: Settings) -> AppAddress:
-    application = settings.application
-    url = application.url
-    if url == "builtin":
-        listen = settings.http.listen
-        host = "127.0.0.1" if listen.host in ("0.0.0.0", "::") else listen.host
-        url = f"ws://[{host}]" if ":" in host else f"ws://{host}"
-        url += f":{listen.port}{JAMBONZ_PATH}"
+async def _link(parts: _Parts, stack: AsyncExitStack) -> AppLink:
+    application = parts.settings.application
+    if application.url == "builtin":
+        assert parts.endpoint is not None, "the application is started first"
+        return BuiltinLink(parts.endpoint)
+    connector = aiohttp.TCPConnector(limit=0)
+    http = await stack.enter_async_context(aiohttp.ClientSession(connector=connector))
     password = application.password.get_secret_value() if application.password else None
-    return AppAddress(url=url, username=application.username, password=password)
+    address = AppAddress(url=application.url, username=application.username, password=password)
+    return WebSocketLink(http, address)
 
 
 def _client_tls(settings: Settings) -> ClientTls:

@@ -21,7 +21,7 @@ from sip.core.parser import parse_message
 from sip.core.uri import Uri
 from sip.ids import Ids
 from sip.softswitch.admission.gatekeeper import Gatekeeper
-from sip.softswitch.jambonz.link import AppAddress
+from sip.softswitch.jambonz.web_socket import AppAddress, WebSocketLink
 from sip.softswitch.softswitch import Limits, Softswitch
 from sip.softswitch.trunks.trunk import Trunk, Trunks
 from sip.trace import Trace
@@ -326,7 +326,6 @@ async def make_ladder(**options: Any) -> AsyncIterator[Ladder]:
         switch = Softswitch(
             clock=clock,
             ids=ids,
-            http=http,
             media=media,
             trunks=trunks,
             gatekeeper=Gatekeeper(
@@ -336,7 +335,7 @@ async def make_ladder(**options: Any) -> AsyncIterator[Ladder]:
                 b"secret",
                 SipAuthSettings(algorithms=("SHA-256", "MD5")),
             ),
-            application=AppAddress(url=app.url),
+            link=WebSocketLink(http, AppAddress(url=app.url)),
             limits=options.pop("limits", Limits(calls=100, calls_per_second=1000)),
             realm="gateway.test",
             trace=Trace(),

@@ -55,8 +55,8 @@ LINGER_S: Final = 6.0
 class Session(Protocol):
     """The connection that carries the call at present."""
 
-    async def send(self, frame: str) -> bool:
-        """Send `frame`; False where the connection is closed."""
+    def send(self, text: str, lost: Callable[[str], None]) -> None:
+        """Send a frame; `lost(text)` is called where that fails, at once or later."""
         ...
 
     async def close(self) -> None:
@@ -99,12 +99,15 @@ class LiveCall:
         self.outbox: list[str] = []
         self.unacked: Verbs = ()
 
-    async def command(self, verbs: Verbs) -> None:
+    def command(self, verbs: Verbs) -> None:
         """Redirect the call to these verbs, now or when jambonz comes back."""
-        if verbs:
-            frame = redirect(verbs)
-            if self.session is None or not await self.session.send(frame):
-                self.outbox.append(frame)
+        if not verbs:
+            return
+        frame = redirect(verbs)
+        if self.session is None:
+            self.outbox.append(frame)
+        else:
+            self.session.send(frame, self.outbox.append)
 
 
 class LiveCalls:
@@ -312,10 +315,10 @@ class LiveCalls:
             event = Registered(at=self._now(), retell_call_id=retell_call_id, uri=uri)
         self._metrics.register.labels(outcome).observe(self._now() - begun)
         try:
-            await call.command(self._step(call, event))
+            call.command(self._step(call, event))
         except Exception:
             log.exception("call.failed", call_id=call.call_id)
-            await call.command(self._step(call, Failed(at=self._now())))
+            call.command(self._step(call, Failed(at=self._now())))
 
     async def _adopt(self, new: NewCall, session: Session) -> LiveCall:
         """A call that an earlier run of this program began: its record goes on."""

@@ -30,9 +30,6 @@ class Metrics:
             registry=self.registry,
         )
         self.live = Gauge("gateway_calls_live", "Calls now", registry=self.registry)
-        self.sockets = Gauge(
-            "gateway_jambonz_sockets", "Open jambonz WebSockets", registry=self.registry
-        )
         self.attempts = Counter(
             "gateway_dial_attempts_total",
             "Legs dialled, by trunk and class of final code (2xx, 4xx, …, none)",
@@ -60,7 +57,7 @@ class Metrics:
             buckets=_API_S,
             registry=self.registry,
         )
-        self.frames_refused = Counter(
+        self._frames_refused = Counter(
             "gateway_jambonz_errors_total",
             "Frames that one side could not use, by side",
             ["side"],
@@ -84,6 +81,10 @@ class Metrics:
         for name, value in gauges.items():
             words = name.replace("_", " ").capitalize()
             Gauge(f"gateway_{name}", words, registry=self.registry).set_function(value)
+
+    def frame_refused(self, side: str) -> None:
+        """`side` ("jambonz" or "gateway") sent a frame that the other could not use."""
+        self._frames_refused.labels(side).inc()
 
     def call_started(self, direction: str) -> None:
         self.started.labels(direction).inc()

@@ -31,6 +31,10 @@ from gateway.storage.call_records import open_store
 # A call's whole transcript is in Retell's call_ended.
 MAX_BODY: Final = 8 * 1024 * 1024
 JAMBONZ_PATH: Final = "/retell"
+NOT_SERVED: Final = (
+    "This gateway answers its own softswitch only. A jambonz may connect here where the"
+    " configuration has application.serve: true, or an empty sip.listen.\n"
+)
 
 
 def make_app(
@@ -60,8 +64,9 @@ def make_app(
         ...
         await runner.cleanup()                    # leaves sockets with 1001, stores all records
 
-    The builtin softswitch connects to `ws://HOST:PORT/retell` from loopback, with Basic
-    credentials when `application.username` is set. `len(app[CALLS])` counts calls in progress.
+    Where `application.serve` says so, a jambonz connects to `ws://HOST:PORT/retell`, with Basic
+    credentials when `application.username` is set. The softswitch of this process begins its
+    conversations with `app[ENDPOINT]` directly. `len(app[CALLS])` counts calls in progress.
     """
     app = web.Application(middlewares=[calls_api.guard], client_max_size=MAX_BODY)
     app[SETTINGS] = settings
@@ -85,9 +90,10 @@ def make_app(
             app[ENDPOINT] = endpoint = JambonzEndpoint(
                 settings.application,
                 calls,
-                metrics,
+                metrics.frame_refused,
                 loopback_only=bool(settings.sip.listen),
             )
+            metrics.add({"jambonz_sockets": lambda: float(len(endpoint))})
             pinging = asyncio.create_task(endpoint.keep_awake(), name="jambonz pings")
             yield
             pinging.cancel()
@@ -120,6 +126,8 @@ def make_app(
 
 
 async def _jambonz(request: web.Request) -> web.StreamResponse:
+    if not request.app[SETTINGS].serves_jambonz:
+        raise web.HTTPNotFound(text=NOT_SERVED)
     return await request.app[ENDPOINT].handle(request)
 
 

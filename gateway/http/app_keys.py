@@ -6,7 +6,7 @@ from typing import Any, Final, TypeAlias
 from aiohttp import web
 
 from config.settings import Settings
-from gateway.calls.live_calls import LiveCalls
+from gateway.calls.live_calls import LiveCall, LiveCalls
 from gateway.calls.metrics import Metrics
 from gateway.http.ports import Operations
 from gateway.jambonz.endpoint import JambonzEndpoint
@@ -23,7 +23,7 @@ SETTINGS: Final = web.AppKey("settings", Settings)
 STORE: Final = web.AppKey("store", CallStore)
 CALLS: Final = web.AppKey("calls", LiveCalls)
 METRICS: Final = web.AppKey("metrics", Metrics)
-ENDPOINT: Final = web.AppKey("endpoint", JambonzEndpoint)
+ENDPOINT: Final[web.AppKey[JambonzEndpoint[LiveCall]]] = web.AppKey("endpoint")
 READY: Final[web.AppKey[Ready]] = web.AppKey("ready")
 LADDER: Final[web.AppKey[Ladder]] = web.AppKey("ladder")
 OPERATIONS: Final[web.AppKey[FindOperations]] = web.AppKey("operations")

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 
-import aiohttp
 import structlog
 
 from config.settings import RegistrarSettings
@@ -26,7 +25,7 @@ from sip.softswitch.dialling.dialler import Dialler
 from sip.softswitch.dialling.header_policy import told_headers
 from sip.softswitch.dialling.identity import inbound_identity
 from sip.softswitch.jambonz.driver import Driver
-from sip.softswitch.jambonz.link import AppAddress, AppLink
+from sip.softswitch.jambonz.link import AppLink
 from sip.softswitch.jambonz.messages import new_session
 from sip.softswitch.jambonz.socket import Json
 from sip.softswitch.listeners import Listening
@@ -71,11 +70,10 @@ class Softswitch:
         *,
         clock: Clock,
         ids: Ids,
-        http: aiohttp.ClientSession,
         media: MediaPlane,
         trunks: Trunks,
         gatekeeper: Gatekeeper,
-        application: AppAddress,
+        link: AppLink,
         limits: Limits,
         realm: str,
         advertise: str | None = None,
@@ -88,7 +86,7 @@ class Softswitch:
         binding_store: BindingStore | None = None,
     ) -> None:
         self._clock = clock
-        self._link = AppLink(http, application)
+        self._link = link
         self._media = media
         self._gatekeeper = gatekeeper
         self._limits = limits

@@ -2,17 +2,18 @@
 
 import asyncio
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import pytest
 
 from gateway.jambonz.messages import UNACKED
 from gateway.jambonz.verbs import Config, Decline, Dial, Hangup, PhoneTarget, SipTarget
 from gateway.storage.call_records import CallRecord
-from tests.gateway.conftest import Gateway, Start, retell, start
+from tests.contract.links import InMemory, Line, Links, WebSockets
+from tests.gateway.conftest import Start, retell, start
 
 Json = dict[str, Any]
 
@@ -43,34 +44,29 @@ def check_verbs(verbs: list[Json]) -> None:
 class Replay:
     """Plays jambonz's part of a story and keeps what the application said to it."""
 
-    def __init__(self, gateway: Gateway) -> None:
-        self.gateway = gateway
-        self.sockets: dict[int, aiohttp.ClientWebSocketResponse] = {}
+    def __init__(self, links: Links) -> None:
+        self.links = links
+        self.lines: dict[int, Line] = {}
         self.acks: list[tuple[str, list[Json]]] = []
 
     async def play(self, name: str) -> None:
-        for line in (DATA / f"{name}.jsonl").read_text().splitlines():
-            row = json.loads(line)
+        for text in (DATA / f"{name}.jsonl").read_text().splitlines():
+            row = json.loads(text)
             match row["kind"]:
                 case "upgrade":
-                    self.sockets[row["conn"]] = await self.gateway.http.ws_connect(
-                        self.gateway.url + row["path"], protocols=("ws.jambonz.org",)
-                    )
+                    self.lines[row["conn"]] = await self.links.open(row["path"])
                 case "text":
-                    await self._frame(self.sockets[row["conn"]], row["msg"])
+                    await self._frame(self.lines[row["conn"]], row["msg"])
                 case "close" if row["by"] == "jambonz":
-                    await self.sockets[row["conn"]].close(code=row["code"])
+                    await self.lines[row["conn"]].close(row["code"])
                 case "close":  # the application's socket broke
-                    connection = self.sockets[row["conn"]]._conn
-                    assert connection is not None
-                    assert connection.transport is not None
-                    connection.transport.abort()
+                    await self.links.cut(self.lines[row["conn"]])
 
-    async def _frame(self, socket: aiohttp.ClientWebSocketResponse, frame: Json) -> None:
-        await socket.send_json(frame)
+    async def _frame(self, line: Line, frame: Json) -> None:
+        line.say(frame)
         if frame["type"] in UNACKED:
             return
-        ack = await socket.receive_json(timeout=5)
+        ack = await line.hear()
         assert ack["type"] == "ack", ack
         assert ack["msgid"] == frame["msgid"]
         verbs = ack.get("data", [])
@@ -78,7 +74,7 @@ class Replay:
             check_verbs(verbs)
         self.acks.append((str(frame.get("hook", frame["type"])), verbs))
         if verbs == [{"verb": "config"}]:
-            command = await socket.receive_json(timeout=5)
+            command = await line.hear()
             assert command["command"] == "redirect"
             check_verbs(command["data"])
             self.acks.append(("command", command["data"]))
@@ -138,8 +134,9 @@ def test_every_recording_is_played() -> None:
     assert {path.stem for path in DATA.glob("*.jsonl")} == set(STORIES)
 
 
+@pytest.mark.parametrize("kind", [WebSockets, InMemory])
 @pytest.mark.parametrize("name", STORIES)
-async def test_recorded_story(start: Start, name: str) -> None:
+async def test_recorded_story(start: Start, name: str, kind: Callable[..., Links]) -> None:
     method = "dial" if name == "registered-call-answered" else "trunk"
     gateway = await start(
         sip={"listen": []},
@@ -148,7 +145,7 @@ async def test_recorded_story(start: Start, name: str) -> None:
         trunks=[{"name": "MyPstn"}],
         outbound={"routes": [{"trunks": ["MyPstn"]}]},
     )
-    replay = Replay(gateway)
+    replay = Replay(kind(gateway))
     async with asyncio.timeout(20):
         await replay.play(name)
         record = await gateway.record()

@@ -29,6 +29,7 @@ def settings_data(**changes: Any) -> Json:
     """A configuration with one number of each kind."""
     return {
         "http": {"admin_token": TOKEN},
+        "application": {"serve": True},
         "retell": {
             "api_key": "key_test",
             "base_url": "http://127.0.0.1:9",

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+from collections.abc import Callable
 from typing import Any
 
 import aiohttp
@@ -9,7 +10,7 @@ import pytest
 
 from gateway.calls import live_calls
 from gateway.http.app_keys import CALLS, ENDPOINT, METRICS, STORE
-from gateway.jambonz import endpoint
+from gateway.jambonz import endpoint, web_socket
 from gateway.storage.call_records import CallStore
 from tests.gateway.conftest import TRUNK_DID, Gateway, Start
 
@@ -139,7 +140,7 @@ async def test_call_goes_on_over_a_reconnect(gateway: Gateway, code: int) -> Non
 @pytest.fixture
 async def hurried(monkeypatch: pytest.MonkeyPatch, start: Start) -> Gateway:
     """A gateway that pings every tenth of a second."""
-    monkeypatch.setattr(endpoint, "PING_S", 0.1)
+    monkeypatch.setattr(web_socket, "PING_S", 0.1)
     monkeypatch.setattr(endpoint, "PING_ROUND_S", 0.02)
     return await start()
 
@@ -313,15 +314,15 @@ async def test_lost_ack_of_a_hook_is_made_up_for(
     """The verbs of an ack that could not be sent follow by command after the reconnect."""
     async with gateway.jambonz() as jambonz:
         await jambonz.new_call(to=TRUNK_DID)
-        real = endpoint.JambonzSession.send
+        real = web_socket.WebSocket.send
 
-        async def lost(*_: object) -> bool:
-            return False
+        def send(_: object, text: str, lost: Callable[[str], None]) -> None:
+            lost(text)
 
-        monkeypatch.setattr(endpoint.JambonzSession, "send", lost)
+        monkeypatch.setattr(web_socket.WebSocket, "send", send)
         await jambonz.send("verb:hook", {"dial_call_status": "busy"}, hook="/dial-action")
         await jambonz.hang_up(4000)
-        monkeypatch.setattr(endpoint.JambonzSession, "send", real)
+        monkeypatch.setattr(web_socket.WebSocket, "send", real)
         assert await jambonz.reconnect() is None
         assert (await jambonz.command())[0]["status"] == 486
         await jambonz.declined(486)
@@ -330,7 +331,7 @@ async def test_lost_ack_of_a_hook_is_made_up_for(
 
 # who may open the socket
 
-BASIC = {"application": {"username": "jambonz", "password": "secret"}}
+BASIC = {"application": {"serve": True, "username": "jambonz", "password": "secret"}}
 
 
 async def test_basic_credentials_are_demanded_where_configured(start: Start) -> None:
@@ -354,8 +355,24 @@ async def test_without_credentials_only_this_machine_is_let_in(gateway: Gateway)
     assert refused.value.status == 403
 
 
+async def test_without_serve_a_gateway_that_does_sip_has_no_such_page(start: Start) -> None:
+    gateway = await start(application={})
+    for path in ("/retell", "/retell/adulting"):
+        async with gateway.http.get(gateway.url + path) as response:
+            assert response.status == 404
+            assert "application.serve" in await response.text()
+    assert (await gateway.get("/healthz"))[0] == 200
+
+
+async def test_serve_false_closes_the_door_where_we_do_no_sip(start: Start) -> None:
+    gateway = await start(sip={"listen": []}, application={"serve": False})
+    with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+        await gateway.http.ws_connect(f"{gateway.url}/retell")
+    assert refused.value.status == 404
+
+
 async def test_real_jambonz_is_let_in_from_anywhere_when_we_do_no_sip(start: Start) -> None:
-    gateway = await start(sip={"listen": []})
+    gateway = await start(sip={"listen": []}, application={})
     headers = {"X-Forwarded-For": "198.51.100.7"}
     async with gateway.http.ws_connect(f"{gateway.url}/retell", headers=headers) as ws:
         assert not ws.closed

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from sip.softswitch.jambonz.link import SPARE_S
+from sip.softswitch.jambonz.web_socket import SPARE_S
 from tests.ladder import PCMU, Ladder, ladder_test
 
 

@@ -1,0 +1,281 @@
+"""One conversation with a jambonz: frames in, acknowledgements out, nothing decided.
+
+Rules of the peer that this module keeps: an ack within a second for every message that wants
+one, known or not; a new call's ack never empty; never a close with anything but 1000 while jambonz
+is content, because any other code makes it come back. They hold over every kind of socket.
+"""
+
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar
+
+import structlog
+
+from gateway.jambonz.messages import (
+    BadFrameError,
+    Envelope,
+    FrameTooLargeError,
+    LegStatus,
+    NewCall,
+    ack,
+    parse,
+    redirect,
+)
+from gateway.jambonz.verbs import Decline, Verbs
+
+log = structlog.get_logger("gateway.jambonz")
+
+#: Takes a text; what it returns must be awaited before the next text is given.
+OnText: TypeAlias = Callable[[str], Coroutine[Any, Any, None] | None]
+#: Takes the close code.
+OnClosed: TypeAlias = Callable[[int | None], None]
+
+CLOSED_BY_JAMBONZ: Final = (1000, 1001)
+NORMAL: Final = 1000
+GOING_AWAY: Final = 1001
+
+#: What a call gets that we could not even begin.
+_SORRY: Final = (Decline(500, "Server Internal Error"),)
+
+
+class Socket(Protocol):
+    """What carries a conversation: a WebSocket, or the memory of this process."""
+
+    def send(self, text: str, lost: Callable[[str], None]) -> None:
+        """Hand over a text; `lost(text)` is called if it cannot be, at once or later."""
+        ...
+
+    async def close(self, code: int) -> None:
+        """Send what waits, then close."""
+        ...
+
+
+class OngoingCall(Protocol):
+    """A call as far as its conversation touches it."""
+
+    #: texts that wait for jambonz to come back
+    outbox: list[str]
+    #: the verbs of a first ack that never left
+    unacked: Verbs
+
+    @property
+    def call_id(self) -> str:
+        """Ours."""
+        ...
+
+    @property
+    def call_sid(self) -> str:
+        """jambonz's."""
+        ...
+
+    def command(self, verbs: Verbs) -> None:
+        """Redirect the call to these verbs, now or when jambonz comes back."""
+        ...
+
+
+C = TypeVar("C", bound=OngoingCall)
+
+
+class Calls(Protocol[C]):
+    """Who decides about calls. A conversation tells it everything and asks it for verbs."""
+
+    def begin(self, new: NewCall, session: "JambonzSession[Any]") -> tuple[C, Verbs]:
+        """A new call and the verbs that acknowledge it."""
+        ...
+
+    async def resume(self, new: NewCall, session: "JambonzSession[Any]") -> C:
+        """The call that jambonz came back with."""
+        ...
+
+    def find(self, call_sid: str) -> C | None:
+        """The call whose caller's leg has that id."""
+        ...
+
+    def status(self, call: C, status: LegStatus) -> None:
+        """A leg of the call reported."""
+        ...
+
+    def hook(self, call: C, hook: str, data: Mapping[str, Any]) -> Verbs:
+        """A verb's hook: the verbs that acknowledge it, none to go on."""
+        ...
+
+    def mistake(self, call: C) -> Verbs:
+        """We failed in handling a message of this call: the verbs to end it decently."""
+        ...
+
+    def refused(self, call: C) -> Verbs:
+        """jambonz could not use what we sent: the verbs to end the call, none to go on."""
+        ...
+
+    def disconnected(self, call: C, session: "JambonzSession[Any]", *, for_good: bool) -> None:
+        """The conversation is over. `for_good`: by jambonz at the call's end."""
+        ...
+
+
+class JambonzSession(Generic[C]):
+    """One conversation, usually about one call.
+
+    Its socket gives it every text, in order, and the close code at the end. `on_refused(side)` is
+    called for a frame that one side could not use: "jambonz" for theirs, "gateway" for ours;
+    `on_over(self)` at the end.
+    """
+
+    def __init__(
+        self,
+        socket: Socket,
+        calls: Calls[C],
+        *,
+        on_refused: Callable[[str], None],
+        on_over: Callable[["JambonzSession[C]"], None],
+    ) -> None:
+        self._socket = socket
+        self._calls = calls
+        self._on_refused = on_refused
+        self._on_over = on_over
+        self._leaving = False
+        self._own: dict[str, C] = {}
+
+    @property
+    def call_ids(self) -> list[str]:
+        """The calls that this conversation is about."""
+        return [call.call_id for call in self._own.values()]
+
+    def take(self, text: str) -> Coroutine[Any, Any, None] | None:
+        """Handle a frame. What it returns must be awaited before the next frame is given."""
+        try:
+            envelope = parse(text)
+        except BadFrameError as error:
+            self._on_refused("jambonz")
+            log.warning("jambonz.bad-frame", error=str(error))
+            return None
+        try:
+            match envelope.type:
+                case "session:new":
+                    self._new(envelope)
+                case "session:reconnect":
+                    return self._reconnect(envelope)
+                case "verb:hook":
+                    self._hook(envelope)
+                case "call:status":
+                    self._status(envelope)
+                case "jambonz:error":
+                    self._refused(envelope)
+                case _:
+                    # An adulted child (session:adulting) starts no call logic; whatever else
+                    # wants an ack gets one, or jambonz waits 5 s for it.
+                    self._ack_if_wanted(envelope)
+        except Exception:
+            self._failed(envelope)
+        return None
+
+    def closed(self, code: int | None) -> None:
+        """The socket is closed: tell the calls that were on it."""
+        for_good = code in CLOSED_BY_JAMBONZ and not self._leaving
+        own, self._own = self._own, {}
+        self._on_over(self)
+        for call in own.values():
+            self._calls.disconnected(call, self, for_good=for_good)
+
+    def send(self, text: str, lost: Callable[[str], None]) -> None:
+        """Hand over a frame; `lost(text)` is called if it cannot be, at once or later."""
+        self._socket.send(text, lost)
+
+    async def close(self) -> None:
+        """Close with 1000: nothing more is wanted of this conversation."""
+        await self._socket.close(NORMAL)
+
+    async def leave(self) -> None:
+        """Close with 1001, going away: a jambonz with a call in progress looks for our successor,
+        which finds its record open."""
+        self._leaving = True
+        await self._socket.close(GOING_AWAY)
+
+    # what each message does
+
+    def _new(self, envelope: Envelope) -> None:
+        try:
+            call, verbs = self._calls.begin(NewCall.of(envelope), self)
+        except BadFrameError as error:
+            log.warning("jambonz.bad-call", error=str(error))
+            self.send(ack(envelope.msgid, _SORRY), _drop)
+            return
+        except Exception:
+            log.exception("jambonz.call-failed", call_sid=envelope.call_sid)
+            self.send(ack(envelope.msgid, _SORRY), _drop)
+            return
+        self._own[call.call_sid] = call
+        try:
+            frame = ack(envelope.msgid, verbs)
+        except FrameTooLargeError as error:
+            log.error("jambonz.frame-too-large", call_id=call.call_id, error=str(error))
+            verbs = self._calls.mistake(call) or _SORRY
+            frame = ack(envelope.msgid, verbs)
+
+        def lost(_: str) -> None:
+            call.unacked = verbs
+
+        self.send(frame, lost)
+
+    async def _reconnect(self, envelope: Envelope) -> None:
+        """Acked without verbs, which jambonz would ignore; but if the first ack never left, it
+        takes this one for it."""
+        try:
+            call = await self._calls.resume(NewCall.of(envelope), self)
+        except Exception:
+            self._failed(envelope)
+            return
+        self._own[call.call_sid] = call
+        verbs, call.unacked = call.unacked, ()
+        self.send(ack(envelope.msgid, verbs), _drop)
+        waiting, call.outbox = call.outbox, []
+        for frame in waiting:
+            self.send(frame, call.outbox.append)
+
+    def _hook(self, envelope: Envelope) -> None:
+        call = self._calls.find(envelope.call_sid)
+        if call is None:
+            self.send(ack(envelope.msgid), _drop)
+            return
+        try:
+            verbs = self._calls.hook(call, envelope.hook, envelope.data)
+        except Exception:
+            log.exception("jambonz.hook-failed", call_id=call.call_id, hook=envelope.hook)
+            verbs = self._calls.mistake(call)
+
+        def lost(_: str) -> None:
+            # Without them jambonz would leave the caller waiting once it is back.
+            call.outbox.append(redirect(verbs))
+
+        self.send(ack(envelope.msgid, verbs), lost if verbs else _drop)
+
+    def _status(self, envelope: Envelope) -> None:
+        status = LegStatus.of(envelope.data)
+        call = self._calls.find(envelope.call_sid) or self._calls.find(status.parent_call_sid)
+        if call is not None:
+            self._calls.status(call, status)
+
+    def _refused(self, envelope: Envelope) -> None:
+        """jambonz could not use what we sent: our fault, and the call would wait for ever."""
+        self._on_refused("gateway")
+        call = self._calls.find(envelope.call_sid)
+        log.error(
+            "jambonz.refused-our-frame",
+            call_id=call.call_id if call else None,
+            call_sid=envelope.call_sid,
+            error=str(envelope.data.get("msg", "")),
+            details=str(envelope.data.get("details", ""))[:200],
+        )
+        if call is not None:
+            call.command(self._calls.refused(call))
+
+    def _failed(self, envelope: Envelope) -> None:
+        """An error of ours must not keep jambonz waiting."""
+        log.exception("jambonz.message-failed", type=envelope.type, call_sid=envelope.call_sid)
+        self._ack_if_wanted(envelope)
+
+    def _ack_if_wanted(self, envelope: Envelope) -> None:
+        if envelope.wants_ack:
+            self.send(ack(envelope.msgid), _drop)
+
+
+def _drop(_: str) -> None:
+    """Default for a lost ack without verbs: jambonz asks again, or goes on."""
