@@ -6,7 +6,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError
 
@@ -68,6 +68,9 @@ __all__ = [
     "TrunkSettings",
     "load",
 ]
+
+#: Everything on this machine: what runs where there is neither a file nor a key of Retell's.
+SANDBOX_FILE: Final = Path(__file__).with_name("sandbox.yaml")
 
 Method = Literal["trunk", "dial"]
 
