@@ -108,7 +108,6 @@ class Fallback(Model):
 
 class HttpSettings(Model):
     listen: ListenAddress = Address("0.0.0.0", 8080)
-    public_url: HttpUrl | None = None
     admin_token: Secret | None = None
 
 

@@ -133,7 +133,6 @@ class TrunkSettings(Model):
     registration: RegistrationSettings = RegistrationSettings()
     registrar: bool = False
     srtp: Literal["off", "optional", "required"] = "off"
-    transfer: Literal["refer", "bridge", "auto"] = "auto"
     no_response_s: Seconds = 8.0
     advertise: Advertise = "auto"
     contact_domain: HostName | None = None
