@@ -11,11 +11,12 @@ import re
 import typing
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import pytest
 from pydantic import BaseModel
 
+from config.model import Model
 from config.settings import Settings, TrunkSettings
 
 ROOT = Path(__file__).parents[2]
@@ -40,7 +41,7 @@ def models_in(annotation: Any) -> list[type[BaseModel]]:
     return [part for part in parts(annotation) if inspect.isclass(part) and is_model(part)]
 
 
-def is_model(part: type) -> bool:
+def is_model(part: type) -> TypeGuard[type[BaseModel]]:
     return typing.get_origin(part) is None and issubclass(part, BaseModel)
 
 
@@ -58,6 +59,13 @@ HOLDS = {
     (name, key): frozenset(inner.__name__ for inner in models_in(field.annotation))
     for name, model in MODELS.items()
     for key, field in model.model_fields.items()
+}
+#: What an annotation may say for a model: its own name, or that of a class which it is made from.
+WORDS = {
+    word.__name__: frozenset(name for name, model in MODELS.items() if issubclass(model, word))
+    for one in MODELS.values()
+    for word in one.__mro__
+    if issubclass(word, Model) and word is not Model
 }
 METHODS = {("Settings", "trunk"): {"TrunkSettings"}, ("Settings", "number"): {"NumberSettings"}}
 
@@ -88,6 +96,10 @@ class Readers:
 
     def _read(self, tree: ast.Module) -> None:
         names: dict[str, Models] = {}
+        for model in (n for n in ast.walk(tree) if isinstance(n, ast.ClassDef)):
+            if model.name in MODELS:
+                names[f"self of {model.name}"] = frozenset({model.name})
+                tell_selves(model)
 
         def put(target: ast.AST, models: Models) -> bool:
             word = last_word(target)
@@ -154,6 +166,14 @@ class Readers:
                 }
 
 
+def tell_selves(model: ast.ClassDef) -> None:
+    """Give `self` in a model's own methods a name of its own. A validator's is no reader's."""
+    methods = (n for n in model.body if isinstance(n, ast.FunctionDef) and not n.decorator_list)
+    for node in (node for method in methods for node in ast.walk(method)):
+        if isinstance(node, ast.Name) and node.id == "self":
+            node.id = f"self of {model.name}"
+
+
 def put_each(put: Any, held_by: Any, target: ast.expr, value: ast.expr) -> bool:
     """`a, b = x, y` one by one; `a, b = f()`: either may be what `f` gives; `a = x` as it is."""
     if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
@@ -174,12 +194,12 @@ def last_word(node: ast.AST) -> str | None:
 
 
 def named(annotation: ast.AST) -> Models:
-    """The models that an annotation names, in quotes or not."""
+    """The models that an annotation names, in quotes or not, or what they are made from."""
     words = {node.id for node in ast.walk(annotation) if isinstance(node, ast.Name)}
     for node in ast.walk(annotation):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             words |= set(re.findall(r"\w+", node.value))
-    return frozenset(words & MODELS.keys())
+    return NONE.union(*(WORDS.get(word, NONE) for word in words))
 
 
 @functools.cache
@@ -226,7 +246,10 @@ def test_key_with_one_choice_is_refused_any_other(key: tuple[str, str]) -> None:
          {("PeerLogin", "username")}),
         ("def f() -> tuple[str, NumberSettings]: ...\ndef g():\n  a, b = f()\n  b.agent",
          {("NumberSettings", "agent")}),
+        ("class RetellSettings:\n  def own(self): return self.identify",
+         {("RetellSettings", "identify")}),
         # the same words of something else
+        ("class LogSettings:\n  @model_validator(mode='after')\n  def f(self): self.level", set()),
         ("def f(level, log): log.level, level.format, '{}'.format(1)", set()),
         ("def f(s: Settings): s.caller_id.format", set()),
         ("def f(s: Settings): s.log", set()),
