@@ -16,8 +16,10 @@ RUN python3 -m venv /opt/gateway \
     && /opt/gateway/bin/pip install --no-cache-dir --disable-pip-version-check \
         --require-hashes -r requirements.lock
 COPY pyproject.toml README.md LICENSE ./
+COPY build_backend build_backend
 COPY config config
 COPY gateway gateway
+COPY retell_sip_gateway retell_sip_gateway
 COPY sip sip
 COPY testkit testkit
 RUN python3 -m pip wheel --no-deps --no-build-isolation --wheel-dir /wheels . \

@@ -6,7 +6,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError
 
@@ -24,7 +24,9 @@ from config.trunk_settings import (
     NumberFormat,
     PassHeaderSettings,
     PeerLogin,
+    PeerSettings,
     RegistrationSettings,
+    RetellTrunk,
     SessionTimerSettings,
     TrunkSettings,
 )
@@ -62,6 +64,7 @@ __all__ = [
     "NumberFormat",
     "PassHeaderSettings",
     "PeerLogin",
+    "PeerSettings",
     "RegistrationSettings",
     "SessionTimerSettings",
     "Settings",
@@ -69,16 +72,13 @@ __all__ = [
     "load",
 ]
 
+#: Everything on this machine: what runs where there is neither a file nor a key of Retell's.
+SANDBOX_FILE: Final = Path(__file__).with_name("sandbox.yaml")
+
 Method = Literal["trunk", "dial"]
 
-# Where Retell's own INVITEs come from, all regions (docs.retellai.com/deploy/custom-telephony).
-RETELL_SOURCES: tuple[Source, ...] = (
-    Source.parse("18.98.16.120/30"),
-    Source.parse("3.42.144.0/23"),
-    Source.parse("153.57.128.0/18"),
-    Source.parse("143.223.88.0/21"),
-    Source.parse("161.115.160.0/19"),
-)
+#: What is known of the trunk to Retell; the keys of `retell` are laid over it.
+RETELL_TRUNK: Final = profiles.retell().trunk
 
 
 def _listeners(value: Any) -> Any:
@@ -105,7 +105,6 @@ class Fallback(Model):
 
 class HttpSettings(Model):
     listen: ListenAddress = Address("0.0.0.0", 8080)
-    public_url: HttpUrl | None = None
     admin_token: Secret | None = None
 
 
@@ -209,14 +208,27 @@ class StorageSettings(Model):
 class RetellSettings(Model):
     api_key: Secret | None = None
     base_url: HttpUrl = "https://api.retellai.com"
-    sip_uri: SipUri = "sip:sip.retellai.com;transport=tcp"
+    sip_uri: SipUri = RETELL_TRUNK["gateways"][0]
     trunk: Name = "retell"
     method: Method = "trunk"
     agent: Name | None = None
     login: Login | None = None
-    identify: tuple[PeerSource, ...] = RETELL_SOURCES
+    identify: tuple[PeerSource, ...] = tuple(map(Source.parse, RETELL_TRUNK["identify"]))
     ring_timeout_s: Seconds = 45
     fallback: Fallback | None = None
+
+    def own_trunk(self) -> RetellTrunk:
+        """The trunk to Retell, as it would stand among `trunks`."""
+        login = self.login
+        own = {
+            "name": self.trunk,
+            "gateways": (self.sip_uri,),
+            "identify": self.identify,
+            "login": PeerLogin(username=login.username, password=login.password)
+            if login is not None and login.password is not None
+            else None,
+        }
+        return RetellTrunk.model_validate({**RETELL_TRUNK, **own})
 
 
 class NumberSettings(Model):
@@ -268,6 +280,10 @@ class Settings(Model):
         """Whether a jambonz may connect to our application: by default where we do no SIP."""
         serve = self.application.serve
         return not self.sip.listen if serve is None else serve
+
+    def every_trunk(self) -> tuple[PeerSettings, ...]:
+        """The trunk to Retell first, then those of the configuration."""
+        return (self.retell.own_trunk(), *self.trunks)
 
     def trunk(self, name: str) -> TrunkSettings | None:
         """The trunk of that name; None for Retell's own (`retell.trunk`), which is no entry."""

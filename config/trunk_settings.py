@@ -118,9 +118,11 @@ class PassHeaderSettings(Model):
     outbound: tuple[HeaderPattern, ...] = ("X-*", "User-to-User")
 
 
-class TrunkSettings(Model):
+class PeerSettings(Model):
+    """What may be said of any peer that we exchange calls with."""
+
     name: Name
-    kind: Literal["carrier", "pbx"] = "carrier"
+    kind: str
     profile: Name | None = None
     gateways: tuple[SipUri, ...] = ()
     outbound_proxy: SipUri | None = None
@@ -133,7 +135,6 @@ class TrunkSettings(Model):
     registration: RegistrationSettings = RegistrationSettings()
     registrar: bool = False
     srtp: Literal["off", "optional", "required"] = "off"
-    transfer: Literal["refer", "bridge", "auto"] = "auto"
     no_response_s: Seconds = 8.0
     advertise: Advertise = "auto"
     contact_domain: HostName | None = None
@@ -148,3 +149,15 @@ class TrunkSettings(Model):
     pass_headers: PassHeaderSettings = PassHeaderSettings()
     max_calls: Positive | None = None
     calls_per_second: Positive | None = None
+
+
+class TrunkSettings(PeerSettings):
+    """A carrier or PBX: an entry of `trunks`."""
+
+    kind: Literal["carrier", "pbx"] = "carrier"
+
+
+class RetellTrunk(PeerSettings):
+    """The trunk to Retell, made of its profile and of `retell`."""
+
+    kind: Literal["retell"] = "retell"

@@ -2,14 +2,15 @@
 
 `profiles/NAME.yaml` has a `title`, a `kind`, the `sources` of its facts (URLs), `notes` on what to
 do at the other end, and `trunk`: the same keys as an entry of `trunks`. docs/carriers.md and
-docs/pbx.md describe each. Nothing in the program knows a carrier or PBX by name.
+docs/pbx.md describe each. Nothing in the program knows a carrier or PBX by name. `retell.yaml` is
+that of the trunk to Retell, which every configuration has and no entry of `trunks` may name.
 """
 
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -18,7 +19,10 @@ from config.reading.raw import listing
 from config.reading.source import Origin, Source, read_yaml
 from config.values import HttpUrl, Name
 
-DIRECTORY = Path(__file__).parents[1] / "profiles"
+DIRECTORY: Final = Path(__file__).parents[1] / "profiles"
+RETELL: Final = "retell"
+
+Kind = Literal["carrier", "pbx", "retell"]
 
 # Half a secret is none: what a profile says of these completes what the trunk says, if it does.
 _COMPLETED_ONLY = ("credentials", "login")
@@ -28,7 +32,7 @@ class _ProfileFile(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     title: Name
-    kind: Literal["carrier", "pbx"]
+    kind: Kind
     sources: Annotated[tuple[HttpUrl, ...], Field(min_length=1)]
     notes: tuple[Name, ...] = ()
     trunk: dict[str, Any]
@@ -40,7 +44,7 @@ class Profile:
 
     name: str
     title: str
-    kind: Literal["carrier", "pbx"]
+    kind: Kind
     sources: tuple[str, ...]
     notes: tuple[str, ...]
     trunk: Mapping[str, Any]
@@ -55,8 +59,8 @@ class Profile:
 
 @functools.cache
 def names() -> tuple[str, ...]:
-    """The names of all profiles, sorted."""
-    return tuple(sorted(file.stem for file in DIRECTORY.glob("*.yaml")))
+    """The names of all profiles that a trunk may name, sorted."""
+    return tuple(sorted({file.stem for file in DIRECTORY.glob("*.yaml")} - {RETELL}))
 
 
 @functools.cache
@@ -64,6 +68,16 @@ def profile(name: str) -> Profile:
     """The profile of that name. Raises KeyError if there is none, ConfigError if it is broken."""
     if name not in names():
         raise KeyError(name)
+    return _read(name)
+
+
+@functools.cache
+def retell() -> Profile:
+    """The profile of the trunk to Retell. Raises ConfigError if it is broken."""
+    return _read(RETELL)
+
+
+def _read(name: str) -> Profile:
     source = read_yaml(DIRECTORY / f"{name}.yaml", {})
     problems = list(source.problems)
     try:

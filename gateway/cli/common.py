@@ -8,11 +8,9 @@ from typing import Annotated, Never
 import typer
 from rich.console import Console
 
-import config
-from config.settings import ConfigError, Settings, load
+from config.settings import SANDBOX_FILE, ConfigError, Settings, load
 
 FAILED, MISUSED = 1, 2
-ROOT_CONFIG = Path(config.__file__)
 USUAL_FILES = (Path("config/gateway.yaml"), Path("/etc/retell-sip-gateway/gateway.yaml"))
 
 out = Console(highlight=False, width=None if sys.stdout.isatty() else 150)
@@ -51,7 +49,7 @@ def config_path(given: Path | None) -> Path | None:
             return usual
     if os.environ.get("RETELL_API_KEY"):
         return None
-    return ROOT_CONFIG.with_name("sandbox.yaml")
+    return SANDBOX_FILE
 
 
 def settings_of(path: Path | None) -> Settings:

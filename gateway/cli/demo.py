@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.padding import Padding
 
 from config.settings import Settings
+from gateway import __name__ as gateway_program
 from gateway.cli import ladder_drawing
 from gateway.cli.api_client import ApiClient, ApiError
 from gateway.cli.checks import Outcome, each_port
@@ -284,7 +285,7 @@ async def _program(name: str, arguments: list[str]) -> AsyncIterator[_Running]:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             # -P: a folder here that is called config or sip is not ours
-            *("-P", "-m", "gateway", *arguments),
+            *("-P", "-m", gateway_program, *arguments),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=file,
             stderr=file,

@@ -96,7 +96,7 @@ def run(
     relay = relay_ports(settings)
     if relay is not None and relay.outcome is Outcome.WRONG:
         fail(f"{relay.subject}: {relay.text}", MISUSED)
-    log.configure(os.environ.get("LOGLEVEL", "info"))
+    log.configure(settings.log.level, settings.log.format)
     try:
         _run_loop(serve(settings))
     except StartupError as error:
@@ -204,7 +204,7 @@ def sandbox(
     from testkit.sandbox.main import serve
 
     settings = settings_of(config_path(config_file))
-    log.configure(os.environ.get("LOGLEVEL", "info"))
+    log.configure(settings.log.level, settings.log.format)
     try:
         _run_loop(serve(stand_in(settings)))
     except (SandboxError, StandInError) as error:

@@ -21,6 +21,7 @@ from sip.clock import Clock, LoopClock
 from sip.media.ng.client import TIMEOUT_S, NgClient
 from sip.media.ng.form import Form
 from sip.media.plane import MediaError
+from sip.media.relay import __name__ as relay_program
 
 log = logging.getLogger(__name__)
 
@@ -136,7 +137,7 @@ class RelayProcess:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
-            "sip.media.relay",
+            relay_program,
             *self._options.arguments(),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,

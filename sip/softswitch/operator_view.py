@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol, TypeAlias
 
-from config.settings import Settings, TrunkSettings
+from config.settings import PeerSettings, Settings
 from sip.clock import Clock
 from sip.softswitch.admission.bans import Bans
 from sip.softswitch.registration.registration import RegistrationView
@@ -80,7 +80,7 @@ class OperatorView:
         bindings: Contacts | None = None,
     ) -> None:
         """`calls` counts a trunk's calls now; without `registrations` no trunk registers."""
-        self._configured = {trunk.name: trunk for trunk in settings.trunks}
+        self._configured = {trunk.name: trunk for trunk in settings.every_trunk()}
         self._trunks = trunks
         self._clock = clock
         self._health = health
@@ -90,7 +90,7 @@ class OperatorView:
         self._calls = calls
 
     def trunks(self) -> list[Json]:
-        """Every trunk, Retell's first."""
+        """Every trunk, in the order of the configuration."""
         gateways: dict[str, list[GatewayState]] = {}
         for state in self._health.states():
             gateways.setdefault(state.trunk, []).append(state)
@@ -152,15 +152,15 @@ class OperatorView:
         registration: RegistrationView | None,
         bindings: list[Json] | None,
     ) -> Json:
-        configured = self._configured.get(trunk.name)
+        configured = self._configured[trunk.name]
         up = None  # it calls us, and is never called
         if gateways or trunk.registrar:
             some_up = any(gateway.state is not CircuitState.OPEN for gateway in gateways)
             up = some_up or bool(bindings)
         return {
             "name": trunk.name,
-            "kind": configured.kind if configured else "retell",
-            "profile": configured.profile if configured else None,
+            "kind": configured.kind,
+            "profile": configured.profile,
             "up": up,
             "gateways": [_gateway(gateway) for gateway in gateways],
             "registration": registration and self._registration(registration),
@@ -210,7 +210,7 @@ def _contact(binding: Contact, now: float) -> Json:
     }
 
 
-def _identify(trunk: Trunk, configured: TrunkSettings | None) -> Json:
+def _identify(trunk: Trunk, configured: PeerSettings) -> Json:
     """What proves a request to be this trunk's: names only, never what they stand for."""
     return {
         "addresses": [
@@ -218,7 +218,7 @@ def _identify(trunk: Trunk, configured: TrunkSettings | None) -> Json:
         ],
         "login": trunk.login[0] if trunk.login else None,
         "certificates": list(trunk.certificates),
-        "headers": list(configured.identify_headers) if configured else [],
+        "headers": list(configured.identify_headers),
         "registration": trunk.registrar,
     }
 

@@ -4,13 +4,17 @@ import audioop
 import wave
 from enum import Enum
 from functools import cache
-from importlib import resources
+from pathlib import Path
+from typing import Final
 
 from testkit import melody
 
 FRAME_BYTES = 160
 """20 ms"""
 _WIDTH = 2
+
+#: What the agent says first.
+GREETING: Final = Path(__file__).with_name("greeting.wav")
 
 
 class Law(Enum):
@@ -55,7 +59,6 @@ def script(law: Law, *, greeting: bool) -> bytes:
 
 @cache
 def _greeting() -> bytes:
-    source = resources.files("testkit.sandbox") / "greeting.wav"
-    with source.open("rb") as stream, wave.open(stream) as recording:
+    with wave.open(str(GREETING)) as recording:
         pcm: bytes = recording.readframes(recording.getnframes())
         return pcm

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from config.reading import profiles
-from config.settings import ConfigError, TrunkSettings
+from config.settings import ConfigError, Settings, TrunkSettings
 from config.values import Source
 from sip.softswitch.trunks.trunk import Trunk
 from tests.config.test_settings import problem, problems, read
@@ -107,6 +107,39 @@ def test_quirks_of_the_fact_sheet(tmp_path: Path) -> None:
     assert (teams.session_timer.expires_s, teams.session_timer.min_se_s) == (3600, 300)
     assert teams.caller_id.user_phone
     assert trunk("grandstream").called_number.accept == "to"
+
+
+def test_retells_profile_is_that_of_its_own_trunk_and_of_no_other(tmp_path: Path) -> None:
+    known = profiles.retell()
+    assert known.sources
+    assert known.notes
+    assert known.kind == "retell"
+    settings = Settings().retell
+    assert settings.sip_uri == known.trunk["gateways"][0]
+    assert [str(source) for source in settings.identify] == known.trunk["identify"]
+    own = settings.own_trunk()
+    assert list(own.pass_headers.outbound) == known.trunk["pass_headers"]["outbound"]
+    line = problem(tmp_path, "trunks: [{name: a, profile: retell}]")
+    assert line.endswith("trunks[0].profile: there is no profile named retell")
+    line = problem(tmp_path, "trunks: [{name: a, kind: retell}]")
+    assert line.endswith("trunks[0].kind: must be 'carrier' or 'pbx'")
+
+
+def test_own_keys_are_laid_over_retells_profile(tmp_path: Path) -> None:
+    text = """
+retell:
+  trunk: Agents
+  sip_uri: sip:127.0.0.1:5070
+  identify: [127.0.0.0/8]
+  login: {username: r, password: s3cret}
+trunks: [{name: a, gateways: [sip:192.0.2.1]}]
+"""
+    own, other = read(tmp_path, text).every_trunk()
+    assert (own.name, own.kind, own.gateways) == ("Agents", "retell", ("sip:127.0.0.1:5070",))
+    assert own.identify == (Source.parse("127.0.0.0/8"),)
+    assert own.login is not None
+    assert own.login.password.get_secret_value() == "s3cret"
+    assert other.name == "a"
 
 
 # how it lies under a trunk

@@ -205,7 +205,9 @@ outbound:
         ("http: {listen: 8080}", "1: http.listen: '8080' is not of the form HOST:PORT"),
         ("http: {listen: 'a:0'}", "1: http.listen: '0' is not a port number (1-65535)"),
         ("http: {listen: 'a:99999'}", "1: http.listen: '99999' is not a port number (1-65535)"),
-        ("http: {public_url: x}", "1: http.public_url: 'x' is not an http:// or https:// URL"),
+        ("retell: {base_url: x}", "1: retell.base_url: 'x' is not an http:// or https:// URL"),
+        ("http: {public_url: x}", "1: http.public_url: unknown key"),
+        ("trunks: [{name: a, transfer: auto}]", "1: trunks[0].transfer: unknown key"),
         (
             "sip: {listen: [sctp:0.0.0.0:5060]}",
             "1: sip.listen[0].address: 'sctp:0.0.0.0:5060' is not of the form udp:HOST:PORT, "

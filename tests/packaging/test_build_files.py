@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from build_backend.one_package import FOLDERS, PACKAGE
 from tests.packaging.conftest import ROOT
 
 LOCKS = ["requirements.lock", "requirements-run.lock", "requirements-dev.lock"]
@@ -115,6 +116,13 @@ def test_the_image_is_not_run_by_root_and_holds_no_secret() -> None:
     assert ignored[1] == "*"
     assert "config/gateway.yaml" in ignored
     assert "!.env" not in ignored
+
+
+def test_the_image_is_built_from_all_that_the_wheel_is_built_from() -> None:
+    copied = set(re.findall(r"^COPY (\w+) \1$", (ROOT / "Dockerfile").read_text(), re.MULTILINE))
+    assert copied == {PACKAGE, "build_backend", *FOLDERS}
+    ignored = (ROOT / ".dockerignore").read_text().splitlines()
+    assert {f"!{folder}" for folder in copied} < set(ignored)
 
 
 def test_the_changelog_has_a_place_for_what_comes_next() -> None:

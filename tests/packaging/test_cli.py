@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from config.settings import SANDBOX_FILE
 from gateway.cli import common, main
 from tests.packaging.conftest import Ports, Run
 from tests.transport.tls.authority import Authority
@@ -130,7 +131,7 @@ def test_an_unexpected_error_is_one_line(
 
 def test_the_usual_file_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
-    assert common.config_path(None) == common.ROOT_CONFIG.with_name("sandbox.yaml")
+    assert common.config_path(None) == SANDBOX_FILE
     monkeypatch.setenv("RETELL_API_KEY", "key")
     assert common.config_path(None) is None, "the environment alone, as in the jambonz example"
     (tmp_path / "config").mkdir()

@@ -14,9 +14,9 @@ from config.settings import (
     CallerIdSettings,
     HealthSettings,
     PassHeaderSettings,
+    PeerSettings,
     RegistrationSettings,
     Settings,
-    TrunkSettings,
 )
 from config.values import Source
 from sip.b2bua.call_events import Headers
@@ -28,16 +28,10 @@ from sip.core.session_timer import Mode, Policy
 from sip.core.uri import Uri
 from sip.transport.endpoint import Endpoint
 
-# docs.retellai.com/build/telephony/sip-headers: what Retell keeps of an INVITE; it drops the rest.
-_RETELL_HEADERS = PassHeaderSettings(
-    inbound=("X-*", "User-to-User"),
-    outbound=("X-*", "User-to-User", "Diversion", "History-Info", "P-Asserted-Identity"),
-)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trunk:
-    """A carrier, a PBX or Retell, as the SIP side needs it.
+    """Whom we exchange calls with, as the SIP side needs it.
 
     `login` is the user name and password that the peer must prove, `credentials` are ours.
     `secret_headers` (lower-case name to value) prove the peer and are shown to nobody.
@@ -69,7 +63,7 @@ class Trunk:
     calls_per_second: int | None = None
 
     @classmethod
-    def of(cls, settings: TrunkSettings, *, default_country: str | None = None) -> "Trunk":
+    def of(cls, settings: PeerSettings, *, default_country: str | None = None) -> "Trunk":
         """The trunk that the configuration describes."""
         proxy, login, ours = settings.outbound_proxy, settings.login, settings.credentials
         gateways = settings.gateways
@@ -103,23 +97,6 @@ class Trunk:
             pass_headers=settings.pass_headers,
             max_calls=settings.max_calls,
             calls_per_second=settings.calls_per_second,
-        )
-
-    @classmethod
-    def to_retell(cls, settings: Settings) -> "Trunk":
-        """Retell's own trunk, which is no entry in the configuration: plain +E.164 in the
-        Request-URI and From, the headers that Retell keeps."""
-        retell = settings.retell
-        login = None
-        if retell.login is not None and retell.login.password is not None:
-            login = (retell.login.username, retell.login.password.get_secret_value())
-        return cls(
-            name=retell.trunk,
-            gateways=(Uri.parse(retell.sip_uri),),
-            sources=retell.identify,
-            login=login,
-            country=settings.outbound.default_country,
-            pass_headers=_RETELL_HEADERS,
         )
 
     @property
@@ -157,7 +134,7 @@ class Trunk:
 
 
 class Trunks:
-    """All trunks of a configuration, Retell's among them."""
+    """All trunks of a configuration."""
 
     def __init__(self, trunks: Iterable[Trunk]) -> None:
         self._by_name: Mapping[str, Trunk] = {trunk.name: trunk for trunk in trunks}
@@ -166,10 +143,9 @@ class Trunks:
 
     @classmethod
     def of(cls, settings: Settings) -> "Trunks":
-        """Retell's own trunk first, then the configured ones."""
+        """Every trunk of the configuration, in its order."""
         country = settings.outbound.default_country
-        configured = [Trunk.of(trunk, default_country=country) for trunk in settings.trunks]
-        return cls([Trunk.to_retell(settings), *configured])
+        return cls(Trunk.of(one, default_country=country) for one in settings.every_trunk())
 
     def __iter__(self) -> Iterator[Trunk]:
         return iter(self._by_name.values())
@@ -183,7 +159,7 @@ class Trunks:
         return found[0] if len(found) == 1 else None
 
     def _from_source(self, source: Endpoint) -> tuple[Trunk, ...]:
-        """The trunks that send from `source`, Retell's first."""
+        """The trunks that send from `source`, in the order of the configuration."""
         return tuple(trunk for trunk in self._by_name.values() if trunk.matches(source))
 
     def by_login(self, username: str) -> Trunk | None:
@@ -194,7 +170,7 @@ class Trunks:
         return None
 
 
-def _leg_options(settings: TrunkSettings) -> LegOptions:
+def _leg_options(settings: PeerSettings) -> LegOptions:
     timer = settings.session_timer
     return LegOptions(
         advertise=settings.advertise,

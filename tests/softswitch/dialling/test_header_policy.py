@@ -22,7 +22,7 @@ from sip.softswitch.dialling.identity import inbound_identity
 from sip.softswitch.trunks.trunk import Trunk
 from tests.softswitch.invites import invite, trunk
 
-RETELL = Trunk.to_retell(Settings())
+RETELL = Trunk.of(Settings().retell.own_trunk())
 DIVERSION = "<sip:+14155550111@example.com>;reason=user-busy;counter=1"
 HISTORY = "<sip:+14155550111@example.com?Reason=SIP%3Bcause%3D302>;index=1"
 USER_TO_USER = "56a390f3d2b7310023a2;encoding=hex;purpose=isdn-interwork;content=isdn-uui"
