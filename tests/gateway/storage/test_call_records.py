@@ -2,13 +2,12 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from gateway.storage import call_records
+from gateway.storage import call_records, write_behind
 from gateway.storage.call_records import CallRecord, CallStore, Query, open_store
 from gateway.storage.database import driver_url
 
@@ -27,11 +26,6 @@ def record(number: int, **more: object) -> CallRecord:
         **more,
     }
     return CallRecord(**values)  # type: ignore[arg-type]
-
-
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path}/calls.db"
 
 
 @pytest.fixture
@@ -96,8 +90,8 @@ async def test_nothing_is_lost_while_the_disk_refuses(
     url: str, store: CallStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Kept, told to /readyz, and stored when the disk is well again, ends and all."""
-    monkeypatch.setattr(call_records, "RETRY_S", 0.001)
-    monkeypatch.setattr(call_records, "GATHER_S", 0.001)
+    monkeypatch.setattr(write_behind, "RETRY_S", 0.001)
+    monkeypatch.setattr(write_behind, "GATHER_S", 0.001)
     store.start(record(1))
     await store.flush()
     failed = asyncio.Event()
