@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from gateway.storage.database import open_engine
 from gateway.storage.tables import calls
+from gateway.storage.texts import fit, lengths
 from gateway.storage.write_behind import WriteBehind
 
 log = structlog.get_logger(__name__)
@@ -218,12 +219,12 @@ class CallStore:
         record = await self._one(known)
         if record is None:
             return None
-        values = {"retell_call_id": retell_call_id}
+        values: Row = {"retell_call_id": retell_call_id}
         if disconnection_reason is not None:
             values["disconnection_reason"] = disconnection_reason
         async with self.writer.writing, self._engine.begin() as connection:
             await connection.execute(
-                update(calls).where(calls.c.call_id == record.call_id).values(values)
+                update(calls).where(calls.c.call_id == record.call_id).values(fit(values, _LENGTHS))
             )
         return record.call_id
 
@@ -261,6 +262,7 @@ async def open_store(url: str) -> AsyncIterator[CallStore]:
             yield store
 
 
+_LENGTHS: Final = lengths(calls)
 _FIELDS: Final = tuple(item.name for item in fields(CallRecord))
 
 
@@ -269,7 +271,7 @@ def _row(record: CallRecord) -> dict[str, Any]:
     for name in _JSON:
         value = row[name]
         row[name] = None if value is None else orjson.dumps(value).decode()
-    return row
+    return fit(row, _LENGTHS)
 
 
 def _record(row: RowMapping) -> CallRecord:

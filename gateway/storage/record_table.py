@@ -9,6 +9,7 @@ from sqlalchemy import Table, bindparam, delete, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from gateway.storage.database import upsert
+from gateway.storage.texts import fit, fitting, lengths
 from gateway.storage.write_behind import WriteBehind
 from sip.softswitch.shared import Key, Keyed
 
@@ -33,6 +34,7 @@ class RecordTable(Generic[R]):
         self._table = table
         self._kind = kind
         self._names = tuple(column.name for column in table.columns)
+        self._lengths = lengths(table)
         self._keys = tuple(column.name for column in table.primary_key)
         conditions = (table.c[name] == bindparam(f"key_{name}") for name in self._keys)
         self._delete = delete(table).where(*conditions)
@@ -87,10 +89,11 @@ class RecordTable(Generic[R]):
         self._dropping = False
 
     def _key_parameters(self, key: Key) -> Mapping[str, str]:
-        return {f"key_{name}": part for name, part in zip(self._keys, key, strict=True)}
+        parts = zip(self._keys, key, strict=True)
+        return {f"key_{name}": fitting(part, self._lengths[name]) for name, part in parts}
 
     def _row(self, record: R) -> dict[str, Any]:
-        return {name: getattr(record, name) for name in self._names}
+        return fit({name: getattr(record, name) for name in self._names}, self._lengths)
 
 
 @asynccontextmanager

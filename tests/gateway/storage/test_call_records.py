@@ -58,6 +58,22 @@ async def test_record_comes_back_as_it_went(store: CallStore) -> None:
     assert await store.get("unknown") is None
 
 
+async def test_text_that_a_column_does_not_take_is_cut_to_what_it_does(store: CallStore) -> None:
+    """PostgreSQL counts letters and takes no NUL; one such call must not stop all that follow."""
+    store.start(record(1, agent="a" * 200, from_number="+1\x00212", call_sid="s\ud800"))
+    store.start(record(2))
+    found = await store.get(record(1).call_id)
+    assert found is not None
+    assert (found.agent, found.from_number, found.call_sid) == ("a" * 128, "+1212", "s?")
+    noted = await store.note_retell(
+        call_id=found.call_id, retell_call_id="c" * 200, disconnection_reason="d" * 200
+    )
+    assert noted == found.call_id
+    found = await store.get(found.call_id)
+    assert found is not None
+    assert (found.retell_call_id, found.disconnection_reason) == ("c" * 128, "d" * 64)
+
+
 async def test_start_is_stored_before_the_end_comes(url: str, store: CallStore) -> None:
     store.start(record(1))
     await store.flush()
