@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.sql.dml import Insert
 
 from gateway.storage import migrations
-from gateway.storage.errors import SchemaError, StorageError, plain
+from gateway.storage.errors import StorageError, plain
 
 #: How long PostgreSQL may take to accept a connection, and to run a statement, in seconds.
 CONNECT_S: Final = 5.0
@@ -42,6 +42,16 @@ async def open_engine(url: str) -> AsyncIterator[AsyncEngine]:
         await engine.dispose()
 
 
+@asynccontextmanager
+async def open_unchanged(url: str) -> AsyncIterator[AsyncEngine]:
+    """A database to read, whatever its schema. Using it raises OSError or SQLAlchemyError."""
+    engine = _engine(url)
+    try:
+        yield engine
+    finally:
+        await engine.dispose()
+
+
 async def schema_version(url: str) -> str | None:
     """The version of a database's schema; None if it has no tables of ours. Changes nothing.
 
@@ -50,16 +60,11 @@ async def schema_version(url: str) -> str | None:
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite" and not _has_content(parsed.database):
         return None
-    engine = create_async_engine(driver_url(url), **_options(driver_url(url)))
     try:
-        async with engine.connect() as connection:
+        async with open_unchanged(url) as engine, engine.connect() as connection:
             return await connection.run_sync(migrations.version_of)
-    except SchemaError:
-        raise
     except (OSError, SQLAlchemyError) as error:
         raise StorageError(plain(error)) from error
-    finally:
-        await engine.dispose()
 
 
 def driver_url(url: str) -> URL:

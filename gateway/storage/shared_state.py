@@ -33,3 +33,9 @@ async def open_shared_state(url: str) -> AsyncIterator[SharedState]:
         open_table(engine, tables.bans, BanRecord) as bans,
     ):
         yield SharedState(bindings, bans)
+
+
+async def upgrade_alone(url: str) -> None:
+    """Upgrade the schema of a database that no gateway uses. Raises StorageError."""
+    async with open_shared_state(url):
+        pass

@@ -46,7 +46,6 @@ class Postgres:
             "unix_socket_directories": self._folder,
             "fsync": "off",
             "full_page_writes": "off",
-            "synchronous_commit": "off",
             "max_connections": 50,
         }
         assignments = [f"{name}={value}" for name, value in settings.items()]
