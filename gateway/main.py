@@ -25,7 +25,8 @@ from gateway.http.app import make_app
 from gateway.http.app_keys import ENDPOINT
 from gateway.jambonz import memory
 from gateway.jambonz.endpoint import JambonzEndpoint
-from gateway.storage.bindings import BindingsStore, open_bindings
+from gateway.storage.errors import StorageError
+from gateway.storage.shared_state import SharedState, open_shared_state
 from sip import collector
 from sip.clock import LoopClock
 from sip.ids import Ids
@@ -71,6 +72,7 @@ async def running(settings: Settings) -> AsyncIterator[None]:
     """The gateway, taking calls from entering to leaving. Raises StartupError on entering."""
     async with AsyncExitStack() as stack:
         parts = _Parts(settings)
+        await _open_storage(parts, stack)
         await _start_http(parts, stack)
         if settings.sip.listen:
             await _start_media(parts, stack)
@@ -113,6 +115,7 @@ class _Parts:
         self.settings = settings
         self.trace = Trace()
         self.endpoint: JambonzEndpoint[LiveCall] | None = None
+        self.shared: SharedState | None = None
         self.media: MediaPlane | None = None
         #: known once it listens: /readyz says so
         self.switch: Softswitch | None = None
@@ -159,6 +162,15 @@ class _Parts:
         }
 
 
+async def _open_storage(parts: _Parts, stack: AsyncExitStack) -> None:
+    """First of all: nothing starts beside a gateway that uses the same database."""
+    url = parts.settings.storage.url.get_secret_value()
+    try:
+        parts.shared = await stack.enter_async_context(open_shared_state(url))
+    except StorageError as error:
+        raise StartupError(f"storage.url: {error}") from None
+
+
 async def _start_http(parts: _Parts, stack: AsyncExitStack) -> None:
     settings = parts.settings
     app = make_app(
@@ -171,7 +183,7 @@ async def _start_http(parts: _Parts, stack: AsyncExitStack) -> None:
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=5)
     try:
         await runner.setup()
-    except (OSError, SQLAlchemyError) as error:
+    except (StorageError, SQLAlchemyError) as error:
         await runner.cleanup()
         raise StartupError(f"storage.url: {error}") from None
     stack.push_async_callback(runner.cleanup)
@@ -222,6 +234,7 @@ async def _start_media(parts: _Parts, stack: AsyncExitStack) -> None:
 async def _start_softswitch(parts: _Parts, stack: AsyncExitStack) -> None:
     settings = parts.settings
     assert parts.media is not None, "media is started first"
+    assert parts.shared is not None, "storage is opened first"
     trunks = Trunks.of(settings)
     secret = secrets.token_bytes(32)
     clock = LoopClock()
@@ -251,11 +264,13 @@ async def _start_softswitch(parts: _Parts, stack: AsyncExitStack) -> None:
         keepalive_s=settings.sip.keepalive_s,
         tcp_above_bytes=settings.sip.tcp_above_bytes,
         registrar=settings.sip.registrar,
-        binding_store=await _open_bindings(settings, stack),
+        binding_store=parts.shared.bindings,
     )
     stack.push_async_callback(switch.close)
     try:
         await switch.registrar.restore()
+        if banned := await gatekeeper.bans.restore(parts.shared.bans, clock):
+            log.info("bans restored", bans=banned)
     except SQLAlchemyError as error:
         raise StartupError(f"storage.url: {error}") from None
     for listening in listeners(settings.sip):
@@ -278,18 +293,6 @@ async def _start_softswitch(parts: _Parts, stack: AsyncExitStack) -> None:
         bans=gatekeeper.bans,
         calls=switch.dialler.limits.calls,
     )
-
-
-async def _open_bindings(settings: Settings, stack: AsyncExitStack) -> BindingsStore | None:
-    """The store of who registered with us; None where nobody may."""
-    if not any(trunk.registrar for trunk in settings.trunks):
-        return None
-    try:
-        return await stack.enter_async_context(
-            open_bindings(settings.storage.url.get_secret_value())
-        )
-    except (OSError, SQLAlchemyError) as error:
-        raise StartupError(f"storage.url: {error}") from None
 
 
 async def _start_collector(parts: _Parts, stack: AsyncExitStack) -> None:

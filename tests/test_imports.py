@@ -24,6 +24,8 @@ _BELOW_SOFTSWITCH = (
     "config",
 )
 _TRUNKS = "sip.softswitch.trunks"
+# Records and ports that storage implements: a leaf, the one thing of sip that it may know.
+_SHARED = "sip.softswitch.shared"
 
 # A module may import itself, what is listed for its longest matching prefix, and any package
 # that is not ours.
@@ -42,9 +44,10 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "sip.media": ("sip.core", "sip.errors", "sip.clock", "sip.ids", "sip.log_throttle"),
     "sip.b2bua": ("sip.core", "sip.transport", "sip.ua", "sip.media", *_LEAVES),
     # trunks <- admission, registration, dialling <- jambonz <- softswitch
-    "sip.softswitch.trunks": _BELOW_SOFTSWITCH,
-    "sip.softswitch.admission": (*_BELOW_SOFTSWITCH, _TRUNKS),
-    "sip.softswitch.registration": (*_BELOW_SOFTSWITCH, _TRUNKS),
+    "sip.softswitch.shared": (),
+    "sip.softswitch.trunks": (*_BELOW_SOFTSWITCH, _SHARED),
+    "sip.softswitch.admission": (*_BELOW_SOFTSWITCH, _SHARED, _TRUNKS),
+    "sip.softswitch.registration": (*_BELOW_SOFTSWITCH, _SHARED, _TRUNKS),
     "sip.softswitch.dialling": (*_BELOW_SOFTSWITCH, _TRUNKS),
     "sip.softswitch.jambonz": (*_BELOW_SOFTSWITCH, _TRUNKS, "sip.softswitch.dialling"),
     "sip.softswitch": (*_BELOW_SOFTSWITCH, "sip.softswitch"),
@@ -52,7 +55,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "gateway.log": (),
     "gateway.jambonz": ("config", "gateway.log"),
     "gateway.retell": ("config", "gateway.log"),
-    "gateway.storage": ("config", "gateway.log"),
+    "gateway.storage": ("config", "gateway.log", _SHARED),
     "gateway.calls": (
         "config",
         "gateway.log",
@@ -271,6 +274,9 @@ def test_only_the_test_phone_needs_the_gpl_library() -> None:
         ("sip.softswitch.dialling.dialler", "sip.softswitch.jambonz.verbs", False),
         ("sip.softswitch.softswitch", "sip.softswitch.jambonz.driver", True),
         ("sip.ua.registration", "config.settings", False),
+        ("gateway.storage.record_table", "sip.softswitch.shared", True),
+        ("gateway.storage.record_table", "sip.softswitch.softswitch", False),
+        ("sip.softswitch.shared", "sip.clock", False),
         ("gateway.http.app", "sip.core.uri", False),
         ("gateway.http.app", "testkit.sandbox.main", False),
         ("gateway.jambonz.endpoint", "gateway.calls.live_calls", False),

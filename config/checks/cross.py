@@ -4,7 +4,6 @@ Works on the raw data, so that a typing error in one place does not hide a wrong
 Anything of the wrong shape is passed over here: the models report it.
 """
 
-import importlib.util
 from collections.abc import Iterator
 
 from config.checks.trunks import trunk_problems
@@ -19,7 +18,6 @@ def cross_problems(data: Data) -> Iterator[Problem]:
     yield from _method_dial(data)
     yield from _switch(data)
     yield from _application(data)
-    yield from _storage(data)
 
 
 def _dialled(data: Data) -> Iterator[tuple[tuple[str | int, ...], str]]:
@@ -124,9 +122,3 @@ def _application(data: Data) -> Iterator[Problem]:
     for key, other in (("username", "password"), ("password", "username")):
         if application.get(other) and not application.get(key):
             yield Problem(("application", key), f"is required with application.{other}")
-
-
-def _storage(data: Data) -> Iterator[Problem]:
-    url = str(mapping(data, "storage").get("url") or "")
-    if url.startswith("postgresql:") and importlib.util.find_spec("asyncpg") is None:
-        yield Problem(("storage", "url"), "PostgreSQL needs the package asyncpg, not installed")

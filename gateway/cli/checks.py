@@ -8,12 +8,13 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.engine import make_url
 
 from config.settings import Settings
 from gateway.cli.api_client import ApiClient
-from gateway.storage.database import driver_url
+from gateway.storage.database import schema_version
+from gateway.storage.errors import StorageError
+from gateway.storage.migrations import NEWEST
 
 
 class Outcome(enum.Enum):
@@ -92,26 +93,32 @@ def _bindable(key: str, kind: str, host: str, port: int) -> Finding:
     return Finding(subject, Outcome.FINE, "free")
 
 
-def _sqlite(subject: str, file: Path) -> Finding:
-    if not os.access(file.parent, os.W_OK):
-        return Finding(subject, Outcome.WRONG, f"{file.parent} may not be written to")
-    if file.exists() and not os.access(file, os.W_OK):
-        return Finding(subject, Outcome.WRONG, f"{file} may not be written to")
-    return Finding(subject, Outcome.FINE, str(file))
-
-
 async def _storage(url: str) -> Finding:
-    """Connects, and writes nothing; a SQLite file that is not there yet must be makeable."""
-    parsed = driver_url(url)
+    """Reads the schema's version, and writes nothing; an SQLite file may be made at the start."""
     subject = "storage.url"
+    parsed = make_url(url)
+    where = parsed.database or ""
     if parsed.get_backend_name() == "sqlite":
-        return _sqlite(subject, Path(parsed.database or ""))
-    engine = create_async_engine(parsed)
+        refused = _unwritable(Path(where))
+        if refused is not None:
+            return Finding(subject, Outcome.WRONG, refused)
+    else:
+        where = f"{parsed.host or 'PostgreSQL'} answers"
     try:
-        async with asyncio.timeout(5), engine.connect():
-            return Finding(subject, Outcome.FINE, f"{parsed.host} answers")
-    except (OSError, SQLAlchemyError, TimeoutError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        return Finding(subject, Outcome.WRONG, reason)
-    finally:
-        await engine.dispose()
+        async with asyncio.timeout(10):
+            version = await schema_version(url)
+    except (StorageError, TimeoutError) as error:
+        return Finding(subject, Outcome.WRONG, str(error) or "no answer within 10 seconds")
+    if version in (None, NEWEST):
+        return Finding(subject, Outcome.FINE, where)
+    text = f"{where}; schema version {version} is upgraded to {NEWEST} at the start: back up first"
+    return Finding(subject, Outcome.NOTE, text)
+
+
+def _unwritable(file: Path) -> str | None:
+    """Why the gateway cannot have that SQLite file; None if it can."""
+    if not os.access(file.parent, os.W_OK):
+        return f"{file.parent} may not be written to"
+    if file.exists() and not os.access(file, os.W_OK):
+        return f"{file} may not be written to"
+    return None

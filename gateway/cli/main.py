@@ -31,6 +31,7 @@ from gateway.cli.common import (
     out,
     settings_of,
 )
+from gateway.cli.storage import storage
 from gateway.cli.trunks import bans, profiles, trunks, unban
 from testkit.phone.audio import AudioError
 from testkit.phone.options import CallOptions, Expect, PhoneError, parse_via
@@ -237,6 +238,7 @@ def calls(
     out.print(ladder_drawing.draw(messages, a_leg=record["a_sip_call_id"]))
 
 
+app.add_typer(storage, name="storage")
 for edge_command in (trunks, bans, unban, profiles):
     app.command()(edge_command)
 

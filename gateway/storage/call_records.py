@@ -1,49 +1,27 @@
-"""Call records: one row a call, written when it starts and again when it ends.
+"""Call records: one row a call, written when it starts and again when it ends."""
 
-A single writer gathers what happened in a moment and stores it in one transaction, so that a
-burst of calls costs a few commits and no call waits for the disk.
-"""
-
-import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Final, Literal
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, fields
+from typing import Any, Final, Literal, TypeAlias
 
 import orjson
 import structlog
-from sqlalchemy import (
-    BigInteger,
-    Column,
-    Float,
-    Index,
-    Integer,
-    MetaData,
-    String,
-    Table,
-    Text,
-    and_,
-    bindparam,
-    func,
-    insert,
-    select,
-    text,
-    update,
-)
+from sqlalchemy import and_, bindparam, func, insert, select, text, update
 from sqlalchemy.engine import RowMapping
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from gateway.storage.database import open_engine, plain
+from gateway.storage.database import open_engine
+from gateway.storage.tables import calls
+from gateway.storage.texts import fit, lengths
+from gateway.storage.write_behind import WriteBehind
 
 log = structlog.get_logger(__name__)
 
 State = Literal["live", "ended", "interrupted"]
 
-# A burst of calls becomes one transaction; a crash loses at most this much.
-GATHER_S: Final = 0.2
-RETRY_S: Final = 1.0
-# Records kept while the store fails; at 20 calls a second an hour's worth.
+#: Records kept while the database refuses; at 20 calls a second an hour's worth.
 MAX_WAITING: Final = 72_000
 
 
@@ -84,39 +62,6 @@ class CallRecord:
 _JSON: Final = ("attempts", "media", "retell_headers")
 # The columns that Retell's webhooks write, at their own time: a call's end must not undo them.
 _WEBHOOK: Final = ("disconnection_reason",)
-
-_metadata = MetaData()
-calls: Final = Table(
-    "calls",
-    _metadata,
-    Column("call_id", String(64), primary_key=True),
-    Column("call_sid", String(64), nullable=False),
-    Column("direction", String(16), nullable=False),
-    Column("trunk", String(128), nullable=False),
-    Column("from_number", String(255), nullable=False),
-    Column("to_number", String(255), nullable=False),
-    Column("method", String(16)),
-    Column("agent", String(128)),
-    Column("state", String(16), nullable=False),
-    Column("retell_call_id", String(128)),
-    Column("a_sip_call_id", String(255)),
-    Column("b_sip_call_id", String(255)),
-    Column("attempts", Text, nullable=False),
-    Column("started_ms", BigInteger, nullable=False),
-    Column("answered_ms", BigInteger),
-    Column("ended_ms", BigInteger),
-    Column("duration_s", Float),
-    Column("ended_by", String(16)),
-    Column("cause", String(64)),
-    Column("sip_status", Integer),
-    Column("fault", String(16)),
-    Column("media", Text),
-    Column("retell_headers", Text, nullable=False),
-    Column("disconnection_reason", String(64)),
-    Index("calls_call_sid", "call_sid"),
-    Index("calls_retell_call_id", "retell_call_id"),
-    Index("calls_state", "state"),
-)
 _NAMES: Final = tuple(column.name for column in calls.columns)
 _UPDATE: Final = (
     update(calls)
@@ -138,84 +83,83 @@ class Query:
     equal: Mapping[str, str | int] = field(default_factory=dict)
 
 
+Row: TypeAlias = dict[str, Any]
+Rows: TypeAlias = dict[str, Row]
+
+
+class _Backlog:
+    """Rows to insert and rows to update, by call id."""
+
+    def __init__(self) -> None:
+        self._inserts: Rows = {}
+        self._updates: Rows = {}
+
+    def __len__(self) -> int:
+        return len(self._inserts) + len(self._updates)
+
+    def start(self, row: Row) -> None:
+        self._inserts[row["call_id"]] = row
+
+    def end(self, row: Row) -> None:
+        """Both at once, when the start is not stored yet."""
+        call_id = row["call_id"]
+        if call_id in self._inserts:
+            self._inserts[call_id] = row
+            return
+        for name in ("call_id", *_WEBHOOK):
+            row.pop(name)
+        self._updates[call_id] = row | {"key": call_id}
+
+    def take(self) -> tuple[Rows, Rows]:
+        batch = self._inserts, self._updates
+        self._inserts, self._updates = {}, {}
+        return batch
+
+    def put_back(self, batch: tuple[Rows, Rows]) -> None:
+        inserts, updates = batch
+        for call_id in [key for key in self._updates if key in inserts]:
+            row = self._updates.pop(call_id)
+            inserts[call_id] |= {name: row[name] for name in row if name != "key"}
+        self._inserts = inserts | self._inserts
+        self._updates = updates | self._updates
+
+    async def write(self, connection: AsyncConnection, batch: tuple[Rows, Rows]) -> None:
+        inserts, updates = batch
+        if inserts:
+            await connection.execute(insert(calls), list(inserts.values()))
+        if updates:
+            await connection.execute(_UPDATE, list(updates.values()))
+
+
 class CallStore:
     """The table of calls. Open with `open_store`; `start` and `end` return at once."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
-        self._inserts: dict[str, dict[str, Any]] = {}
-        self._updates: dict[str, dict[str, Any]] = {}
-        self._pending = asyncio.Event()
-        self._writing = asyncio.Lock()
-        self.healthy = True
+        self._backlog = _Backlog()
+        self.writer = WriteBehind(engine, self._backlog, "records")
 
     @property
     def waiting(self) -> int:
         """Records accepted and not yet stored."""
-        return len(self._inserts) + len(self._updates)
+        return len(self._backlog)
 
     def start(self, record: CallRecord) -> None:
         """Note a new call."""
         if self.waiting >= MAX_WAITING:
             log.error("records.dropped", call_id=record.call_id)
             return
-        self._inserts[record.call_id] = _row(record)
-        self._pending.set()
+        self._backlog.start(_row(record))
+        self.writer.wake()
 
     def end(self, record: CallRecord) -> None:
-        """Note how it ended. Both at once, when the start is not stored yet."""
-        row = _row(record)
-        if record.call_id in self._inserts:
-            self._inserts[record.call_id] = row
-        else:
-            for name in ("call_id", *_WEBHOOK):
-                row.pop(name)
-            self._updates[record.call_id] = row | {"key": record.call_id}
-        self._pending.set()
+        """Note how it ended."""
+        self._backlog.end(_row(record))
+        self.writer.wake()
 
     async def flush(self) -> None:
         """Store everything noted so far. Raises SQLAlchemyError, having lost nothing."""
-        async with self._writing:
-            if not self.waiting:
-                return
-            inserts, updates = self._inserts, self._updates
-            self._inserts, self._updates = {}, {}
-            try:
-                async with self._engine.begin() as connection:
-                    if inserts:
-                        await connection.execute(insert(calls), list(inserts.values()))
-                    if updates:
-                        await connection.execute(_UPDATE, list(updates.values()))
-            except BaseException:
-                self._put_back(inserts, updates)
-                raise
-            self.healthy = True
-
-    def _put_back(self, inserts: dict[str, Any], updates: dict[str, Any]) -> None:
-        """Nothing was stored: what came meanwhile is newer and wins."""
-        for call_id in [key for key in self._updates if key in inserts]:
-            row = self._updates.pop(call_id)
-            inserts[call_id] |= {name: row[name] for name in row if name != "key"}
-        self._inserts = inserts | self._inserts
-        self._updates = updates | self._updates
-        self._pending.set()
-
-    async def write_forever(self) -> None:
-        """The writer task: gathers for a moment, stores, and tries again when it cannot."""
-        while True:
-            await self._pending.wait()
-            await asyncio.sleep(GATHER_S)
-            self._pending.clear()
-            try:
-                await self.flush()
-            except SQLAlchemyError as error:
-                self.healthy = False
-                log.error("records.store-failed", error=plain(error), waiting=self.waiting)
-                await asyncio.sleep(RETRY_S)
-
-    def quiet(self) -> asyncio.Lock:
-        """Held while nothing is being stored."""
-        return self._writing
+        await self.writer.flush()
 
     async def ok(self) -> bool:
         """Whether records reach the store: for /readyz."""
@@ -224,7 +168,7 @@ class CallStore:
                 await connection.execute(text("select 1"))
         except (SQLAlchemyError, OSError):
             return False
-        return self.healthy
+        return self.writer.healthy
 
     async def get(self, call_id: str) -> CallRecord | None:
         """One call by our id."""
@@ -275,12 +219,12 @@ class CallStore:
         record = await self._one(known)
         if record is None:
             return None
-        values = {"retell_call_id": retell_call_id}
+        values: Row = {"retell_call_id": retell_call_id}
         if disconnection_reason is not None:
             values["disconnection_reason"] = disconnection_reason
-        async with self._writing, self._engine.begin() as connection:
+        async with self.writer.writing, self._engine.begin() as connection:
             await connection.execute(
-                update(calls).where(calls.c.call_id == record.call_id).values(values)
+                update(calls).where(calls.c.call_id == record.call_id).values(fit(values, _LENGTHS))
             )
         return record.call_id
 
@@ -305,29 +249,20 @@ class CallStore:
 
 @asynccontextmanager
 async def open_store(url: str) -> AsyncIterator[CallStore]:
-    """The store at a `sqlite:///` or `postgresql://` URL, its table made, its writer running.
+    """The store at a `sqlite:///` or `postgresql://` URL, its writer running.
 
-    On exit everything noted is stored. Raises OSError or SQLAlchemyError when it cannot be opened.
+    On exit everything noted is stored. Raises StorageError when it cannot be opened.
     """
-    async with open_engine(url, _metadata) as engine:
+    async with open_engine(url) as engine:
         store = CallStore(engine)
         interrupted = await store.interrupt_live()
         if interrupted:
             log.warning("records.interrupted", calls=interrupted)
-        writer = asyncio.create_task(store.write_forever(), name="call-records")
-        try:
+        async with store.writer.running():
             yield store
-        finally:
-            async with store.quiet():  # never in the middle of a commit
-                writer.cancel()
-            with suppress(asyncio.CancelledError):
-                await writer
-            try:
-                await store.flush()
-            except SQLAlchemyError as error:
-                log.error("records.lost", error=plain(error), calls=store.waiting)
 
 
+_LENGTHS: Final = lengths(calls)
 _FIELDS: Final = tuple(item.name for item in fields(CallRecord))
 
 
@@ -336,7 +271,7 @@ def _row(record: CallRecord) -> dict[str, Any]:
     for name in _JSON:
         value = row[name]
         row[name] = None if value is None else orjson.dumps(value).decode()
-    return row
+    return fit(row, _LENGTHS)
 
 
 def _record(row: RowMapping) -> CallRecord:
@@ -345,11 +280,6 @@ def _record(row: RowMapping) -> CallRecord:
         if values[name] is not None:
             values[name] = orjson.loads(values[name])
     return CallRecord(**values)
-
-
-def as_json(record: CallRecord) -> dict[str, Any]:
-    """A record as the API shows it."""
-    return asdict(record)
 
 
 def sip_call_ids(record: CallRecord) -> Sequence[str]:

@@ -1,46 +1,153 @@
-"""The database at `storage.url`: SQLite by default, PostgreSQL by URL. Tables are others'."""
+"""The database at `storage.url`: SQLite by default, PostgreSQL by URL, its schema the newest."""
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
-from sqlalchemy import MetaData, event
+import sqlalchemy.dialects.postgresql
+import sqlalchemy.dialects.sqlite
+from sqlalchemy import Dialect, Table, event, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.sql.dml import Insert
+
+from gateway.storage import migrations
+from gateway.storage.errors import StorageError, plain
+
+#: How long PostgreSQL may take to accept a connection, and to run a statement, in seconds.
+CONNECT_S: Final = 5.0
+COMMAND_S: Final = 30.0
+
+_DRIVERS: Final = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
 
 
 @asynccontextmanager
-async def open_engine(url: str, tables: MetaData) -> AsyncIterator[AsyncEngine]:
-    """The database at a `sqlite:///` or `postgresql://` URL, with `tables` in it.
+async def open_engine(url: str) -> AsyncIterator[AsyncEngine]:
+    """The database at a `sqlite:///` or `postgresql://` URL, upgraded if it needs to be.
 
-    Raises OSError or SQLAlchemyError when it cannot be opened.
+    Raises StorageError when it cannot be opened.
     """
     _check_file(make_url(url))
-    engine = create_async_engine(driver_url(url))
-    if engine.dialect.name == "sqlite":
-        event.listen(engine.sync_engine, "connect", _tune_sqlite)
+    engine = _engine(url)
     try:
-        async with engine.begin() as connection:
-            await connection.run_sync(tables.create_all)
+        try:
+            await migrations.upgrade(engine)
+        except (OSError, SQLAlchemyError) as error:
+            raise StorageError(plain(error)) from error
         yield engine
     finally:
         await engine.dispose()
 
 
+@asynccontextmanager
+async def open_unchanged(url: str) -> AsyncIterator[AsyncEngine]:
+    """A database to read, whatever its schema. Using it raises OSError or SQLAlchemyError."""
+    engine = _engine(url)
+    try:
+        yield engine
+    finally:
+        await engine.dispose()
+
+
+async def schema_version(url: str) -> str | None:
+    """The version of a database's schema; None if it has no tables of ours. Changes nothing.
+
+    Raises StorageError when it cannot be read, and SchemaError for a version that is unknown.
+    """
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "sqlite" and not _has_content(parsed.database):
+        return None
+    try:
+        async with open_unchanged(url) as engine, engine.connect() as connection:
+            return await connection.run_sync(migrations.version_of)
+    except (OSError, SQLAlchemyError) as error:
+        raise StorageError(plain(error)) from error
+
+
 def driver_url(url: str) -> URL:
     """The operator's URL with the asynchronous driver in it."""
     parsed = make_url(url)
-    drivers = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
-    return parsed.set(drivername=drivers.get(parsed.drivername, parsed.drivername))
+    return parsed.set(drivername=_DRIVERS.get(parsed.drivername, parsed.drivername))
+
+
+def upsert(dialect: Dialect, table: Table) -> Insert:
+    """An INSERT that takes the place of the row with the same primary key."""
+    keys = [column.name for column in table.primary_key]
+    others = [column.name for column in table.columns if column.name not in keys]
+    if dialect.name == "sqlite":
+        lite = sqlalchemy.dialects.sqlite.insert(table)
+        return lite.on_conflict_do_update(
+            index_elements=keys, set_={name: lite.excluded[name] for name in others}
+        )
+    post = sqlalchemy.dialects.postgresql.insert(table)
+    return post.on_conflict_do_update(
+        index_elements=keys, set_={name: post.excluded[name] for name in others}
+    )
+
+
+def insert_if_absent(dialect: Dialect, table: Table) -> Insert:
+    """An INSERT that does nothing where there is a row with the same primary key."""
+    if dialect.name == "sqlite":
+        return sqlalchemy.dialects.sqlite.insert(table).on_conflict_do_nothing()
+    return sqlalchemy.dialects.postgresql.insert(table).on_conflict_do_nothing()
+
+
+async def now_ms(connection: AsyncConnection) -> int:
+    """Milliseconds since 1970 by the clock that all users of the database share: that of
+    PostgreSQL's machine, or of the only machine that an SQLite file is on."""
+    if connection.dialect.name == "sqlite":
+        return round(time.time() * 1000)
+    server = await connection.execute(text("select extract(epoch from clock_timestamp()) * 1000"))
+    return int(server.scalar_one())
+
+
+def _engine(url: str) -> AsyncEngine:
+    driver = driver_url(url)
+    engine = create_async_engine(driver, **_options(driver))
+    if engine.dialect.name == "sqlite":
+        event.listen(engine.sync_engine, "connect", _tune_sqlite)
+    else:
+        event.listen(engine.sync_engine, "do_connect", _connect)
+    return engine
+
+
+def _options(driver: URL) -> dict[str, Any]:
+    """A connection that broke while it lay in the pool is noticed before it is used."""
+    if driver.get_backend_name() == "sqlite":
+        return {}
+    timeouts = {"timeout": CONNECT_S, "command_timeout": COMMAND_S}
+    return {"pool_pre_ping": True, "connect_args": timeouts}
+
+
+def _connect(dialect: Dialect, _: Any, arguments: Any, options: Any) -> Any:
+    """A connection to PostgreSQL; whatever the driver or the system says is SQLAlchemy's error."""
+    try:
+        return dialect.connect(*arguments, **options)
+    except SQLAlchemyError:
+        raise
+    except Exception as error:
+        raise OperationalError(plain(error), None, error) from error
+
+
+def _has_content(database: str | None) -> bool:
+    try:
+        return bool(database) and Path(database or "").stat().st_size > 0
+    except OSError:
+        return False
 
 
 def _check_file(url: URL) -> None:
     """An SQLite file that cannot be opened, told by its own name: the driver's thread would only
     say that it could not, and linger."""
     if url.drivername == "sqlite" and url.database not in (None, "", ":memory:"):
-        with open(url.database, "ab"):
-            pass
+        try:
+            with open(url.database, "ab"):
+                pass
+        except OSError as error:
+            raise StorageError(str(error)) from error
 
 
 def _tune_sqlite(connection: Any, _: Any) -> None:
@@ -49,8 +156,3 @@ def _tune_sqlite(connection: Any, _: Any) -> None:
     for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=5000"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
-
-
-def plain(error: SQLAlchemyError) -> str:
-    """The first line of an error: the rest quotes parameters, which are people's numbers."""
-    return str(error).splitlines()[0][:200]

@@ -505,12 +505,6 @@ def test_file_that_cannot_be_read(tmp_path: Path) -> None:
         load(tmp_path / "control.yaml", {})
 
 
-def test_postgresql_needs_its_driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
-    line = problem(tmp_path, "storage: {url: 'postgresql://user:s3cret@host/db'}")
-    assert line.endswith("storage.url: PostgreSQL needs the package asyncpg, not installed")
-
-
 # the jambonz example's variables
 
 EXAMPLE = {

@@ -16,6 +16,7 @@ OURS = {"config", "gateway", "sip", "testkit", "build_backend", "tests", "bench"
 UNSEEN = {
     "httpx-aiohttp": "retell-sdk's aiohttp transport imports it",
     "aiosqlite": "SQLAlchemy imports it for sqlite URLs",
+    "asyncpg": "SQLAlchemy imports it for postgresql URLs",
     "audioop-lts": "it is the standard library's audioop from Python 3.13 on",
 }
 # Imported from a package that another one brings and speaks in the terms of.

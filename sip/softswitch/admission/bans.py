@@ -1,8 +1,9 @@
 """Bans: sources that offend too often get nothing for a while, and longer each further time.
 
 One mechanism for all offences: requests that nothing explains, failed digests, scanners, floods.
-Pure; whose addresses are never banned is decided before a strike is reported here
-(`sip.softswitch.admission.known_peers`).
+Whose addresses are never banned is decided before a strike is reported here
+(`sip.softswitch.admission.known_peers`). Bans are kept in memory, and noted in a store so that they
+hold over a restart of the gateway.
 """
 
 import ipaddress
@@ -14,6 +15,8 @@ from enum import Enum
 import structlog
 
 from config.settings import BanSettings
+from sip.clock import Clock
+from sip.softswitch.shared import BanRecord, BanStore
 
 log = structlog.get_logger(__name__)
 
@@ -71,10 +74,34 @@ class Bans:
         self._records: OrderedDict[str, _Record] = OrderedDict()
         self._bans: OrderedDict[str, Ban] = OrderedDict()
         self._lines: list[float] = []
+        #: where bans outlive this process, once `restore` has named it
+        self._store: BanStore | None = None
+        self._epoch_at_zero = 0.0
         #: bans since the start, by reason
         self.counts: Counter[Offence] = Counter()
 
     def __len__(self) -> int:
+        return len(self._bans)
+
+    async def restore(self, store: BanStore, clock: Clock) -> int:
+        """Take over the bans of the run before, and note ours in `store` from now on.
+
+        Returns how many hold. Raises what loading raises.
+        """
+        records = sorted(await store.load(), key=lambda record: record.until_ms)
+        now = clock.now()
+        self._store, self._epoch_at_zero = store, clock.epoch() - now
+        for stored in records:
+            until = stored.until_ms / 1000 - self._epoch_at_zero
+            record = _Record(until, bans=stored.bans)
+            if until < now - self._memory_s(record):
+                store.delete(stored.address)
+                continue
+            self._remember(stored.address, record)
+            if until > now:
+                since = stored.since_ms / 1000 - self._epoch_at_zero
+                ban = Ban(stored.address, since, until, stored.reason, stored.strikes)
+                self._bans[stored.address] = ban
         return len(self._bans)
 
     def strike(self, host: str, now: float, offence: Offence) -> Ban | None:
@@ -84,9 +111,8 @@ class Bans:
             return None
         record = self._records.get(address)
         if record is None or record.last < now - self._memory_s(record):
-            record = self._records[address] = _Record(now)
-            if len(self._records) > MAX_REMEMBERED:
-                self._records.popitem(last=False)
+            record = _Record(now)
+            self._remember(address, record)
         self._records.move_to_end(address)
         record.last = now
         strikes = record.strikes[offence] = record.strikes.get(offence, 0) + 1
@@ -119,6 +145,7 @@ class Bans:
             return False
         self._records.pop(key, None)
         lifted = self._bans.pop(key, None) is not None
+        self._forget(key)
         if lifted:
             log.info("ban lifted", address=key)
         return lifted
@@ -127,6 +154,7 @@ class Bans:
         ban = self._bans.get(address)
         if ban is not None and ban.until <= now:
             del self._bans[address]
+            self._forget(address)
             return None
         return ban
 
@@ -146,10 +174,36 @@ class Bans:
         self._bans[address] = ban
         self._bans.move_to_end(address)
         if len(self._bans) > MAX_REMEMBERED:
-            self._bans.popitem(last=False)
+            self._forget(self._bans.popitem(last=False)[0])
+        self._note(ban, record)
         self.counts[offence] += 1
         self._tell(ban, lasts_s, now)
         return ban
+
+    def _note(self, ban: Ban, record: _Record) -> None:
+        if self._store is None:
+            return
+        self._store.save(
+            BanRecord(
+                address=ban.address,
+                reason=ban.reason,
+                strikes=ban.strikes,
+                bans=record.bans,
+                since_ms=round((ban.since + self._epoch_at_zero) * 1000),
+                until_ms=round((ban.until + self._epoch_at_zero) * 1000),
+            )
+        )
+
+    def _remember(self, address: str, record: _Record) -> None:
+        self._records[address] = record
+        if len(self._records) > MAX_REMEMBERED:
+            self._forget(self._records.popitem(last=False)[0])
+
+    def _forget(self, address: str) -> None:
+        """The store has what memory has: an address goes when nothing is known against it."""
+        known = address in self._bans or address in self._records
+        if self._store is not None and not known:
+            self._store.delete(address)
 
     def _tell(self, ban: Ban, lasts_s: float, now: float) -> None:
         self._lines = [told for told in self._lines if told > now - LINES_PER_S]

@@ -4,9 +4,8 @@ Bindings belong to a trunk: its login proved them. They are kept in memory, and 
 so that a restart of the gateway does not lose the peers until their next REGISTER.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
 
 import structlog
 
@@ -15,41 +14,11 @@ from sip.core.header_values import parse_name_addr
 from sip.core.register_request import Wish
 from sip.core.uri import Uri, same_uri
 from sip.errors import Fault, ParseError, SipError
+from sip.softswitch.shared import BindingRecord, BindingStore, MemoryStore
 from sip.transport.address import is_address
 from sip.transport.endpoint import DEFAULT_PORT, Endpoint, Flow, uri_transport
 
 log = structlog.get_logger(__name__)
-
-Row = Mapping[str, Any]
-
-
-class BindingStore(Protocol):
-    """Keeps bindings over a restart, as flat rows; `save` and `delete` return at once."""
-
-    async def load(self) -> list[Row]:
-        """Every row that was saved and not deleted."""
-        ...
-
-    def save(self, row: Row) -> None:
-        """Keep `row` in place of an earlier one with the same trunk, aor and contact."""
-        ...
-
-    def delete(self, trunk: str, aor: str, contact: str) -> None:
-        """Drop a row; none is fine."""
-        ...
-
-
-class NoStore:
-    """Forgets everything."""
-
-    async def load(self) -> list[Row]:
-        return []
-
-    def save(self, row: Row) -> None:
-        """Nothing is kept."""
-
-    def delete(self, trunk: str, aor: str, contact: str) -> None:
-        """Nothing was kept."""
 
 
 class OutOfOrderError(SipError):
@@ -137,7 +106,7 @@ class Bindings:
 
     def __init__(self, clock: Clock, store: BindingStore | None = None) -> None:
         self._clock = clock
-        self._store = store or NoStore()
+        self._store: BindingStore = store or MemoryStore()
         self._bindings: dict[tuple[str, str, str], Binding] = {}
         self._flows: dict[tuple[str, str, str], Flow] = {}
         self._from: dict[Endpoint, list[Binding]] = {}
@@ -184,10 +153,10 @@ class Bindings:
     async def restore(self, trunks: Iterable[str]) -> int:
         """Take over what the last run left for these trunks; how many bindings that is."""
         wanted = set(trunks)
-        for row in await self._store.load():
-            binding = self._from_row(row)
+        for record in await self._store.load():
+            binding = self._from_record(record)
             if binding is None or binding.trunk not in wanted:
-                self._store.delete(row["trunk"], row["aor"], row["contact"])
+                self._store.delete(*record.key)
             else:
                 self._bindings[_key(binding)] = binding
         self._changed()
@@ -258,7 +227,7 @@ class Bindings:
         if flow.reliable:
             flow.keep()
             self._flows[_key(binding)] = flow
-        self._store.save(self._to_row(binding))
+        self._store.save(self._to_record(binding))
         if new:
             log.info("contact registered", **_shown(binding), user_agent=binding.user_agent)
 
@@ -287,43 +256,43 @@ class Bindings:
             self._drop(binding, "expired")
         self._changed()
 
-    # rows: the clock's seconds mean nothing to the next run, those since 1970 do
+    # records: the clock's seconds mean nothing to the next run, those since 1970 do
 
-    def _to_row(self, binding: Binding) -> Row:
+    def _to_record(self, binding: Binding) -> BindingRecord:
         left_s = binding.expires_at - self._clock.now()
-        return {
-            "trunk": binding.trunk,
-            "aor": binding.aor,
-            "contact": binding.contact,
-            "params": binding.params,
-            "q": binding.q,
-            "instance": binding.instance,
-            "source": str(binding.source),
-            "path": "\n".join(binding.path),
-            "sip_call_id": binding.sip_call_id,
-            "cseq": binding.cseq,
-            "user_agent": binding.user_agent,
-            "registered_ms": round(binding.registered_at * 1000),
-            "expires_ms": round((self._clock.epoch() + left_s) * 1000),
-        }
+        return BindingRecord(
+            trunk=binding.trunk,
+            aor=binding.aor,
+            contact=binding.contact,
+            params=binding.params,
+            q=binding.q,
+            instance=binding.instance,
+            source=str(binding.source),
+            path="\n".join(binding.path),
+            sip_call_id=binding.sip_call_id,
+            cseq=binding.cseq,
+            user_agent=binding.user_agent,
+            registered_ms=round(binding.registered_at * 1000),
+            expires_ms=round((self._clock.epoch() + left_s) * 1000),
+        )
 
-    def _from_row(self, row: Row) -> Binding | None:
-        """None for a row that has expired, or that a later version has written."""
-        left_s = row["expires_ms"] / 1000 - self._clock.epoch()
+    def _from_record(self, record: BindingRecord) -> Binding | None:
+        """None for a record that has expired, or that a later version has written."""
+        left_s = record.expires_ms / 1000 - self._clock.epoch()
         try:
             binding = Binding(
-                trunk=row["trunk"],
-                aor=row["aor"],
-                contact=row["contact"],
-                params=row["params"],
-                q=row["q"],
-                instance=row["instance"],
-                source=Endpoint.parse(row["source"]),
-                path=tuple(row["path"].splitlines()),
-                sip_call_id=row["sip_call_id"],
-                cseq=row["cseq"],
-                user_agent=row["user_agent"],
-                registered_at=row["registered_ms"] / 1000,
+                trunk=record.trunk,
+                aor=record.aor,
+                contact=record.contact,
+                params=record.params,
+                q=record.q,
+                instance=record.instance,
+                source=Endpoint.parse(record.source),
+                path=tuple(record.path.splitlines()),
+                sip_call_id=record.sip_call_id,
+                cseq=record.cseq,
+                user_agent=record.user_agent,
+                registered_at=record.registered_ms / 1000,
                 expires_at=self._clock.now() + left_s,
             )
             _ = binding.endpoint

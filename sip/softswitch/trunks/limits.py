@@ -1,10 +1,11 @@
 """How many calls a trunk carries at a time, and how fast we place new ones on it."""
 
-from collections import Counter, deque
+from collections import deque
 from types import TracebackType
 from typing import Final, Self
 
 from sip.errors import Fault, SipError
+from sip.softswitch.shared import MemorySlots, Slots
 from sip.softswitch.trunks.trunk import Trunk
 
 #: When to try again after a 503, in seconds (RFC 3261 21.5.4).
@@ -20,16 +21,16 @@ class TrunkFullError(SipError):
 class Slot:
     """One call's room on a trunk. Give it back when the call is over; twice does no harm."""
 
-    __slots__ = ("_calls", "_name")
+    __slots__ = ("_name", "_slots")
 
-    def __init__(self, calls: Counter[str], name: str) -> None:
-        self._calls = calls
+    def __init__(self, slots: Slots, name: str) -> None:
+        self._slots = slots
         self._name: str | None = name
-        calls[name] += 1
+        slots.take(name)
 
     def give_back(self) -> None:
         if self._name is not None:
-            self._calls[self._name] -= 1
+            self._slots.give_back(self._name)
             self._name = None
 
     def __enter__(self) -> Self:
@@ -47,19 +48,19 @@ class Slot:
 class TrunkLimits:
     """Counts the calls of every trunk: `max_calls` both ways, `calls_per_second` as we place."""
 
-    def __init__(self) -> None:
-        self._calls: Counter[str] = Counter()
+    def __init__(self, slots: Slots | None = None) -> None:
+        self._slots: Slots = slots or MemorySlots()
         self._placed: dict[str, deque[float]] = {}
 
     def calls(self, trunk: str) -> int:
         """How many calls it carries now."""
-        return self._calls[trunk]
+        return self._slots.taken(trunk)
 
     def receive(self, trunk: Trunk) -> Slot:
         """Room for a call that comes from `trunk`. Raises TrunkFullError."""
-        if trunk.max_calls is not None and self._calls[trunk.name] >= trunk.max_calls:
+        if trunk.max_calls is not None and self._slots.taken(trunk.name) >= trunk.max_calls:
             raise TrunkFullError(f"Trunk {trunk.name} Carries {trunk.max_calls} Calls Already")
-        return Slot(self._calls, trunk.name)
+        return Slot(self._slots, trunk.name)
 
     def place(self, trunk: Trunk, now: float) -> Slot:
         """Room for a call that goes to `trunk` at the time `now`. Raises TrunkFullError."""

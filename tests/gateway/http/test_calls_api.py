@@ -10,6 +10,7 @@ from aiohttp import web
 from config.settings import Settings
 from gateway.http.app import make_app
 from gateway.http.app_keys import CALLS
+from gateway.storage.errors import StorageError
 from tests.gateway.conftest import TRUNK_DID, Gateway, Start, settings_data
 from tests.gateway.peer import Jambonz
 
@@ -230,6 +231,6 @@ async def test_metrics_page(start: Start) -> None:
 async def test_storage_that_cannot_be_opened_stops_the_start() -> None:
     data = settings_data(storage={"url": "sqlite:////proc/nothing.db"})
     runner = web.AppRunner(make_app(Settings.model_validate(data)))
-    with pytest.raises(OSError, match=r"nothing\.db"):
+    with pytest.raises(StorageError, match=r"nothing\.db"):
         await runner.setup()
     await runner.cleanup()

@@ -2,13 +2,12 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from gateway.storage import call_records
+from gateway.storage import call_records, write_behind
 from gateway.storage.call_records import CallRecord, CallStore, Query, open_store
 from gateway.storage.database import driver_url
 
@@ -27,11 +26,6 @@ def record(number: int, **more: object) -> CallRecord:
         **more,
     }
     return CallRecord(**values)  # type: ignore[arg-type]
-
-
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path}/calls.db"
 
 
 @pytest.fixture
@@ -62,6 +56,22 @@ async def test_record_comes_back_as_it_went(store: CallStore) -> None:
     assert await store.get(full.call_id) == full
     assert await store.by_call_sid("sid-1") == full
     assert await store.get("unknown") is None
+
+
+async def test_text_that_a_column_does_not_take_is_cut_to_what_it_does(store: CallStore) -> None:
+    """PostgreSQL counts letters and takes no NUL; one such call must not stop all that follow."""
+    store.start(record(1, agent="a" * 200, from_number="+1\x00212", call_sid="s\ud800"))
+    store.start(record(2))
+    found = await store.get(record(1).call_id)
+    assert found is not None
+    assert (found.agent, found.from_number, found.call_sid) == ("a" * 128, "+1212", "s?")
+    noted = await store.note_retell(
+        call_id=found.call_id, retell_call_id="c" * 200, disconnection_reason="d" * 200
+    )
+    assert noted == found.call_id
+    found = await store.get(found.call_id)
+    assert found is not None
+    assert (found.retell_call_id, found.disconnection_reason) == ("c" * 128, "d" * 64)
 
 
 async def test_start_is_stored_before_the_end_comes(url: str, store: CallStore) -> None:
@@ -96,8 +106,8 @@ async def test_nothing_is_lost_while_the_disk_refuses(
     url: str, store: CallStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Kept, told to /readyz, and stored when the disk is well again, ends and all."""
-    monkeypatch.setattr(call_records, "RETRY_S", 0.001)
-    monkeypatch.setattr(call_records, "GATHER_S", 0.001)
+    monkeypatch.setattr(write_behind, "RETRY_S", 0.001)
+    monkeypatch.setattr(write_behind, "GATHER_S", 0.001)
     store.start(record(1))
     await store.flush()
     failed = asyncio.Event()

@@ -1,5 +1,6 @@
 """Bans that grow, rates, and the bounds of what is remembered of strangers."""
 
+from typing import Never
 from unittest.mock import patch
 
 import pytest
@@ -10,6 +11,7 @@ from sip.softswitch.admission import known_peers, packet_rates
 from sip.softswitch.admission.bans import Bans, Offence, banned_as
 from sip.softswitch.admission.known_peers import Peers
 from sip.softswitch.admission.packet_rates import Rates
+from sip.softswitch.shared import BanRecord, MemoryStore
 
 HOST = "198.51.100.7"
 
@@ -153,3 +155,78 @@ def test_acquaintances_are_bounded_and_end() -> None:
     assert len(known._met) == known_peers.MAX_MET
     assert not known.met("10.0.0.1", 1.0)
     assert not known.configured("no address")
+
+
+# over a restart
+
+
+class Time:
+    """A clock that a test sets: the loop's seconds begin anew with each run of the program."""
+
+    def __init__(self, now: float, epoch: float) -> None:
+        self._now, self._epoch = now, epoch
+
+    def now(self) -> float:
+        return self._now
+
+    def epoch(self) -> float:
+        return self._epoch
+
+    def call_later(self, delay_s: float, callback: object, *args: object) -> Never:
+        raise AssertionError("bans need no timer")
+
+
+async def restarted(store: MemoryStore[BanRecord], clock: Time, **settings: int) -> Bans:
+    bans = Bans(BanSettings(**settings))
+    await bans.restore(store, clock)
+    return bans
+
+
+async def test_a_ban_holds_over_a_restart_and_the_next_one_is_longer() -> None:
+    store: MemoryStore[BanRecord] = MemoryStore()
+    offend(await restarted(store, Time(1000.0, 5_000_000.0)), 1000.0)
+    bans = await restarted(store, Time(7.0, 5_000_100.0))
+    [ban] = bans.list(7.0)
+    assert (ban.address, ban.reason, ban.strikes) == (HOST, Offence.STRANGER.value, 20)
+    assert (ban.since, ban.until) == (7.0 - 100, 7.0 + 200)
+    assert bans.banned(HOST, 206.0)
+    assert not bans.banned(HOST, 207.0)
+    offend(bans, 210.0)
+    [again] = bans.list(210.0)
+    assert again.until - again.since == 600
+    [record] = await store.load()
+    assert (record.bans, record.until_ms) == (2, 5_000_903_000)
+
+
+async def test_a_ban_that_is_over_is_remembered_as_long_as_it_was_in_memory() -> None:
+    store: MemoryStore[BanRecord] = MemoryStore()
+    offend(await restarted(store, Time(0.0, 0.0), longest_s=1000), 0.0)
+    bans = await restarted(store, Time(0.0, 400.0), longest_s=1000)
+    assert not bans.list(0.0)
+    offend(bans, 0.0)
+    [ban] = bans.list(0.0)
+    assert ban.until - ban.since == 600
+    await restarted(store, Time(0.0, 1000.0 + 1001.0), longest_s=1000)
+    assert await store.load() == []
+
+
+async def test_a_lifted_ban_is_not_back_after_a_restart() -> None:
+    store: MemoryStore[BanRecord] = MemoryStore()
+    bans = await restarted(store, Time(0.0, 0.0))
+    offend(bans, 0.0)
+    assert len(await store.load()) == 1
+    assert bans.lift(HOST)
+    assert await store.load() == []
+
+
+async def test_the_store_is_as_bounded_as_memory_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_REMEMBERED", 10)
+    store: MemoryStore[BanRecord] = MemoryStore()
+    bans = await restarted(store, Time(0.0, 0.0))
+    for number in range(200):
+        bans.strike(f"198.51.100.{number}", 0.0, Offence.SCANNER)
+        bans.strike(f"203.0.113.{number}", 0.0, Offence.STRANGER)
+    kept = {record.address for record in await store.load()}
+    assert kept == {ban.address for ban in bans.list(0.0)}
+    assert len(kept) == 10
+    assert len(await restarted(store, Time(0.0, 0.0))) == 10

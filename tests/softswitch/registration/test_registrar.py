@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from sip.core.message import Response
-from sip.softswitch.registration.bindings import Bindings, Location, Row
+from sip.softswitch.registration.bindings import Bindings, Location
+from sip.softswitch.shared import BindingRecord, MemoryStore
 from sip.softswitch.trunks.trunk import Trunk
 from sip.transport.endpoint import Endpoint
 from tests.ladder import PCMU, Ladder, dial, make_ladder
@@ -18,22 +19,6 @@ from tests.virtual import virtual_time
 
 PBX = Trunk(name="pbx", login=(USER, PASSWORD), registrar=True)
 OTHER = Trunk(name="other", login=("other", "another-secret"), registrar=True)
-
-
-class FakeStore:
-    """Keeps rows in memory."""
-
-    def __init__(self) -> None:
-        self.rows: dict[tuple[str, str, str], Row] = {}
-
-    async def load(self) -> list[Row]:
-        return list(self.rows.values())
-
-    def save(self, row: Row) -> None:
-        self.rows[row["trunk"], row["aor"], row["contact"]] = row
-
-    def delete(self, trunk: str, aor: str, contact: str) -> None:
-        self.rows.pop((trunk, aor, contact), None)
 
 
 class Office:
@@ -381,7 +366,7 @@ async def test_nobody_can_make_us_call_another_host(office: Office) -> None:
 
 @virtual_time
 async def test_bindings_survive_a_restart() -> None:
-    store = FakeStore()
+    store: MemoryStore[BindingRecord] = MemoryStore()
     path = ("<sip:edge.example.com;lr>", "<sip:core.example.com;lr>")
     async with make_office(binding_store=store) as office:
         headers = (("Path", ", ".join(path)),)
@@ -389,7 +374,7 @@ async def test_bindings_survive_a_restart() -> None:
         await office.second.register(office.second.contact, expires=60)
         before, port, cseq = office.locations(), office.pbx.port, office.pbx.cseq
         call_id = office.pbx.call_id
-    assert len(store.rows) == 2
+    assert len(await store.load()) == 2
     async with make_office(binding_store=store) as office:
         await office.ladder.switch.registrar.restore()
         assert office.locations() == before
@@ -399,11 +384,11 @@ async def test_bindings_survive_a_restart() -> None:
         assert (await office.pbx.register("*", expires=0)).status == 400  # order holds, too
         await asyncio.sleep(61)
         assert len(office.locations()) == 1
-    assert len(store.rows) == 1
+    assert len(await store.load()) == 1
     async with make_office(OTHER, binding_store=store) as office:
         await office.ladder.switch.registrar.restore()
         assert office.locations() == []
-    assert store.rows == {}  # its trunk is no more
+    assert await store.load() == []  # its trunk is no more
 
 
 # calls

@@ -2,6 +2,7 @@
 
 import pytest
 
+from sip.softswitch.shared import MemorySlots
 from sip.softswitch.trunks.limits import TrunkFullError, TrunkLimits
 from tests.softswitch.invites import trunk
 
@@ -51,3 +52,16 @@ def test_without_limits_nothing_is_refused() -> None:
     for _ in range(1000):
         limits.place(it, 0.0)
     assert limits.calls("it") == 1000
+
+
+def test_the_calls_of_other_gateways_count_too() -> None:
+    slots = MemorySlots()
+    one, other, it = TrunkLimits(slots), TrunkLimits(slots), trunk(max_calls=2)
+    held = one.receive(it)
+    other.receive(it)
+    assert one.calls(it.name) == other.calls(it.name) == 2
+    with pytest.raises(TrunkFullError):
+        one.place(it, 0.0)
+    held.give_back()
+    held.give_back()
+    other.receive(it)
