@@ -12,9 +12,12 @@ from hypothesis import strategies as st
 from sip.media.ng.bencode import Decoded, Encodable
 from sip.media.ng.form import Form, decode, encode
 from sip.media.relay.control import REPLY_LIFETIME_S, Control
+from sip.media.relay.notices import Notices
+from sip.media.relay.party import Party
 from sip.media.relay.ports import PortPool
 from sip.media.relay.rtp import RtpStream
-from sip.media.relay.sessions import Party, Sessions
+from sip.media.relay.sessions import Sessions
+from sip.media.relay.timers import Timers
 
 HOST = "127.0.0.8"
 CLIENT = ("127.0.0.1", 40000)
@@ -33,9 +36,15 @@ class Desk:
         self.watched: set[socket.socket] = set()
         self.now = 1000.0
         self.pool = PortPool(HOST, 22000, 22000 + 2 * pairs - 1, drain_s=0.0, rng=random.Random(7))
-        self.sessions = Sessions(self.pool, self)
+        self.timers = Timers()
+        self.sent: list[tuple[bytes, object]] = []
+        notices = Notices("run", lambda data, to: self.sent.append((data, to)), self.timers, self)
+        self.sessions = Sessions(
+            self.pool, self, timers=self.timers, notices=notices, rng=random.Random(7)
+        )
         self.control = Control(
             self.sessions,
+            notices,
             advertise="203.0.113.10",
             version=4,
             problems=self,
@@ -138,7 +147,7 @@ def test_replies_are_forgotten_in_time(desk: Desk) -> None:
     assert b"ok" in (desk.raw(request) or b"")
 
 
-@pytest.mark.parametrize("command", ["start recording", "play media", "list", ""])
+@pytest.mark.parametrize("command", ["start recording", "block media", "list", ""])
 def test_a_command_that_we_have_not_is_refused_by_name(desk: Desk, command: str) -> None:
     assert reason(desk.ask(command)).startswith("refused: ")
     if command:
