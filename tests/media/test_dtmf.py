@@ -46,7 +46,7 @@ def test_it_is_told_with_the_first_end() -> None:
     assert [reader.take(packet, TICK_S) for packet in packets[:5]] == [[]] * 5
     assert reader.held
     assert reader.take(packets[5], TICK_S) == [Press("5", 120)]
-    assert not reader.held
+    assert reader.release() == []
     assert [reader.take(packet, TICK_S) for packet in packets[6:]] == [[], []]
 
 

@@ -16,7 +16,7 @@ from sip.media.plane import Learn
 from sip.media.relay import rtcp
 from sip.media.relay.connected_socket import open_connected
 from sip.media.relay.endpoint import CONNECT_AFTER, MAX_PACKET, RtcpEndpoint, RtpEndpoint
-from tests.media.talk import PATIENCE_S, receiver_report, rtp
+from tests.media.talk import PATIENCE_S, key_packets, receiver_report, rtp
 
 PARTY = "127.0.0.2"
 OTHER = "127.0.0.3"
@@ -244,6 +244,76 @@ def test_hold_stops_sending_by_the_connected_socket_and_resume_goes_on(
     wire.send(rtp(0, 2, 320, 7))
     assert wire.heard() is not None
     assert wire.far.sent.packets == 1
+
+
+def test_while_we_play_the_other_side_is_withheld_and_then_marked(
+    wire: Wire[RtpEndpoint],
+) -> None:
+    """RFC 3551 4.1: audio that begins again after a pause has the marker; a key has its own."""
+    wire.near.stream.negotiate({0: 8000, 101: 8000}, {101})
+    wire.far.stream.negotiate({0: 8000, 101: 8000}, {101})
+    for seq in range(CONNECT_AFTER):
+        wire.listener.sendto(rtp(0, seq, seq * 160, 9), wire.far.socket.getsockname())
+        wire.far.on_readable(100.0)
+    wire.send(rtp(0, 1, 160, 7))
+    assert wire.heard() is not None
+    wire.far.begin_play()
+    wire.send(rtp(0, 2, 320, 7))
+    assert wire.heard() is None
+    wire.far.send_own(b"ours")
+    assert wire.heard() == b"ours"
+    wire.far.end_play()
+    key = rtp(101, 3, 480, 7, b"\1\0\0\xa0")
+    wire.send(key)
+    assert wire.heard() == key
+    wire.send(rtp(0, 4, 640, 7, b"marked"))
+    heard = wire.heard()
+    assert heard is not None
+    assert heard[1] == 0x80
+    assert heard[12:] == b"marked"
+    assert wire.far.send_fd >= 0, "and from here on it is forwarded as before"
+    wire.send(rtp(0, 5, 800, 7))
+    assert wire.heard() == rtp(0, 5, 800, 7)
+    assert wire.far.sent.packets == 5
+    assert wire.near.stream.packets == 5
+
+
+def test_what_we_play_to_a_party_on_hold_is_lost(wire: Wire[RtpEndpoint]) -> None:
+    wire.far.expect(None, 100.0, signalling_ip=None, learn=Learn.ANY)
+    wire.far.begin_play()
+    wire.far.send_own(b"ours")
+    assert wire.heard() is None
+    assert wire.far.sent.packets == 0
+
+
+def test_keys_with_an_ssrc_of_their_own_pass_beside_the_stream(wire: Wire[RtpEndpoint]) -> None:
+    keys: list[bytes] = []
+    wire.near.stream.negotiate({0: 8000, 101: 8000}, {101})
+    wire.near.stream.on_key = lambda packet, tick_s, now: keys.append(packet)
+    wire.send(rtp(0, 1, 160, 7))
+    assert wire.heard() is not None
+    key = rtp(101, 900, 4711, 8, b"\1\0\0\xa0")
+    wire.send(key)
+    assert wire.heard() == key
+    assert keys == [key]
+    wire.send(rtp(0, 2, 320, 7))
+    assert wire.heard() is not None, "the audio's SSRC is what it was"
+    assert wire.near.stream.lost == 0
+    assert wire.near.taken.packets == wire.far.sent.packets == 3
+    wire.send(rtp(0, 901, 4800, 8))
+    assert wire.near.refused == 1, "audio of another SSRC is refused as ever"
+
+
+def test_only_packets_of_keys_are_shown_to_who_reads_keys(wire: Wire[RtpEndpoint]) -> None:
+    keys: list[bytes] = []
+    wire.near.stream.negotiate({0: 8000, 8: 8000, 101: 8000}, {101})
+    wire.near.stream.on_key = lambda packet, tick_s, now: keys.append(packet)
+    packets = [rtp(0, 1, 160, 7), rtp(8, 2, 320, 7), *key_packets(101, 3, seq=3, timestamp=480,
+               ssrc=7), rtp(0, 11, 1600, 7)]  # fmt: skip
+    for packet in packets:
+        wire.send(packet)
+        assert wire.heard() == packet
+    assert keys == packets[2:-1]
 
 
 def test_a_datagram_that_was_cut_is_refused(wire: Wire[RtpEndpoint]) -> None:

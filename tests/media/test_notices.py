@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sip.media.events import Digit
+from sip.media.ng.bencode import Decoded
 from sip.media.ng.form import Form, decode
 from sip.media.ng.notices import COOKIE, NoticeReader
 from sip.media.relay.notices import (
@@ -13,6 +14,7 @@ from sip.media.relay.notices import (
     MAX_EVENTS,
     MAX_QUEUE,
     Client,
+    Event,
     Notices,
 )
 from sip.media.relay.timers import Timers
@@ -36,8 +38,14 @@ class Wire:
         self.problems.append(event)
 
     def press(self, digit: str) -> None:
-        event = {"event": "digit", "call-id": "c", "tag": "a", "digit": digit, "duration": 100}
-        self.notices.tell(CLIENT, {**event}, self.now)
+        event: Event = {
+            "event": "digit",
+            "call-id": "c",
+            "tag": "a",
+            "digit": digit,
+            "duration": 100,
+        }
+        self.notices.tell(CLIENT, event, self.now)
 
     def deliver(self, datagram: bytes, *, acknowledged: bool = True) -> None:
         cookie, _, body = datagram.partition(b" ")
@@ -47,8 +55,8 @@ class Wire:
             assert isinstance(event, Digit)
             self.heard.append(event.digit)
         if acknowledged:
-            reply = {"result": "ok", "number": self.reader.last}
-            self.notices.acknowledged(CLIENT.address, {**reply}, self.now)
+            reply: dict[str, Decoded] = {"result": "ok", "number": self.reader.last}
+            self.notices.acknowledged(CLIENT.address, reply, self.now)
 
     def passes(self, seconds: float) -> None:
         self.now += seconds
