@@ -38,8 +38,6 @@ class NoticeReader:
             number = _int(event, "number")
             if number <= self.last:
                 continue
-            if number > self.last + 1 and self.last:
-                log.warning("media relay: %d events were lost", number - self.last - 1)
             self.last = number
             read = _read(event, now)
             if read is None:

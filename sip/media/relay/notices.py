@@ -2,8 +2,8 @@
 
 A notice is an NG message that begins with us: ``cookie SP dictionary``, whose `notify` is this
 run of the relay and whose `events` are all that the client has not acknowledged, oldest first,
-each with its `number`. The client answers the cookie with `result` "ok" and `number`, the last
-one that it has. Until then the notice is repeated; as each holds what came before it, a lost
+each with a `number` that rises. The client answers the cookie with `result` "ok" and `number`, the
+last one that it has. Until then the notice is repeated; as each holds what came before it, a lost
 datagram costs time, and never an event or its place.
 """
 
@@ -49,11 +49,10 @@ class Problems(Protocol):
 class _Queue:
     """What one client has not acknowledged."""
 
-    __slots__ = ("events", "number", "since", "timer", "wait_s")
+    __slots__ = ("events", "since", "timer", "wait_s")
 
     def __init__(self) -> None:
         self.events: deque[Event] = deque()
-        self.number = 0
         #: When the oldest event was first sent, or the last acknowledgement came.
         self.since = 0.0
         self.wait_s = FIRST_WAIT_S
@@ -75,6 +74,8 @@ class Notices:
         self._timers = timers
         self._problems = problems
         self._queues: dict[Client, _Queue] = {}
+        #: One count for all, so that a client without events need not be remembered.
+        self._number = 0
 
     def tell(self, client: Client, event: Event, now: float) -> None:
         """Sends an event at once, and again until it is acknowledged."""
@@ -84,8 +85,8 @@ class Notices:
             self._problems.problem("notice-lost", to=client.address, reason="too many waiting")
         if not queue.events:
             queue.since = now
-        queue.number += 1
-        queue.events.append({"number": queue.number, **event})
+        self._number += 1
+        queue.events.append({"number": self._number, **event})
         if len(queue.events) <= MAX_EVENTS:  # else it waits for an acknowledgement
             queue.wait_s = FIRST_WAIT_S
             self._notify(client, queue, now)
@@ -95,7 +96,7 @@ class Notices:
         number = reply.get("number")
         if not isinstance(number, int):
             return
-        for client, queue in self._queues.items():
+        for client, queue in list(self._queues.items()):
             if client.address != source:
                 continue
             before = len(queue.events)
@@ -107,12 +108,13 @@ class Notices:
             queue.wait_s = FIRST_WAIT_S
             if not queue.events:
                 _cancel(queue)
+                del self._queues[client]
             elif before > MAX_EVENTS:
                 self._notify(client, queue, now)
 
     def _notify(self, client: Client, queue: _Queue, now: float) -> None:
         _cancel(queue)
-        cookie = COOKIE + str(queue.number).encode()
+        cookie = COOKIE + str(self._number).encode()
         message: Event = {
             "notify": self._run,
             "events": list(islice(queue.events, MAX_EVENTS)),
@@ -124,7 +126,7 @@ class Notices:
                 self._problems.problem(
                     "notice-lost", to=client.address, reason="the client does not answer"
                 )
-                queue.events.clear()
+                del self._queues[client]
                 return
             queue.wait_s = min(queue.wait_s * 2, MAX_WAIT_S)
             self._notify(client, queue, now)
