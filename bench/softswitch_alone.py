@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import signal
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 import uvloop
 
@@ -21,7 +22,8 @@ from sip import collector
 from sip.clock import LoopClock
 from sip.core.uri import Uri
 from sip.ids import Ids
-from sip.media.plane import Learn, MediaPlane, MediaStats
+from sip.media.events import Listener
+from sip.media.plane import Capability, Learn, MediaError, MediaPlane, MediaStats
 from sip.media.supervisor import RelayOptions, RelayProcess
 from sip.softswitch.admission.gatekeeper import Gatekeeper
 from sip.softswitch.softswitch import Limits, Softswitch
@@ -34,6 +36,17 @@ _PORTS = (30_000, 45_999)
 
 class PassThrough:
     """A media plane that lets the parties talk to each other directly."""
+
+    capabilities: frozenset[Capability] = frozenset()
+
+    def listen(self, call_id: str, listener: Listener) -> None:
+        """There is nothing to tell: no packet passes here."""
+
+    async def play(self, call_id: str, tag: str, wav: bytes | Path, play_id: int) -> None:
+        raise MediaError("unsupported", "no packet passes here")
+
+    async def stop_play(self, call_id: str, tag: str) -> None:
+        raise MediaError("unsupported", "no packet passes here")
 
     async def offer(
         self,

@@ -30,7 +30,7 @@ from gateway.storage.shared_state import SharedState, open_shared_state
 from sip import collector
 from sip.clock import LoopClock
 from sip.ids import Ids
-from sip.media.ng.client import NgClient
+from sip.media.ng.rtpengine import RtpengineClient
 from sip.media.plane import MediaError, MediaPlane
 from sip.media.supervisor import RelayOptions, RelayProcess
 from sip.softswitch.admission.gatekeeper import Gatekeeper
@@ -205,7 +205,7 @@ async def _start_media(parts: _Parts, stack: AsyncExitStack) -> None:
         _, _, hostport = engine.removeprefix("ng:").partition(":")
         host, _, port = hostport.rpartition(":")
         try:
-            client = await NgClient.connect((host.strip("[]"), int(port)), clock=LoopClock())
+            client = await RtpengineClient.connect((host.strip("[]"), int(port)), clock=LoopClock())
             stack.push_async_callback(client.close)
             await client.ping()
         except MediaError as error:

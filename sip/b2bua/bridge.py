@@ -5,9 +5,11 @@ from collections.abc import Callable, Coroutine
 from typing import Protocol
 
 from sip.b2bua.call_events import Answer, Offer, OfferEnded
-from sip.b2bua.call_media import A_TAG, CallMedia, off_hold, on_hold, same_session
 from sip.b2bua.leg import Leg
+from sip.errors import ParseError
+from sip.core.sdp_edits import off_hold, on_hold, same_session
 from sip.media.plane import MediaError
+from sip.media.session import A_TAG, MediaSession
 
 
 class _BSide(Protocol):
@@ -23,7 +25,7 @@ class Bridge:
     """
 
     def __init__(
-        self, a: Leg, b: Leg, b_tag: str, media: CallMedia, a_address: str, b_side: _BSide
+        self, a: Leg, b: Leg, b_tag: str, media: MediaSession, a_address: str, b_side: _BSide
     ) -> None:
         self.a = a
         self.b = b
@@ -103,8 +105,8 @@ class Bridge:
                 offerer.refuse(status)
             else:
                 offerer.accept(await self._reanswer(offerer, answer))
-        except MediaError as error:
-            offerer.refuse(488 if error.slug == "bad-sdp" else 500)
+        except (MediaError, ParseError) as error:
+            offerer.refuse(_refusal(error))
 
     @staticmethod
     def _fresh_offer(asking: Leg, other: Leg) -> str:
@@ -122,8 +124,8 @@ class Bridge:
         try:
             await self._reoffer(offerer, offer)
             offerer.accept(await self._reanswer(offerer, other))
-        except MediaError as error:
-            offerer.refuse(488 if error.slug == "bad-sdp" else 500)
+        except (MediaError, ParseError) as error:
+            offerer.refuse(_refusal(error))
 
     async def _ask(self, leg: Leg, sdp: str) -> tuple[str | None, int]:
         """Offer `sdp` to `leg`; its answer, or None and the status to refuse with."""
@@ -167,7 +169,7 @@ class Bridge:
                 told, _ = await self._ask(other, described)
                 answer = told or answer
             await self._reanswer(leg, answer or "")
-        except MediaError:
+        except (MediaError, ParseError):
             return  # the old description of its side still holds
 
     async def _reoffer(self, offerer: Leg, sdp: str) -> str:
@@ -193,6 +195,11 @@ class Bridge:
 
 #: How a side says that it does not like an offer (RFC 3261 14.2): the session goes on.
 _UNWILLING = frozenset({400, 403, 404, 405, 406, 415, 480, 488, 500, 501, 503, 603, 606})
+
+
+def _refusal(error: MediaError | ParseError) -> int:
+    """488 where the description is at fault, else 500."""
+    return 500 if isinstance(error, MediaError) and error.slug != "bad-sdp" else 488
 
 
 def _changes_hold(leg: Leg, offer: str) -> bool:

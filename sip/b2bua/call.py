@@ -24,7 +24,6 @@ from sip.b2bua.call_events import (
     Ring,
     TimeOver,
 )
-from sip.b2bua.call_media import CallMedia, same_session
 from sip.b2bua.inbound_leg import InboundLeg
 from sip.b2bua.inbox import Inbox
 from sip.b2bua.leg import Leg
@@ -32,7 +31,9 @@ from sip.b2bua.leg_options import DEFAULT, LegOptions
 from sip.b2bua.outbound_leg import Invitation, OutboundLeg
 from sip.b2bua.status import LegStatus, Progress, progress_of
 from sip.core.digest_client import Credentials
+from sip.core.sdp_edits import same_session
 from sip.media.plane import MediaError, MediaPlane, MediaStats
+from sip.media.session import MediaSession
 from sip.ua.transactions import ServerTransaction
 from sip.ua.user_agent import UserAgent
 
@@ -57,7 +58,7 @@ class Call:
         self.ended_by = "jambonz"
         #: the relay's counters, once the call is over
         self.stats: MediaStats | None = None
-        self._plane_call = CallMedia(plane, self.status.call_sid)
+        self._plane_call = MediaSession(plane, self.status.call_sid)
         self._bridge: Bridge | None = None
         self._on_status = on_status
         self._inbox = Inbox()

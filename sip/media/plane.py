@@ -1,4 +1,4 @@
-"""The media plane as the softswitch sees it: SDP in, SDP out, counters at the end.
+"""The media plane as the softswitch sees it: SDP in, SDP out, events, counters at the end.
 
 Two engines stand behind it, both spoken to by rtpengine's NG control protocol
 (`sip.media.ng.client`): our own relay (`sip.media.relay`) and rtpengine itself.
@@ -12,11 +12,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
+from pathlib import Path
 from typing import Final, Literal, Protocol
 
 from sip.errors import Fault, SipError
 
-MediaSlug = Literal["timeout", "no-ports", "unknown-call", "bad-sdp", "refused"]
+from sip.media.events import Listener
+
+MediaSlug = Literal[
+    "timeout", "no-ports", "unknown-call", "bad-sdp", "bad-audio", "unsupported", "refused"
+]
+
+#: Longest file, in octets, that goes to an engine by its control protocol, which is UDP: 7.5 s of
+#: G.711, 3.7 s of PCM16. A longer one is named by its path.
+MAX_BLOB: Final = 60_000
+
+
+#: Seconds without a packet after which a party that may send is told to be silent.
+SILENCE_S: Final = 10.0
 
 _FAULTS: Final = {"bad-sdp": Fault.PEER, "no-ports": Fault.OPERATOR}
 
@@ -30,6 +43,8 @@ class MediaError(SipError):
     - ``no-ports``: no port pair is left (or no file descriptor for one).
     - ``unknown-call``: the engine does not know the call, for instance after its restart.
     - ``bad-sdp``: the session description cannot be relayed; the sender's fault (SIP 488).
+    - ``bad-audio``: the file cannot be played; the operator's or application's fault.
+    - ``unsupported``: the engine, or the party's codec, has no way to do this.
     - ``refused``: anything else the engine said no to, or it cannot be run at all.
     """
 
@@ -39,6 +54,17 @@ class MediaError(SipError):
         super().__init__(f"{slug}: {text}", fault=_FAULTS.get(slug))
         self.slug: MediaSlug = slug
         self.text = text
+
+
+class Capability(Enum):
+    """What an engine can do beside relaying; what it cannot is refused as ``unsupported``."""
+
+    PLAY = "play"
+    """Play a WAV to a party, and tell its end."""
+    DIGITS = "digits"
+    """Tell the keys that a party presses (RFC 4733)."""
+    SILENCE = "silence"
+    """Tell that a party is not heard."""
 
 
 class Learn(Enum):
@@ -94,7 +120,16 @@ class MediaStats:
 
 
 class MediaPlane(Protocol):
-    """What `sip.b2bua` needs of any media engine. Every method may raise `MediaError`."""
+    """What `MediaSession` needs of any media engine. Every coroutine may raise `MediaError`."""
+
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        """What it can do beside relaying."""
+        ...
+
+    def listen(self, call_id: str, listener: Listener) -> None:
+        """Tells `listener` the call's events, from its first offer until it is deleted."""
+        ...
 
     async def offer(
         self,
@@ -140,6 +175,17 @@ class MediaPlane(Protocol):
 
     async def query(self, call_id: str) -> MediaStats:
         """The counters so far."""
+        ...
+
+    async def play(self, call_id: str, tag: str, wav: bytes | Path, play_id: int) -> None:
+        """Begins to play a WAV to the party `tag`; `Played` with `play_id` tells its end.
+
+        While it lasts the party does not hear its other side. A play under way gives way.
+        """
+        ...
+
+    async def stop_play(self, call_id: str, tag: str) -> None:
+        """Ends what is played to the party; without effect if nothing is."""
         ...
 
     async def ping(self) -> None:

@@ -18,9 +18,9 @@ from types import TracebackType
 from typing import Self
 
 from sip.clock import Clock, LoopClock
-from sip.media.ng.client import TIMEOUT_S, NgClient
-from sip.media.ng.form import Form
-from sip.media.plane import MediaError
+from sip.media.ng.client import TIMEOUT_S
+from sip.media.ng.relay import RelayClient
+from sip.media.plane import SILENCE_S, MediaError
 from sip.media.relay import __name__ as relay_program
 
 log = logging.getLogger(__name__)
@@ -51,6 +51,8 @@ class RelayOptions:
     control: tuple[str, int] = ("127.0.0.1", 0)
     drain_s: float | None = None
     window_s: float | None = None
+    #: Told by the relay's client to calls that listen; no option of the command line.
+    silence_s: float | None = SILENCE_S
 
     def arguments(self) -> list[str]:
         """As `python -m sip.media.relay` takes them."""
@@ -87,13 +89,13 @@ class RelayProcess:
         self._clock = clock
         self._on_restart = on_restart
         self._process: asyncio.subprocess.Process | None = None
-        self._plane: NgClient | None = None
+        self._plane: RelayClient | None = None
         self._watcher: asyncio.Task[None] | None = None
         self._logger: asyncio.Task[str] | None = None
         self.restarts = 0
 
     @property
-    def plane(self) -> NgClient:
+    def plane(self) -> RelayClient:
         """The client of the running relay, the same one through restarts."""
         if self._plane is None:
             raise MediaError("refused", "the media relay is not running")
@@ -111,8 +113,8 @@ class RelayProcess:
         self._clock = clock
         try:
             address = await self._start()
-            self._plane = await NgClient.connect(
-                address, clock=clock, timeout_s=self._timeout_s, form=Form.JSON
+            self._plane = await RelayClient.connect(
+                address, clock=clock, timeout_s=self._timeout_s, silence_s=self._options.silence_s
             )
             await self._plane.ping()
         except BaseException:
@@ -173,6 +175,7 @@ class RelayProcess:
             backoff_s = min(backoff_s * 2, MAX_BACKOFF_S)
             self.restarts += 1
             log.warning("media relay started again, pid %d", self._process.pid)
+            self.plane.lost()
             if self._on_restart is not None:
                 try:
                     self._on_restart()

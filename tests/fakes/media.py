@@ -1,10 +1,12 @@
 """A media plane without media: rewrites addresses as the relay does, remembers what was asked."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from sip.core.sdp import SessionDescription
 from sip.errors import ParseError
-from sip.media.plane import MediaError, MediaStats, PartyStats
+from sip.media.events import Listener, MediaEvent
+from sip.media.plane import Capability, MediaError, MediaStats, PartyStats
 
 
 @dataclass
@@ -14,7 +16,9 @@ class FakeMedia:
     asked: list[tuple[str, ...]] = field(default_factory=list)
     open_calls: set[str] = field(default_factory=set)
     refuse: MediaError | None = None
+    capabilities: frozenset[Capability] = frozenset(Capability)
     _ports: dict[tuple[str, str], int] = field(default_factory=dict)
+    _listeners: dict[str, Listener] = field(default_factory=dict)
 
     async def ping(self) -> None:
         return None
@@ -52,10 +56,25 @@ class FakeMedia:
     async def delete(self, call_id: str) -> MediaStats:
         self._ask("delete", call_id)
         self.open_calls.discard(call_id)
+        self._listeners.pop(call_id, None)
         return MediaStats(parties={"a": PartyStats(packets_received=7)})
 
     async def query(self, call_id: str) -> MediaStats:
         return MediaStats()
+
+    def listen(self, call_id: str, listener: Listener) -> None:
+        self._listeners[call_id] = listener
+
+    def tell(self, call_id: str, event: MediaEvent) -> None:
+        """What the engine says of its own accord; only to a call that listens."""
+        if call_id in self._listeners:
+            self._listeners[call_id](event)
+
+    async def play(self, call_id: str, tag: str, wav: bytes | Path, play_id: int) -> None:
+        self._ask("play", call_id, tag, str(play_id))
+
+    async def stop_play(self, call_id: str, tag: str) -> None:
+        self._ask("stop", call_id, tag)
 
     def _ask(self, *what: str) -> None:
         self.asked.append(what)

@@ -2,8 +2,8 @@
 
 import pytest
 
-from sip.b2bua.call_media import CallMedia
 from sip.media.plane import MediaError
+from sip.media.session import MediaSession
 from tests.fakes.media import FakeMedia
 from tests.ladder import PCMU
 
@@ -11,7 +11,7 @@ from tests.ladder import PCMU
 async def test_an_offer_that_the_media_plane_refused_is_none_that_an_answer_must_fit() -> None:
     """A re-INVITE with broken SDP is 488; then the other side's re-INVITE crosses. The task that
     carried it used to end with a ParseError, and its re-INVITE without an answer."""
-    media = CallMedia(FakeMedia(), "call")
+    media = MediaSession(FakeMedia(), "call")
     there = {"address": "127.0.0.1", "source": "127.0.0.1"}
     tag, _ = await media.offer_to_b(PCMU, **there)
     await media.answer_to_a(tag, PCMU, **there)

@@ -11,19 +11,26 @@ from pathlib import Path
 import pytest
 
 from sip.media.ng.client import NgClient
+from sip.media.ng.form import Form
+from sip.media.ng.relay import RelayClient
+from sip.media.ng.rtpengine import RtpengineClient, RtpengineOptions
 from tests.media.talk import Talk
 
 ROOT = Path(__file__).parents[2]
 START_TIMEOUT_S = 15.0
 
+#: Told much sooner than in production, where a test would wait for long.
+SILENCE_S = 0.6
+
 
 @dataclass(frozen=True)
 class Engine:
-    """A running engine and where its control is."""
+    """A running engine, where its control is, and where rtpengine logs keys to."""
 
     name: str
     address: tuple[str, int]
     pid: int
+    dtmf_log: tuple[str, int] | None = None
 
 
 @pytest.fixture(scope="session")
@@ -49,14 +56,16 @@ def rtpengine_engine() -> Iterator[Engine]:
     program = shutil.which("rtpengine")
     if program is None:
         pytest.fail("needs rtpengine: apt-get install rtpengine-daemon (make test does)")
-    control = _free_port()
+    control, keys = _free_port(), _free_port()
     with subprocess.Popen(
-        [program, "--foreground", "--table=-1", "--interface=127.0.0.1", "--log-level=3",
+        [program, "--config-file=none", "--foreground", "--table=-1", "--log-level=3",
+         "--interface=127.0.0.1",
          f"--listen-ng=127.0.0.1:{control}", "--port-min=25000", "--port-max=25999",
-         "--endpoint-learning=immediate", "--log-stderr", "--num-threads=1"],
+         "--endpoint-learning=immediate", "--log-stderr", "--num-threads=1",
+         f"--dtmf-log-dest=127.0.0.1:{keys}"],
         stderr=subprocess.DEVNULL,
     ) as process:  # fmt: skip
-        yield Engine("rtpengine", ("127.0.0.1", control), process.pid)
+        yield Engine("rtpengine", ("127.0.0.1", control), process.pid, ("127.0.0.1", keys))
         process.terminate()
         process.wait(10)
 
@@ -100,7 +109,19 @@ async def relay_talk(relay_plane: NgClient) -> AsyncIterator[Talk]:
 
 async def _connected(engine: Engine) -> NgClient:
     """Waits until the engine answers: a request is repeated until then."""
-    client = await NgClient.connect(engine.address, timeout_s=START_TIMEOUT_S)
+    client: NgClient
+    if engine.name == "relay":
+        client = await RelayClient.connect(
+            engine.address, timeout_s=START_TIMEOUT_S, form=Form.BENCODE, silence_s=SILENCE_S
+        )
+    else:
+        client = await RtpengineClient.connect(
+            engine.address,
+            timeout_s=START_TIMEOUT_S,
+            options=RtpengineOptions(
+                dtmf_log=engine.dtmf_log, silence_s=SILENCE_S, poll_s=SILENCE_S / 4
+            ),
+        )
     await client.ping()
     return client
 

@@ -38,6 +38,28 @@ def rtp(
     return head + payload
 
 
+def key_packets(
+    payload_type: int,
+    number: int,
+    *,
+    seq: int,
+    timestamp: int,
+    ssrc: int,
+    packets: int = 5,
+    marker: bool = True,
+) -> list[bytes]:
+    """All packets of one key (RFC 4733 2.5): 20 ms apart while it is down, then three ends."""
+
+    def packet(index: int, duration: int, end: int) -> bytes:
+        payload = struct.pack("!BBH", number, end | 10, duration)
+        data = bytearray(rtp(payload_type, seq + index, timestamp, ssrc, payload))
+        data[1] |= 0x80 if marker and index == 0 else 0
+        return bytes(data)
+
+    downs = [packet(index, 160 * (index + 1), 0) for index in range(packets)]
+    return downs + [packet(packets + n, 160 * (packets + 1), 0x80) for n in range(3)]
+
+
 def receiver_report(ssrc: int, about: int, lost: int = 0) -> bytes:
     """One RTCP receiver report with one block (RFC 3550 6.4.2)."""
     return struct.pack("!BBHI", 0x81, 201, 7, ssrc) + struct.pack(

@@ -1,77 +1,18 @@
 """NG requests against the relay's control in this process; time is virtual, ports are real."""
 
 import gc
-import random
-import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sip.media.ng.bencode import Decoded, Encodable
+from sip.media.ng.bencode import Encodable
 from sip.media.ng.form import Form, decode, encode
-from sip.media.relay.control import REPLY_LIFETIME_S, Control
-from sip.media.relay.ports import PortPool
+from sip.media.relay.control import REPLY_LIFETIME_S
+from sip.media.relay.party import Party
 from sip.media.relay.rtp import RtpStream
-from sip.media.relay.sessions import Party, Sessions
-
-HOST = "127.0.0.8"
-CLIENT = ("127.0.0.1", 40000)
-SDP = (
-    "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n"
-    "m=audio 4000 RTP/AVP 0 8\r\n"
-)
-
-
-class Desk:
-    """A `Control` with all it needs, a list of what it logged, and the sockets it watches."""
-
-    def __init__(self, form: Form, pairs: int = 4) -> None:
-        self.form = form
-        self.logged: list[str] = []
-        self.watched: set[socket.socket] = set()
-        self.now = 1000.0
-        self.pool = PortPool(HOST, 22000, 22000 + 2 * pairs - 1, drain_s=0.0, rng=random.Random(7))
-        self.sessions = Sessions(self.pool, self)
-        self.control = Control(
-            self.sessions,
-            advertise="203.0.113.10",
-            version=4,
-            problems=self,
-            epoch=lambda: 1.8e9,
-        )
-        self._cookies = 0
-
-    def problem(self, event: str, **fields: object) -> None:
-        self.logged.append(event)
-
-    def watch(self, sock: socket.socket, reader: Callable[[float], None]) -> None:
-        self.watched.add(sock)
-
-    def unwatch(self, sock: socket.socket) -> None:
-        self.watched.remove(sock)
-
-    def raw(self, datagram: bytes) -> bytes | None:
-        return self.control.handle(datagram, CLIENT, self.now)
-
-    def ask(self, command: str, **keys: Encodable) -> dict[str, Decoded]:
-        self._cookies += 1
-        named = {key.replace("_", "-"): value for key, value in keys.items()}
-        reply = self.raw(b"c%d " % self._cookies + encode({"command": command, **named}, self.form))
-        assert reply is not None
-        cookie, _, body = reply.partition(b" ")
-        assert cookie == b"c%d" % self._cookies
-        message, form = decode(body)
-        assert form is self.form, "a reply has the form of its request"
-        return message
-
-    def offer(self, **keys: Encodable) -> dict[str, Decoded]:
-        return self.ask("offer", **{"call_id": "call", "from_tag": "A", "sdp": SDP, **keys})
-
-    def answer(self, **keys: Encodable) -> dict[str, Decoded]:
-        defaults: dict[str, Encodable] = {"call_id": "call", "from_tag": "A", "to_tag": "B"}
-        return self.ask("answer", **{**defaults, "sdp": SDP, **keys})
+from tests.media.desk import SDP, Desk, clip, port, reason
 
 
 @pytest.fixture(params=list(Form))
@@ -82,19 +23,6 @@ def desk(request: pytest.FixtureRequest) -> Iterator[Desk]:
     desk.sessions.close(desk.now)
     assert desk.watched == set()
     assert desk.pool.leased == 0
-
-
-def port(reply: dict[str, Decoded]) -> int:
-    sdp = reply["sdp"]
-    assert isinstance(sdp, str)
-    return int(sdp.partition("m=audio ")[2].split()[0])
-
-
-def reason(reply: dict[str, Decoded]) -> str:
-    assert reply["result"] == "error"
-    text = reply["error-reason"]
-    assert isinstance(text, str)
-    return text
 
 
 def test_ping(desk: Desk) -> None:
@@ -138,7 +66,7 @@ def test_replies_are_forgotten_in_time(desk: Desk) -> None:
     assert b"ok" in (desk.raw(request) or b"")
 
 
-@pytest.mark.parametrize("command", ["start recording", "play media", "list", ""])
+@pytest.mark.parametrize("command", ["start recording", "block media", "list", ""])
 def test_a_command_that_we_have_not_is_refused_by_name(desk: Desk, command: str) -> None:
     assert reason(desk.ask(command)).startswith("refused: ")
     if command:
@@ -272,9 +200,12 @@ def test_any_body_is_answered(desk: Desk, body: bytes) -> None:
     assert decode(reply.partition(b" ")[2])[0]["result"] == "error"
 
 
-KEYS = ["command", "call-id", "from-tag", "to-tag", "sdp", "received-from", "learn", "flags"]
+KEYS = ["command", "call-id", "from-tag", "to-tag", "sdp", "received-from", "learn", "flags",
+        "notify", "silence", "blob", "file", "play-id"]  # fmt: skip
 JUNK = st.recursive(
-    st.integers() | st.text(max_size=20) | st.sampled_from(["offer", "answer", SDP]),
+    st.integers()
+    | st.text(max_size=20)
+    | st.sampled_from(["offer", "answer", "play media", "stop media", SDP]),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
     max_leaves=5,
 )
@@ -303,6 +234,8 @@ def test_a_call_that_ended_is_freed_without_the_collector(desk: Desk) -> None:
             desk.offer(call_id=str(n))
             desk.answer(call_id=str(n), to_tag="C")
             desk.offer(call_id=str(n), from_tag="C", to_tag="A")
+            desk.offer(call_id=str(n), to_tag="C", notify=1, silence=10000)
+            desk.ask("play media", call_id=str(n), from_tag="A", blob=clip())
             desk.ask("delete", call_id=str(n))
             desk.offer(call_id=str(n), sdp="no SDP")
         left = [found for found in gc.get_objects() if isinstance(found, Party | RtpStream)]

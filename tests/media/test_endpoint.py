@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from sip.media.plane import Learn
 from sip.media.relay import rtcp
-from sip.media.relay.connected_socket import open_twin
-from sip.media.relay.endpoint import MAX_PACKET, TWIN_AFTER, RtcpEndpoint, RtpEndpoint
-from tests.media.talk import PATIENCE_S, receiver_report, rtp
+from sip.media.relay.connected_socket import open_connected
+from sip.media.relay.endpoint import CONNECT_AFTER, MAX_PACKET, RtcpEndpoint, RtpEndpoint
+from tests.media.talk import PATIENCE_S, key_packets, receiver_report, rtp
 
 PARTY = "127.0.0.2"
 OTHER = "127.0.0.3"
@@ -60,11 +60,11 @@ class Wire(Generic[Kind]):
             self._readers[fd](100.0)
 
     def settle(self, ssrc: int = 7) -> int:
-        """Packets until the party has a twin; the next sequence number."""
-        for seq in range(1, TWIN_AFTER + 1):
+        """Packets until the party has a connected socket; the next sequence number."""
+        for seq in range(1, CONNECT_AFTER + 1):
             self.send(rtp(0, seq, seq * 160, ssrc))
             assert self.heard() is not None
-        return TWIN_AFTER + 1
+        return CONNECT_AFTER + 1
 
     def heard(self) -> bytes | None:
         try:
@@ -168,12 +168,12 @@ def test_a_learned_party_gets_a_socket_of_its_own_and_nothing_changes(
     wire.send(rtp(0, 1, 160, 7), by=wire.second)
     wire.send(rtp(0, 1, 160, 7), by=wire.listener)
     assert wire.heard() is None
-    assert wire.near.stream.packets == TWIN_AFTER + 2
+    assert wire.near.stream.packets == CONNECT_AFTER + 2
     assert wire.near.refused == 3
     assert wire.near.foreign == 2
 
 
-def test_what_reaches_the_twin_before_it_is_connected_is_judged(
+def test_what_reaches_the_second_socket_before_it_is_connected_is_judged(
     wire: Wire[RtpEndpoint], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Between bind and connect it hears everybody; a stranger's packet must not slip in."""
@@ -181,33 +181,33 @@ def test_what_reaches_the_twin_before_it_is_connected_is_judged(
     def with_a_stranger_waiting(
         leased: socket.socket, peer: tuple[str, int] | tuple[str, int, int, int]
     ) -> socket.socket:
-        twin = open_twin(leased, wire.second.getsockname())
+        connected = open_connected(leased, wire.second.getsockname())
         wire.second.sendto(rtp(0, 99, 99 * 160, 7), leased.getsockname())
-        twin.connect(peer)
+        connected.connect(peer)
         wire.party.sendto(rtp(0, 17, 17 * 160, 7), leased.getsockname())
-        return twin
+        return connected
 
-    monkeypatch.setattr("sip.media.relay.endpoint.open_twin", with_a_stranger_waiting)
+    monkeypatch.setattr("sip.media.relay.endpoint.open_connected", with_a_stranger_waiting)
     wire.settle()
     assert wire.near.foreign == 1
     assert wire.heard() == rtp(0, 17, 17 * 160, 7)
     assert wire.heard() is None
 
 
-def test_without_a_descriptor_for_a_twin_the_leased_socket_goes_on(
+def test_without_a_descriptor_for_a_second_socket_the_leased_socket_goes_on(
     wire: Wire[RtpEndpoint], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def exhausted(*_: object) -> socket.socket:
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
-    monkeypatch.setattr("sip.media.relay.endpoint.open_twin", exhausted)
+    monkeypatch.setattr("sip.media.relay.endpoint.open_connected", exhausted)
     seq = wire.settle()
     assert wire.watched == 2
     wire.send(rtp(0, seq, seq * 160, 7))
     assert wire.heard() is not None
 
 
-def test_the_port_stays_exclusive_beside_a_twin(wire: Wire[RtpEndpoint]) -> None:
+def test_the_port_stays_exclusive_beside_a_connected_socket(wire: Wire[RtpEndpoint]) -> None:
     """Not even a program that asks to share it may bind a port with a call on it."""
     wire.settle()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as thief:
@@ -216,7 +216,7 @@ def test_the_port_stays_exclusive_beside_a_twin(wire: Wire[RtpEndpoint]) -> None
             thief.bind(wire.near.socket.getsockname())
 
 
-def test_a_new_address_closes_the_twin_and_is_learned(wire: Wire[RtpEndpoint]) -> None:
+def test_a_new_address_closes_the_connected_socket_and_is_learned(wire: Wire[RtpEndpoint]) -> None:
     wire.settle()
     wire.near.expect(wire.second.getsockname(), 100.0, signalling_ip=None, learn=Learn.SDP)
     assert wire.watched == 2
@@ -227,10 +227,12 @@ def test_a_new_address_closes_the_twin_and_is_learned(wire: Wire[RtpEndpoint]) -
     assert wire.near.foreign == 1
 
 
-def test_hold_stops_sending_by_the_twin_and_resume_goes_on(wire: Wire[RtpEndpoint]) -> None:
-    """`far`'s party is learned and has a twin; then it holds by 0.0.0.0."""
+def test_hold_stops_sending_by_the_connected_socket_and_resume_goes_on(
+    wire: Wire[RtpEndpoint],
+) -> None:
+    """`far`'s party is learned and has a connected socket; then it holds by 0.0.0.0."""
     wire.far.stream.negotiate({0: 8000})
-    for seq in range(TWIN_AFTER):
+    for seq in range(CONNECT_AFTER):
         wire.listener.sendto(rtp(0, seq, seq * 160, 9), wire.far.socket.getsockname())
         wire.far.on_readable(100.0)
     assert wire.far.send_fd >= 0
@@ -242,6 +244,76 @@ def test_hold_stops_sending_by_the_twin_and_resume_goes_on(wire: Wire[RtpEndpoin
     wire.send(rtp(0, 2, 320, 7))
     assert wire.heard() is not None
     assert wire.far.sent.packets == 1
+
+
+def test_while_we_play_the_other_side_is_withheld_and_then_marked(
+    wire: Wire[RtpEndpoint],
+) -> None:
+    """RFC 3551 4.1: audio that begins again after a pause has the marker; a key has its own."""
+    wire.near.stream.negotiate({0: 8000, 101: 8000}, {101})
+    wire.far.stream.negotiate({0: 8000, 101: 8000}, {101})
+    for seq in range(CONNECT_AFTER):
+        wire.listener.sendto(rtp(0, seq, seq * 160, 9), wire.far.socket.getsockname())
+        wire.far.on_readable(100.0)
+    wire.send(rtp(0, 1, 160, 7))
+    assert wire.heard() is not None
+    wire.far.begin_play()
+    wire.send(rtp(0, 2, 320, 7))
+    assert wire.heard() is None
+    wire.far.send_own(b"ours")
+    assert wire.heard() == b"ours"
+    wire.far.end_play()
+    key = rtp(101, 3, 480, 7, b"\1\0\0\xa0")
+    wire.send(key)
+    assert wire.heard() == key
+    wire.send(rtp(0, 4, 640, 7, b"marked"))
+    heard = wire.heard()
+    assert heard is not None
+    assert heard[1] == 0x80
+    assert heard[12:] == b"marked"
+    assert wire.far.send_fd >= 0, "and from here on it is forwarded as before"
+    wire.send(rtp(0, 5, 800, 7))
+    assert wire.heard() == rtp(0, 5, 800, 7)
+    assert wire.far.sent.packets == 5
+    assert wire.near.stream.packets == 5
+
+
+def test_what_we_play_to_a_party_on_hold_is_lost(wire: Wire[RtpEndpoint]) -> None:
+    wire.far.expect(None, 100.0, signalling_ip=None, learn=Learn.ANY)
+    wire.far.begin_play()
+    wire.far.send_own(b"ours")
+    assert wire.heard() is None
+    assert wire.far.sent.packets == 0
+
+
+def test_keys_with_an_ssrc_of_their_own_pass_beside_the_stream(wire: Wire[RtpEndpoint]) -> None:
+    keys: list[bytes] = []
+    wire.near.stream.negotiate({0: 8000, 101: 8000}, {101})
+    wire.near.stream.on_key = lambda packet, tick_s, now: keys.append(packet)
+    wire.send(rtp(0, 1, 160, 7))
+    assert wire.heard() is not None
+    key = rtp(101, 900, 4711, 8, b"\1\0\0\xa0")
+    wire.send(key)
+    assert wire.heard() == key
+    assert keys == [key]
+    wire.send(rtp(0, 2, 320, 7))
+    assert wire.heard() is not None, "the audio's SSRC is what it was"
+    assert wire.near.stream.lost == 0
+    assert wire.near.taken.packets == wire.far.sent.packets == 3
+    wire.send(rtp(0, 901, 4800, 8))
+    assert wire.near.refused == 1, "audio of another SSRC is refused as ever"
+
+
+def test_only_packets_of_keys_are_shown_to_who_reads_keys(wire: Wire[RtpEndpoint]) -> None:
+    keys: list[bytes] = []
+    wire.near.stream.negotiate({0: 8000, 8: 8000, 101: 8000}, {101})
+    wire.near.stream.on_key = lambda packet, tick_s, now: keys.append(packet)
+    packets = [rtp(0, 1, 160, 7), rtp(8, 2, 320, 7), *key_packets(101, 3, seq=3, timestamp=480,
+               ssrc=7), rtp(0, 11, 1600, 7)]  # fmt: skip
+    for packet in packets:
+        wire.send(packet)
+        assert wire.heard() == packet
+    assert keys == packets[2:-1]
 
 
 def test_a_datagram_that_was_cut_is_refused(wire: Wire[RtpEndpoint]) -> None:
@@ -256,7 +328,7 @@ def test_a_datagram_that_was_cut_is_refused(wire: Wire[RtpEndpoint]) -> None:
 def test_an_icmp_error_costs_no_packet(wire: Wire[RtpEndpoint]) -> None:
     """On a connected socket an unreachable port, real or forged, fails the next send."""
     wire.far.stream.negotiate({0: 8000})
-    for seq in range(TWIN_AFTER):
+    for seq in range(CONNECT_AFTER):
         wire.listener.sendto(rtp(0, seq, seq * 160, 9), wire.far.socket.getsockname())
         wire.far.on_readable(100.0)
     address = wire.listener.getsockname()
@@ -279,7 +351,7 @@ def test_a_wake_up_without_a_packet_is_nothing(
     wire: Wire[RtpEndpoint], rtcp_wire: Wire[RtcpEndpoint]
 ) -> None:
     wire.near.on_readable(100.0)
-    wire.near.on_twin_readable(100.0)
+    wire.near.on_connected_readable(100.0)
     rtcp_wire.near.on_readable(100.0)
     assert wire.near.refused == rtcp_wire.near.refused == 0
 

@@ -12,11 +12,12 @@ from contextlib import contextmanager
 
 import pytest
 
+from sip.media.events import Digit, Lost, MediaEvent
 from sip.media.ng.client import NgClient
 from sip.media.plane import MediaError
 from sip.media.supervisor import RelayOptions, RelayProcess
 from tests.media.conftest import ROOT
-from tests.media.talk import Talk
+from tests.media.talk import Talk, key_packets
 
 OPTIONS = RelayOptions(advertise="127.0.0.1", listen="127.0.0.1", ports=(27100, 27199), drain_s=0)
 
@@ -78,16 +79,19 @@ async def test_it_serves_and_leaves_no_process_behind() -> None:
 
 async def test_a_killed_relay_is_started_again(caplog: pytest.LogCaptureFixture) -> None:
     restarted = asyncio.Event()
+    told: asyncio.Queue[MediaEvent] = asyncio.Queue()
     async with RelayProcess(OPTIONS, on_restart=restarted.set) as relay:
         plane, first = relay.plane, relay.pid
         async with Talk(plane) as talk:
             a, b = talk.phone("A"), talk.phone("B")
+            plane.listen(talk.call_id, told.put_nowait)
             await talk.connect(a, b)
             os.kill(first, signal.SIGKILL)
             async with asyncio.timeout(20):
                 await restarted.wait()
             assert relay.pid != first
             assert relay.restarts == 1
+            assert isinstance(told.get_nowait(), Lost), "each call that listens is told"
             with pytest.raises(MediaError) as lost:
                 await plane.query(talk.call_id)
             assert lost.value.slug == "unknown-call"
@@ -95,6 +99,10 @@ async def test_a_killed_relay_is_started_again(caplog: pytest.LogCaptureFixture)
             await talk.offer(a, b, again=True)
             await talk.answer(a, b)
             await a.speaks_to(b)
+            for packet in key_packets(101, 7, seq=1, timestamp=160, ssrc=9):
+                a.snd(packet)
+            async with asyncio.timeout(5):  # and hears of it from the new relay
+                assert isinstance(await told.get(), Digit)
     messages = [record.getMessage() for record in caplog.records]
     assert "media relay ended with -9; its calls have no audio any more" in messages
     assert f"media relay started again, pid {relay_pid(messages)}" in messages

@@ -8,15 +8,21 @@ lost datagram costs time and nothing else.
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 from collections.abc import Mapping
+from pathlib import Path
+from typing import Final, get_args
 
 from sip.clock import Clock, LoopClock, Timer
+from sip.media.events import Listener, Lost, MediaEvent
 from sip.media.ng import flags
 from sip.media.ng.bencode import Decoded, Encodable
 from sip.media.ng.form import Form, FormError, decode, encode
 from sip.media.ng.reports import stats_of
-from sip.media.plane import Learn, MediaError, MediaSlug, MediaStats
+from sip.media.plane import MAX_BLOB, Capability, Learn, MediaError, MediaSlug, MediaStats
+
+log = logging.getLogger(__name__)
 
 #: Seconds until a request is first repeated; then twice as long each time. An engine on the same
 #: host answers within a millisecond.
@@ -38,7 +44,7 @@ _ENGINE_REASONS: tuple[tuple[str, MediaSlug], ...] = (
     ("error rewriting sdp", "bad-sdp"),
 )
 
-_SLUGS: tuple[MediaSlug, ...] = ("timeout", "no-ports", "unknown-call", "bad-sdp", "refused")
+_SLUGS: Final[tuple[MediaSlug, ...]] = get_args(MediaSlug)
 
 
 class _Exchange:
@@ -68,7 +74,11 @@ class _Memory:
 
 
 class NgClient:
-    """A `MediaPlane` that speaks NG to one engine. Made by `connect`; close it with `close`."""
+    """A `MediaPlane` that speaks NG to one engine. Made by `connect`; close it with `close`.
+
+    This one relays with any engine; what else an engine can do is its own client's
+    (`sip.media.ng.relay`, `sip.media.ng.rtpengine`).
+    """
 
     def __init__(self, clock: Clock, timeout_s: float, form: Form) -> None:
         self._clock = clock
@@ -80,6 +90,7 @@ class NgClient:
         self._transport: asyncio.DatagramTransport | None = None
         self._last_error: OSError | None = None
         self._memories: dict[str, _Memory] = {}
+        self._listeners: dict[str, Listener] = {}
         self.address = ("", 0)
 
     @classmethod
@@ -115,6 +126,20 @@ class NgClient:
         if old is not None:
             old.close()
 
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        """See `MediaPlane.capabilities`."""
+        return frozenset()
+
+    def listen(self, call_id: str, listener: Listener) -> None:
+        """See `MediaPlane.listen`."""
+        self._listeners[call_id] = listener
+
+    def lost(self) -> None:
+        """The engine began anew and knows no call: every listener is told."""
+        for call_id in list(self._listeners):
+            self._tell(call_id, Lost(at=self._clock.now()))
+
     async def offer(
         self,
         call_id: str,
@@ -128,7 +153,7 @@ class NgClient:
     ) -> str:
         """See `MediaPlane.offer`."""
         keys = flags.sdp_keys(sdp, media_address, received_from, learn)
-        keys |= {"call-id": call_id, "from-tag": from_tag}
+        keys |= {"call-id": call_id, "from-tag": from_tag, **self._wishes(call_id)}
         known = call_id in self._memories
         memory = self._memories.setdefault(call_id, _Memory(from_tag))
         if to_tag is not None:
@@ -171,6 +196,7 @@ class NgClient:
     async def delete(self, call_id: str) -> MediaStats:
         """See `MediaPlane.delete`."""
         memory = self._memories.pop(call_id, None)
+        self._forget(call_id)
         # rtpengine returns counters only to who names a tag, keeps a deleted call for half a
         # minute unless told not to, and calls an unknown one an error only with this flag.
         from_tag = (
@@ -185,6 +211,14 @@ class NgClient:
         """See `MediaPlane.query`."""
         reply = await self.request("query", {"call-id": call_id})
         return stats_of(reply, self._clock.epoch())
+
+    async def play(self, call_id: str, tag: str, wav: bytes | Path, play_id: int) -> None:
+        """See `MediaPlane.play`."""
+        raise MediaError("unsupported", "it is not known how this engine plays a file")
+
+    async def stop_play(self, call_id: str, tag: str) -> None:
+        """See `MediaPlane.stop_play`."""
+        raise MediaError("unsupported", "it is not known how this engine plays a file")
 
     async def ping(self) -> None:
         """See `MediaPlane.ping`."""
@@ -216,6 +250,32 @@ class NgClient:
             if exchange.timer is not None:
                 exchange.timer.cancel()
 
+    def _wishes(self, call_id: str) -> dict[str, Encodable]:
+        """The keys of an offer that ask for events."""
+        return {}
+
+    def _unasked(self, cookie: bytes, body: bytes) -> None:
+        """A datagram that answers no request under way: here, a late repetition of a reply."""
+
+    def _forget(self, call_id: str) -> None:
+        """The call is being deleted: nothing more is told of it."""
+        self._listeners.pop(call_id, None)
+
+    def _tell(self, call_id: str, event: MediaEvent) -> None:
+        """Tells an event to who listens to the call, if somebody does."""
+        listener = self._listeners.get(call_id)
+        if listener is None:
+            return
+        try:
+            listener(event)
+        except Exception:
+            # The listener's fault; other calls' events are told all the same.
+            log.exception("media: %s of call %s found a fault", type(event).__name__, call_id)
+
+    def _send_datagram(self, datagram: bytes) -> None:
+        if self._transport is not None:
+            self._transport.sendto(datagram)
+
     def _send(self, exchange: _Exchange) -> None:
         if exchange.reply.done():
             return
@@ -234,10 +294,13 @@ class NgClient:
             exchange.reply.set_exception(error)
 
     def received(self, datagram: bytes) -> None:
-        """A datagram from the engine. What answers no request under way is a late repetition."""
+        """A datagram from the engine."""
         cookie, _, body = datagram.partition(b" ")
         exchange = self._exchanges.get(cookie.decode("ascii", "replace"))
-        if exchange is None or exchange.reply.done():
+        if exchange is None:
+            self._unasked(cookie, body)
+            return
+        if exchange.reply.done():
             return
         self._last_error = None  # it is there: an old error explains no later silence
         try:
@@ -260,6 +323,18 @@ class _Protocol(asyncio.DatagramProtocol):
     def error_received(self, exc: Exception) -> None:
         if isinstance(exc, OSError):
             self._client.failed(exc)
+
+
+def play_keys(wav: bytes | Path) -> dict[str, Encodable]:
+    """What `play media` shall play; `MediaError` bad-audio if it fits no datagram."""
+    if isinstance(wav, Path):
+        return {"file": str(wav)}
+    if len(wav) > MAX_BLOB:
+        raise MediaError(
+            "bad-audio",
+            f"{len(wav)} octets do not fit a datagram ({MAX_BLOB} do); give the file's path",
+        )
+    return {"blob": wav.decode("utf-8", "surrogateescape")}
 
 
 def _checked(reply: dict[str, Decoded]) -> dict[str, Decoded]:

@@ -34,6 +34,19 @@ def stats_of(reply: _Dict, epoch: float) -> MediaStats:
     return MediaStats(parties=parties)
 
 
+def may_send_of(reply: _Dict) -> frozenset[str]:
+    """The tags of rtpengine's `tags` whose party its description lets send, not being on hold."""
+    sending: set[str] = set()
+    for tag, value in _dict(reply.get("tags")).items():
+        medias = _list(_dict(value).get("medias"))
+        flags = _list(_dict(medias[0]).get("flags")) if medias else []
+        rtp, _ = _streams(_dict(value))
+        address = _address(_dict(rtp.get("endpoint")))
+        if "recv" in flags and address is not None and address[0] not in ("0.0.0.0", "::"):
+            sending.add(tag)
+    return frozenset(sending)
+
+
 def _party(rtp: _Dict, rtcp: _Dict, qualities: _Dict, epoch: float) -> PartyStats:
     stats, rtcp_stats = _dict(rtp.get("stats")), _dict(rtcp.get("stats"))
     packets = _int(stats, "packets")

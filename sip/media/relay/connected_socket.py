@@ -4,7 +4,7 @@ Between two sockets on one port the kernel gives the connected one exactly its p
 the other one the rest. On the connected one nobody else can be heard, so no source needs to be
 made and compared, and sending needs no address and no route look-up: about a quarter of a
 packet's cost. The leased socket stays and keeps counting strangers, and does everything if a
-twin cannot be had.
+connected one cannot be had.
 """
 
 from __future__ import annotations
@@ -14,30 +14,30 @@ import socket
 from sip.media.relay.latch import SocketAddress
 
 
-def open_twin(leased: socket.socket, peer: SocketAddress) -> socket.socket:
+def open_connected(leased: socket.socket, peer: SocketAddress) -> socket.socket:
     """A socket on the port of `leased`, connected to `peer`; raises OSError.
 
     Until it was connected it may have received what is not from `peer`: whoever calls must look
     at the sources of what is waiting. SO_REUSEADDR is on for this moment only, because while it
     is on another program could bind the port too.
     """
-    twin = socket.socket(leased.family, socket.SOCK_DGRAM)
+    sock = socket.socket(leased.family, socket.SOCK_DGRAM)
     try:
-        twin.setblocking(False)
+        sock.setblocking(False)
         if leased.family == socket.AF_INET6:
-            twin.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        _share(leased, twin, 1)
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        _share(leased, sock, 1)
         try:
-            twin.bind(leased.getsockname())
+            sock.bind(leased.getsockname())
         finally:
-            _share(leased, twin, 0)
-        twin.connect(peer)
+            _share(leased, sock, 0)
+        sock.connect(peer)
     except OSError:
-        twin.close()
+        sock.close()
         raise
-    return twin
+    return sock
 
 
 def _share(one: socket.socket, other: socket.socket, on: int) -> None:
-    for sock in (one, other):
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, on)
+    for each in (one, other):
+        each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, on)

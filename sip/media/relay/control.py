@@ -10,15 +10,19 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from pathlib import Path
+from typing import NamedTuple
 
 from sip.core.sdp import SessionDescription
 from sip.media.ng.bencode import Decoded, Encodable
 from sip.media.ng.form import Form, FormError, decode, encode
 from sip.media.plane import Learn, MediaError
-from sip.media.relay import rewrite
+from sip.media.relay import rewrite, wav
 from sip.media.relay.endpoint import Endpoint, RtpEndpoint
-from sip.media.relay.sessions import Call, Description, Party, Sessions
+from sip.media.relay.listening import Wish
+from sip.media.relay.notices import Client, Notices, Problems
+from sip.media.relay.party import Description, Party
+from sip.media.relay.sessions import Call, Sessions
 
 #: Seconds that a reply is kept for retransmissions of its request.
 REPLY_LIFETIME_S = 30.0
@@ -32,10 +36,12 @@ MAX_COOKIE = 256
 Reply = dict[str, Encodable]
 
 
-class Problems(Protocol):
-    """Where problems are reported (`problems.ProblemLog`)."""
+class _Request(NamedTuple):
+    """A request's keys, from where it came, and in which form."""
 
-    def problem(self, event: str, **fields: object) -> None: ...
+    keys: Mapping[str, Decoded]
+    source: object
+    form: Form
 
 
 class Control:
@@ -44,6 +50,7 @@ class Control:
     def __init__(
         self,
         sessions: Sessions,
+        notices: Notices,
         *,
         advertise: str,
         version: int,
@@ -51,17 +58,20 @@ class Control:
         epoch: Callable[[], float],
     ) -> None:
         self._sessions = sessions
+        self._notices = notices
         self._advertise = advertise
         self._version = version
         self._problems = problems
         self._epoch = epoch
         self._replies: OrderedDict[tuple[object, bytes], tuple[float, bytes]] = OrderedDict()
-        self._commands: dict[str, Callable[[Mapping[str, Decoded], float], Reply]] = {
+        self._commands: dict[str, Callable[[_Request, float], Reply]] = {
             "ping": self._ping,
             "offer": self._offer,
             "answer": self._answer,
             "delete": self._delete,
             "query": self._query,
+            "play media": self._play,
+            "stop media": self._stop_play,
         }
 
     def handle(self, datagram: bytes, source: object, now: float) -> bytes | None:
@@ -78,7 +88,10 @@ class Control:
         cached = self._replies.get(key)
         if cached is not None:
             return cached[1]
-        reply = cookie + b" " + encode(*self._perform(body, source, now))
+        performed = self._perform(body, source, now)
+        if performed is None:
+            return None
+        reply = cookie + b" " + encode(*performed)
         self._replies[key] = (now + REPLY_LIFETIME_S, reply)
         self.forget_replies(now)
         return reply
@@ -92,16 +105,19 @@ class Control:
                 return
             replies.popitem(last=False)
 
-    def _perform(self, body: bytes, source: object, now: float) -> tuple[Reply, Form]:
-        """The reply to a request, and the form of both."""
+    def _perform(self, body: bytes, source: object, now: float) -> tuple[Reply, Form] | None:
+        """The reply to a request, and the form of both; None for an answer to a notice."""
         try:
-            request, form = decode(body)
+            message, form = decode(body)
         except FormError as error:
             self._problems.problem("control-malformed", source=source, reason=error)
             return _error(MediaError("refused", f"malformed request: {error}")), Form.BENCODE
-        return self._obey(request, now), form
+        if "command" not in message and "number" in message:
+            self._notices.acknowledged(source, message, now)
+            return None
+        return self._obey(_Request(message, source, form), now), form
 
-    def _obey(self, request: Mapping[str, Decoded], now: float) -> Reply:
+    def _obey(self, request: _Request, now: float) -> Reply:
         try:
             name = _text(request, "command")
             command = self._commands.get(name)
@@ -118,13 +134,13 @@ class Control:
             self._problems.problem("internal-error", reason=repr(error))
             return _error(MediaError("refused", f"internal error: {error!r}"))
 
-    def _ping(self, request: Mapping[str, Decoded], now: float) -> Reply:
+    def _ping(self, request: _Request, now: float) -> Reply:
         return {"result": "pong"}
 
-    def _offer(self, request: Mapping[str, Decoded], now: float) -> Reply:
+    def _offer(self, request: _Request, now: float) -> Reply:
         sdp = rewrite.read(_text(request, "sdp"))
         from_tag = _text(request, "from-tag")
-        to_tag = _text(request, "to-tag") if "to-tag" in request else None
+        to_tag = _text(request, "to-tag") if "to-tag" in request.keys else None
         _check_tags(from_tag, to_tag)
         receiver = self._sessions.offer(
             _text(request, "call-id"),
@@ -132,10 +148,11 @@ class Control:
             to_tag,
             self._description(request, sdp, offer=True),
             now,
+            _wish(request),
         )
         return self._sdp_reply(request, sdp, receiver)
 
-    def _answer(self, request: Mapping[str, Decoded], now: float) -> Reply:
+    def _answer(self, request: _Request, now: float) -> Reply:
         sdp = rewrite.read(_text(request, "sdp"))
         from_tag, to_tag = _text(request, "from-tag"), _text(request, "to-tag")
         _check_tags(from_tag, to_tag)
@@ -148,7 +165,7 @@ class Control:
         )
         return self._sdp_reply(request, sdp, sender)
 
-    def _delete(self, request: Mapping[str, Decoded], now: float) -> Reply:
+    def _delete(self, request: _Request, now: float) -> Reply:
         call = self._sessions.delete(_text(request, "call-id"), now)
         for party in call.parties.values():
             foreign = party.rtp.foreign + party.rtcp.foreign
@@ -165,11 +182,26 @@ class Control:
                 )
         return self._report(call, now)
 
-    def _query(self, request: Mapping[str, Decoded], now: float) -> Reply:
+    def _query(self, request: _Request, now: float) -> Reply:
         return self._report(self._sessions.find(_text(request, "call-id")), now)
 
+    def _play(self, request: _Request, now: float) -> Reply:
+        clip = wav.read(_audio(request))
+        self._sessions.play(
+            _text(request, "call-id"),
+            _text(request, "from-tag"),
+            clip,
+            _number(request, "play-id", 0),
+            now,
+        )
+        return {"result": "ok", "duration": clip.duration_ms}
+
+    def _stop_play(self, request: _Request, now: float) -> Reply:
+        self._sessions.stop_play(_text(request, "call-id"), _text(request, "from-tag"), now)
+        return {"result": "ok"}
+
     def _description(
-        self, request: Mapping[str, Decoded], sdp: SessionDescription, *, offer: bool
+        self, request: _Request, sdp: SessionDescription, *, offer: bool
     ) -> Description:
         return Description(
             media=rewrite.remote_media(sdp, self._version, offer=offer),
@@ -177,11 +209,9 @@ class Control:
             learn=_learn(request),
         )
 
-    def _sdp_reply(
-        self, request: Mapping[str, Decoded], sdp: SessionDescription, facing: Party
-    ) -> Reply:
+    def _sdp_reply(self, request: _Request, sdp: SessionDescription, facing: Party) -> Reply:
         address = self._advertise
-        if "media-address" in request:
+        if "media-address" in request.keys:
             address = rewrite.own_address(_text(request, "media-address"), self._version)
         return {"result": "ok", "sdp": rewrite.rewritten(sdp, address, facing.pair.port)}
 
@@ -257,8 +287,8 @@ def _error(error: MediaError) -> Reply:
     return {"result": "error", "error-reason": str(error)}
 
 
-def _text(request: Mapping[str, Decoded], key: str) -> str:
-    value = request.get(key)
+def _text(request: _Request, key: str) -> str:
+    value = request.keys.get(key)
     if not isinstance(value, str) or not value:
         raise MediaError("refused", f"key {key!r} is missing or not a string")
     return value
@@ -269,9 +299,9 @@ def _check_tags(from_tag: str, to_tag: str | None) -> None:
         raise MediaError("refused", "from-tag and to-tag are the same")
 
 
-def _received_from(request: Mapping[str, Decoded]) -> str | None:
+def _received_from(request: _Request) -> str | None:
     """rtpengine's form: a list of family and address, ["IP4", "192.0.2.1"]."""
-    value = request.get("received-from")
+    value = request.keys.get("received-from")
     if value is None:
         return None
     if isinstance(value, list) and len(value) == 2 and isinstance(value[1], str):
@@ -281,11 +311,43 @@ def _received_from(request: Mapping[str, Decoded]) -> str | None:
     raise MediaError("refused", "received-from is not a list of family and address")
 
 
-def _learn(request: Mapping[str, Decoded]) -> Learn:
-    if "learn" not in request:
+def _learn(request: _Request) -> Learn:
+    if "learn" not in request.keys:
         return Learn.PEER
     value = _text(request, "learn")
     try:
         return Learn(value)
     except ValueError:
         raise MediaError("refused", f"learn {value!r} is not supported") from None
+
+
+def _wish(request: _Request) -> Wish | None:
+    """What the client wants to hear of the call: `notify` is there, perhaps with a silence."""
+    if "notify" not in request.keys:
+        return None
+    silence_ms = _number(request, "silence", 0)
+    return Wish(
+        client=Client(request.source, request.form),
+        silence_s=silence_ms / 1000 if silence_ms > 0 else None,
+    )
+
+
+def _number(request: _Request, key: str, default: int) -> int:
+    value = request.keys.get(key, default)
+    if not isinstance(value, int):
+        raise MediaError("refused", f"key {key!r} is not a number")
+    return value
+
+
+def _audio(request: _Request) -> bytes:
+    """The file to play: in the request itself, or by its path on this host."""
+    if "blob" in request.keys:
+        return _text(request, "blob").encode("utf-8", "surrogateescape")
+    path = Path(_text(request, "file"))
+    try:
+        if not path.is_file():  # to open a pipe could hold up every call
+            raise MediaError("bad-audio", f"{path}: no such file")
+        with path.open("rb") as file:
+            return file.read(wav.MAX_FILE + 1)
+    except (OSError, ValueError) as error:
+        raise MediaError("bad-audio", f"{path}: {error}") from None

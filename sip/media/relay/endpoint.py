@@ -1,7 +1,7 @@
 """One socket facing one party, and what happens to a packet that arrives on it.
 
-`RtpEndpoint.on_twin_readable` is the path of nearly every packet: read, look at the header, count,
-write. Its cost is that of the two system calls and about as much again; `bench/` measures it.
+`RtpEndpoint.on_connected_readable` is the path of nearly every packet: read, look at the header,
+count, write. Its cost is that of the two system calls and about as much again, as `bench/` shows.
 (`read` and `write` are cheaper than the socket's methods, whose arguments take longer to parse.)
 """
 
@@ -14,15 +14,16 @@ from typing import NamedTuple, Protocol
 
 from sip.media.plane import Learn
 from sip.media.relay import rtcp
-from sip.media.relay.connected_socket import open_twin
+from sip.media.relay.connected_socket import open_connected
 from sip.media.relay.latch import WINDOW_S, Latch, SocketAddress
+from sip.media.relay.routes import Route, marked
 from sip.media.relay.rtp import RtpStream
 
 #: Longest datagram taken; one that fills it was cut and is refused. Audio fits an Ethernet frame.
 MAX_PACKET = 4096
 
 #: Packets from the learned source after which it gets a socket of its own, 0.3 s of them.
-TWIN_AFTER = 16
+CONNECT_AFTER = 16
 
 
 _read = os.read
@@ -123,15 +124,18 @@ class Traffic(NamedTuple):
 
 
 class RtpEndpoint(Endpoint):
-    """The RTP socket facing a party, and its twin once the party's source is known."""
+    """The RTP socket facing a party, and a connected one once the party's source is known."""
 
     __slots__ = (
+        "_aside",
+        "_connected",
+        "_connected_fd",
+        "_own",
         "_peer_before",
+        "_route",
         "_sent_before",
-        "_twin",
-        "_twin_fd",
         "_unsent",
-        "_until_twin",
+        "_until_connected",
         "peer",
         "send_fd",
         "stream",
@@ -146,20 +150,38 @@ class RtpEndpoint(Endpoint):
         self._sent_before = Traffic()
         #: What the party sent and nobody could be sent.
         self._unsent = Traffic()
-        #: The twin's descriptor, which sends to `remote`; -1 without one or while on hold.
+        #: Keys that the party sent beside its stream, with an SSRC of their own.
+        self._aside = Traffic()
+        #: What we sent to the party ourselves.
+        self._own = Traffic()
+        self._route = Route.FORWARD
+        #: The connected socket's descriptor, by which the other side sends to `remote`; -1 without
+        #: one, while on hold, and on every route but FORWARD.
         self.send_fd = -1
-        self._twin: socket.socket | None = None
-        self._twin_fd = -1
-        self._until_twin = TWIN_AFTER
+        self._connected: socket.socket | None = None
+        self._connected_fd = -1
+        self._until_connected = CONNECT_AFTER
+
+    @property
+    def taken(self) -> Traffic:
+        """What the party sent and we took."""
+        return Traffic(self.stream.packets, self.stream.octets).plus(self._aside)
 
     @property
     def passed(self) -> Traffic:
         """What the party sent and was sent on."""
-        return Traffic(self.stream.packets, self.stream.octets).minus(self._unsent)
+        return self.taken.minus(self._unsent)
 
     @property
     def sent(self) -> Traffic:
-        """What was sent to the party: what passed from its peers. Not counted packet by packet."""
+        """What was sent to the party: what passed from its peers, and what is our own.
+
+        What passes is not counted packet by packet.
+        """
+        return self._forwarded.plus(self._own)
+
+    @property
+    def _forwarded(self) -> Traffic:
         if self.peer is None:
             return self._sent_before
         return self._sent_before.plus(self.peer.passed.minus(self._peer_before))
@@ -180,7 +202,7 @@ class RtpEndpoint(Endpoint):
 
     def detach(self) -> None:
         """The half of parting that concerns this endpoint."""
-        self._sent_before = self.sent
+        self._sent_before = self._forwarded
         self.peer = None
 
     def expect(
@@ -195,11 +217,39 @@ class RtpEndpoint(Endpoint):
         changed = super().expect(address, now, signalling_ip=signalling_ip, learn=learn)
         if changed:
             self._forget_source()
-        self.send_fd = self._twin_fd if self.remote is not None else -1
+        self._choose_socket()
         return changed
 
+    def begin_play(self) -> None:
+        """From now on the party hears us and not its other side."""
+        self._take_route(Route.PLAY)
+
+    def end_play(self) -> None:
+        """The other side is heard again."""
+        self._take_route(Route.RESUME)
+
+    def send_own(self, packet: bytes) -> None:
+        """Sends a packet of ours; it is lost where the party cannot be sent to."""
+        if self.remote is None:
+            return
+        try:
+            self.socket.sendto(packet, self.remote)
+        except OSError:
+            self.send_errors += 1
+            return
+        self._own = self._own.plus(Traffic(1, len(packet)))
+
+    def _take_route(self, route: Route) -> None:
+        self._route = route
+        self._choose_socket()
+
+    def _choose_socket(self) -> None:
+        """The other side may write to the connected socket where nothing stands in between."""
+        direct = self._route is Route.FORWARD and self.remote is not None
+        self.send_fd = self._connected_fd if direct else -1
+
     def close(self) -> None:
-        self._close_twin()
+        self._close_connected()
         super().close()
 
     def on_readable(self, now: float) -> None:
@@ -213,15 +263,15 @@ class RtpEndpoint(Endpoint):
                 return
             self._forget_source()
         self._take(packet, now)
-        if self._until_twin:
-            self._until_twin -= 1
-            if not self._until_twin:
-                self._open_twin(source, now)
+        if self._until_connected:
+            self._until_connected -= 1
+            if not self._until_connected:
+                self._open_connected(source, now)
 
-    def on_twin_readable(self, now: float) -> None:
+    def on_connected_readable(self, now: float) -> None:
         """Takes one datagram of the learned source."""
         try:
-            packet = _read(self._twin_fd, MAX_PACKET)
+            packet = _read(self._connected_fd, MAX_PACKET)
         except OSError:
             return  # the ICMP error of an earlier packet; it is cleared by having been read
         self._take(packet, now)
@@ -229,7 +279,7 @@ class RtpEndpoint(Endpoint):
     def _take(self, packet: bytes, now: float) -> None:
         """Counts a datagram of the learned source and forwards it if it may pass."""
         if not self.stream.take(packet, now) or len(packet) == MAX_PACKET:
-            self.refused += 1
+            self._take_aside(packet, now)
             return
         peer = self.peer
         if peer is not None:
@@ -244,10 +294,29 @@ class RtpEndpoint(Endpoint):
                 return
         self._unsent = self._unsent.plus(Traffic(1, len(packet)))
 
+    def _take_aside(self, packet: bytes, now: float) -> None:
+        """A packet that is not the stream's: passed on if it is a key, else refused.
+
+        Some send keys with an SSRC of their own (RFC 4733 2.1 wants the audio's).
+        """
+        if len(packet) == MAX_PACKET or not self.stream.take_key(packet, now):
+            self.refused += 1
+            return
+        traffic = Traffic(1, len(packet))
+        self._aside = self._aside.plus(traffic)
+        if self.peer is None or not self.peer.send_leased(packet):
+            self._unsent = self._unsent.plus(traffic)
+
     def send_leased(self, packet: bytes) -> bool:
-        """Sends to the party by the leased socket, which no ICMP error, forged or not, reaches."""
-        if self.remote is None:
+        """Sends what the other side said by the leased socket, if it is to be heard.
+
+        No ICMP error, forged or not, reaches that socket.
+        """
+        if self.remote is None or self._route is Route.PLAY:
             return False
+        if self._route is Route.RESUME and not self.stream.is_key(packet):
+            packet = marked(packet)
+            self._take_route(Route.FORWARD)
         try:
             self.socket.sendto(packet, self.remote)
         except OSError:
@@ -257,22 +326,22 @@ class RtpEndpoint(Endpoint):
 
     def _forget_source(self) -> None:
         """Another source may be, or has been, learned: nothing of the last one holds."""
-        self._close_twin()
+        self._close_connected()
         self.stream.forget_source()
-        self._until_twin = TWIN_AFTER
+        self._until_connected = CONNECT_AFTER
 
-    def _open_twin(self, source: SocketAddress, now: float) -> None:
+    def _open_connected(self, source: SocketAddress, now: float) -> None:
         try:
-            twin = open_twin(self.socket, source)
+            connected = open_connected(self.socket, source)
         except OSError:
             return  # no file descriptor, or no route: the leased socket goes on
-        self._twin = twin
-        self._twin_fd = twin.fileno()
-        self.send_fd = self._twin_fd if self.remote is not None else -1
+        self._connected = connected
+        self._connected_fd = connected.fileno()
+        self._choose_socket()
         # What came between its bind and its connect may be anybody's.
         while True:
             try:
-                packet, sender = twin.recvfrom(MAX_PACKET)
+                packet, sender = connected.recvfrom(MAX_PACKET)
             except BlockingIOError:
                 break
             except OSError:
@@ -281,14 +350,14 @@ class RtpEndpoint(Endpoint):
                 self._take(packet, now)
             else:
                 self.foreign += 1
-        self._poller.watch(twin, self.on_twin_readable)
+        self._poller.watch(connected, self.on_connected_readable)
 
-    def _close_twin(self) -> None:
-        twin, self._twin = self._twin, None
-        self._twin_fd = self.send_fd = -1
-        if twin is not None:
-            self._poller.unwatch(twin)
-            twin.close()
+    def _close_connected(self) -> None:
+        connected, self._connected = self._connected, None
+        self._connected_fd = self.send_fd = -1
+        if connected is not None:
+            self._poller.unwatch(connected)
+            connected.close()
 
 
 class RtcpEndpoint(Endpoint):

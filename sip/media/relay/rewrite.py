@@ -40,11 +40,16 @@ _UNSAID = Codec("", DEFAULT_CLOCK_RATE_HZ)
 
 @dataclass(frozen=True, slots=True)
 class RemoteMedia:
-    """Where a party wants its media (`rtp` None is hold) and by which payload types."""
+    """Where a party wants its media (`rtp` None is hold) and by which payload types.
+
+    `sends` and `hears` are its direction (RFC 3264 5.1).
+    """
 
     rtp: SocketAddress | None
     rtcp: SocketAddress | None
     codecs: dict[int, Codec]
+    sends: bool = False
+    hears: bool = False
 
 
 def read(text: str) -> SessionDescription:
@@ -76,7 +81,11 @@ def remote_media(sdp: SessionDescription, version: int, *, offer: bool) -> Remot
     if host is None:
         return RemoteMedia(None, None, codecs)
     return RemoteMedia(
-        _socket_address(host, audio.port), _rtcp_address(audio, host, version), codecs
+        _socket_address(host, audio.port),
+        _rtcp_address(audio, host, version),
+        codecs,
+        sends=audio.direction in ("sendrecv", "sendonly"),
+        hears=audio.direction in ("sendrecv", "recvonly"),
     )
 
 

@@ -6,7 +6,7 @@ A relay forwards bytes; nothing here copies a packet.
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 
 #: RFC 3550 5.1: V/P/X/CC/M/PT, sequence number, timestamp, SSRC. The first two octets are taken
 #: as one number, as they are nearly always what they were in the packet before.
@@ -51,6 +51,7 @@ class RtpStream:
         "_expected_before",
         "_gaps",
         "_jitter_s",
+        "_key_types",
         "_kind",
         "_late",
         "_newcomer",
@@ -61,6 +62,7 @@ class RtpStream:
         "_tick_s",
         "_ticks_s",
         "_timestamp",
+        "on_key",
         "payload_type",
         "ssrc",
         "ssrc_changes",
@@ -73,8 +75,13 @@ class RtpStream:
         self.ssrc_changes = 0
         self._ticks_s: dict[int, float] = {}
         self._tick_s = 1.0 / DEFAULT_CLOCK_RATE_HZ
-        #: The first two octets last taken under the present negotiation, marker aside.
+        #: The first two octets last taken under the present negotiation, marker aside; -1 after
+        #: a key, so that each of its packets is looked at and those of audio are not.
         self._kind = -1
+        #: Payload types of keys (RFC 4733), and who is shown each packet of one, with the
+        #: seconds of a tick of its clock and the time.
+        self._key_types: Collection[int] = ()
+        self.on_key: Callable[[bytes, float, float], None] | None = None
         self._base_seq = 0
         self._next_seq = 0
         self._cycles = 0
@@ -93,9 +100,13 @@ class RtpStream:
         self._newcomer = -1
         self._newcomer_seq = 0
 
-    def negotiate(self, rates_hz: Mapping[int, int]) -> None:
-        """Only these payload types may pass from now on; the values are their clock rates."""
+    def negotiate(self, rates_hz: Mapping[int, int], key_types: Collection[int] = ()) -> None:
+        """Only these payload types may pass from now on; the values are their clock rates.
+
+        `key_types` are those among them that carry keys (RFC 4733).
+        """
         self._ticks_s = {number: 1.0 / rate for number, rate in rates_hz.items()}
+        self._key_types = key_types
         self._kind = -1
 
     def reads(self, packet: bytes) -> bool:
@@ -117,7 +128,7 @@ class RtpStream:
             return False
         kind, seq, timestamp, ssrc = _unpack(packet)
         if (kind != self._kind or ssrc != self.ssrc) and not self._change(
-            kind, seq, timestamp, ssrc, now
+            packet, kind, seq, timestamp, ssrc, now
         ):
             return False
         if size != self._size:
@@ -139,6 +150,21 @@ class RtpStream:
                 self._jitter_s += (drift - self._jitter_s) * 0.0625
             self._timestamp = timestamp
         self._arrival_s = now
+        return True
+
+    def is_key(self, packet: bytes) -> bool:
+        """Whether this is RTP of a payload type of keys."""
+        return self.reads(packet) and packet[1] & _TYPE in self._key_types
+
+    def take_key(self, packet: bytes, now: float) -> bool:
+        """A packet that `take` refused: true if it is a key, sent beside the stream.
+
+        Its SSRC and sequence are its own; the stream's counters leave it out.
+        """
+        if not self.is_key(packet):
+            return False
+        if self.on_key is not None:
+            self.on_key(packet, self._ticks_s[packet[1] & _TYPE], now)
         return True
 
     def forget_source(self) -> None:
@@ -167,25 +193,36 @@ class RtpStream:
         """Interarrival jitter (RFC 3550 A.8) in milliseconds."""
         return self._jitter_s * 1000.0
 
+    @property
+    def heard_at(self) -> float | None:
+        """The time of the last packet; None if there was none."""
+        return self._arrival_s if self.packets else None
+
     def silent_s(self, now: float) -> float | None:
         """Seconds since the last packet; None if there was none."""
-        return now - self._arrival_s if self.packets else None
+        heard_at = self.heard_at
+        return None if heard_at is None else now - heard_at
 
     def _expected(self) -> int:
         if self.ssrc < 0:
             return 0
         return self._cycles + self._next_seq - self._base_seq
 
-    def _change(self, kind: int, seq: int, timestamp: int, ssrc: int, now: float) -> bool:
+    def _change(
+        self, packet: bytes, kind: int, seq: int, timestamp: int, ssrc: int, now: float
+    ) -> bool:
         """A packet that differs from the last one in its first two octets or SSRC: may it?"""
         tick_s = self._ticks_s.get(kind & _TYPE)
         if kind & _VERSION != _VERSION_2 or tick_s is None:
             return False
+        is_key = kind & _TYPE in self._key_types
         if ssrc != self.ssrc:
-            if not self._admit(ssrc, seq, now):
-                return False
+            if is_key or not self._admit(ssrc, seq, now):
+                return False  # keys with an SSRC of their own never displace the audio's
             self._timestamp = timestamp
-        self._kind = kind & ~_MARKER
+        self._kind = -1 if is_key else kind & ~_MARKER
+        if is_key and self.on_key is not None:
+            self.on_key(packet, tick_s, now)
         self.payload_type = kind & _TYPE
         self._tick_s = tick_s
         return True

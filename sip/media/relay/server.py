@@ -16,14 +16,17 @@ import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from sip.media.relay.control import Control
 from sip.media.relay.latch import WINDOW_S
+from sip.media.relay.notices import Notices
 from sip.media.relay.ports import PortPool
 from sip.media.relay.problems import ProblemLog
 from sip.media.relay.sessions import Sessions
+from sip.media.relay.timers import NEVER, Timers
 
-#: Whatever is to be done arrives on a descriptor, signals too.
+#: Without a timer, whatever is to be done arrives on a descriptor, signals too.
 FOREVER = -1
 
 #: Sockets served in one turn before the next look at control.
@@ -47,7 +50,7 @@ MAX_REQUEST = 65535
 #: every 700.
 GC_THRESHOLDS = (50_000, 20, 100)
 
-#: RTP, its twin, and RTCP.
+#: RTP, its connected socket, and RTCP.
 FILES_PER_PAIR = 3
 
 #: Descriptors that the relay needs beside the media sockets.
@@ -91,9 +94,19 @@ class RelayServer:
             rng=rng,
         )
         self._raise_file_limit(pool.size * FILES_PER_PAIR + SPARE_FILES)
-        self._sessions = Sessions(pool, self, window_s=options.window_s)
+        self._timers = Timers()
+        notices = Notices(f"{rng.getrandbits(64):x}", self._reply, self._timers, problems)
+        self._sessions = Sessions(
+            pool,
+            self,
+            timers=self._timers,
+            notices=notices,
+            rng=rng,
+            window_s=options.window_s,
+        )
         self._control = Control(
             self._sessions,
+            notices,
             advertise=options.advertise,
             version=6 if ":" in options.listen else 4,
             problems=problems,
@@ -141,9 +154,12 @@ class RelayServer:
         monotonic = time.monotonic
         poll = self._epoll.poll
         readers = self._readers
+        timers = self._timers
         busy, served, look = False, 0, 0.0
         while not self._stopping:
-            events = poll(FOREVER, MAX_EVENTS)
+            due = timers.next_due
+            wait_s = FOREVER if due == NEVER else max(0.0, due - monotonic())
+            events = poll(wait_s, MAX_EVENTS)
             # One time for all: they had arrived by now, and waiting for us is not their jitter.
             now = monotonic()
             served += len(events)
@@ -152,8 +168,10 @@ class RelayServer:
             try:
                 for fd, _ in events:
                     reader = readers[fd]
-                    if reader is not None:  # a packet in this turn may have closed a twin
+                    if reader is not None:  # a packet in this turn may have closed it
                         reader(now)
+                if now >= timers.next_due:
+                    timers.run(now)
             except Exception as error:
                 # Our fault; what was not served in this turn is ready in the next one.
                 self._problems.problem("internal-error", reason=repr(error))
@@ -195,12 +213,15 @@ class RelayServer:
         except OSError:
             return
         reply = self._control.handle(datagram, source, time.monotonic())
-        if reply is None:
-            return
+        if reply is not None:
+            self._reply(reply, source)
+
+    def _reply(self, datagram: bytes, client: Any) -> None:
+        """To a client, answered or notified."""
         try:
-            self._control_socket.sendto(reply, source)
+            self._control_socket.sendto(datagram, client)
         except OSError as error:
-            self._problems.problem("control-reply", to=source, reason=error)
+            self._problems.problem("control-reply", to=client, reason=error)
 
     def _stdin_ready(self, now: float) -> None:
         """The parent holds the other end of the pipe; its end is the parent's."""

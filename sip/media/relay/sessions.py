@@ -8,120 +8,22 @@ A party's endpoints face *it*: its packets arrive there, and packets for it leav
 
 from __future__ import annotations
 
+import random
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from sip.core.sdp import Codec
-from sip.media.plane import Learn, MediaError
-from sip.media.relay.endpoint import Poller, RtcpEndpoint, RtpEndpoint
+from sip.media.plane import MediaError
+from sip.media.relay.dtmf import Press
+from sip.media.relay.endpoint import Poller
 from sip.media.relay.latch import WINDOW_S
-from sip.media.relay.ports import NoPortsError, PortPair, PortPool
-from sip.media.relay.rewrite import RemoteMedia
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Description:
-    """A party's SDP as far as the relay acts on it, and how its packets may be recognised."""
-
-    media: RemoteMedia
-    signalling_ip: str | None = None
-    learn: Learn = Learn.PEER
-
-
-class Party:
-    """One party of a call and the port pair that faces it."""
-
-    __slots__ = ("_description", "_staged", "pair", "rtcp", "rtp", "tag")
-
-    def __init__(self, tag: str, pair: PortPair, poller: Poller, window_s: float) -> None:
-        self.tag = tag
-        self.pair = pair
-        self.rtp = RtpEndpoint(pair.rtp, poller, window_s)
-        self.rtcp = RtcpEndpoint(pair.rtcp, poller, window_s)
-        self._description: Description | None = None
-        self._staged: Description | None = None
-
-    @property
-    def described(self) -> bool:
-        """Whether the party's SDP is known and in force."""
-        return self._description is not None
-
-    def stage(self, description: Description, now: float) -> None:
-        """The party offers. The first description is in force at once, a later one once answered.
-
-        RFC 3264 8.3.1: until the answer the old address is sent to, and after a refusal
-        (RFC 6141) the session is what it was.
-        """
-        self._staged = description
-        if self._description is None:
-            self.commit(now)
-
-    def commit(self, now: float) -> None:
-        """The offer/answer exchange is complete: what was staged is in force.
-
-        Done again with nothing new it reopens the learning window of a source not learned yet.
-        """
-        description = self._staged or self._description
-        if description is None:
-            return
-        self._staged = None
-        self._description = description
-        media = description.media
-        self.rtp.expect(
-            media.rtp, now, signalling_ip=description.signalling_ip, learn=description.learn
-        )
-        self.rtcp.expect(
-            media.rtcp, now, signalling_ip=description.signalling_ip, learn=description.learn
-        )
-
-    def settle(self, description: Description, now: float) -> None:
-        """The party answers: in force at once."""
-        self._staged = description
-        self.commit(now)
-
-    def join(self, other: Party) -> None:
-        """Packets flow between these two, of the payload types that both described."""
-        self.rtp.attach(other.rtp)
-        self.rtcp.peer, other.rtcp.peer = other.rtcp, self.rtcp
-        rates_hz = _negotiated(self._codecs(), other._codecs())
-        for party in (self, other):
-            party.rtp.stream.negotiate(rates_hz)
-
-    def _codecs(self) -> list[tuple[int, Codec]]:
-        """What the descriptions in force and staged have."""
-        return [
-            item
-            for description in (self._description, self._staged)
-            if description is not None
-            for item in description.media.codecs.items()
-        ]
-
-    def part(self) -> None:
-        """Nothing flows to or from this party any more."""
-        self.rtp.attach(None)
-        if self.rtcp.peer is not None and self.rtcp.peer.peer is self.rtcp:
-            self.rtcp.peer.peer = None
-        self.rtcp.peer = None
-        self.rtp.close()
-        self.rtcp.close()
-
-
-def _negotiated(one: list[tuple[int, Codec]], other: list[tuple[int, Codec]]) -> dict[int, int]:
-    """Clock rate by payload type of what two parties have in common.
-
-    RFC 3264 5.1 has each side send with the numbers of the other's description, and an answer
-    may number otherwise than its offer (6.1); some send with their own numbers all the same. So
-    a type passes if its codec, or its number, is in both. With one side unknown yet, all of the
-    other's pass.
-    """
-    if not one or not other:
-        return {number: codec.rate for number, codec in one or other}
-    numbers = {number for number, _ in one} & {number for number, _ in other}
-    named = {codec for _, codec in one if codec.name} & {codec for _, codec in other}
-    return {
-        number: codec.rate
-        for number, codec in [*one, *other]
-        if number in numbers or codec in named
-    }
+from sip.media.relay.listening import KeyWatch, Listening, Wish
+from sip.media.relay.notices import Notices
+from sip.media.relay.party import Description, Party
+from sip.media.relay.player import Player, own_stream
+from sip.media.relay.ports import NoPortsError, PortPool
+from sip.media.relay.timers import Timers
+from sip.media.relay.wav import Clip
+from sip.media.silence import Look
 
 
 @dataclass(slots=True)
@@ -134,12 +36,49 @@ class Call:
     peers: dict[str, str] = field(default_factory=dict)
     pending: Party | None = None
     pending_for: str = ""
+    listening: Listening | None = None
+
+    def looks(self) -> dict[str, Look]:
+        """What is known of each party's sound."""
+        looks: dict[str, Look] = {}
+        for tag, party in self.parties.items():
+            peer = self.parties.get(self.peers.get(tag, ""))
+            may_send = peer is not None and party.may_send_to(peer)
+            looks[tag] = Look(may_send, party.rtp.stream.heard_at)
+        return looks
+
+
+def _teller(call: Call, party: Party) -> Callable[[Press, float], None]:
+    def tell(press: Press, now: float) -> None:
+        if call.listening is not None:
+            call.listening.key(party.tag, press, now)
+
+    return tell
+
+
+def _party_of(call: Call, tag: str) -> Party:
+    party = call.parties.get(tag)
+    if party is None:
+        raise MediaError("unknown-call", f"no party {tag!r} in this call")
+    return party
 
 
 class Sessions:
     """Every call of the relay. `now` is monotonic seconds throughout."""
 
-    def __init__(self, pool: PortPool, poller: Poller, *, window_s: float = WINDOW_S) -> None:
+    def __init__(
+        self,
+        pool: PortPool,
+        poller: Poller,
+        *,
+        timers: Timers,
+        notices: Notices,
+        rng: random.Random,
+        window_s: float = WINDOW_S,
+    ) -> None:
+        self._timers = timers
+        self._notices = notices
+        self._rng = rng
         self._pool = pool
         self._poller = poller
         self._window_s = window_s
@@ -162,8 +101,12 @@ class Sessions:
         to_tag: str | None,
         description: Description,
         now: float,
+        wish: Wish | None = None,
     ) -> Party:
-        """Takes an offer and returns the party that it is for. Changes nothing if it fails."""
+        """Takes an offer and returns the party that it is for. Changes nothing if it fails.
+
+        `wish` is what its client wants to hear of the call from now on.
+        """
         call = self._calls.get(call_id) or Call(call_id, now)
         new: list[Party] = []
         try:
@@ -182,6 +125,8 @@ class Sessions:
         self._place(call, sender, receiver, to_tag, now)
         sender.stage(description, now)
         sender.join(receiver)
+        if wish is not None:
+            self._listen(call, wish, now)
         return receiver
 
     def answer(
@@ -204,16 +149,51 @@ class Sessions:
         """Ends the call and frees its ports; the returned call is for its counters."""
         call = self.find(call_id)
         del self._calls[call_id]
+        if call.listening is not None:
+            call.listening.close()
+            call.listening = None
         for party in call.parties.values():
             self._end(party, now)
         if call.pending is not None:
             self._end(call.pending, now)
         return call
 
+    def play(self, call_id: str, tag: str, clip: Clip, play_id: int, now: float) -> None:
+        """Begins to play to a party; what is played to it already gives way."""
+        call = self.find(call_id)
+        party = _party_of(call, tag)
+        if party.voice is None:
+            raise MediaError("unsupported", "the party takes neither PCMU nor PCMA")
+        if party.own is None:
+            party.own = own_stream(self._rng, now)
+
+        def over(finished: bool, now: float) -> None:
+            if call.listening is not None:
+                call.listening.played(party.tag, play_id, finished, now)
+
+        player = Player(clip, party.rtp, party.own, lambda: party.voice, self._timers, over)
+        party.play(player, now)
+
+    def stop_play(self, call_id: str, tag: str, now: float) -> None:
+        """Ends what is played to a party."""
+        _party_of(self.find(call_id), tag).stop_play(now)
+
     def close(self, now: float) -> None:
         """Ends every call."""
         for call_id in list(self._calls):
             self.delete(call_id, now)
+
+    def _listen(self, call: Call, wish: Wish, now: float) -> None:
+        """Its client hears of the call, and of every party's keys."""
+        if call.listening is None or call.listening.wish != wish:
+            if call.listening is not None:
+                call.listening.close()
+            call.listening = Listening(
+                call.call_id, wish, self._notices, self._timers, call.looks, now
+            )
+        for party in [*call.parties.values(), *filter(None, [call.pending])]:
+            if party.keys is None:
+                party.watch_keys(KeyWatch(self._timers, _teller(call, party)))
 
     def _receiver(self, call: Call, from_tag: str, to_tag: str | None) -> Party | None:
         """The party that an offer is for, if it exists."""
@@ -283,5 +263,5 @@ class Sessions:
         return party
 
     def _end(self, party: Party, now: float) -> None:
-        party.part()
+        party.part(now)
         self._pool.release(party.pair, now)

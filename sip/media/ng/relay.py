@@ -1,0 +1,75 @@
+"""The client of our own relay: all that a `MediaPlane` can do."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from sip.clock import Clock, LoopClock
+from sip.media.ng.bencode import Encodable
+from sip.media.ng.client import TIMEOUT_S, NgClient, play_keys
+from sip.media.ng.form import Form, FormError, decode, encode
+from sip.media.ng.notices import COOKIE, NoticeReader
+from sip.media.plane import SILENCE_S, Capability
+
+log = logging.getLogger(__name__)
+
+
+class RelayClient(NgClient):
+    """Made by `connect`, like every `NgClient`. `silence_s` None tells no silences."""
+
+    def __init__(
+        self, clock: Clock, timeout_s: float, form: Form, silence_s: float | None = SILENCE_S
+    ) -> None:
+        super().__init__(clock, timeout_s, form)
+        self._silence_s = silence_s
+        self._notices = NoticeReader()
+
+    @classmethod
+    async def connect(
+        cls,
+        address: tuple[str, int],
+        *,
+        clock: Clock | None = None,
+        timeout_s: float = TIMEOUT_S,
+        form: Form = Form.JSON,
+        silence_s: float | None = SILENCE_S,
+    ) -> RelayClient:
+        """See `NgClient.connect`."""
+        client = cls(clock or LoopClock(), timeout_s, form, silence_s)
+        await client.retarget(address)
+        return client
+
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        """See `MediaPlane.capabilities`."""
+        lacks = {Capability.SILENCE} if self._silence_s is None else set()
+        return frozenset(Capability) - lacks
+
+    async def play(self, call_id: str, tag: str, wav: bytes | Path, play_id: int) -> None:
+        """See `MediaPlane.play`."""
+        keys = {"call-id": call_id, "from-tag": tag, "play-id": play_id, **play_keys(wav)}
+        await self.request("play media", keys)
+
+    async def stop_play(self, call_id: str, tag: str) -> None:
+        """See `MediaPlane.stop_play`."""
+        await self.request("stop media", {"call-id": call_id, "from-tag": tag})
+
+    def _wishes(self, call_id: str) -> dict[str, Encodable]:
+        if call_id not in self._listeners:
+            return {}
+        silence = {} if self._silence_s is None else {"silence": round(self._silence_s * 1000)}
+        return {"notify": 1, **silence}
+
+    def _unasked(self, cookie: bytes, body: bytes) -> None:
+        if not cookie.startswith(COOKIE):
+            return
+        try:
+            notice, form = decode(body)
+        except FormError as error:
+            log.warning("media relay: a notice that cannot be read: %s", error)
+            return
+        for call_id, event in self._notices.take(notice, self._clock.now()):
+            self._tell(call_id, event)
+        answer = encode({"result": "ok", "number": self._notices.last}, form)
+        self._send_datagram(cookie + b" " + answer)

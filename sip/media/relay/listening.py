@@ -1,0 +1,113 @@
+"""Who wants to hear of a call, and what: keys, silences, ends of plays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from sip.media.relay.dtmf import RELEASE_S, KeyReader, Press
+from sip.media.relay.notices import Client, Event, Notices
+from sip.media.relay.timers import Timer, Timers
+from sip.media.silence import Look, Silences
+
+#: Seconds between two looks at who is silent, or a quarter of the silence if that is less.
+LOOK_S: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What a client asked for with an offer. `silence_s` is None where it asked for no silences."""
+
+    client: Client
+    silence_s: float | None = None
+
+
+class KeyWatch:
+    """Reads a party's keys, and lets go of one whose end was lost."""
+
+    __slots__ = ("_deadline", "_reader", "_tell", "_timer", "_timers")
+
+    def __init__(self, timers: Timers, tell: Callable[[Press, float], None]) -> None:
+        self._timers = timers
+        self._tell = tell
+        self._reader = KeyReader()
+        self._timer: Timer | None = None
+        self._deadline = 0.0
+
+    def take(self, packet: bytes, tick_s: float, now: float) -> None:
+        """An RTP packet of a key, taken from the party."""
+        for press in self._reader.take(packet, tick_s):
+            self._tell(press, now)
+        if self._reader.held:
+            self._deadline = now + RELEASE_S
+            if self._timer is None:
+                self._timer = self._timers.at(self._deadline, self._release)
+
+    def close(self) -> None:
+        """Nothing is told any more."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _release(self, now: float) -> None:
+        self._timer = None
+        if not self._reader.held:
+            return
+        if now < self._deadline:
+            self._timer = self._timers.at(self._deadline, self._release)
+            return
+        for press in self._reader.release():
+            self._tell(press, now)
+
+
+class Listening:
+    """One call that somebody listens to. `looks` says what is known of its parties."""
+
+    __slots__ = ("_call_id", "_looks", "_notices", "_silences", "_timer", "_timers", "wish")
+
+    def __init__(
+        self,
+        call_id: str,
+        wish: Wish,
+        notices: Notices,
+        timers: Timers,
+        looks: Callable[[], Mapping[str, Look]],
+        now: float,
+    ) -> None:
+        self.wish = wish
+        self._call_id = call_id
+        self._notices = notices
+        self._timers = timers
+        self._looks = looks
+        self._timer: Timer | None = None
+        self._silences: Silences | None = None
+        if wish.silence_s is not None:
+            self._silences = Silences(wish.silence_s)
+            self._look(now)
+
+    def key(self, tag: str, press: Press, now: float) -> None:
+        """The party let go of a key."""
+        self._tell("digit", tag, now, {"digit": press.key, "duration": press.duration_ms})
+
+    def played(self, tag: str, play_id: int, finished: bool, now: float) -> None:
+        """What was played to the party is over."""
+        self._tell("played", tag, now, {"play-id": play_id, "finished": int(finished)})
+
+    def close(self) -> None:
+        """The call is over."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _look(self, now: float) -> None:
+        assert self._silences is not None
+        for change in self._silences.look(self._looks(), now):
+            since_ms = round(change.since_s * 1000)
+            self._tell(change.sound.value, change.tag, now, {"since": since_ms})
+        self._timer = self._timers.at(now + min(LOOK_S, self._silences.limit_s / 4), self._look)
+
+    def _tell(self, event: str, tag: str, now: float, more: Event) -> None:
+        self._notices.tell(
+            self.wish.client, {"event": event, "call-id": self._call_id, "tag": tag, **more}, now
+        )

@@ -1,0 +1,175 @@
+"""One party of a call: its description, the endpoints that face it, and what is done at them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sip.core.sdp import Codec
+from sip.core.sdp_edits import TELEPHONE_EVENT
+from sip.media.plane import Learn
+from sip.media.relay.endpoint import Poller, RtcpEndpoint, RtpEndpoint
+from sip.media.relay.listening import KeyWatch
+from sip.media.relay.player import Player, Voice
+from sip.media.relay.ports import PortPair
+from sip.media.relay.rewrite import RemoteMedia
+from sip.media.relay.routes import OwnStream
+from sip.media.relay.wav import RATE_HZ, Coding
+
+#: The laws of G.711 by the name that SDP gives them.
+_LAWS = {"PCMU": Coding.PCMU, "PCMA": Coding.PCMA}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Description:
+    """A party's SDP as far as the relay acts on it, and how its packets may be recognised."""
+
+    media: RemoteMedia
+    signalling_ip: str | None = None
+    learn: Learn = Learn.PEER
+
+
+class Party:
+    """One party of a call and the port pair that faces it."""
+
+    __slots__ = ("_description", "_staged", "keys", "own", "pair", "player", "rtcp", "rtp", "tag",
+                 "voice")  # fmt: skip
+
+    def __init__(self, tag: str, pair: PortPair, poller: Poller, window_s: float) -> None:
+        self.tag = tag
+        self.pair = pair
+        self.rtp = RtpEndpoint(pair.rtp, poller, window_s)
+        self.rtcp = RtcpEndpoint(pair.rtcp, poller, window_s)
+        self._description: Description | None = None
+        self._staged: Description | None = None
+        #: How it takes G.711, None where that was not negotiated.
+        self.voice: Voice | None = None
+        #: What we send to it ourselves, once that was needed; and what is played now.
+        self.own: OwnStream | None = None
+        self.player: Player | None = None
+        self.keys: KeyWatch | None = None
+
+    @property
+    def described(self) -> bool:
+        """Whether the party's SDP is known and in force."""
+        return self._description is not None
+
+    def stage(self, description: Description, now: float) -> None:
+        """The party offers. The first description is in force at once, a later one once answered.
+
+        RFC 3264 8.3.1: until the answer the old address is sent to, and after a refusal
+        (RFC 6141) the session is what it was.
+        """
+        self._staged = description
+        if self._description is None:
+            self.commit(now)
+
+    def commit(self, now: float) -> None:
+        """The offer/answer exchange is complete: what was staged is in force.
+
+        Done again with nothing new it reopens the learning window of a source not learned yet.
+        """
+        description = self._staged or self._description
+        if description is None:
+            return
+        self._staged = None
+        self._description = description
+        media = description.media
+        self.rtp.expect(
+            media.rtp, now, signalling_ip=description.signalling_ip, learn=description.learn
+        )
+        self.rtcp.expect(
+            media.rtcp, now, signalling_ip=description.signalling_ip, learn=description.learn
+        )
+
+    def settle(self, description: Description, now: float) -> None:
+        """The party answers: in force at once."""
+        self._staged = description
+        self.commit(now)
+
+    def join(self, other: Party) -> None:
+        """Packets flow between these two, of the payload types that both described."""
+        self.rtp.attach(other.rtp)
+        self.rtcp.peer, other.rtcp.peer = other.rtcp, self.rtcp
+        codecs = _negotiated(self._codecs(), other._codecs())
+        rates_hz = {number: codec.rate for number, codec in codecs.items()}
+        keys = frozenset(
+            number for number, codec in codecs.items() if codec.name == TELEPHONE_EVENT.upper()
+        )
+        for party in (self, other):
+            party.rtp.stream.negotiate(rates_hz, keys)
+            party.voice = party._voice_among(codecs)
+
+    def may_send_to(self, other: Party) -> bool:
+        """Whether both descriptions let it speak, and neither is on hold without an address."""
+        ours, theirs = self._description, other._description
+        if ours is None or theirs is None:
+            return False
+        reachable = ours.media.rtp is not None and theirs.media.rtp is not None
+        return reachable and ours.media.sends and theirs.media.hears
+
+    def watch_keys(self, keys: KeyWatch) -> None:
+        """Its keys are read from now on."""
+        self.keys = keys
+        self.rtp.stream.on_key = keys.take
+
+    def play(self, player: Player, now: float) -> None:
+        """Begins to play; what is played already gives way."""
+        self.stop_play(now)
+        self.player = player
+        player.start(now)
+
+    def stop_play(self, now: float) -> None:
+        """Ends what is played, if anything is."""
+        player, self.player = self.player, None
+        if player is not None:
+            player.stop(now)
+
+    def _voice_among(self, codecs: Mapping[int, Codec]) -> Voice | None:
+        """The first of G.711 that its description has and that was negotiated."""
+        if self._description is None:
+            return None
+        for number, codec in self._description.media.codecs.items():
+            law = _LAWS.get(codec.name)
+            if law is not None and codec.rate == RATE_HZ and number in codecs:
+                return Voice(number, law)
+        return None
+
+    def _codecs(self) -> list[tuple[int, Codec]]:
+        """What the descriptions in force and staged have."""
+        return [
+            item
+            for description in (self._description, self._staged)
+            if description is not None
+            for item in description.media.codecs.items()
+        ]
+
+    def part(self, now: float) -> None:
+        """Nothing flows to or from this party any more."""
+        self.stop_play(now)
+        if self.keys is not None:
+            self.keys.close()
+        self.rtp.stream.on_key = self.keys = None
+        self.rtp.attach(None)
+        if self.rtcp.peer is not None and self.rtcp.peer.peer is self.rtcp:
+            self.rtcp.peer.peer = None
+        self.rtcp.peer = None
+        self.rtp.close()
+        self.rtcp.close()
+
+
+def _negotiated(one: list[tuple[int, Codec]], other: list[tuple[int, Codec]]) -> dict[int, Codec]:
+    """The codec by payload type of what two parties have in common.
+
+    RFC 3264 5.1 has each side send with the numbers of the other's description, and an answer
+    may number otherwise than its offer (6.1); some send with their own numbers all the same. So
+    a type passes if its codec, or its number, is in both. With one side unknown yet, all of the
+    other's pass.
+    """
+    if not one or not other:
+        return dict(one or other)
+    numbers = {number for number, _ in one} & {number for number, _ in other}
+    named = {codec for _, codec in one if codec.name} & {codec for _, codec in other}
+    return {
+        number: codec for number, codec in [*one, *other] if number in numbers or codec in named
+    }

@@ -1,0 +1,91 @@
+"""Plays a clip to a party: a frame each 20 ms, on the relay's timers."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import NamedTuple
+
+from sip.media.relay.endpoint import RtpEndpoint
+from sip.media.relay.routes import OwnStream
+from sip.media.relay.timers import Timer, Timers
+from sip.media.relay.wav import FRAME_MS, FRAME_SAMPLES, RATE_HZ, Clip, Coding
+
+_FRAME_S = FRAME_MS / 1000
+
+#: A loop that was held up sends what it missed at once, up to this; the rest is played later.
+_MAX_LATE_S = 0.1
+
+
+class Voice(NamedTuple):
+    """The payload type by which a party takes G.711, and its law."""
+
+    payload_type: int
+    law: Coding
+
+
+class Player:
+    """One play. `voice` is asked for each frame, as a re-INVITE may change the codec meanwhile.
+
+    `on_end(finished, now)` is called once: true after the last frame, false if it was stopped.
+    """
+
+    __slots__ = ("_clip", "_due", "_endpoint", "_index", "_on_end", "_stream", "_timer", "_timers",
+                 "_voice")  # fmt: skip
+
+    def __init__(
+        self,
+        clip: Clip,
+        endpoint: RtpEndpoint,
+        stream: OwnStream,
+        voice: Callable[[], Voice | None],
+        timers: Timers,
+        on_end: Callable[[bool, float], None],
+    ) -> None:
+        self._clip = clip
+        self._endpoint = endpoint
+        self._stream = stream
+        self._voice = voice
+        self._timers = timers
+        self._on_end: Callable[[bool, float], None] | None = on_end
+        self._timer: Timer | None = None
+        self._index = 0
+        self._due = 0.0
+
+    def start(self, now: float) -> None:
+        """Sends the first frame."""
+        self._endpoint.begin_play()
+        self._stream.begin(now)
+        self._due = now
+        self._tick(now)
+
+    def stop(self, now: float) -> None:
+        """Ends early; without effect once it is over."""
+        self._end(now, finished=False)
+
+    def _tick(self, now: float) -> None:
+        if self._index == self._clip.frames:  # the last frame has been heard by now
+            self._end(now, finished=True)
+            return
+        voice = self._voice()
+        if voice is not None:  # else time goes on, as it does for a party on hold
+            frame = self._clip.frame(self._index, voice.law)
+            packet = self._stream.packet(voice.payload_type, frame, FRAME_SAMPLES)
+            self._endpoint.send_own(packet)
+        self._index += 1
+        self._due = max(self._due + _FRAME_S, now - _MAX_LATE_S)
+        self._timer = self._timers.at(self._due, self._tick)
+
+    def _end(self, now: float, *, finished: bool) -> None:
+        on_end, self._on_end = self._on_end, None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if on_end is not None:
+            self._endpoint.end_play()
+            on_end(finished, now)
+
+
+def own_stream(rng: random.Random, now: float) -> OwnStream:
+    """A stream of ours for G.711."""
+    return OwnStream(rng, now, RATE_HZ)

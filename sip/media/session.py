@@ -1,0 +1,151 @@
+"""The media of one call: which party is which to the media plane, and what each side was told.
+
+Every B-leg gets a tag of its own, so that hunting over carriers leaves the A-leg's port alone: the
+caller sees one answer, however many carriers were tried (RFC 3261 13.3.1.4 allows no second).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, ParamSpec
+
+from sip.errors import ParseError
+from sip.core.sdp_edits import UNKNOWN, answer_to, off_hold, sent_to, silent_answer
+from sip.media.events import Listener
+from sip.media.plane import Capability, MediaError, MediaPlane, MediaStats
+
+P = ParamSpec("P")
+
+A_TAG: Final = "a"
+_ONE_WAY = re.compile(r"^a=(?:sendonly|recvonly|inactive)\b", re.MULTILINE)
+
+
+class MediaSession:
+    """Offers and answers of one call, and what is played in it. Raises MediaError.
+
+    `on_event` is told digits, ends of plays, silences and the loss of the engine, as far as the
+    plane's `capabilities` reach; without it the plane looks for none of them.
+    """
+
+    def __init__(
+        self, plane: MediaPlane, call_id: str, *, on_event: Listener | None = None
+    ) -> None:
+        self._plane = plane
+        self._call_id = call_id
+        self._on_event = on_event
+        self._open = False
+        self._attempts = 0
+        self._plays = 0
+        #: the open or newest offer of each party: an answer must fit it
+        self._offered: dict[str, str] = {}
+
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        """What the engine can do beside relaying."""
+        return self._plane.capabilities
+
+    async def offer_to_b(self, a_sdp: str | None, *, address: str, source: str) -> tuple[str, str]:
+        """The A-leg's description, ready for a new B-leg: (the B-leg's tag, SDP).
+
+        Without one, because the A-leg waits for our offer, the B-leg is offered what every peer
+        knows. `address` is ours as the B-leg's peer sees it; here and below, `source` is where the
+        signalling that brought the description came from.
+        """
+        if not self._open and self._on_event is not None:
+            self._plane.listen(self._call_id, self._on_event)
+        self._open = True
+        self._attempts += 1
+        sdp = await self._plane.offer(
+            self._call_id,
+            A_TAG,
+            UNKNOWN if a_sdp is None else a_sdp,
+            media_address=address,
+            received_from=source,
+        )
+        if a_sdp is not None:
+            self._offered[A_TAG] = a_sdp
+        return f"b{self._attempts}", sdp if a_sdp is not None else _read(sent_to, sdp, address)
+
+    async def answer_to_a(self, b_tag: str, b_sdp: str, *, address: str, source: str) -> str:
+        """A B-leg's answer (early or final), ready for the A-leg."""
+        return await self.reanswer(A_TAG, b_tag, b_sdp, address=address, source=source)
+
+    async def hold_a(self, a_sdp: str | None, *, address: str, source: str) -> str:
+        """An answer for an A-leg whose other side has not come yet.
+
+        The A-leg is told a place to send to: its keys are heard, and its port is learned where
+        it is behind NAT, without which nothing could be played to it.
+        """
+        b_tag, offered = await self.offer_to_b(a_sdp, address=address, source=source)
+        answer = await self.answer_to_a(
+            b_tag, _read(silent_answer, offered), address=address, source=source
+        )
+        told = _read(off_hold, _read(sent_to, answer, address))
+        return told if a_sdp is None else _read(answer_to, a_sdp, told)
+
+    async def reoffer(
+        self, offerer: str, answerer: str, sdp: str, *, address: str, source: str
+    ) -> str:
+        """A re-INVITE's offer from one side, ready for the other."""
+        described = await self._plane.offer(
+            self._call_id,
+            offerer,
+            sdp,
+            to_tag=answerer,
+            media_address=address,
+            received_from=source,
+        )
+        self._offered[offerer] = sdp  # not one that was refused: no answer has to fit it
+        return described
+
+    async def reanswer(
+        self, offerer: str, answerer: str, sdp: str, *, address: str, source: str
+    ) -> str:
+        """The answer to `reoffer`, ready for who offered: what it offered, in its directions."""
+        answer = await self._plane.answer(
+            self._call_id, offerer, answerer, sdp, media_address=address, received_from=source
+        )
+        offer = self._offered.get(offerer)
+        if offer is None:
+            return answer
+        if offer.count("\nm=") == answer.count("\nm=") and not _ONE_WAY.search(offer):
+            return answer
+        return _read(answer_to, offer, answer)
+
+    async def play(self, party: str, wav: bytes | Path) -> int:
+        """Plays a WAV to a party once, in the stead of what its other side says.
+
+        Returns when it began; `Played` with the returned number tells its end. A play under way
+        to the same party gives way. `bytes` must fit a datagram (`plane.MAX_BLOB`); a path is read
+        by the engine, on its own host.
+        """
+        self._need(Capability.PLAY, "play a file")
+        self._plays += 1
+        await self._plane.play(self._call_id, party, wav, self._plays)
+        return self._plays
+
+    async def stop_play(self, party: str) -> None:
+        """Ends what is played to a party; without effect if nothing is."""
+        self._need(Capability.PLAY, "play a file")
+        await self._plane.stop_play(self._call_id, party)
+
+    async def close(self) -> MediaStats | None:
+        """Give the ports back; the final counters, or None if there never was media."""
+        if not self._open:
+            return None
+        self._open = False
+        return await self._plane.delete(self._call_id)
+
+    def _need(self, capability: Capability, what: str) -> None:
+        if capability not in self._plane.capabilities:
+            raise MediaError("unsupported", f"this media engine cannot {what}")
+
+
+def _read(edit: Callable[P, str], *args: P.args, **kwargs: P.kwargs) -> str:
+    """An engine may take what we cannot read: the same as if it had refused it. MediaError."""
+    try:
+        return edit(*args, **kwargs)
+    except ParseError as error:
+        raise MediaError("bad-sdp", str(error)) from None

@@ -1,0 +1,80 @@
+"""When a party that may send is not heard: the rule, whichever engine measures.
+
+A party is looked at again and again. It is *silent* once it has sent nothing for a time although
+both descriptions let it send; its call is *one-way* if the other party is heard meanwhile. Each is
+told once, and so is that the party is heard again. On hold nothing is told, and afterwards the
+time begins anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Sound(Enum):
+    """What was last told of a party."""
+
+    HEARD = "heard"
+    SILENT = "silent"
+    ONE_WAY = "one-way"
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What is known of one party now. `heard_at` is the time of its last packet, if it had one."""
+
+    may_send: bool
+    heard_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """News of one party; `since_s` is the time since it was heard, or could have been."""
+
+    tag: str
+    sound: Sound
+    since_s: float
+
+
+class _Party:
+    __slots__ = ("since", "told")
+
+    def __init__(self, now: float) -> None:
+        #: The time from which a silence is measured: it may send since then, or was heard.
+        self.since = now
+        self.told = Sound.HEARD
+
+
+class Silences:
+    """The parties of one call. `limit_s` is the silence that is told; `now` monotonic seconds."""
+
+    def __init__(self, limit_s: float) -> None:
+        self.limit_s = limit_s
+        self._parties: dict[str, _Party] = {}
+
+    def look(self, looks: Mapping[str, Look], now: float) -> list[Change]:
+        """What changed since the last look. A party that is not looked at is forgotten."""
+        may_send = [tag for tag, look in looks.items() if look.may_send]
+        self._parties = {tag: self._parties.get(tag) or _Party(now) for tag in may_send}
+        for tag, party in self._parties.items():
+            heard_at = looks[tag].heard_at
+            if heard_at is not None and heard_at > party.since:
+                party.since = heard_at
+        changes: list[Change] = []
+        for tag, party in self._parties.items():
+            sound = self._judge(tag, party, now)
+            if sound is not party.told:
+                party.told = sound
+                changes.append(Change(tag, sound, now - party.since))
+        return changes
+
+    def _judge(self, tag: str, party: _Party, now: float) -> Sound:
+        if now - party.since < self.limit_s:
+            return Sound.HEARD
+        # Once one-way is told, the other's falling silent is its own news.
+        heard = any(
+            now - other.since < self.limit_s for name, other in self._parties.items() if name != tag
+        )
+        return Sound.ONE_WAY if heard or party.told is Sound.ONE_WAY else Sound.SILENT
