@@ -72,4 +72,5 @@ lock: .venv/.installed-dev
 	@$(compile) -c requirements-dev.lock --extra phone --group bench -o requirements-bench.lock
 
 clean:
+	find . -name __pycache__ -prune -exec rm -rf {} +
 	rm -rf .venv .run .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info

@@ -25,6 +25,10 @@ PLACE_MARKS: dict[str, str | None] = {
     "tests/packaging/test_dependencies.py": None,
     "tests/packaging/test_workflow.py": None,
     "tests/packaging/": "slow",
+    "tests/media/test_relay_process.py": "slow",
+    "tests/media/test_supervisor.py": "slow",
+    "tests/testkit/phone/test_caller.py": "slow",
+    "tests/testkit/sandbox/test_sipp.py": "programs",
 }
 #: Marks of tests by what they ask for.
 FIXTURE_MARKS: dict[str, str] = {"engine": "programs", "relay_engine": "slow"}

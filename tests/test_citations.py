@@ -103,6 +103,12 @@ def test_what_a_page_names_exists(page: Path) -> None:
     assert not wrong, "\n".join(wrong)
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_a_pages_links_lead_somewhere(page: Path) -> None:
+    targets = re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text())
+    assert [target for target in targets if not (page.parent / target).exists()] == []
+
+
 @pytest.mark.parametrize("top", CODE)
 def test_what_docstrings_and_comments_name_exists(top: str) -> None:
     wrong = [

@@ -10,12 +10,9 @@ from testkit.sandbox.settings import Agent
 from tests.ports import free_port
 from tests.testkit.sandbox.stage import NUMBER, number, stage
 
-pytestmark = [
-    pytest.mark.programs,
-    pytest.mark.skipif(
-        shutil.which("sipp") is None, reason="SIPp is not installed (Debian package sip-tester)"
-    ),
-]
+pytestmark = pytest.mark.skipif(
+    shutil.which("sipp") is None, reason="SIPp is not installed (Debian package sip-tester)"
+)
 
 MODES = {"udp": "u1", "tcp": "t1"}
 
