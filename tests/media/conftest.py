@@ -1,7 +1,6 @@
 """The two media engines, one of each for the whole run, and a call on one of them."""
 
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -15,6 +14,7 @@ from sip.media.ng.form import Form
 from sip.media.ng.relay import RelayClient
 from sip.media.ng.rtpengine import RtpengineClient, RtpengineOptions
 from tests.media.talk import Talk
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 START_TIMEOUT_S = 15.0
@@ -56,7 +56,7 @@ def rtpengine_engine() -> Iterator[Engine]:
     program = shutil.which("rtpengine")
     if program is None:
         pytest.fail("needs rtpengine: apt-get install rtpengine-daemon (make test does)")
-    control, keys = _free_port(), _free_port()
+    control, keys = free_port(), free_port()
     with subprocess.Popen(
         [program, "--config-file=none", "--foreground", "--table=-1", "--log-level=3",
          "--interface=127.0.0.1",
@@ -124,10 +124,3 @@ async def _connected(engine: Engine) -> NgClient:
         )
     await client.ping()
     return client
-
-
-def _free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
