@@ -192,16 +192,16 @@ class Driver:
 
     async def ask(self, hook: str, data: Json) -> None:
         try:
-            answer = await self._socket.hook(hook, self._tagged(data))
-            if isinstance(answer, list) and answer:
-                verbs = parse_verbs(answer)
+            told = await self._socket.hook(hook, self._tagged(data))
+            if isinstance(told, list) and told:
+                verbs = parse_verbs(told)
                 self._verbs.clear()
                 self._verbs.extend(verbs)
         except AppError as error:
-            log.warning("hook without answer", hook=hook, error=str(error), **self.log_ids)
+            log.warning("hook failed", hook=hook, error=str(error), **self.log_ids)
         except VerbError as error:
-            log.warning("hook answered with bad verbs", hook=hook, error=str(error), **self.log_ids)
-            self._socket.error(str(error), answer)
+            log.warning("hook brought bad verbs", hook=hook, error=str(error), **self.log_ids)
+            self._socket.error(str(error), told)
 
     def note_dropped(self, dropped: Iterable[tuple[str, str]]) -> None:
         for name, why in dropped:

@@ -1,4 +1,4 @@
-"""`config`: settings of the session, of which none matters to calls without speech.
+"""`config`: settings of the session. We have none: jambonz's are about speech and media.
 
 An application that decides later answers `session:new` with it: the call then waits for commands.
 """
@@ -7,7 +7,7 @@ from typing import Final
 
 from sip.core.value import frozen
 from sip.softswitch.jambonz.session import Session, Verb
-from sip.softswitch.jambonz.verbs.schema import ANY, NO_EFFECT, Shape
+from sip.softswitch.jambonz.verbs.schema import ANY, NO_EFFECT, UNSUPPORTED, Shape
 
 
 @frozen
@@ -17,5 +17,19 @@ class Config:
 
 
 VERB: Final[Shape[Verb]] = Shape(
-    "config", Config, {**ANY, "notifyEvents": NO_EFFECT, "reset": NO_EFFECT}
+    "config",
+    Config,
+    {
+        **ANY,
+        **dict.fromkeys(("notifyEvents", "reset"), NO_EFFECT),
+        **dict.fromkeys(
+            (
+                *("synthesizer", "recognizer", "bargeIn", "listen", "stream", "record", "amd"),
+                *("transcribe", "fillerNoise", "onHoldMusic", "actionHookDelayAction", "vad"),
+                *("sipRequestWithinDialogHook", "boostAudioSignal", "referHook", "earlyMedia"),
+                *("ttsStream", "autoStreamTts", "disableTtsCache"),
+            ),
+            UNSUPPORTED,
+        ),
+    },
 )

@@ -5,7 +5,7 @@ from typing import Final
 from sip.core.value import frozen
 from sip.softswitch.jambonz.messages import call_status
 from sip.softswitch.jambonz.session import Session, Verb
-from sip.softswitch.jambonz.verbs.schema import ANY, Shape, hook
+from sip.softswitch.jambonz.verbs.schema import ANY, UNSUPPORTED, Shape, hook
 
 
 @frozen(kw_only=True)
@@ -19,6 +19,6 @@ class Redirect:
 VERB: Final[Shape[Verb]] = Shape(
     "redirect",
     Redirect,
-    {**ANY, "actionHook": ("action_hook", hook)},
+    {**ANY, "actionHook": ("action_hook", hook), "statusHook": UNSUPPORTED},
     required="actionHook",
 )
