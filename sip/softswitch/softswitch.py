@@ -273,12 +273,18 @@ class Softswitch:
         except TrunkFullError as error:
             self._refuse(transaction, trunk, "trunks[].max_calls", str(error))
             return
+        self._take(transaction, trunk, judgement.username, slot)
+
+    def _take(
+        self, transaction: ServerTransaction, trunk: Trunk, username: str | None, slot: Slot
+    ) -> None:
+        """Run the call. If an error of ours prevents it: 500, and nothing of it stays behind."""
         driver: Driver | None = None
         try:
-            driver = self._driver(transaction, trunk, judgement.username)
+            driver = self._driver(transaction, trunk, username)
             task = asyncio.get_running_loop().create_task(driver.run())
         except Exception:
-            log.exception("call not taken: an error of ours", sip_call_id=request.call_id)
+            log.exception("call not taken", sip_call_id=transaction.request.call_id)
             self.refused["error of ours"] += 1
             slot.give_back()
             if driver is None:
@@ -305,6 +311,7 @@ class Softswitch:
             caller=identity,
             number=called_number(request, trunk),
             told=told,
+            untold=passed.dropped,
             login=None if username is None else f"{username}@{self._realm}",
         )
 
@@ -318,9 +325,7 @@ class Softswitch:
                 options=trunk.leg,
             )
 
-        driver = Driver(self._link, self.dialler, info, make_call)
-        driver.note_dropped(passed.dropped)
-        return driver
+        return Driver(self._link, self.dialler, info, make_call)
 
     def _refuse(
         self, transaction: ServerTransaction, trunk: Trunk, limit: str, reason: str

@@ -15,6 +15,7 @@ STEPS = {
     "sip.softswitch.softswitch.called_number": [],
     "sip.softswitch.softswitch.Driver": [],
     "sip.softswitch.softswitch.Call": [],
+    "sip.softswitch.softswitch.Driver.run": [100],
     "sip.softswitch.jambonz.messages.new_session": [100],
 }
 

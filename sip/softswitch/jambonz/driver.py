@@ -66,6 +66,7 @@ class Driver:
     async def run(self) -> None:
         """Until the call is over and the application has been told."""
         try:
+            self.note_dropped(self.info.untold)
             if await self._begin():
                 await self._work()
         except Exception:

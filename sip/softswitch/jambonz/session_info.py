@@ -15,8 +15,8 @@ class SessionInfo:
     """An inbound call as messages about it tell it.
 
     `invite` came over `trunk` from the address `source` to our address and port `local`;
-    `caller` calls `number`. `told` are the headers that an application may see. `login` is
-    `user@realm` where the peer proved itself by digest.
+    `caller` calls `number`. `told` are the headers that an application may see, `untold` the names
+    of the others and why. `login` is `user@realm` where the peer proved itself by digest.
     """
 
     invite: Request
@@ -26,6 +26,7 @@ class SessionInfo:
     caller: Identity
     number: str
     told: Mapping[str, str]
+    untold: tuple[tuple[str, str], ...] = ()
     login: str | None = None
 
     def details(self) -> Json:
