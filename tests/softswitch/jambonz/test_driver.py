@@ -123,3 +123,20 @@ async def test_the_switch_closes_while_a_verb_is_stopping(ladder: Ladder) -> Non
 async def test_a_verb_that_breaks_ends_the_call_with_500(ladder: Ladder) -> None:
     ladder.app.verbs = lambda _: [{"verb": "broken"}, DECLINE]
     await rejected(ladder, 500)
+
+
+@ladder_test
+async def test_a_caller_who_gives_up_at_once_is_told_of_from_the_beginning(ladder: Ladder) -> None:
+    """The CANCEL comes with the INVITE: session:new says trying all the same, as in jambonz."""
+    carrier = ladder.peer("carrier")
+    await carrier.send("INVITE", sdp=PCMU)
+    await carrier.send("CANCEL")
+    await carrier.expect(100)
+    await carrier.expect(200, of="CANCEL")
+    await carrier.expect(487)
+    await carrier.send("ACK")
+    await ladder.app.until(lambda: ladder.app.close_codes)
+    [new] = ladder.app.told("session:new")
+    assert (new["data"]["call_status"], new["data"]["sip_status"]) == ("trying", 100)
+    assert "duration" not in new["data"]
+    assert ladder.app.statuses()[-1] == ("no-answer", 487)
