@@ -1,6 +1,6 @@
 """`config`: settings of the session. We have none: jambonz's are about speech and media.
 
-An application that decides later answers `session:new` with it: the call then waits for commands.
+An application that decides later acknowledges `session:new` with it: the call waits for commands.
 """
 
 from typing import Final
