@@ -284,7 +284,10 @@ class Softswitch:
             driver = self._driver(transaction, trunk, username)
             task = asyncio.get_running_loop().create_task(driver.run())
         except Exception:
-            log.exception("call not taken", sip_call_id=transaction.request.call_id)
+            call_id = transaction.request.call_id
+            log.exception(
+                "call not taken by an error of ours", sip_call_id=call_id, trunk=trunk.name
+            )
             self.refused["error of ours"] += 1
             slot.give_back()
             if driver is None:
