@@ -26,8 +26,7 @@ from sip.softswitch.dialling.header_policy import told_headers
 from sip.softswitch.dialling.identity import inbound_identity
 from sip.softswitch.jambonz.driver import Driver
 from sip.softswitch.jambonz.link import AppLink
-from sip.softswitch.jambonz.messages import new_session
-from sip.softswitch.jambonz.socket import Json
+from sip.softswitch.jambonz.session_info import SessionInfo
 from sip.softswitch.listeners import Listening
 from sip.softswitch.registration.bindings import Bindings, BindingStore
 from sip.softswitch.registration.registrar import Registrar
@@ -223,7 +222,7 @@ class Softswitch:
                 self.ua.forget(transaction)
 
     def _admit(self, transaction: ServerTransaction, judgement: Judgement) -> None:
-        request, flow, trunk = transaction.request, transaction.flow, judgement.trunk
+        request, trunk = transaction.request, judgement.trunk
         assert trunk is not None, "an admitted request is of a trunk"
         refusal = self._over_limit()
         if refusal is not None:
@@ -239,8 +238,50 @@ class Softswitch:
         except TrunkFullError as error:
             self._refuse(transaction, trunk, "trunks[].max_calls", str(error))
             return
+        self._take(transaction, trunk, judgement.username, slot)
+
+    def _take(
+        self, transaction: ServerTransaction, trunk: Trunk, username: str | None, slot: Slot
+    ) -> None:
+        """Run the call. If an error of ours prevents it: 500, and nothing of it stays behind."""
+        driver: Driver | None = None
+        try:
+            driver = self._driver(transaction, trunk, username)
+            task = asyncio.get_running_loop().create_task(driver.run())
+        except Exception:
+            call_id = transaction.request.call_id
+            log.exception(
+                "call not taken by an error of ours", sip_call_id=call_id, trunk=trunk.name
+            )
+            self.refused["error of ours"] += 1
+            slot.give_back()
+            if driver is None:
+                self._answer(transaction, 500)
+            else:
+                driver.call.reject(500, None)
+            return
+        self._calls[task] = driver
+        task.add_done_callback(partial(self._forget, slot))
+
+    def _driver(self, transaction: ServerTransaction, trunk: Trunk, username: str | None) -> Driver:
+        """A call that `trunk` explains and its driver; `username` is what the peer proved.
+
+        The call is made last: what may fail before it has sent nothing and left nothing.
+        """
+        request, flow = transaction.request, transaction.flow
         identity = inbound_identity(request, trunk)
         told, passed = told_headers(request, trunk, identity)
+        info = SessionInfo(
+            invite=request,
+            source=flow.remote.host,
+            local=join_hostport(self.ua.host(flow), flow.local.port),
+            trunk=trunk.name,
+            caller=identity,
+            number=called_number(request, trunk),
+            told=told,
+            untold=passed.dropped,
+            login=None if username is None else f"{username}@{self._realm}",
+        )
 
         def make_call(on_status: _OnStatus) -> Call:
             return Call(
@@ -252,25 +293,7 @@ class Softswitch:
                 options=trunk.leg,
             )
 
-        def session(call: Call) -> Json:
-            return new_session(
-                request,
-                call.status,
-                source=flow.remote.host,
-                local=join_hostport(self.ua.host(flow), flow.local.port),
-                trunk=trunk.name,
-                identity=identity,
-                number=called_number(request, trunk),
-                told=told,
-                username=judgement.username,
-                realm=self._realm,
-            )
-
-        driver = Driver(self._link, self.dialler, identity, make_call, session)
-        driver.note_dropped(passed.dropped)
-        task = asyncio.get_running_loop().create_task(driver.run())
-        self._calls[task] = driver
-        task.add_done_callback(partial(self._forget, slot))
+        return Driver(self._link, self.dialler, info, make_call)
 
     def _refuse(
         self, transaction: ServerTransaction, trunk: Trunk, limit: str, reason: str

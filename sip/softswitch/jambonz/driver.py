@@ -1,38 +1,28 @@
 """Runs one call for its application: verbs in, hooks and call status out.
 
 As in jambonz, verbs run one after another; those that an ack or a `redirect` brings take the place
-of what is left; when none is left, the call waits for commands while the application stays.
+of what is left; when none is left, the call waits for commands while the application stays. What a
+verb does is its own business (`verbs/`).
 """
 
 import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable
-from typing import assert_never
+from typing import Any
 
 import aiohttp
 import structlog
 
-from sip.b2bua.call import Call, media_failure
+from sip.b2bua.call import Call
 from sip.b2bua.status import LegStatus
-from sip.media.plane import MediaError
-from sip.softswitch.dialling.dialler import DialError, Dialler
-from sip.softswitch.dialling.identity import ANONYMOUS, Caller, Identity
-from sip.softswitch.dialling.targets import PhoneTarget
+from sip.softswitch.dialling.dialler import Dialler
 from sip.softswitch.jambonz import messages
 from sip.softswitch.jambonz.link import AppError, AppLink
+from sip.softswitch.jambonz.session import Verb
+from sip.softswitch.jambonz.session_info import SessionInfo
 from sip.softswitch.jambonz.socket import AppSocket, Json
-from sip.softswitch.jambonz.verbs import (
-    Answer,
-    Config,
-    Decline,
-    Dial,
-    Hangup,
-    Redirect,
-    Tag,
-    Verb,
-    VerbError,
-    parse_verbs,
-)
+from sip.softswitch.jambonz.verbs import parse_verbs
+from sip.softswitch.jambonz.verbs.schema import VerbError
 
 log = structlog.get_logger(__name__)
 
@@ -41,29 +31,30 @@ MAX_SHOWN = 64
 
 
 class Driver:
-    """One call and its application. `run` lasts as long as the call."""
+    """One call and its application: the `Session` of its verbs. `run` lasts as long as the call."""
 
     def __init__(
         self,
         link: AppLink,
         dialler: Dialler,
-        identity: Identity,
+        info: SessionInfo,
         make_call: Callable[[Callable[[LegStatus], None]], Call],
-        session: Callable[[Call], Json],
     ) -> None:
-        """`make_call(on_status)` makes the call of the caller `identity`, `session(call)` its
-        `session:new`."""
-        self._dialler = dialler
-        self._identity = identity
+        """`make_call(on_status)` makes the call that `info` tells of."""
+        self.dialler = dialler
+        self.info = info
+        self.customer_data: Json = {}
+        self.dialled = ("", "")
         self._dropped: set[str] = set()
         self._verbs: deque[Verb] = deque()
-        self._step: asyncio.Task[None] | None = None
-        self._customer_data: Json = {}
-        self._dialled: tuple[str, str] = ("", "")
-        self._running: Verb | None = None
+        #: the task of this call, while it runs a verb or waits for commands
+        self._doing: asyncio.Task[Any] | None = None
+        self._interrupted = False
+        #: nothing is being done: the call waits for commands
+        self._waiting = True
+        #: the application gave verbs that can be run
         self._started = False
         self.call = make_call(self._on_status)
-        self.session = session(self.call)
         self._socket = AppSocket(
             link,
             self.call.ua.ids,
@@ -75,10 +66,12 @@ class Driver:
     async def run(self) -> None:
         """Until the call is over and the application has been told."""
         try:
+            self.note_dropped(self.info.untold)
             if await self._begin():
                 await self._work()
         except Exception:
-            log.exception("call ended by an error of ours", **self._who())
+            log.exception("call ended by an error of ours", **self.log_ids)
+            self.call.reject(500, None)
         finally:
             self.call.hangup()
             await self._finish()
@@ -89,16 +82,17 @@ class Driver:
         self.call.hangup()
         self._interrupt()
 
-    # the application's side
+    # the call's life
 
     async def _begin(self) -> bool:
         """Ask the application; False if it gave no verbs that can be run."""
+        session = messages.new_session(self.info, self.call.status)
         try:
-            verbs = parse_verbs(await self._socket.open(self.session))
+            verbs = parse_verbs(await self._socket.open(session))
             if not verbs:
                 raise VerbError("no application provided")
         except (AppError, VerbError) as error:
-            log.error("no verbs for the call", error=str(error), **self._who())
+            log.error("no verbs for the call", error=str(error), **self.log_ids)
             # jambonz answers 480 (JAMBONES_WEBHOOK_ERROR_RETURN); the reason stays in the log
             self.call.reject(480, None)
             return False
@@ -110,31 +104,46 @@ class Driver:
     async def _work(self) -> None:
         """Verb after verb; waits for commands when none is left."""
         while not self.call.over:
-            work: Coroutine[None, None, None]
-            if self._verbs and self._at_once(self._verbs[0]):
-                self._verbs.popleft()
-                continue
             if self._verbs:
-                work = self._execute(self._verbs.popleft())
+                work = self._verbs.popleft().run(self)
+                if work is None:
+                    continue
+                self._waiting = False
             elif self._socket.gone:
                 return
             else:
                 work = self.call.idle()
-            self._step = asyncio.get_running_loop().create_task(work)
-            try:
-                await asyncio.wait([self._step])
-                if not self._step.cancelled():
-                    self._step.result()
-            finally:
-                if not self._step.done():
-                    self._step.cancel()
-                    await asyncio.gather(self._step, return_exceptions=True)
-                self._step = None
+            await self._do(work)
+            self._waiting = True
+
+    async def _do(self, work: Coroutine[Any, Any, None]) -> None:
+        """Until it is done, or interrupted.
+
+        It runs in the call's own task, since a task for every verb costs more than most verbs. An
+        interruption cancels that task and is taken back here.
+        """
+        task = self._doing = asyncio.current_task()
+        assert task is not None
+        try:
+            await work
+            if self._interrupted:
+                # in its very last step: the cancellation is still to be raised
+                await asyncio.sleep(0)
+        except asyncio.CancelledError:
+            if not self._interrupted:
+                raise
+        finally:
+            self._doing = None
+        if self._interrupted:
+            self._interrupted = False
+            if task.uncancel():  # the switch is closing as well
+                raise asyncio.CancelledError
 
     def _interrupt(self) -> None:
         """Stop what is being done; the next verb takes its place."""
-        if self._step is not None:
-            self._step.cancel()
+        if self._doing is not None and not self._interrupted:
+            self._interrupted = True
+            self._doing.cancel()
 
     async def _finish(self) -> None:
         """Give back the media, say the last word, close the socket."""
@@ -142,10 +151,12 @@ class Driver:
         if not self._started:
             await self._socket.close(aiohttp.WSCloseCode.GOING_AWAY)
             return
-        last = messages.call_status(self.session, self.call.status, ended_by=self.call.ended_by)
+        last = messages.call_status(self.info, self.call.status, ended_by=self.call.ended_by)
         last["media"] = messages.media_counters(self.call.stats)
         self._socket.status(self._tagged(last))
         await self._socket.close()
+
+    # what the application says unasked
 
     def _on_gone(self) -> None:
         """jambonz: verbs that are queued still run; a call that only waits for commands ends."""
@@ -173,133 +184,49 @@ class Driver:
             case _:
                 raise VerbError(f"command {name!r} is not supported by this softswitch")
 
+    # what verbs may ask of us: `Session`
+
     @property
-    def _waiting(self) -> bool:
-        return self._running is None
+    def log_ids(self) -> dict[str, str]:
+        status = self.call.status
+        return {"call_sid": status.call_sid, "sip_call_id": status.sip_call_id}
 
-    # verbs
-
-    def _at_once(self, verb: Verb) -> bool:
-        """Run a verb that takes no time; False if it is none."""
-        match verb:
-            case Decline():
-                self.call.reject(verb.status, verb.reason, verb.headers)
-            case Hangup():
-                self.call.hangup(verb.headers)
-            case Tag():
-                self._customer_data = verb.data
-            case Config():
-                pass
-            case Dial() | Answer() | Redirect():
-                return False
-            case _:
-                assert_never(verb)
-        return True
-
-    async def _execute(self, verb: Verb) -> None:
-        self._running = verb
+    async def ask(self, hook: str, data: Json) -> None:
         try:
-            if isinstance(verb, Dial):
-                await self._dial(verb)
-            elif isinstance(verb, Answer):
-                await self._answer()
-            elif isinstance(verb, Redirect):
-                await self._ask(verb.action_hook, self._tagged(self._parent()))
-        finally:
-            self._running = None
-
-    async def _answer(self) -> None:
-        try:
-            await self.call.answer()
-        except MediaError as error:
-            status, reason = media_failure(error)
-            log.error("cannot answer", error=str(error), **self._who())
-            self.call.reject(status, reason)
-
-    async def _dial(self, dial: Dial) -> None:
-        target = dial.target
-        number = target.number if isinstance(target, PhoneTarget) else str(target.uri)
-        self._dialled = (number, dial.caller_id or self.session["from"])
-        try:
-            child = await self._place(dial)
-        except DialError as error:
-            log.warning("cannot dial", error=str(error), dialled=number, **self._who())
-            child = self.call.refused(error.status, error.reason)
-        if dial.action_hook is not None:
-            result = messages.dial_result(self.session, self.call.status, child)
-            await self._ask(dial.action_hook, self._tagged(result))
-
-    async def _place(self, dial: Dial) -> LegStatus:
-        """The B-leg, through to its end. Raises DialError where none can be tried."""
-        dialler, target, caller = self._dialler, dial.target, self._caller(dial)
-        trunk = dialler.trunk_of(target)
-        passed = dialler.headers(trunk, target, caller, (*dial.headers, *target.headers))
-        self.note_dropped(passed.dropped)
-        with dialler.room(trunk):
-            attempts = await dialler.attempts(trunk, target, caller, passed.headers)
-            child = await self.call.dial(
-                attempts,
-                answer_on_bridge=dial.answer_on_bridge,
-                timeout_s=dial.timeout_s,
-                time_limit_s=dial.time_limit_s,
-            )
-        if attempts.problems:
-            log.info("gateways passed over", problems=attempts.problems, **self._who())
-        return child
-
-    def _caller(self, dial: Dial) -> Caller:
-        """Whom the B-leg shows: the same caller keeps name and secrecy, another has neither."""
-        number, identity = self._dialled[1], self._identity
-        if number == ANONYMOUS:
-            return Caller(number=number, name=dial.caller_name, withheld=identity.withheld)
-        name = identity.name if number == identity.number else None
-        return Caller(number=number, name=dial.caller_name or name)
-
-    def note_dropped(self, dropped: Iterable[tuple[str, str]]) -> None:
-        """Say once a call which headers do not go on."""
-        for name, why in dropped:
-            if name.lower() not in self._dropped:
-                self._dropped.add(name.lower())
-                log.info("header dropped", header=name[:MAX_SHOWN], reason=why, **self._who())
-
-    async def _ask(self, hook: str, data: Json) -> None:
-        """Call a hook; verbs in its ack take the place of what is left."""
-        try:
-            answer = await self._socket.hook(hook, data)
-            if isinstance(answer, list) and answer:
-                verbs = parse_verbs(answer)
+            told = await self._socket.hook(hook, self._tagged(data))
+            if isinstance(told, list) and told:
+                verbs = parse_verbs(told)
                 self._verbs.clear()
                 self._verbs.extend(verbs)
         except AppError as error:
-            log.warning("hook without answer", hook=hook, error=str(error), **self._who())
+            log.warning("hook failed", hook=hook, error=str(error), **self.log_ids)
         except VerbError as error:
-            log.warning("hook answered with bad verbs", hook=hook, error=str(error), **self._who())
-            self._socket.error(str(error), answer)
+            log.warning("hook brought bad verbs", hook=hook, error=str(error), **self.log_ids)
+            self._socket.error(str(error), told)
+
+    def note_dropped(self, dropped: Iterable[tuple[str, str]]) -> None:
+        for name, why in dropped:
+            if name.lower() not in self._dropped:
+                self._dropped.add(name.lower())
+                log.info("header dropped", header=name[:MAX_SHOWN], reason=why, **self.log_ids)
 
     # what the application is told
 
     def _on_status(self, status: LegStatus) -> None:
         if status.final and status.detail is not None:
-            log.warning("leg failed", reason=status.detail, leg=status.sip_call_id, **self._who())
+            log.warning("leg failed", reason=status.detail, leg=status.sip_call_id, **self.log_ids)
         if not self._started:
             return  # jambonz says nothing before the first ack
         if status is not self.call.status:
-            number, caller_id = self._dialled
+            number, caller_id = self.dialled
             told = messages.child_status(
-                self.session, self.call.status, status, number=number, caller_id=caller_id
+                self.info, self.call.status, status, number=number, caller_id=caller_id
             )
             self._socket.status(self._tagged(told))
         elif not status.final:  # the last word comes with the media's counters
-            self._socket.status(self._tagged(self._parent()))
-
-    def _parent(self) -> Json:
-        return messages.call_status(self.session, self.call.status)
+            self._socket.status(self._tagged(messages.call_status(self.info, status)))
 
     def _tagged(self, data: Json) -> Json:
-        if self._customer_data:
-            data["customerData"] = self._customer_data
+        if self.customer_data:
+            data["customerData"] = self.customer_data
         return data
-
-    def _who(self) -> dict[str, str]:
-        status = self.call.status
-        return {"call_sid": status.call_sid, "sip_call_id": status.sip_call_id}

@@ -5,81 +5,24 @@ what it found of the caller's signature, a final `call:status` of the A-leg carr
 dial hooks carry `dial_sip_reason` and `dial_sip_call_id`.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 from sip.b2bua.status import LegStatus
-from sip.core.message import Request
 from sip.media.plane import MediaStats
-from sip.softswitch.dialling.identity import Identity
+from sip.softswitch.jambonz.session_info import SessionInfo
 
 Json = dict[str, Any]
 
 
-def new_session(
-    invite: Request,
-    status: LegStatus,
-    *,
-    source: str,
-    local: str,
-    trunk: str,
-    identity: Identity,
-    number: str,
-    told: Mapping[str, str],
-    username: str | None,
-    realm: str,
-) -> Json:
-    """`session:new` for an inbound call that `trunk` explains.
-
-    `source` is the peer's address, `local` our address and port.
-    `identity` calls `number`; `told` are the headers that an application may see. `username` is
-    what the peer proved by digest; it shows as X-Authenticated-User, which nobody outside can set.
-    """
-    headers: Json = {**told, "X-Forwarded-For": source, "X-Originating-Carrier": trunk}
-    if username is not None:
-        headers["X-Authenticated-User"] = f"{username}@{realm}"
-    body = invite.body.decode(errors="replace")
-    session: Json = {
-        "sip": {
-            "headers": headers,
-            "body": body,
-            "method": invite.method,
-            "version": "2.0",
-            "uri": invite.uri,
-            "payload": [{"type": invite.content_type, "content": body}] if body else [],
-        },
-        "direction": "inbound",
-        "call_sid": status.call_sid,
-        "caller_name": identity.name or "",
-        "from": identity.shown,
-        "to": number,
-        "call_id": status.sip_call_id,
-        "sip_status": status.sip_status,
-        "sip_reason": status.sip_reason,
-        "call_status": status.progress.word,
-        "originating_sip_ip": source,
-        "originating_sip_trunk_name": trunk,
-        "local_sip_address": local,
-    }
-    if identity.verstat is not None:
-        session["verstat"] = identity.verstat
-    return session
+def new_session(info: SessionInfo, status: LegStatus) -> Json:
+    """`session:new` for a call that came. It is trying, also where the caller already gave up."""
+    trying = {"sip_status": 100, "sip_reason": "Trying", "call_status": "trying"}
+    return _a_leg(info, status) | trying | info.details()
 
 
-def call_status(session: Json, status: LegStatus, *, ended_by: str | None = None) -> Json:
+def call_status(info: SessionInfo, status: LegStatus, *, ended_by: str | None = None) -> Json:
     """`call:status` of the A-leg; also what every hook of the call begins with."""
-    told: Json = {
-        "call_sid": status.call_sid,
-        "direction": "inbound",
-        "from": session["from"],
-        "to": session["to"],
-        "originating_sip_ip": session["originating_sip_ip"],
-        "originating_sip_trunk_name": session["originating_sip_trunk_name"],
-        "call_id": status.sip_call_id,
-        "sip_status": status.sip_status,
-        "sip_reason": status.sip_reason,
-        "call_status": status.progress.word,
-    }
+    told = _a_leg(info, status)
     if status.final:
         told |= _end(status)
     if ended_by is not None:
@@ -88,13 +31,13 @@ def call_status(session: Json, status: LegStatus, *, ended_by: str | None = None
 
 
 def child_status(
-    session: Json, parent: LegStatus, child: LegStatus, *, number: str, caller_id: str
+    info: SessionInfo, parent: LegStatus, child: LegStatus, *, number: str, caller_id: str
 ) -> Json:
-    """`call:status` of a B-leg."""
+    """`call:status` of a B-leg that dials `number` and shows it `caller_id`."""
     told: Json = {
         "call_sid": child.call_sid,
         "direction": "outbound",
-        "from": session["from"],
+        "from": info.caller.shown,
         "to": number,
         "caller_id": caller_id,
         "parent_call_sid": parent.call_sid,
@@ -106,9 +49,9 @@ def child_status(
     return told | _end(child) if child.final else told
 
 
-def dial_result(session: Json, parent: LegStatus, child: LegStatus) -> Json:
+def dial_result(info: SessionInfo, parent: LegStatus, child: LegStatus) -> Json:
     """What dial's actionHook is told."""
-    told = call_status(session, parent)
+    told = call_status(info, parent)
     told["dial_call_sid"] = child.call_sid
     told["dial_call_status"] = child.progress.word
     told["dial_sip_status"] = child.sip_status
@@ -129,6 +72,22 @@ def media_counters(stats: MediaStats | None) -> Json:
     if stats is None:
         return {}
     return {"a" if tag == "a" else "b": party for tag, party in stats.parties.items()}
+
+
+def _a_leg(info: SessionInfo, status: LegStatus) -> Json:
+    """The A-leg and how far it is."""
+    return {
+        "call_sid": status.call_sid,
+        "direction": "inbound",
+        "from": info.caller.shown,
+        "to": info.number,
+        "originating_sip_ip": info.source,
+        "originating_sip_trunk_name": info.trunk,
+        "call_id": status.sip_call_id,
+        "sip_status": status.sip_status,
+        "sip_reason": status.sip_reason,
+        "call_status": status.progress.word,
+    }
 
 
 def _end(status: LegStatus) -> Json:

@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from sip.softswitch.jambonz.verbs import VerbError, parse_verbs
+from sip.softswitch.jambonz.verbs import parse_verbs
+from sip.softswitch.jambonz.verbs.schema import VerbError
 from tests.fakes.application import FakeApplication
 from tests.ladder import CALLER, DID, PCMU, Ladder, dial, ladder_test
 

@@ -1,0 +1,131 @@
+"""How a verb's JSON is checked and made into a typed object.
+
+The property names are those of jambonz 0.9.8 (verb-specifications); a property that jambonz does
+not know refuses the whole array, as there. What jambonz knows and this softswitch cannot do yet is
+refused with words that say so: never taken and left undone.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Generic, TypeVar
+
+from sip.b2bua.call_events import Headers
+from sip.core.value import frozen
+from sip.errors import Fault, SipError
+
+Json = dict[str, Any]
+T = TypeVar("T")
+
+#: Checks the value of a property and says what we make of it; None is the same as no property.
+#: Called with the words for the object, the name of the property, its value.
+Reader = Callable[[str, str, Any], Any]
+#: The name of our field and how it is read; None for a property that has no effect here.
+Property = tuple[str, Reader] | None
+
+
+class VerbError(SipError):
+    """An application sent verbs that cannot be run; the text names the verb and property."""
+
+    fault = Fault.APPLICATION
+
+
+@frozen
+class Shape(Generic[T]):
+    """What an object of jambonz's may hold, and what is made of it.
+
+    `what` it is, in words; for a verb, its name. `required` is the property that must be there.
+    """
+
+    what: str
+    make: Callable[..., T]
+    properties: Mapping[str, Property]
+    required: str | None = None
+
+    def read(self, item: Json) -> T:
+        """The object made of `item`. Raises VerbError."""
+        fields, what, required = {}, self.what, self.required
+        for key, given in item.items():
+            if key not in self.properties:
+                raise VerbError(f"{what}: unknown property {key}")
+            known = self.properties[key]
+            if known is None or given is None:
+                continue
+            name, reader = known
+            value = reader(what, key, given)
+            if value is not None:
+                fields[name] = value
+                required = None if key == required else required
+        if required is not None:
+            raise VerbError(f"{what}: {required} is missing")
+        return self.make(**fields)
+
+
+def text(what: str, key: str, value: object) -> str:
+    if isinstance(value, str):
+        return value
+    raise VerbError(f"{what}: {key} must be a string")
+
+
+def flag(what: str, key: str, value: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    raise VerbError(f"{what}: {key} must be true or false")
+
+
+def seconds(what: str, key: str, value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
+        raise VerbError(f"{what}: {key} must be a number of seconds above 0")
+    return float(value)
+
+
+def json_object(what: str, key: str, value: object) -> Json:
+    if isinstance(value, dict):
+        return value
+    raise VerbError(f"{what}: {key} must be an object")
+
+
+def hook(what: str, key: str, value: object) -> str | None:
+    """A hook's URL or path; jambonz also takes an object that has it as `url`."""
+    if isinstance(value, dict):
+        value = value.get("url")
+    if value is None or isinstance(value, str):
+        return value
+    raise VerbError(f"{what}: {key} must be a string or an object with a url")
+
+
+def headers(what: str, key: str, value: object) -> Headers | None:
+    """Header lines that an application may set."""
+    if not value:
+        return None
+    if not isinstance(value, dict):
+        raise VerbError(f"{what}: {key} must be an object")
+    found = []
+    for name, given in value.items():
+        line = str(given)
+        if any(mark in f"{name}{line}" for mark in "\r\n\0") or not name or ":" in name:
+            raise VerbError(f"{what}: header {name!r} has a character that no header may have")
+        if name.lower() in _OURS:
+            raise VerbError(f"{what}: header {name} is the softswitch's own")
+        found.append((name, line))
+    return tuple(found)
+
+
+def unsupported(what: str, key: str, value: object) -> None:
+    if value:
+        raise VerbError(f"{what}: {key} is not supported by this softswitch")
+
+
+#: A property that is taken because it makes no difference here.
+NO_EFFECT: Final[Property] = None
+#: A property that jambonz knows and we do not do.
+UNSUPPORTED: Final[Property] = ("", unsupported)
+#: The properties that every verb may have.
+ANY: Final[Mapping[str, Property]] = {"verb": NO_EFFECT, "id": NO_EFFECT}
+
+#: Headers that the SIP stack writes; an application that sets them would break the dialog.
+_OURS: Final = frozenset(
+    {
+        *("via", "from", "to", "call-id", "cseq", "contact", "max-forwards", "route"),
+        *("record-route", "content-type", "content-length", "require", "supported", "allow"),
+        *("authorization", "proxy-authorization", "session-expires", "min-se", "rack", "rseq"),
+    }
+)

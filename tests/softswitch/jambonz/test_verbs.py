@@ -1,0 +1,88 @@
+"""The verbs in the folder, and docs/verbs.md: one is what the other says."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sip.softswitch.jambonz import verbs
+from sip.softswitch.jambonz.verbs import VERBS, dial
+from sip.softswitch.jambonz.verbs.schema import ANY, Shape, VerbError, hook, unsupported
+
+ROOT = Path(__file__).parents[3]
+DOCS = (ROOT / "docs" / "verbs.md").read_text()
+
+
+def rows(first: str) -> dict[str, dict[str, str]]:
+    """The table whose first column is called `first`: its cells by row and column."""
+    _, _, table = DOCS.partition(f"\n| {first} |")
+    head, _, *lines = f"| {first} |{table}".partition("\n\n")[0].splitlines()
+    columns = cells(head)
+    found = [dict(zip(columns, cells(line), strict=True)) for line in lines]
+    return {row[first].strip("`"): row for row in found}
+
+
+def cells(line: str) -> list[str]:
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def named(cell: str) -> set[str]:
+    assert cell, "an empty cell: write none"
+    return set(re.findall(r"`(\w+)`", cell))
+
+
+def properties(shape: Shape[Any]) -> tuple[set[str], set[str], set[str]]:
+    """The properties that have an effect, those that have none, and those that are refused."""
+    own = {name: how for name, how in shape.properties.items() if name not in {*ANY, "type"}}
+    idle = {name for name, how in own.items() if how is None}
+    refused = {name for name, how in own.items() if how is not None and how[1] is unsupported}
+    return own.keys() - idle - refused, idle, refused
+
+
+def test_every_file_is_a_verb_and_has_a_row() -> None:
+    files = {path.stem for path in Path(verbs.__path__[0]).glob("*.py")} - {"__init__", "schema"}
+    assert len(VERBS) == len(files)
+    assert {name.rpartition(":")[2] for name in VERBS} == files
+    assert rows("verb").keys() == VERBS.keys()
+
+
+@pytest.mark.parametrize("name", VERBS)
+def test_a_verb_has_the_properties_of_its_row(name: str) -> None:
+    row = rows("verb")[name]
+    effect, idle, refused = properties(VERBS[name])
+    assert named(row["properties"]) == effect
+    assert named(row["taken, of no effect"]) == idle
+    assert named(row["not supported"]) == refused
+    hooks = {key for key, how in VERBS[name].properties.items() if how and how[1] is hook}
+    assert named(row["hooks"]) == hooks
+    assert row["what it does"]
+
+
+def test_targets_have_the_properties_of_their_rows() -> None:
+    table = rows("type")
+    assert table.keys() == dial.TARGETS.keys()
+    for kind, shape in dial.TARGETS.items():
+        assert (named(table[kind]["properties"]), set(), set()) == properties(shape)
+
+
+def test_the_page_is_found() -> None:
+    assert "(docs/verbs.md)" in (ROOT / "README.md").read_text()
+    assert "(verbs.md)" in (ROOT / "docs" / "architecture.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("item", "words"),
+    [
+        ({"verb": "redirect", "actionHook": "/x", "statusHook": "/y"}, "statusHook is not supp"),
+        ({"verb": "config", "bargeIn": {"enable": True}}, "bargeIn is not supported"),
+        ({"verb": "config", "notify": True}, "unknown property notify"),
+        ({"verb": "hangup", "headers": "X"}, "headers must be an object"),
+        ({"verb": "answer", "headers": {}}, "unknown property headers"),
+        ({"verb": 7}, "verb 7 is not known"),
+        ({"verb": "schema"}, "'schema' is not known"),
+    ],
+)
+def test_what_a_verb_does_not_take_is_refused_in_words(item: object, words: str) -> None:
+    with pytest.raises(VerbError, match=words):
+        verbs.parse_verbs([item])
