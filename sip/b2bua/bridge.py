@@ -6,8 +6,8 @@ from typing import Protocol
 
 from sip.b2bua.call_events import Answer, Offer, OfferEnded
 from sip.b2bua.leg import Leg
-from sip.errors import ParseError
 from sip.core.sdp_edits import off_hold, on_hold, same_session
+from sip.errors import ParseError
 from sip.media.plane import MediaError
 from sip.media.session import A_TAG, MediaSession
 

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Final, Literal, Protocol
 
 from sip.errors import Fault, SipError
-
 from sip.media.events import Listener
 
 MediaSlug = Literal[

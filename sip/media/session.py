@@ -11,8 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, ParamSpec
 
-from sip.errors import ParseError
 from sip.core.sdp_edits import UNKNOWN, answer_to, off_hold, sent_to, silent_answer
+from sip.errors import ParseError
 from sip.media.events import Listener
 from sip.media.plane import Capability, MediaError, MediaPlane, MediaStats
 

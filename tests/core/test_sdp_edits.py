@@ -2,7 +2,6 @@
 
 import pytest
 
-from sip.errors import ParseError
 from sip.core.sdp import parse
 from sip.core.sdp_edits import (
     UNKNOWN,
@@ -13,6 +12,7 @@ from sip.core.sdp_edits import (
     sent_to,
     silent_answer,
 )
+from sip.errors import ParseError
 
 HEAD = "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n"
 AUDIO = (

@@ -6,9 +6,9 @@ import structlog
 
 from sip.b2bua.call_events import Headers
 from sip.b2bua.status import LegStatus
-from sip.errors import ParseError
 from sip.core.uri import Uri
 from sip.core.value import frozen
+from sip.errors import ParseError
 from sip.softswitch.dialling.dialler import DialError
 from sip.softswitch.dialling.identity import ANONYMOUS, Caller
 from sip.softswitch.dialling.targets import PhoneTarget, SipTarget, Target
