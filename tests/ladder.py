@@ -14,7 +14,7 @@ import aiohttp
 
 from config.settings import SipAuthSettings
 from config.values import Source
-from sip.b2bua.leg_options import LegOptions
+from sip.b2bua.legs.options import LegOptions
 from sip.clock import LoopClock
 from sip.core.message import Headers, Request, Response, make_response, parse_message
 from sip.core.uri import Uri

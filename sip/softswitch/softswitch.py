@@ -11,8 +11,9 @@ import structlog
 
 from config.settings import RegistrarSettings
 from sip.b2bua.call import Call
-from sip.b2bua.inbound_leg import refusal as refusal_of
-from sip.b2bua.status import LegStatus
+from sip.b2bua.leg_report import LegReport
+from sip.b2bua.legs.inbound import InboundLeg
+from sip.b2bua.legs.inbound import refusal as refusal_of
 from sip.clock import Clock
 from sip.core.message import Request
 from sip.core.timers import Timers
@@ -46,7 +47,7 @@ from sip.ua.user_agent import UserAgent
 
 log = structlog.get_logger(__name__)
 
-_OnStatus = Callable[[LegStatus], None]
+_OnStatus = Callable[[LegReport], None]
 
 #: Calls refused for want of room are told of once in so many seconds, by trunk.
 REFUSED_AGAIN_S = 60.0
@@ -278,14 +279,10 @@ class Softswitch:
         told, passed = told_headers(request, trunk, identity)
 
         def make_call(on_status: _OnStatus) -> Call:
-            return Call(
-                self.ua,
-                transaction,
-                self._media,
-                on_status=on_status,
-                credentials=trunk.credentials,
-                options=trunk.leg,
+            first = partial(
+                InboundLeg, self.ua, transaction, credentials=trunk.credentials, options=trunk.leg
             )
+            return Call(self.ua, self._media, on_status=on_status, first=first)
 
         def session(call: Call) -> Json:
             return new_session(
@@ -303,6 +300,7 @@ class Softswitch:
 
         driver = Driver(self._link, self.dialler, identity, make_call, session)
         driver.note_dropped(passed.dropped)
+        driver.call.start()
         task = asyncio.get_running_loop().create_task(driver.run())
         self._calls[task] = driver
         task.add_done_callback(partial(self._forget, slot))

@@ -5,7 +5,7 @@ from collections import OrderedDict
 
 import structlog
 
-from sip.b2bua.inbound_leg import InboundLeg
+from sip.b2bua.legs.inbound import InboundLeg
 from sip.core.body import SDP
 from sip.core.message import Request
 from sip.transport.endpoint import Endpoint, Flow

@@ -12,8 +12,9 @@ from typing import assert_never
 import aiohttp
 import structlog
 
-from sip.b2bua.call import Call, media_failure
-from sip.b2bua.status import LegStatus
+from sip.b2bua.call import Call
+from sip.b2bua.leg_report import LegReport
+from sip.b2bua.media_failure import media_failure
 from sip.media.plane import MediaError
 from sip.softswitch.dialling.dialler import DialError, Dialler
 from sip.softswitch.dialling.identity import ANONYMOUS, Caller, Identity
@@ -48,7 +49,7 @@ class Driver:
         link: AppLink,
         dialler: Dialler,
         identity: Identity,
-        make_call: Callable[[Callable[[LegStatus], None]], Call],
+        make_call: Callable[[Callable[[LegReport], None]], Call],
         session: Callable[[Call], Json],
     ) -> None:
         """`make_call(on_status)` makes the call of the caller `identity`, `session(call)` its
@@ -229,7 +230,7 @@ class Driver:
             result = messages.dial_result(self.session, self.call.status, child)
             await self._ask(dial.action_hook, self._tagged(result))
 
-    async def _place(self, dial: Dial) -> LegStatus:
+    async def _place(self, dial: Dial) -> LegReport:
         """The B-leg, through to its end. Raises DialError where none can be tried."""
         dialler, target, caller = self._dialler, dial.target, self._caller(dial)
         trunk = dialler.trunk_of(target)
@@ -278,7 +279,7 @@ class Driver:
 
     # what the application is told
 
-    def _on_status(self, status: LegStatus) -> None:
+    def _on_status(self, status: LegReport) -> None:
         if status.final and status.detail is not None:
             log.warning("leg failed", reason=status.detail, leg=status.sip_call_id, **self._who())
         if not self._started:

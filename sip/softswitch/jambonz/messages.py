@@ -8,17 +8,46 @@ dial hooks carry `dial_sip_reason` and `dial_sip_call_id`.
 from collections.abc import Mapping
 from typing import Any
 
-from sip.b2bua.status import LegStatus
+from sip.b2bua.call_events import Cause
+from sip.b2bua.call_state import EndedBy
+from sip.b2bua.leg_report import LegReport, Progress
+from sip.b2bua.legs.leg import Direction
 from sip.core.message import Request
 from sip.media.plane import MediaStats
 from sip.softswitch.dialling.identity import Identity
 
 Json = dict[str, Any]
 
+#: jambonz's `call_status` of a leg, by how far it is; how one failed is told by `_FAILED`.
+_PROGRESS = {
+    Progress.TRYING: "trying",
+    Progress.RINGING: "ringing",
+    Progress.EARLY_MEDIA: "early-media",
+    Progress.ANSWERED: "in-progress",
+    Progress.ENDED: "completed",
+}
+#: The same of a leg that was never answered, by its SIP status; any other is "failed".
+_FAILED = {486: "busy", 600: "busy", 487: "no-answer"}
+#: jambonz's `call_termination_by`.
+_ENDED_BY = {
+    EndedBy.CALLER: "caller",
+    EndedBy.CALLEE: "callee",
+    EndedBy.APPLICATION: "jambonz",
+}
+
+
+def status_word(report: LegReport) -> str:
+    """jambonz's `call_status` of a leg; a caller that we refused has "failed", whatever we said."""
+    if report.progress is not Progress.FAILED:
+        return _PROGRESS[report.progress]
+    if report.direction is Direction.INBOUND and report.cause is Cause.REJECTED:
+        return "failed"
+    return _FAILED.get(report.sip_status, "failed")
+
 
 def new_session(
     invite: Request,
-    status: LegStatus,
+    status: LegReport,
     *,
     source: str,
     local: str,
@@ -56,7 +85,7 @@ def new_session(
         "call_id": status.sip_call_id,
         "sip_status": status.sip_status,
         "sip_reason": status.sip_reason,
-        "call_status": status.progress.word,
+        "call_status": status_word(status),
         "originating_sip_ip": source,
         "originating_sip_trunk_name": trunk,
         "local_sip_address": local,
@@ -66,7 +95,7 @@ def new_session(
     return session
 
 
-def call_status(session: Json, status: LegStatus, *, ended_by: str | None = None) -> Json:
+def call_status(session: Json, status: LegReport, *, ended_by: EndedBy | None = None) -> Json:
     """`call:status` of the A-leg; also what every hook of the call begins with."""
     told: Json = {
         "call_sid": status.call_sid,
@@ -78,17 +107,17 @@ def call_status(session: Json, status: LegStatus, *, ended_by: str | None = None
         "call_id": status.sip_call_id,
         "sip_status": status.sip_status,
         "sip_reason": status.sip_reason,
-        "call_status": status.progress.word,
+        "call_status": status_word(status),
     }
     if status.final:
         told |= _end(status)
     if ended_by is not None:
-        told["call_termination_by"] = ended_by
+        told["call_termination_by"] = _ENDED_BY[ended_by]
     return told
 
 
 def child_status(
-    session: Json, parent: LegStatus, child: LegStatus, *, number: str, caller_id: str
+    session: Json, parent: LegReport, child: LegReport, *, number: str, caller_id: str
 ) -> Json:
     """`call:status` of a B-leg."""
     told: Json = {
@@ -101,16 +130,16 @@ def child_status(
         "call_id": child.sip_call_id,
         "sip_status": child.sip_status,
         "sip_reason": child.sip_reason,
-        "call_status": child.progress.word,
+        "call_status": status_word(child),
     }
     return told | _end(child) if child.final else told
 
 
-def dial_result(session: Json, parent: LegStatus, child: LegStatus) -> Json:
+def dial_result(session: Json, parent: LegReport, child: LegReport) -> Json:
     """What dial's actionHook is told."""
     told = call_status(session, parent)
     told["dial_call_sid"] = child.call_sid
-    told["dial_call_status"] = child.progress.word
+    told["dial_call_status"] = status_word(child)
     told["dial_sip_status"] = child.sip_status
     told["dial_sip_reason"] = child.sip_reason
     told["dial_sip_call_id"] = child.sip_call_id
@@ -131,7 +160,7 @@ def media_counters(stats: MediaStats | None) -> Json:
     return {"a" if tag == "a" else "b": party for tag, party in stats.parties.items()}
 
 
-def _end(status: LegStatus) -> Json:
+def _end(status: LegReport) -> Json:
     """What is known of a leg that is over."""
     told: Json = {"duration": round(status.duration_s)}
     if status.headers:
