@@ -71,6 +71,7 @@ class InboundCall:
 
     def start(self) -> asyncio.Task[None]:
         """Look after the INVITE in a task of its own; the task ends with the answer or refusal."""
+        self._leg.start()
         self._task = asyncio.get_running_loop().create_task(self._run())
         return self._task
 
