@@ -5,16 +5,19 @@ The peers are bare sockets and share no state machine with what they test; only 
 
 import asyncio
 import itertools
+import json
 import socket
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import aiohttp
 
 from config.settings import SipAuthSettings
 from config.values import Source
-from sip.b2bua.leg_options import LegOptions
+from sip.b2bua.call_state import CallState
+from sip.b2bua.hub import Hub
+from sip.b2bua.legs.options import LegOptions
 from sip.clock import LoopClock
 from sip.core.message import Headers, Request, Response, make_response
 from sip.core.parser import parse_message
@@ -298,6 +301,8 @@ class Ladder:
         self.media = media
         self.peers: dict[str, Peer] = {}
         self._up: tuple[Peer, ...] = ()
+        #: every state of every call, in order
+        self.states: list[CallState] = []
 
     def peer(self, name: str) -> Peer:
         return self.peers[name]
@@ -348,6 +353,27 @@ class Ladder:
             await asyncio.sleep(1)
         assert not any(self.switch.gauges.values()), self.switch.gauges
         assert not self.media.open_calls
+
+
+@contextmanager
+def states_written() -> Iterator[list[CallState]]:
+    """Every state of every call, in order: each written down, read back and compared.
+
+    At the end all must have been equal: a call whose state cannot be stored fails its story.
+    """
+    states: list[CallState] = []
+    read: list[CallState] = []
+
+    def write(state: CallState) -> None:
+        states.append(state)
+        read.append(CallState.from_json(json.loads(json.dumps(state.to_json()))))
+
+    before, Hub.on_transition = Hub.on_transition, write
+    try:
+        yield states
+    finally:
+        Hub.on_transition = before
+    assert read == states
 
 
 def dial(trunk: str, /, number: str = DID, **more: object) -> dict[str, object]:
@@ -414,7 +440,8 @@ async def make_ladder(**options: Any) -> AsyncIterator[Ladder]:
         ladder = Ladder(switch, app, media)
         ladder.peers = peers
         try:
-            yield ladder
+            with states_written() as ladder.states:
+                yield ladder
         finally:
             await switch.close()
             await app.stop()

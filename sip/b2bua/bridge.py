@@ -1,55 +1,73 @@
-"""Keeps the offers and answers of two joined legs in step (RFC 3264, RFC 3261 14)."""
+"""Keeps the offers and answers of two legs in one room in step (RFC 3264, RFC 3261 14)."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Protocol
 
-from sip.b2bua.call_events import Answer, Offer, OfferEnded
-from sip.b2bua.leg import Leg
+from sip.b2bua.call_events import Described, Offer
+from sip.b2bua.hub import Hub
+from sip.b2bua.legs.leg import Leg
+from sip.b2bua.rooms import Seat
 from sip.core.sdp_edits import off_hold, on_hold, same_session
 from sip.errors import ParseError
 from sip.media.plane import MediaError
-from sip.media.session import A_TAG, MediaSession
-
-
-class _BSide(Protocol):
-    @property
-    def media_address(self) -> str: ...
+from sip.media.session import A_TAG
 
 
 class Bridge:
-    """An A-leg and a B-leg that ring or talk.
+    """The host of a room and its guest, while the guest rings or both talk.
 
-    While they talk, re-INVITEs and UPDATEs cross; mere session refreshes do not. While the B-leg
+    While they talk, re-INVITEs and UPDATEs cross; mere session refreshes do not. While the guest
     rings, each side's offers are answered here, with what the other side said last.
     """
 
-    def __init__(
-        self, a: Leg, b: Leg, b_tag: str, media: MediaSession, a_address: str, b_side: _BSide
-    ) -> None:
-        self.a = a
-        self.b = b
-        self._media = media
-        self._tags = {a: A_TAG, b: b_tag}
-        self._addresses = {a: a_address, b: b_side.media_address}
-        self._waiting: dict[Leg, asyncio.Future[OfferEnded]] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+    def __init__(self, call: Hub, host: Leg, guest: Leg, seat: Seat) -> None:
+        """`seat` is the guest's, in the host's room."""
+        self.host = host
+        self.guest = guest
+        self.seat = seat
         self.talking = False
+        self._call = call
+        self._media = seat.room.media
+        self._tags = {host: A_TAG, guest: seat.tag}
+        self._tasks: set[asyncio.Task[None]] = set()
 
-    def negotiate(self, leg: Leg, event: Offer | OfferEnded | Answer) -> None:
+    async def answer(self, sdp: str) -> str:
+        """What the guest answered (early or finally), ready for the host."""
+        return await self._media.answer_to_a(
+            self.seat.tag, sdp, address=self.host.media_address, source=self.guest.source
+        )
+
+    def negotiate(self, leg: Leg, event: Offer | Described) -> None:
         """A re-INVITE or UPDATE came from `leg`, or an offer of ours to it was answered."""
-        if isinstance(event, Offer) and not self.talking:
-            self._spawn(self._answer_apart(leg, event.sdp))
-        elif isinstance(event, Offer):
-            self._spawn(self._cross(leg, event.sdp))
-        elif isinstance(event, Answer):
+        if isinstance(event, Described):
             self._spawn(self._move(leg, event.sdp))
-        elif (waiting := self._waiting.pop(leg, None)) is not None and not waiting.done():
-            waiting.set_result(event)
+        elif self.talking:
+            self._spawn(self._cross(leg, event.sdp))
+        else:
+            self._spawn(self._answer_apart(leg, event.sdp))
 
-    def tell_a(self, sdp: str) -> None:
-        """The A-leg was answered before this B-leg came and must hear of its media."""
-        self._spawn(self._update_a(sdp))
+    def tell_host(self, sdp: str) -> None:
+        """The host was answered before this guest came and must hear of its media."""
+        self._spawn(self._tell_host(sdp))
+
+    def move_host(self, sdp: str, moved: Callable[[bool], None]) -> None:
+        """The host sits in another room and must come here; `moved` hears whether it did."""
+
+        async def work() -> None:
+            try:
+                done = await self._update_host(sdp)
+            except MediaError:
+                done = False
+            moved(done)
+
+        self._spawn(work())
+
+    async def bring_host(self) -> bool:
+        """Have the host, which sits in another room, change to this one by a re-INVITE.
+
+        False where it refuses: then it stays where it was (RFC 3261 14.1). Raises MediaError.
+        """
+        return await self._update_host(await self.answer(self.guest.remote_sdp or ""))
 
     def rebuild(self, on_failure: Callable[[], None]) -> None:
         """The media engine lost this call: make its media anew and tell both legs by re-INVITE.
@@ -67,14 +85,14 @@ class Bridge:
 
         self._spawn(work())
 
-    async def close(self) -> None:
+    def close(self) -> None:
         """Stop negotiating; an open re-INVITE is refused, as its other side is gone."""
-        if self._tasks:
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
-        for leg in (self.a, self.b):
-            leg.refuse(487)
+        for task in self._tasks:
+            task.cancel()
+        self.guest.refuse(487)
+        seat = self._call.rooms.seat(self.host)
+        if seat is not None and seat.room is self.seat.room:  # else it negotiates elsewhere
+            self.host.refuse(487)
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -82,7 +100,7 @@ class Bridge:
         task.add_done_callback(self._tasks.discard)
 
     def _other(self, leg: Leg) -> Leg:
-        return self.b if leg is self.a else self.a
+        return self.guest if leg is self.host else self.host
 
     async def _cross(self, offerer: Leg, offer: str | None) -> None:
         """Carry an offer to the other leg and its answer back."""
@@ -96,7 +114,7 @@ class Bridge:
                 answer: str | None = other.remote_sdp
                 status = 200
             else:
-                answer, status = await self._ask(other, sdp)
+                answer, status = await self._call.ask(other, sdp)
             if answer is None and status in _UNWILLING and other.remote_sdp is not None:
                 # a side that knows no hold goes on as it was; the other is heard no more
                 answer = other.remote_sdp if _changes_hold(offerer, offer) else None
@@ -127,14 +145,6 @@ class Bridge:
         except (MediaError, ParseError) as error:
             offerer.refuse(_refusal(error))
 
-    async def _ask(self, leg: Leg, sdp: str) -> tuple[str | None, int]:
-        """Offer `sdp` to `leg`; its answer, or None and the status to refuse with."""
-        if not leg.reoffer(sdp):
-            return None, 491
-        waiting = self._waiting[leg] = asyncio.get_running_loop().create_future()
-        outcome = await waiting
-        return outcome.sdp, outcome.status if outcome.status >= 300 else 488
-
     async def _restore(self, offerer: Leg) -> None:
         """RFC 3261 14.1: a refused offer leaves the session as it was."""
         if offerer.remote_sdp is not None:
@@ -143,21 +153,23 @@ class Bridge:
 
     async def _rebuild(self) -> bool:
         _, offer = await self._media.offer_to_b(
-            self.a.remote_sdp, address=self._addresses[self.b], source=_source(self.a)
+            self.host.remote_sdp, address=self.guest.media_address, source=self.host.source
         )
-        answer, _ = await self._ask(self.b, offer)
+        answer, _ = await self._call.ask(self.guest, offer)
         if answer is None:
             return False
-        a_sdp = await self._media.answer_to_a(
-            self._tags[self.b], answer, address=self._addresses[self.a], source=_source(self.b)
-        )
-        answer, _ = await self._ask(self.a, a_sdp)
+        answer, _ = await self._call.ask(self.host, await self.answer(answer))
         return answer is not None
 
-    async def _update_a(self, sdp: str) -> None:
-        answer, _ = await self._ask(self.a, sdp)
-        if answer is not None:
-            await self._move(self.a, answer)
+    async def _tell_host(self, sdp: str) -> None:
+        await self._update_host(sdp)
+
+    async def _update_host(self, sdp: str) -> bool:
+        answer, _ = await self._call.ask(self.host, sdp)
+        if answer is None:
+            return False
+        await self._move(self.host, answer)
+        return True
 
     async def _move(self, leg: Leg, sdp: str) -> None:
         """`leg` answered an offer of ours: its media may be elsewhere now, or off hold."""
@@ -166,7 +178,7 @@ class Bridge:
             described = await self._reoffer(leg, sdp)
             answer = other.remote_sdp
             if self.talking and other.local_sdp and on_hold(described) != on_hold(other.local_sdp):
-                told, _ = await self._ask(other, described)
+                told, _ = await self._call.ask(other, described)
                 answer = told or answer
             await self._reanswer(leg, answer or "")
         except (MediaError, ParseError):
@@ -178,8 +190,8 @@ class Bridge:
             self._tags[offerer],
             self._tags[other],
             sdp,
-            address=self._addresses[other],
-            source=_source(offerer),
+            address=other.media_address,
+            source=offerer.source,
         )
 
     async def _reanswer(self, offerer: Leg, sdp: str) -> str:
@@ -188,8 +200,8 @@ class Bridge:
             self._tags[offerer],
             self._tags[other],
             sdp,
-            address=self._addresses[offerer],
-            source=_source(other),
+            address=offerer.media_address,
+            source=other.source,
         )
 
 
@@ -205,7 +217,3 @@ def _refusal(error: MediaError | ParseError) -> int:
 def _changes_hold(leg: Leg, offer: str) -> bool:
     """Whether `offer` puts the other side on hold, or takes it off hold."""
     return on_hold(offer) or (leg.remote_sdp is not None and on_hold(leg.remote_sdp))
-
-
-def _source(leg: Leg) -> str:
-    return leg.flow.remote.host

@@ -1,121 +1,127 @@
-"""One call: an A-leg, at most one B-leg at a time, and the media between them.
+"""One call as its application sees it: what it may ask of the legs, and what it is told of them.
 
-`Call` joins the two by call events alone. What happens next is decided above, by whoever runs it;
-`Call` says through `on_status` what happened to either leg. Its coroutines (`dial`, `answer`,
-`idle`) run one at a time: each reads the events of both legs while it lasts.
+A call begins with a leg that came to us, whatever the leg speaks, or with one that we place; it
+has any number of legs, by name, and lasts as long as its first. The coroutines here are a thin
+face over activities: each starts one and waits for its outcome, and to cancel it stops the
+activity, so that something else takes its place.
 """
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
-from sip.b2bua.attempt import Attempt, Attempts, Hunt
-from sip.b2bua.bridge import Bridge
-from sip.b2bua.call_events import (
-    Answer,
-    Cause,
-    Connect,
-    Disconnect,
-    Event,
-    Fail,
-    Headers,
-    Offer,
-    OfferEnded,
-    Origin,
-    Ring,
-    TimeOver,
-)
-from sip.b2bua.inbound_leg import InboundLeg
-from sip.b2bua.inbox import Inbox
-from sip.b2bua.leg import Leg
-from sip.b2bua.leg_options import DEFAULT, LegOptions
-from sip.b2bua.outbound_leg import Invitation, OutboundLeg
-from sip.b2bua.status import LegStatus, Progress, progress_of
-from sip.core.digest_client import Credentials
-from sip.core.sdp_edits import same_session
-from sip.media.plane import MediaError, MediaPlane, MediaStats
-from sip.media.session import MediaSession
-from sip.ua.transactions import ServerTransaction
+from sip.b2bua.activities.idle import Idle, hold
+from sip.b2bua.activities.ringing import Ringing
+from sip.b2bua.activities.talking import Talking
+from sip.b2bua.activities.waiting import Waiting
+from sip.b2bua.call_events import Cause, Headers
+from sip.b2bua.call_state import EndedBy
+from sip.b2bua.hub import FIRST, Activity, Hub
+from sip.b2bua.hunt import Attempts
+from sip.b2bua.leg_report import LegReport
+from sip.b2bua.legs.leg import Direction, Leg, MakeLeg
+from sip.core.value import changed
+from sip.media.plane import MediaPlane, MediaStats
 from sip.ua.user_agent import UserAgent
 
 
-class Call:
-    """The B2BUA of one inbound call."""
+class Call(Hub):
+    """A call and what may be done with it."""
 
     def __init__(
         self,
         ua: UserAgent,
-        transaction: ServerTransaction,
         plane: MediaPlane,
         *,
-        on_status: Callable[[LegStatus], None],
-        credentials: Credentials | None = None,
-        options: LegOptions = DEFAULT,
+        on_status: Callable[[LegReport], None],
+        first: MakeLeg | None = None,
     ) -> None:
-        """Answers 100 at once. `credentials` and `options` are those of the A-leg's trunk."""
-        self.ua = ua
-        self.status = LegStatus(ua.ids.sid())
-        #: who ended the call: "caller", "callee", or "jambonz" for the application's own decision
-        self.ended_by = "jambonz"
+        """`first(on_event)` makes the leg that came to us; without it, `place` places the first.
+
+        Nothing is sent before `start`.
+        """
+        direction = Direction.INBOUND if first is not None else Direction.OUTBOUND
+        super().__init__(ua, plane, direction=direction, on_status=on_status)
         #: the relay's counters, once the call is over
         self.stats: MediaStats | None = None
-        self._plane_call = MediaSession(plane, self.status.call_sid)
-        self._bridge: Bridge | None = None
-        self._on_status = on_status
-        self._inbox = Inbox()
-        self.a = InboundLeg(
-            ua, transaction, self._inbox.put, credentials=credentials, options=options
-        )
-        self.status.sip_call_id = self.a.sip_call_id
-        self._a_address = ua.host(self.a.flow, options.advertise)
+        self._lasting: asyncio.Future[Any] | None = None
+        if first is not None:
+            leg = first(self.handle)
+            self.add(FIRST, leg)
+            self.note(FIRST, changed(self.status, sip_call_id=leg.sip_call_id))
+
+    def start(self) -> None:
+        """Begin: the first leg says that it is here."""
+        self._lasting = self.begin(Idle())
+        first = self.first
+        if first is not None:
+            first.start()
+
+    @property
+    def first(self) -> Leg | None:
+        """The leg that the call lasts as long as; None before it is placed."""
+        return self.legs.get(FIRST)
+
+    @property
+    def status(self) -> LegReport:
+        """What the first leg last reported."""
+        return self.report(FIRST)
 
     @property
     def over(self) -> bool:
-        """Whether the A-leg is gone."""
-        return self.status.final
+        """Whether the first leg is gone."""
+        return self.state.over
 
-    # what the application's verbs do
+    @property
+    def ended_by(self) -> EndedBy:
+        """Who hung up; the application, where none of the peers did."""
+        return self.state.ended_by or EndedBy.APPLICATION
+
+    # what the application asks
 
     async def answer(self) -> None:
-        """Answer the A-leg although nobody is there to talk to yet. Raises MediaError."""
-        if self.over or self.a.up:
+        """Answer the first leg although there is no other to talk to yet. Raises MediaError."""
+        first = self.first
+        if first is None or self.over or first.up:
             return
-        self._answer_a(await self._hold(self.a.remote_sdp))
-
-    def refused(self, status: int, reason: str) -> LegStatus:
-        """The status of a B-leg that could not even be tried."""
-        child = LegStatus(self.ua.ids.sid())
-        self._fail(child, status, reason, Cause.UNREACHABLE)
-        return child
+        if first.answer(await hold(self, first, first.remote_sdp)):
+            self.tell(FIRST, self.status.answered(self.ua.clock.now()))
 
     def reject(self, status: int, reason: str | None, headers: Headers = ()) -> None:
-        """Refuse the A-leg; without effect once it is answered."""
-        self._catch_up()
-        if self.over or self.a.up:
+        """Refuse the first leg; without effect once it is answered."""
+        first = self.first
+        if first is None or self.over or first.up:
             return
-        response = self.a.reject(status, reason, headers)
-        self.status.end(self.ua.clock.now(), Progress.FAILED, status, response, Cause.REJECTED)
-        self._on_status(self.status)
+        phrase = first.reject(status, reason, headers)
+        now = self.ua.clock.now()
+        self.tell(FIRST, self.status.failed(now, status, phrase, Cause.REJECTED))
+        self.end_all()
 
     def hangup(self, headers: Headers = ()) -> None:
-        """End the A-leg: BYE if it is answered, else 603 (RFC 3261 21.6.2)."""
-        self._catch_up()
-        if self.over:
-            return
-        if not self.a.up:
+        """End the first leg, and the call with it: BYE if it is answered, else 603 or CANCEL."""
+        first = self.first
+        if first is None or self.over:
+            self.end_all()
+        elif not first.up:
             self.reject(603, None, headers)
-            return
-        self.a.bye(headers)
-        self.status.end(self.ua.clock.now(), Progress.COMPLETED, 200, "OK", Cause.BYE)
-        self._on_status(self.status)
+        else:
+            first.hangup(headers)
+            self.tell(FIRST, self.status.ended(self.ua.clock.now(), Cause.BYE))
+            self.end_all()
+
+    def refused(self, status: int, reason: str) -> LegReport:
+        """The report of a leg that could not even be tried."""
+        now = self.ua.clock.now()
+        leg = LegReport(call_sid=self.ua.ids.sid(), direction=Direction.OUTBOUND, since=now)
+        report = leg.failed(now, status, reason, Cause.UNREACHABLE)
+        self.tell(self.new_leg(), report)
+        return report
 
     async def idle(self) -> None:
-        """Attend to the A-leg alone, until it is gone."""
-        while not self.over:
-            leg, event = await self._inbox.get()
-            if leg is self.a and isinstance(event, (Offer, Answer)):
-                await self._attend_alone(event)
-            else:
-                self._notice(leg, event)
+        """Wait until the call is over; every leg is attended to by itself."""
+        if self._lasting is not None and not self.over:
+            await asyncio.shield(self._lasting)
 
     async def dial(
         self,
@@ -124,251 +130,60 @@ class Call:
         answer_on_bridge: bool,
         timeout_s: float,
         time_limit_s: float | None,
-    ) -> LegStatus:
-        """Place a B-leg and join it to the A-leg; returns when the B-leg is over.
+    ) -> LegReport:
+        """Place a leg and join it to the first; returns its report when it is over."""
+        if not answer_on_bridge:
+            await self.answer()
+        ringing = Ringing(
+            attempts,
+            leg=self.new_leg(),
+            host=FIRST,
+            timeout_s=timeout_s,
+            successor=partial(Talking, time_limit_s=time_limit_s),
+        )
+        return await self._report_of(ringing)
 
-        The attempts are servers of one trunk: the next is tried where the one before is dead.
-        The result never stays at a provisional status.
+    async def place(
+        self, attempts: Attempts, *, timeout_s: float, host: str | None = None
+    ) -> tuple[str, LegReport]:
+        """Place a leg that waits, once it has answered; returns its name and report.
+
+        `host` is the leg that it may be joined to, which may be talking; without one the leg is
+        the call's first, where there is none yet.
         """
-        status = LegStatus(self.ua.ids.sid())
-        hunt = Hunt(self.ua, attempts)
-        try:
-            if not answer_on_bridge:
-                await self.answer()
-            async with asyncio.timeout(timeout_s) as limit:
-                while (attempt := await hunt.next()) is not None and not self.a.gone:
-                    fail = await self._try(attempt, hunt, status, limit, time_limit_s)
-                    if fail is not None:
-                        await hunt.failed(attempt, fail, early_media=status.early_media)
-            if not status.final:  # the caller gave up while a server was looked for
-                self._catch_up()
-                self._fail(status, 487, "Request Terminated", Cause.CANCELLED)
-        except TimeoutError:
-            self._fail(status, 487, "Request Terminated", Cause.CANCELLED)
-        except MediaError as error:
-            status.detail = error.text
-            self._fail(status, *media_failure(error), Cause.MEDIA)
-        except asyncio.CancelledError:  # other verbs take this one's place
-            if not status.final:
-                self._fail(status, 487, "Request Terminated", Cause.CANCELLED)
-            raise
-        return status
+        name = FIRST if self.first is None else self.new_leg()
+        ringing = Ringing(attempts, leg=name, host=host, timeout_s=timeout_s)
+        return name, await self._report_of(ringing)
+
+    async def join(self, guest: str) -> bool:
+        """Join a leg that was placed and waits to its host, and hang up whom the host talked to.
+
+        False where the host does not change over: then it goes on as it was. Raises MediaError.
+        """
+        for waiting in self.running(Waiting):
+            if waiting.legs[1] == guest:
+                return await waiting.join()
+        return False
 
     def media_lost(self, on_failure: Callable[[], None]) -> None:
         """The media engine began anew and knows nothing of this call.
 
-        A call that talks gets new media; one that still rings notices at its answer.
+        Legs that talk get new media; one that still rings notices at its answer.
         """
-        if self._bridge is not None:
-            self._bridge.rebuild(on_failure)
+        for talking in self.running(Talking):
+            talking.bridge.rebuild(on_failure)
 
     async def close(self) -> None:
-        """Give the media ports back and keep the counters."""
-        self._on_status = _nobody
+        """Give the media ports back and keep the counters; tell the application nothing more."""
+        self.fall_silent()
+        await self.errands.done()
+        self.errands.stop()
+        self.stats = await self.rooms.close()
+
+    async def _report_of(self, activity: Activity) -> LegReport:
+        outcome = self.begin(activity)
         try:
-            self.stats = await self._plane_call.close()
-        except MediaError:
-            self.stats = None  # the engine is gone, and its counters with it
-
-    # placing a B-leg
-
-    async def _try(
-        self,
-        attempt: Attempt,
-        hunt: Hunt,
-        status: LegStatus,
-        limit: asyncio.Timeout,
-        time_limit_s: float | None,
-    ) -> Fail | None:
-        """One attempt, through to its end; its failure, if it was never answered."""
-        b_tag, offer = await self._plane_call.offer_to_b(
-            self.a.remote_sdp,
-            address=attempt.media_address,
-            source=self.a.flow.remote.host,
-        )
-        b = self._invite(attempt, offer)
-        try:
-            status.begin(b.sip_call_id)
-            self._on_status(status)
-            bridge = Bridge(self.a, b, b_tag, self._plane_call, self._a_address, attempt)
-            try:
-                answer = await self._ring(bridge, b, b_tag, status)
-                if not isinstance(answer, str):
-                    return answer
-                hunt.answered(attempt)
-                limit.reschedule(None)
-                self._answer_a(answer, bridge)
-                self._bridge = bridge
-                bridge.talking = True
-                await self._talk(bridge, status, time_limit_s)
-            finally:
-                self._bridge = None
-                await bridge.close()
-        finally:
-            b.hangup()
-        return None
-
-    @property
-    def _hops_left(self) -> int:
-        """RFC 7332: a B2BUA counts hops down as a proxy does, or calls may go in circles."""
-        hops = self.a.invite.max_forwards
-        return 70 if hops is None else max(hops - 1, 0)
-
-    def _invite(self, attempt: Attempt, offer: str) -> OutboundLeg:
-        invitation = Invitation(
-            uri=attempt.uri,
-            caller=attempt.caller,
-            callee=attempt.callee,
-            sdp=offer,
-            headers=attempt.headers,
-            routes=attempt.routes,
-            max_forwards=self._hops_left,
-        )
-        leg = OutboundLeg(
-            self.ua,
-            invitation,
-            attempt.flow,
-            self._inbox.put,
-            credentials=attempt.credentials,
-            options=attempt.options,
-            no_response_s=attempt.no_response_s,
-        )
-        leg.start()
-        return leg
-
-    async def _ring(
-        self, bridge: Bridge, b: OutboundLeg, b_tag: str, status: LegStatus
-    ) -> str | Fail | None:
-        """Until the B-leg is answered: then the SDP for the A-leg.
-
-        Its failure, if it will not be; None if the caller is gone before.
-        """
-        while True:
-            leg, event = await self._inbox.get()
-            if isinstance(event, (Offer, OfferEnded, Answer)):
-                bridge.negotiate(leg, event)
-            elif leg is b:
-                match event:
-                    case Ring():
-                        await self._pass_ringing(event, b, b_tag, status)
-                    case Connect():
-                        sdp = await self._answer_of(b, b_tag, event.sdp or "")
-                        status.answer(event.at)
-                        self._on_status(status)
-                        return sdp
-                    case Fail():
-                        status.detail = event.detail
-                        self._fail(status, event.status, event.reason, event.cause, event.headers)
-                        return event
-            else:
-                self._notice(leg, event)
-                if self.over:
-                    self._fail(status, 487, "Request Terminated", Cause.CANCELLED)
-                    return None
-
-    async def _hold(self, a_sdp: str | None) -> str:
-        return await self._plane_call.hold_a(
-            a_sdp, address=self._a_address, source=self.a.flow.remote.host
-        )
-
-    async def _answer_of(self, b: OutboundLeg, b_tag: str, sdp: str) -> str:
-        return await self._plane_call.answer_to_a(
-            b_tag, sdp, address=self._a_address, source=b.flow.remote.host
-        )
-
-    async def _pass_ringing(
-        self, event: Ring, b: OutboundLeg, b_tag: str, status: LegStatus
-    ) -> None:
-        sdp = None
-        if event.sdp is not None:
-            sdp = await self._answer_of(b, b_tag, event.sdp)
-        self.a.ring(event.status, event.reason, sdp=sdp)
-        progress = Progress.RINGING if sdp is None else Progress.EARLY_MEDIA
-        if status.progress is not progress:
-            status.ring(progress, event.status, event.reason)
-            self._on_status(status)
-
-    def _answer_a(self, sdp: str, bridge: Bridge | None = None) -> None:
-        told = self.a.local_sdp if self.a.settled else None
-        if self.a.answer(sdp):
-            self.status.answer(self.ua.clock.now())
-            self._on_status(self.status)
-        if bridge is not None and told is not None and not same_session(sdp, told):
-            bridge.tell_a(sdp)
-
-    async def _talk(self, bridge: Bridge, status: LegStatus, time_limit_s: float | None) -> None:
-        """Until either side hangs up, or the time is over."""
-        limit = None
-        if time_limit_s is not None:
-            over = TimeOver(at=self.ua.clock.now() + time_limit_s)
-            limit = self.ua.clock.call_later(time_limit_s, self._inbox.put, bridge.b, over)
-        try:
-            while not self.over:
-                leg, event = await self._inbox.get()
-                match event:
-                    case Offer() | OfferEnded() | Answer():
-                        bridge.negotiate(leg, event)
-                    case Disconnect() if leg is bridge.b:
-                        status.headers = event.headers
-                        self.ended_by = "callee" if event.by is Origin.PEER else "jambonz"
-                        break
-                    case TimeOver() if leg is bridge.b:
-                        self.ended_by = "jambonz"
-                        break
-                    case _:
-                        self._notice(leg, event)
-        finally:
-            if limit is not None:
-                limit.cancel()
-        status.end(self.ua.clock.now(), Progress.COMPLETED, 200, "OK", Cause.BYE)
-        self._on_status(status)
-
-    # events
-
-    def _catch_up(self) -> None:
-        """Notice what already happened, so that who hung up first is told right."""
-        while (happened := self._inbox.take()) is not None:
-            self._notice(*happened)
-
-    def _notice(self, leg: Leg, event: Event) -> None:
-        """What concerns nobody in particular: above all, that the caller is gone."""
-        if leg is not self.a or not isinstance(event, Disconnect) or self.over:
-            return
-        now = self.ua.clock.now()
-        self.status.headers = event.headers
-        self.ended_by = "caller" if event.by is Origin.PEER else "jambonz"
-        if self.status.answered_at is None:
-            self.status.end(now, Progress.NO_ANSWER, 487, "Request Terminated", event.cause)
-        else:
-            self.status.end(now, Progress.COMPLETED, 200, "OK", event.cause)
-        self._on_status(self.status)
-
-    async def _attend_alone(self, event: Offer | Answer) -> None:
-        """A re-INVITE, or an answer to our offer, while nobody is on the other side."""
-        if event.sdp is None:
-            self.a.accept(self.a.local_sdp or "")
-            return
-        try:
-            sdp = await self._hold(event.sdp)
-        except MediaError:
-            self.a.refuse(488)
-        else:
-            self.a.accept(sdp)
-
-    def _fail(
-        self, status: LegStatus, code: int, reason: str, cause: Cause, headers: Headers = ()
-    ) -> None:
-        status.headers = headers
-        status.end(self.ua.clock.now(), progress_of(code), code, reason, cause)
-        self._on_status(status)
-
-
-def _nobody(_: LegStatus) -> None:
-    """Whom a closed call tells."""
-
-
-def media_failure(error: MediaError) -> tuple[int, str]:
-    """The SIP status for what the media plane could not do: 488 is the offer's fault, 503 ours."""
-    if error.slug == "bad-sdp":
-        return 488, "Not Acceptable Here"
-    return 503, "Media Unavailable"
+            report: LegReport = await outcome
+        finally:  # cancelled: something else takes its place
+            self.stop_for(outcome)
+        return report

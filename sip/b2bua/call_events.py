@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from enum import Enum
 
 
-class Origin(Enum):
-    """Who made something happen."""
+class Side(Enum):
+    """Which end of a leg made something happen."""
 
     PEER = "peer"
     US = "us"
@@ -81,8 +81,11 @@ class OfferEnded(CallEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer(CallEvent):
-    """The peer's answer to the offer that we made because its INVITE brought none."""
+class Described(CallEvent):
+    """The peer described its session in answer to an offer that a leg made by itself.
+
+    Our 2xx or reliable response made it because the peer's INVITE brought none, or a refresh did.
+    """
 
     sdp: str
 
@@ -91,7 +94,7 @@ class Answer(CallEvent):
 class Disconnect(CallEvent):
     """The leg is over. `headers` are those of the peer's BYE that may interest the application."""
 
-    by: Origin
+    by: Side
     cause: Cause
     headers: Headers = ()
 
@@ -112,9 +115,4 @@ class Fail(CallEvent):
     detail: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TimeOver(CallEvent):
-    """A leg has talked as long as it may."""
-
-
-Event = Ring | Connect | Confirm | Offer | OfferEnded | Answer | Disconnect | Fail | TimeOver
+Event = Ring | Connect | Confirm | Offer | OfferEnded | Described | Disconnect | Fail

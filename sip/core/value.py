@@ -40,3 +40,13 @@ class kept(Generic[T]):  # noqa: N801 - a decorator, as `property` is
         value: T = self._work(owner)
         setattr(owner, self._name, value)  # by its __dict__ it would cost a dictionary
         return value
+
+
+def changed(value: T, **fields: Any) -> T:
+    """A copy of a `frozen` value with `fields` instead of its own.
+
+    As `dataclasses.replace`, which makes the object by its constructor, at five times the price.
+    """
+    copy: T = object.__new__(type(value))
+    copy.__dict__.update(value.__dict__, **fields)
+    return copy

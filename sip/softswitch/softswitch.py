@@ -10,8 +10,9 @@ import structlog
 
 from config.settings import RegistrarSettings
 from sip.b2bua.call import Call
-from sip.b2bua.inbound_leg import refusal as refusal_of
-from sip.b2bua.status import LegStatus
+from sip.b2bua.leg_report import LegReport
+from sip.b2bua.legs.inbound import InboundLeg
+from sip.b2bua.legs.inbound import refusal as refusal_of
 from sip.clock import Clock
 from sip.core.message import Request
 from sip.core.timers import Timers
@@ -28,9 +29,10 @@ from sip.softswitch.jambonz.driver import Driver
 from sip.softswitch.jambonz.link import AppLink
 from sip.softswitch.jambonz.session_info import SessionInfo
 from sip.softswitch.listeners import Listening
-from sip.softswitch.registration.bindings import Bindings, BindingStore
+from sip.softswitch.registration.bindings import Bindings
 from sip.softswitch.registration.registrar import Registrar
 from sip.softswitch.registration.registrations import Registrations
+from sip.softswitch.shared import BindingStore
 from sip.softswitch.trunks.health import TrunkHealth
 from sip.softswitch.trunks.limits import RETRY_AFTER_S, Slot, TrunkFullError
 from sip.softswitch.trunks.trunk import Trunk, Trunks
@@ -43,7 +45,7 @@ from sip.ua.user_agent import UserAgent
 
 log = structlog.get_logger(__name__)
 
-_OnStatus = Callable[[LegStatus], None]
+_OnStatus = Callable[[LegReport], None]
 
 #: Calls refused for want of room are told of once in so many seconds, by trunk.
 REFUSED_AGAIN_S = 60.0
@@ -247,6 +249,7 @@ class Softswitch:
         driver: Driver | None = None
         try:
             driver = self._driver(transaction, trunk, username)
+            driver.call.start()
             task = asyncio.get_running_loop().create_task(driver.run())
         except Exception:
             call_id = transaction.request.call_id
@@ -284,14 +287,10 @@ class Softswitch:
         )
 
         def make_call(on_status: _OnStatus) -> Call:
-            return Call(
-                self.ua,
-                transaction,
-                self._media,
-                on_status=on_status,
-                credentials=trunk.credentials,
-                options=trunk.leg,
+            first = partial(
+                InboundLeg, self.ua, transaction, credentials=trunk.credentials, options=trunk.leg
             )
+            return Call(self.ua, self._media, on_status=on_status, first=first)
 
         return Driver(self._link, self.dialler, info, make_call)
 

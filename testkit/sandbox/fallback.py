@@ -5,9 +5,9 @@ concurrency). Two legs whose SDP passes through; the audio does not come here.
 import structlog
 
 from sip.b2bua.call_events import Connect, Disconnect, Event, Fail, Offer
-from sip.b2bua.inbound_leg import InboundLeg
-from sip.b2bua.leg import Leg
-from sip.b2bua.outbound_leg import Invitation, OutboundLeg
+from sip.b2bua.legs.inbound import InboundLeg
+from sip.b2bua.legs.leg import Leg
+from sip.b2bua.legs.outbound import Invitation, OutboundLeg
 from sip.core.header_values import NameAddr
 from sip.errors import ParseError
 from sip.transport.servers.resolver import ResolveError

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import structlog
 
 from sip.b2bua.call_events import Event
-from sip.b2bua.inbound_leg import InboundLeg
-from sip.b2bua.leg import Leg, LegState
+from sip.b2bua.legs.inbound import InboundLeg
+from sip.b2bua.legs.leg import Leg
+from sip.b2bua.legs.state import LegState
 from sip.core.message import Request
 from sip.ua.transactions import ServerTransaction
 from sip.ua.user_agent import UserAgent
@@ -68,6 +69,7 @@ class InboundCall:
 
     def start(self) -> asyncio.Task[None]:
         """Look after the INVITE in a task of its own; the task ends with the answer or refusal."""
+        self._leg.start()
         self._task = asyncio.get_running_loop().create_task(self._run())
         return self._task
 

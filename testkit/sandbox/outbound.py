@@ -5,8 +5,8 @@ import asyncio
 import structlog
 
 from sip.b2bua.call_events import Connect, Event, Fail
-from sip.b2bua.leg import Leg
-from sip.b2bua.outbound_leg import Invitation, OutboundLeg
+from sip.b2bua.legs.leg import Leg
+from sip.b2bua.legs.outbound import Invitation, OutboundLeg
 from sip.clock import Timer
 from sip.core.header_values import NameAddr
 from sip.core.uri import Uri

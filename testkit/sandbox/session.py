@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from sip.b2bua.call_events import Cause, Confirm, Disconnect, Offer
-from sip.b2bua.leg import Leg
+from sip.b2bua.legs.sip_leg import SipLeg
 from sip.clock import Clock, Timer
 from testkit.sandbox.agent import AgentMedia, Remote
 from testkit.sandbox.calls import Calls
@@ -55,7 +55,7 @@ class Session:
     """A call from its answer to its end. Whoever makes it gives it the leg's later events."""
 
     def __init__(
-        self, calls: Calls, call: Call, leg: Leg, media: AgentMedia, negotiator: Negotiator
+        self, calls: Calls, call: Call, leg: SipLeg, media: AgentMedia, negotiator: Negotiator
     ) -> None:
         self.call = call
         self.leg = leg

@@ -5,7 +5,7 @@ from collections import OrderedDict
 
 import structlog
 
-from sip.b2bua.inbound_leg import InboundLeg
+from sip.b2bua.legs.inbound import InboundLeg
 from sip.core.body import SDP
 from sip.core.message import Request
 from sip.transport.endpoint import Endpoint, Flow
@@ -104,6 +104,7 @@ class SipEndpoint:
 
     def _misbehave(self, fault: SipFault, transaction: ServerTransaction) -> None:
         leg = InboundLeg(self._ua, transaction, lambda *_: None)
+        leg.start()
         log.info("sandbox.fault", kind=fault.kind, sip_call_id=leg.sip_call_id)
         if fault.status is not None:
             leg.reject(fault.status)

@@ -1,6 +1,6 @@
 """Peers behind NAT: requests in the dialog go to where theirs came from, not to their Contact."""
 
-from sip.b2bua.leg_options import LegOptions
+from sip.b2bua.legs.options import LegOptions
 from tests.b2bua.test_call_stories import bridged
 from tests.ladder import PCMU, Ladder, Peer, ladder_test, ladder_with
 

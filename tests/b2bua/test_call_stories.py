@@ -300,9 +300,10 @@ async def test_an_ended_call_frees_itself(ladder: Ladder) -> None:
     try:
         await talk(ladder)
         [driver] = ladder.switch._calls.values()
-        b_legs = [user for user in ladder.switch.ua._dialogs if user is not driver.call.a]
-        parts = [weakref.ref(part) for part in (driver, driver.call, driver.call.a, *b_legs)]
-        del driver, b_legs
+        legs = (driver.call.first, *ladder.switch.ua._dialogs)
+        parts = {weakref.ref(part) for part in (driver, driver.call, *legs)}
+        assert len(parts) == 4
+        del driver, legs
         await ladder.peer("carrier").hang_up()
         await ladder.peer("agent").is_hung_up()
         await ladder.settled()

@@ -1,6 +1,6 @@
 """Reliable provisional responses on both sides: RFC 3262, and what RFC 3261 13.2.1 asks."""
 
-from sip.b2bua.leg_options import LegOptions, Reliable
+from sip.b2bua.legs.options import LegOptions, Reliable
 from sip.core.message import Response
 from tests.b2bua.test_call_stories import bridged
 from tests.ladder import PCMU, Ladder, Peer, ladder_test, ladder_with

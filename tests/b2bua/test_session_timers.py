@@ -1,6 +1,6 @@
 """Session timers on both legs: RFC 4028. Each leg has its own; none crosses."""
 
-from sip.b2bua.leg_options import LegOptions
+from sip.b2bua.legs.options import LegOptions
 from sip.core.session_timer import Mode, Policy
 from tests.b2bua.test_call_stories import bridged
 from tests.b2bua.test_reliable import hang_up

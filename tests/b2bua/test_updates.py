@@ -1,6 +1,6 @@
 """UPDATE: RFC 3311. Offers before and after the answer, and what is no offer at all."""
 
-from sip.b2bua.leg_options import LegOptions, Reliable
+from sip.b2bua.legs.options import LegOptions, Reliable
 from tests.b2bua.test_call_stories import bridged, talk
 from tests.b2bua.test_reinvites import HOLD, PCMA
 from tests.b2bua.test_reliable import REQUIRES, hang_up

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from config.values import Source
-from sip.b2bua.leg_options import LegOptions
+from sip.b2bua.legs.options import LegOptions
 from sip.core.message import Request, Response
 from sip.core.session_timer import Mode, Policy
 from sip.core.uri import Uri

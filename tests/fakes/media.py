@@ -19,6 +19,18 @@ class FakeMedia:
     capabilities: frozenset[Capability] = frozenset(Capability)
     _ports: dict[tuple[str, str], int] = field(default_factory=dict)
     _listeners: dict[str, Listener] = field(default_factory=dict)
+    #: where each party of a call said that it wants its audio
+    _wants: dict[tuple[str, str], tuple[str, int]] = field(default_factory=dict)
+
+    def onward(self, port: int) -> tuple[str, int] | None:
+        """Where audio goes that comes in at `port`; None where its call is over, or has one party.
+
+        A port faces one party of a call; what that party sends to it is for the other.
+        """
+        for (call_id, side), facing in self._ports.items():
+            if facing == port and call_id in self.open_calls:
+                return self._wants.get((call_id, "b" if side == "a" else "a"))
+        return None
 
     async def ping(self) -> None:
         return None
@@ -38,6 +50,7 @@ class FakeMedia:
     ) -> str:
         self._ask("offer", call_id, from_tag, to_tag or "")
         self.open_calls.add(call_id)
+        self._describe(call_id, from_tag, sdp)
         return self._rewrite(sdp, self._port(call_id, to_tag or "pending"), media_address)
 
     async def answer(
@@ -51,6 +64,7 @@ class FakeMedia:
         **_: object,
     ) -> str:
         self._ask("answer", call_id, from_tag, to_tag)
+        self._describe(call_id, to_tag, sdp)
         return self._rewrite(sdp, self._port(call_id, from_tag), media_address)
 
     async def delete(self, call_id: str) -> MediaStats:
@@ -82,8 +96,19 @@ class FakeMedia:
             raise self.refuse
 
     def _port(self, call_id: str, tag: str) -> int:
-        tag = "b" if tag != "a" else "a"
-        return self._ports.setdefault((call_id, tag), 30000 + 2 * len(self._ports))
+        side = (call_id, "a" if tag == "a" else "b")
+        return self._ports.setdefault(side, 30000 + 2 * len(self._ports))
+
+    def _describe(self, call_id: str, tag: str, sdp: str) -> None:
+        try:
+            parsed = SessionDescription.parse(sdp)
+        except ParseError:
+            return  # `_rewrite` says so
+        audio = parsed.audio
+        connection = parsed.connection_of(audio) if audio is not None else None
+        if audio is not None and connection is not None:
+            side = (call_id, "a" if tag == "a" else "b")
+            self._wants[side] = (connection.address, audio.port)
 
     @staticmethod
     def _rewrite(sdp: str, port: int, address: str | None) -> str:

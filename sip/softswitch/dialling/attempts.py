@@ -7,8 +7,8 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from functools import partial
 
-from sip.b2bua.attempt import Attempt
 from sip.b2bua.call_events import Headers
+from sip.b2bua.hunt import Attempt
 from sip.core.digest_client import Credentials
 from sip.core.header_values import NameAddr
 from sip.core.uri import Uri

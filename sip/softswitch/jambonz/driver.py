@@ -14,7 +14,7 @@ import aiohttp
 import structlog
 
 from sip.b2bua.call import Call
-from sip.b2bua.status import LegStatus
+from sip.b2bua.leg_report import LegReport
 from sip.softswitch.dialling.dialler import Dialler
 from sip.softswitch.jambonz import messages
 from sip.softswitch.jambonz.link import AppError, AppLink
@@ -38,7 +38,7 @@ class Driver:
         link: AppLink,
         dialler: Dialler,
         info: SessionInfo,
-        make_call: Callable[[Callable[[LegStatus], None]], Call],
+        make_call: Callable[[Callable[[LegReport], None]], Call],
     ) -> None:
         """`make_call(on_status)` makes the call that `info` tells of."""
         self.dialler = dialler
@@ -212,7 +212,7 @@ class Driver:
 
     # what the application is told
 
-    def _on_status(self, status: LegStatus) -> None:
+    def _on_status(self, status: LegReport) -> None:
         if status.final and status.detail is not None:
             log.warning("leg failed", reason=status.detail, leg=status.sip_call_id, **self.log_ids)
         if not self._started:

@@ -7,31 +7,60 @@ dial hooks carry `dial_sip_reason` and `dial_sip_call_id`.
 
 from typing import Any
 
-from sip.b2bua.status import LegStatus
+from sip.b2bua.call_events import Cause
+from sip.b2bua.call_state import EndedBy
+from sip.b2bua.leg_report import LegReport, Progress
+from sip.b2bua.legs.leg import Direction
 from sip.media.plane import MediaStats
 from sip.softswitch.jambonz.session_info import SessionInfo
 
 Json = dict[str, Any]
 
+#: jambonz's `call_status` of a leg, by how far it is; how one failed is told by `_FAILED`.
+_PROGRESS = {
+    Progress.TRYING: "trying",
+    Progress.RINGING: "ringing",
+    Progress.EARLY_MEDIA: "early-media",
+    Progress.ANSWERED: "in-progress",
+    Progress.ENDED: "completed",
+}
+#: The same of a leg that was never answered, by its SIP status; any other is "failed".
+_FAILED = {486: "busy", 600: "busy", 487: "no-answer"}
+#: jambonz's `call_termination_by`.
+_ENDED_BY = {
+    EndedBy.CALLER: "caller",
+    EndedBy.CALLEE: "callee",
+    EndedBy.APPLICATION: "jambonz",
+}
 
-def new_session(info: SessionInfo, status: LegStatus) -> Json:
+
+def status_word(report: LegReport) -> str:
+    """jambonz's `call_status` of a leg; a caller that we refused has "failed", whatever we said."""
+    if report.progress is not Progress.FAILED:
+        return _PROGRESS[report.progress]
+    if report.direction is Direction.INBOUND and report.cause is Cause.REJECTED:
+        return "failed"
+    return _FAILED.get(report.sip_status, "failed")
+
+
+def new_session(info: SessionInfo, status: LegReport) -> Json:
     """`session:new` for a call that came. It is trying, also where the caller already gave up."""
     trying = {"sip_status": 100, "sip_reason": "Trying", "call_status": "trying"}
     return _a_leg(info, status) | trying | info.details()
 
 
-def call_status(info: SessionInfo, status: LegStatus, *, ended_by: str | None = None) -> Json:
+def call_status(info: SessionInfo, status: LegReport, *, ended_by: EndedBy | None = None) -> Json:
     """`call:status` of the A-leg; also what every hook of the call begins with."""
     told = _a_leg(info, status)
     if status.final:
         told |= _end(status)
     if ended_by is not None:
-        told["call_termination_by"] = ended_by
+        told["call_termination_by"] = _ENDED_BY[ended_by]
     return told
 
 
 def child_status(
-    info: SessionInfo, parent: LegStatus, child: LegStatus, *, number: str, caller_id: str
+    info: SessionInfo, parent: LegReport, child: LegReport, *, number: str, caller_id: str
 ) -> Json:
     """`call:status` of a B-leg that dials `number` and shows it `caller_id`."""
     told: Json = {
@@ -44,16 +73,16 @@ def child_status(
         "call_id": child.sip_call_id,
         "sip_status": child.sip_status,
         "sip_reason": child.sip_reason,
-        "call_status": child.progress.word,
+        "call_status": status_word(child),
     }
     return told | _end(child) if child.final else told
 
 
-def dial_result(info: SessionInfo, parent: LegStatus, child: LegStatus) -> Json:
+def dial_result(info: SessionInfo, parent: LegReport, child: LegReport) -> Json:
     """What dial's actionHook is told."""
     told = call_status(info, parent)
     told["dial_call_sid"] = child.call_sid
-    told["dial_call_status"] = child.progress.word
+    told["dial_call_status"] = status_word(child)
     told["dial_sip_status"] = child.sip_status
     told["dial_sip_reason"] = child.sip_reason
     told["dial_sip_call_id"] = child.sip_call_id
@@ -74,7 +103,7 @@ def media_counters(stats: MediaStats | None) -> Json:
     return {"a" if tag == "a" else "b": party for tag, party in stats.parties.items()}
 
 
-def _a_leg(info: SessionInfo, status: LegStatus) -> Json:
+def _a_leg(info: SessionInfo, status: LegReport) -> Json:
     """The A-leg and how far it is."""
     return {
         "call_sid": status.call_sid,
@@ -86,11 +115,11 @@ def _a_leg(info: SessionInfo, status: LegStatus) -> Json:
         "call_id": status.sip_call_id,
         "sip_status": status.sip_status,
         "sip_reason": status.sip_reason,
-        "call_status": status.progress.word,
+        "call_status": status_word(status),
     }
 
 
-def _end(status: LegStatus) -> Json:
+def _end(status: LegReport) -> Json:
     """What is known of a leg that is over."""
     told: Json = {"duration": round(status.duration_s)}
     if status.headers:

@@ -20,8 +20,8 @@ from config.settings import (
 )
 from config.values import Source
 from sip.b2bua.call_events import Headers
-from sip.b2bua.leg_options import DEFAULT, LegOptions, Reliable
-from sip.b2bua.outbound_leg import NO_RESPONSE_S
+from sip.b2bua.legs.options import DEFAULT, LegOptions, Reliable
+from sip.b2bua.legs.outbound import NO_RESPONSE_S
 from sip.core.digest_client import Credentials
 from sip.core.header_values import canonical
 from sip.core.session_timer import Mode, Policy

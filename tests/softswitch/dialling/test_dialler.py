@@ -320,16 +320,18 @@ async def test_servers_of_one_gateway_are_connected_to_one_by_one(ladder: Ladder
 
 @ladder_with(trunks_to=trunks(agent={"gateways": ["sip:sip.example.com"]}))
 async def test_a_caller_who_gives_up_during_the_lookup_calls_nobody(ladder: Ladder) -> None:
-    answered = asyncio.Event()
+    asked, answered = asyncio.Event(), asyncio.Event()
     agent = ladder.peer("agent")
 
     async def resolve(_: Uri) -> tuple[Target, ...]:
+        asked.set()
         await answered.wait()
         return (Target(Endpoint("udp", "127.0.0.1", agent.port), "sip.example.com"),)
 
     ladder.app.verbs = pass_on("agent")
     with patch.object(ladder.switch.ua.resolver, "resolve", resolve):
         carrier = await call(ladder)
+        await asked.wait()
         await carrier.send("CANCEL")
         await carrier.expect(200, of="CANCEL")
         await carrier.expect(487)

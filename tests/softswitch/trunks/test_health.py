@@ -11,7 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from config.settings import HealthSettings
-from sip.b2bua.leg_options import LegOptions
+from sip.b2bua.legs.options import LegOptions
 from sip.clock import LoopClock
 from sip.core.message import Request
 from sip.core.parser import parse_message

@@ -3,7 +3,7 @@
 import pytest
 
 from config.settings import Settings
-from sip.b2bua.leg_options import Reliable
+from sip.b2bua.legs.options import Reliable
 from sip.core.digest_client import Credentials
 from sip.core.message import Request, make_response
 from sip.core.session_timer import Mode

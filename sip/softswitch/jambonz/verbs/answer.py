@@ -4,7 +4,7 @@ from typing import Final
 
 import structlog
 
-from sip.b2bua.call import media_failure
+from sip.b2bua.media_failure import media_failure
 from sip.core.value import frozen
 from sip.media.plane import MediaError
 from sip.softswitch.jambonz.session import Session, Verb

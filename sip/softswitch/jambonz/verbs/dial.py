@@ -5,7 +5,7 @@ from typing import Final
 import structlog
 
 from sip.b2bua.call_events import Headers
-from sip.b2bua.status import LegStatus
+from sip.b2bua.leg_report import LegReport
 from sip.core.uri import Uri
 from sip.core.value import frozen
 from sip.errors import ParseError
@@ -69,7 +69,7 @@ class Dial:
         name = identity.name if number == identity.number else None
         return Caller(number=number, name=self.caller_name or name)
 
-    async def _place(self, session: Session, caller: Caller) -> LegStatus:
+    async def _place(self, session: Session, caller: Caller) -> LegReport:
         """The B-leg, through to its end. Raises DialError where none can be tried."""
         dialler, target = session.dialler, self.target
         trunk = dialler.trunk_of(target)

@@ -1,11 +1,11 @@
-"""Attempts to place a B-leg, and which follows a failed one: RFC 3263 4.3, RFC 3261 8.1.3.4."""
+"""Attempts to place a leg, and which follows a failed one: RFC 3263 4.3, RFC 3261 8.1.3.4."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from sip.b2bua.call_events import Cause, Fail, Headers
-from sip.b2bua.leg_options import LegOptions
+from sip.b2bua.legs.options import LegOptions
 from sip.core.digest_client import Credentials
 from sip.core.header_values import NameAddr
 from sip.core.uri import Uri
@@ -14,7 +14,7 @@ from sip.transport.endpoint import Flow, Target
 from sip.transport.servers.resolver import ResolveError
 from sip.ua.user_agent import UserAgent
 
-#: A server that gave no answer is asked last for so many seconds.
+#: Seconds for which a server that gave no answer is asked last.
 DEAD_S = 60.0
 #: The same after a 503 that does not say how long (RFC 3261 21.5.4), and at most.
 BUSY_S = 30.0
@@ -22,17 +22,17 @@ MAX_BUSY_S = 3600.0
 _DEAD = frozenset({Cause.SILENT, Cause.UNREACHABLE})
 
 
-def _nobody(_: int | None, __: str | None) -> None:
-    """Whom an attempt tells that nobody keeps account of."""
+def _unnoted(_: int | None, __: str | None) -> None:
+    """Default for `on_outcome`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """One way to place a B-leg: where its INVITE goes and what it says.
+    """One way to place a leg: where its INVITE goes and what it says.
 
-    `media_address` is ours in the SDP that the B-leg gets; `no_response_s` how long its peer may
-    say nothing at all; `routes` are Route values; a 3xx is followed to `redirect_hosts` alone.
-    `on_outcome` is told the final status, None where nobody answered, and then why if it is known.
+    `media_address` is ours in the SDP that the leg gets; `no_response_s` the seconds that its peer
+    may say nothing at all; `routes` are Route values; a 3xx is followed to `redirect_hosts` alone.
+    `on_outcome` is told the final status, None without any, and then why if it is known.
     """
 
     uri: str
@@ -47,7 +47,7 @@ class Attempt:
     options: LegOptions = field(default_factory=LegOptions)
     target: Target | None = None
     redirect_hosts: frozenset[str] = frozenset()
-    on_outcome: Callable[[int | None, str | None], None] = _nobody
+    on_outcome: Callable[[int | None, str | None], None] = _unnoted
 
 
 class Attempts(Protocol):
@@ -74,7 +74,7 @@ class Hunt:
         return None if self._attempts is None else await self._attempts.next()
 
     def answered(self, attempt: Attempt) -> None:
-        """Somebody is there, and the hunt is over."""
+        """A server answered, and the hunt is over."""
         self._attempts = None
         attempt.on_outcome(200, None)
         if attempt.target is not None:
@@ -84,7 +84,7 @@ class Hunt:
         """Note why, and leave only attempts that may still follow.
 
         Another server is tried where this one is dead or overloaded, and has not been heard yet; a
-        redirection is followed once. Any other answer is the trunk's, whichever server gives it.
+        redirection is followed once. Any other response is the trunk's, whichever server gives it.
         """
         dead = fail.cause in _DEAD
         attempt.on_outcome(None if dead else fail.status, fail.detail)

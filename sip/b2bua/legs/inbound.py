@@ -1,18 +1,18 @@
 """The leg of a call that reached us: an INVITE that we ring, answer or refuse."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from sip.b2bua.call_events import Cause, Confirm, Event, Headers, Origin
-from sip.b2bua.leg import Leg, LegState
-from sip.b2bua.leg_options import DEFAULT, LegOptions, Reliable
+from sip.b2bua.call_events import Cause, Headers, Side
+from sip.b2bua.legs.leg import Direction, OnEvent
+from sip.b2bua.legs.options import DEFAULT, LegOptions, Reliable
+from sip.b2bua.legs.sip_leg import SipLeg
+from sip.b2bua.legs.state import LegState
 from sip.core.body import session_description
 from sip.core.dialog import Dialog, is_secure
 from sip.core.digest_client import Credentials
 from sip.core.message import Request
-from sip.core.offer_answer import Input, State
 from sip.core.reliable import TAG, read_rack
 from sip.core.session_timer import TooSmall, agree_as_uas
-from sip.transport.endpoint import Flow
 from sip.ua.reliable_provisionals import ReliableProvisionals
 from sip.ua.transactions import ServerTransaction
 from sip.ua.user_agent import UserAgent
@@ -30,50 +30,65 @@ def refusal(invite: Request, options: LegOptions) -> tuple[int, Headers] | None:
     return None
 
 
-class InboundLeg(Leg):
-    """A UAS leg. It answers 100 at once, so that a carrier does not try its next route.
+class InboundLeg(SipLeg):
+    """A UAS leg.
 
     An INVITE without SDP (a delayed offer) has us make the offer, in our first reliable response:
-    then `answer` and `ring` take the offer, and the peer's answer comes as an `Answer` event.
+    then `answer` and `ring` take the offer, and the peer's answer comes as a `Described` event.
     """
+
+    direction = Direction.INBOUND
 
     def __init__(
         self,
         ua: UserAgent,
         transaction: ServerTransaction,
-        on_event: Callable[[Leg, Event], None],
+        on_event: OnEvent,
         *,
         credentials: Credentials | None = None,
         options: LegOptions = DEFAULT,
     ) -> None:
         invite = transaction.request
         super().__init__(
-            ua, on_event, sip_call_id=invite.call_id, credentials=credentials, options=options
+            ua,
+            transaction.flow,
+            on_event,
+            sip_call_id=invite.call_id,
+            credentials=credentials,
+            options=options,
         )
         self.invite = invite
         self._transaction = transaction
-        self.dialog = Dialog.as_uas(invite, self.local_tag)
         self.secure = is_secure(invite)
-        self.remote_sdp = session_description(invite)
+        offer = session_description(invite)
         #: the peer waits for our offer instead of making one
-        self.delayed = self.remote_sdp is None
-        if not self.delayed:
-            self.offers.step(Input.RECEIVE_OFFER)
-        self.learn_methods(invite)
-        #: whether the peer has SDP from us that stands: another needs an offer of its own
-        self.settled = False
+        self.delayed = offer is None
+        if offer is not None:
+            self.negotiation.heard_offer(offer)
+        self.negotiation.learn_methods(invite)
+        hops = invite.max_forwards
+        if hops is not None:  # a B2BUA counts down as a proxy does, or calls may go in circles
+            self.hops_left = max(hops - 1, 0)
         #: our reliable responses, once there is one
         self._provisionals: ReliableProvisionals | None = None
         self._peer_requires = TAG in invite.headers.tokens("require")
         self._peer_supports = self._peer_requires or TAG in invite.headers.tokens("supported")
+
+    def start(self) -> None:
+        """Open the dialog and send 100, so that a carrier does not try its next route."""
+        transaction = self._transaction
+        self.dialog = Dialog.as_uas(self.invite, self.local_tag)
         transaction.to_tag = self.local_tag
         transaction.on_cancel = self._on_cancel
-        ua.open_dialog(self.sip_call_id, self.local_tag, self)
-        transaction.respond(ua.response(invite, 100))
+        self.ua.open_dialog(self.sip_call_id, self.local_tag, self)
+        transaction.respond(self.ua.response(self.invite, 100))
 
-    @property
-    def flow(self) -> Flow:
-        return self._transaction.flow
+    def hangup(self, headers: Headers = ()) -> None:
+        """End the leg, whatever its state: BYE if it is answered, else 603 (RFC 3261 21.6.2)."""
+        if self.state is LegState.STARTING:
+            self.reject(603, None, headers)
+        else:
+            self.bye(headers)
 
     def ring(
         self,
@@ -93,7 +108,7 @@ class InboundLeg(Leg):
         if self.settled or (self.delayed and not reliable):
             sdp = None
         if sdp is not None:
-            sdp = self.local_sdp = self.origin.stamp(sdp)
+            sdp = self.negotiation.say(sdp)
             if reliable:
                 self._agree()
         fields = (*self.response_headers(self.flow), *headers)
@@ -125,7 +140,7 @@ class InboundLeg(Leg):
             return False
         self.state = LegState.ANSWERED
         if not self.settled:
-            sdp = self.origin.stamp(sdp)
+            sdp = self.negotiation.say(sdp)
         if self._provisionals is None:
             self._answer(sdp, headers)
         else:
@@ -136,16 +151,19 @@ class InboundLeg(Leg):
         body = None if self.settled else sdp
         if not self.settled:
             self._agree()
-        fields = (*self.response_headers(self.flow), *self.session.agree_with(self.invite))
+        fields = (*self.response_headers(self.flow), *self.negotiation.agree_with(self.invite))
         self.answer_2xx(self._transaction, body, to_tag=self.local_tag, headers=(*fields, *headers))
 
     def _agree(self) -> None:
         """Our SDP goes out in a reliable response: it stands, and no second may follow."""
         self.settled = True
-        self.offers.step(Input.SEND_OFFER if self.delayed else Input.SEND_ANSWER)
+        if self.delayed:
+            self.negotiation.made_offer()
+        else:
+            self.negotiation.made_answer()
 
     def reject(self, status: int, reason: str | None = None, headers: HeaderList = ()) -> str:
-        """Refuse the call with a final status of 300 or above; answers the reason phrase sent."""
+        """Refuse the call with a final status of 300 or above; returns the reason phrase sent."""
         fields = self.explained(self.invite, status, headers)
         response = self.ua.response(
             self.invite, status, reason, to_tag=self.local_tag, headers=fields
@@ -155,9 +173,6 @@ class InboundLeg(Leg):
             self._end()
         return response.reason
 
-    def _on_confirmed(self) -> None:
-        self.emit(Confirm(at=self.ua.clock.now()))
-
     def _on_prack(self, transaction: ServerTransaction) -> None:
         """RFC 3262 3: it acknowledges our provisional response, and may bring SDP."""
         request = transaction.request
@@ -165,14 +180,14 @@ class InboundLeg(Leg):
             super()._on_prack(transaction)
             return
         sdp = session_description(request)
-        if self.offers.state is State.OFFERED:
+        if self.negotiation.awaits_answer:
             transaction.respond(self.ua.response(request, 200))
             if sdp is None:
                 self._refuse_late(400, "No SDP Answer In PRACK", Cause.NO_SDP_ANSWER)
             else:
-                self.session.on_answer(request)
+                self.negotiation.on_answer(request)
         elif sdp is not None:  # RFC 3262 5: a PRACK may make an offer of its own
-            self.session.on_offer(transaction)
+            self.negotiation.on_offer(transaction)
         else:
             transaction.respond(self.ua.response(request, 200))
 
@@ -183,7 +198,7 @@ class InboundLeg(Leg):
     def _refuse_late(self, status: int, reason: str, cause: Cause) -> None:
         refusal = self.ua.response(self.invite, status, reason, to_tag=self.local_tag)
         self._transaction.respond(refusal)
-        self._disconnect(Origin.US, cause)
+        self._disconnect(Side.US, cause)
 
     def _on_cancel(self, _: Request) -> None:
         """RFC 3261 9.2: the caller gave up before our final response was out."""
@@ -192,7 +207,7 @@ class InboundLeg(Leg):
 
     def _cancelled(self) -> None:
         self._transaction.respond(self.ua.response(self.invite, 487, to_tag=self.local_tag))
-        self._disconnect(Origin.PEER, Cause.CANCELLED)
+        self._disconnect(Side.PEER, Cause.CANCELLED)
 
     def _on_bye(self, transaction: ServerTransaction) -> None:
         """A BYE on the early dialog ends the INVITE as well (RFC 3261 15.1.2)."""

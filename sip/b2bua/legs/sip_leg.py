@@ -1,23 +1,23 @@
-"""One leg: our half of one dialog, from either side, from its beginning to its end.
+"""A SIP leg: our half of one dialog, from either side, from its beginning to its end.
 
 `InboundLeg` and `OutboundLeg` add how a leg comes up; everything after that is here and in
-`LegSession`: BYE both ways, offers both ways, ACK, digest inside the dialog. A leg knows SDP only
+`Negotiation`: BYE both ways, offers both ways, ACK, digest inside the dialog. A leg knows SDP only
 as text.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from enum import Enum, auto
 
-from sip.b2bua.call_events import Cause, Disconnect, Event, Headers, Origin
-from sip.b2bua.leg_options import DEFAULT, LegOptions
-from sip.b2bua.leg_session import NO_SESSION, LegSession
+from sip.b2bua.call_events import Cause, Confirm, Disconnect, Event, Headers, Side
+from sip.b2bua.legs.leg import Direction, OnEvent, nobody
+from sip.b2bua.legs.negotiation import Negotiation
+from sip.b2bua.legs.options import DEFAULT, LegOptions
+from sip.b2bua.legs.state import LegState
 from sip.clock import Timer
 from sip.core.body import session_description
 from sip.core.dialog import Dialog, Order
 from sip.core.digest_client import Credentials
 from sip.core.message import Request, Response
-from sip.core.offer_answer import OfferAnswer, State
-from sip.core.sdp_origin import SessionOrigin
 from sip.core.warning import EXPLAINED, warning
 from sip.transport.endpoint import Flow
 from sip.ua.dialog_client import DialogClient
@@ -26,41 +26,29 @@ from sip.ua.transactions import Failure, ServerTransaction
 from sip.ua.unacked_2xx import Unacked2xx
 from sip.ua.user_agent import UserAgent
 
-#: Why we end a session that nobody refreshed (RFC 3326).
-EXPIRED: Headers = (("Reason", 'SIP;cause=408;text="Session timer expired"'),)
-#: Why we end a call whose peer never answered our offer.
-NO_ANSWER: Headers = (("Reason", 'SIP;cause=400;text="No SDP answer in ACK"'),)
 
-
-class LegState(Enum):
-    """A leg's life; `ENDED` is entered once and emits nothing after."""
-
-    STARTING = auto()
-    """the INVITE is out or in, no final response yet"""
-    ANSWERED = auto()
-    """inbound only: our 2xx waits for its ACK"""
-    UP = auto()
-    LEAVING = auto()
-    """our BYE or CANCEL is out; the call does not wait for it"""
-    ENDED = auto()
-
-
-class Leg:
+class SipLeg(ABC):
     """What inbound and outbound legs share."""
 
-    #: whether we sent the first INVITE, so that the Call-ID is ours
-    owns_call_id = False
+    direction: Direction
+    #: Max-Forwards of an INVITE that follows from this leg (RFC 7332)
+    hops_left = 70
+    #: whether the peer has SDP from us that stands: another needs an offer of its own
+    settled = False
 
     def __init__(
         self,
         ua: UserAgent,
-        on_event: Callable[["Leg", Event], None],
+        flow: Flow,
+        on_event: OnEvent,
         *,
         sip_call_id: str,
         credentials: Credentials | None = None,
         options: LegOptions = DEFAULT,
     ) -> None:
+        """Sends nothing; `start` does. `flow` is the way to the peer that the leg comes up on."""
         self.ua = ua
+        self.flow = flow
         self.sip_call_id = sip_call_id
         self.local_tag = ua.ids.tag()
         self.state = LegState.STARTING
@@ -70,14 +58,11 @@ class Leg:
         self.options = options
         #: whether our Contact is a sips URI
         self.secure = False
-        #: the newest session descriptions of both sides
-        self.local_sdp: str | None = None
-        self.remote_sdp: str | None = None
-        #: what the peer says it takes (Allow), in lower case
-        self.peer_methods: frozenset[str] = frozenset()
-        self.offers = OfferAnswer()
-        self.origin = SessionOrigin(ua.ids.session_id())
-        self.session = LegSession(self)
+        #: our host in the session descriptions that the peer gets
+        self.media_address = ua.host(flow, options.advertise)
+        self.negotiation = Negotiation(
+            ua, self, options, owns_call_id=self.direction is Direction.OUTBOUND
+        )
         self._emit_to = on_event
         self._bye_when_acked: Headers | None = None
         self._timers: dict[str, Timer] = {}
@@ -87,9 +72,19 @@ class Leg:
         self._said: tuple[Flow, Headers] | None = None
 
     @property
-    def flow(self) -> Flow:
-        """The way to the peer that the leg came up on."""
-        raise NotImplementedError
+    def source(self) -> str:
+        """The host that its descriptions come from."""
+        return self.flow.remote.host
+
+    @property
+    def local_sdp(self) -> str | None:
+        """Our newest session description."""
+        return self.negotiation.local_sdp
+
+    @property
+    def remote_sdp(self) -> str | None:
+        """The peer's newest session description."""
+        return self.negotiation.remote_sdp
 
     @property
     def gone(self) -> bool:
@@ -116,6 +111,26 @@ class Leg:
 
     # what the call may do
 
+    @abstractmethod
+    def start(self) -> None:
+        """Open the dialog and send what begins it."""
+
+    @abstractmethod
+    def ring(self, status: int = 180, reason: str | None = None, *, sdp: str | None = None) -> None:
+        """Tell a peer that waits for our answer how far we are; with SDP, early media."""
+
+    @abstractmethod
+    def answer(self, sdp: str) -> bool:
+        """Answer a peer that waits for it. False where it is too late, or where none does."""
+
+    @abstractmethod
+    def reject(self, status: int, reason: str | None = None, headers: Headers = ()) -> str:
+        """Refuse a peer that waits for our answer; returns the reason phrase."""
+
+    @abstractmethod
+    def hangup(self, headers: Headers = ()) -> None:
+        """End the leg, whatever its state."""
+
     def bye(self, headers: Headers = ()) -> None:
         """Hang up an answered leg. RFC 3261 15: never before the ACK to our 2xx came."""
         if self.state is LegState.ANSWERED:
@@ -125,15 +140,15 @@ class Leg:
 
     def reoffer(self, sdp: str) -> bool:
         """Send a re-INVITE; its outcome comes as `OfferEnded`. False if an offer is open."""
-        return self.session.reoffer(sdp)
+        return self.negotiation.reoffer(sdp)
 
     def accept(self, sdp: str) -> None:
         """Answer the peer's open offer (re-INVITE, UPDATE)."""
-        self.session.accept(sdp)
+        self.negotiation.accept(sdp)
 
     def refuse(self, status: int, headers: Sequence[tuple[str, str]] = ()) -> None:
         """Refuse the peer's open offer; the session stays as it was (RFC 3261 14.2)."""
-        self.session.refuse(status, headers)
+        self.negotiation.refuse(status, headers)
 
     # what the user agent brings
 
@@ -148,8 +163,8 @@ class Leg:
         elif request.method == "BYE":
             self._on_bye(transaction)
         elif request.method in ("INVITE", "UPDATE"):
-            self.learn_methods(request)
-            self.session.on_offer(transaction)
+            self.negotiation.learn_methods(request)
+            self.negotiation.on_offer(transaction)
         elif request.method == "PRACK":
             self._on_prack(transaction)
         else:
@@ -172,14 +187,16 @@ class Leg:
         self._success = None
         if self.state is LegState.ANSWERED:
             self.state = LegState.UP
-            self._on_confirmed()
-        if self._bye_when_acked is not None and self.state is LegState.UP:
+            self.emit(Confirm(at=self.ua.clock.now()))
+        if self.state is not LegState.UP:  # the call hung up as soon as it heard of it
+            return
+        if self._bye_when_acked is not None:
             self._send_bye(self._bye_when_acked)
             return
-        if self.offers.state is State.OFFERED:
+        if self.negotiation.awaits_answer:
             # RFC 3261 13.2.2.4: our 2xx made the offer, so its answer is in the ACK
-            self.session.on_answer(ack)
-        self.session.confirmed()
+            self.negotiation.on_answer(ack)
+        self.negotiation.confirmed()
 
     def drop(self) -> None:
         """Forget the leg at once; the other side will find out."""
@@ -187,22 +204,35 @@ class Leg:
         if self._client is not None:
             self._client.close()
 
-    def _on_confirmed(self) -> None:
-        """Our first 2xx was acknowledged."""
-
     def _on_bye(self, transaction: ServerTransaction) -> None:
         request = transaction.request
         transaction.respond(self.ua.response(request, 200))
         self.refuse(487)  # RFC 3261 15.1.2: pending requests get 487
         if self.state in (LegState.LEAVING, LegState.ENDED):
             return  # both hung up at once
-        self._disconnect(Origin.PEER, Cause.BYE, passing_headers(request))
+        self._disconnect(Side.PEER, Cause.BYE, passing_headers(request))
 
     def _on_prack(self, transaction: ServerTransaction) -> None:
         """RFC 3262 3: nothing of ours waits for it."""
         transaction.respond(self.ua.response(transaction.request, 481))
 
     # requests of ours
+
+    def request(
+        self,
+        method: str,
+        *,
+        sdp: str | None = None,
+        headers: Headers = (),
+        on_end: Callable[[Response | None], None],
+    ) -> None:
+        """Send a request in the dialog; `on_end` gets its final response, None without one."""
+        self.client.request(method, sdp=sdp, headers=headers, on_end=on_end)
+
+    def refresh_target(self, request: Request) -> None:
+        """The peer's Contact may have moved (RFC 3261 12.2.2)."""
+        if self.dialog is not None:
+            self.dialog.refresh_target(request)
 
     def _send_bye(self, headers: Headers = ()) -> None:
         self._leave()
@@ -246,10 +276,6 @@ class Leg:
             return headers
         return (*headers, ("Warning", warning(offer, self.ua.product)))
 
-    def learn_methods(self, message: Request | Response) -> None:
-        """What the peer allows, if it says so now."""
-        self.peer_methods = message.headers.tokens("allow") or self.peer_methods
-
     # our 2xx until it is acknowledged
 
     def answer_2xx(
@@ -258,10 +284,9 @@ class Leg:
         sdp: str | None,
         *,
         to_tag: str | None = None,
-        headers: Headers = (),
+        headers: Sequence[tuple[str, str]] = (),
     ) -> None:
         """Send 200 and repeat it until the ACK comes (RFC 3261 13.3.1.4, over TCP too)."""
-        self.local_sdp = sdp or self.local_sdp
         response = self.ua.response(
             transaction.request, 200, to_tag=to_tag, headers=headers, sdp=sdp
         )
@@ -280,28 +305,21 @@ class Leg:
             self._send_bye(self._bye_when_acked)
             return
         self._send_bye()
-        self.emit(Disconnect(at=self.ua.clock.now(), by=Origin.US, cause=Cause.NO_ACK))
+        self.emit(Disconnect(at=self.ua.clock.now(), by=Side.US, cause=Cause.NO_ACK))
 
     # the end
 
-    def lost(self) -> None:
-        """The peer no longer answers in this dialog."""
-        self._give_up(Origin.PEER, Cause.DIALOG_LOST)
-
-    def session_expired(self) -> None:
-        """RFC 4028 10: nobody refreshed the session in time."""
-        self._give_up(Origin.US, Cause.SESSION_EXPIRED, EXPIRED)
-
-    def no_answer(self) -> None:
-        """The peer acknowledged our offer and did not answer it: there is no session."""
-        self._give_up(Origin.US, Cause.NO_SDP_ANSWER, NO_ANSWER)
-
-    def _give_up(self, by: Origin, cause: Cause, headers: Headers = ()) -> None:
+    def give_up(self, by: Side, cause: Cause, headers: Headers = ()) -> None:
+        """The dialog cannot go on: hang up with `headers`, and tell the call."""
         if self.state is LegState.UP:
             self._send_bye(headers)
             self.emit(Disconnect(at=self.ua.clock.now(), by=by, cause=cause))
 
-    def _disconnect(self, by: Origin, cause: Cause, headers: Headers = ()) -> None:
+    def lost(self) -> None:
+        """The peer no longer answers in this dialog."""
+        self.give_up(Side.PEER, Cause.DIALOG_LOST)
+
+    def _disconnect(self, by: Side, cause: Cause, headers: Headers = ()) -> None:
         self._end(Disconnect(at=self.ua.clock.now(), by=by, cause=cause, headers=headers))
 
     def _leave(self) -> None:
@@ -315,11 +333,11 @@ class Leg:
         """
         self.state = LegState.ENDED
         self._stop_all()
-        self.session = NO_SESSION
+        self.negotiation.end()
         self.ua.close_dialog(self.sip_call_id, self.local_tag)
         if event is not None:
             self.emit(event)
-        self._emit_to = _nobody
+        self._emit_to = nobody
 
     def emit(self, event: Event) -> None:
         """Tell the call."""
@@ -339,14 +357,10 @@ class Leg:
         if self._success is not None:
             self._success.stop()
             self._success = None
-        self.session.stop()
+        self.negotiation.stop()
         for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()
-
-
-def _nobody(_: Leg, event: Event) -> None:
-    """Whom an ended leg tells."""
 
 
 def passing_headers(message: Request | Response) -> Headers:

@@ -1,32 +1,31 @@
 """The leg of a call that we place: an INVITE, its challenges, its forks, its cancelling."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
-from sip.b2bua.call_events import Cause, Connect, Event, Fail, Headers, Ring
-from sip.b2bua.leg import Leg, LegState, failure_status, passing_headers
-from sip.b2bua.leg_options import DEFAULT, LegOptions, Reliable
+from sip.b2bua.call_events import Cause, Connect, Fail, Headers, Ring
+from sip.b2bua.legs.early_dialogs import EarlyDialog, EarlyDialogs
+from sip.b2bua.legs.leg import Direction, OnEvent
+from sip.b2bua.legs.options import DEFAULT, LegOptions, Reliable
+from sip.b2bua.legs.sip_leg import SipLeg, failure_status, passing_headers
+from sip.b2bua.legs.state import LegState
 from sip.core.body import SDP, session_description
 from sip.core.dialog import Dialog, is_secure
 from sip.core.digest_client import Credentials
 from sip.core.header_values import NameAddr, parse_name_addrs
 from sip.core.message import Headers as Fields
 from sip.core.message import Request, Response
-from sip.core.offer_answer import Input
-from sip.core.reliable import TAG, InOrder, RAck, read_rseq
+from sip.core.reasons import reason_phrase
+from sip.core.reliable import TAG, RAck, read_rseq
 from sip.errors import ParseError
 from sip.transport.endpoint import Flow
-from sip.ua.dialog_client import DialogClient
 from sip.ua.refusals import ALLOW
 from sip.ua.transactions import ClientTransaction, Failure
 from sip.ua.user_agent import UserAgent
 
-#: No provisional response at all for so long: the peer is dead, try another.
+#: Seconds without any provisional response: the peer is dead, try another.
 NO_RESPONSE_S = 8.0
-#: 422 is obeyed so often.
+#: 422 responses to one INVITE that are obeyed.
 MAX_RAISES = 2
-#: Early dialogs of one INVITE; who forks wider is not believed.
-MAX_FORKS = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,30 +41,17 @@ class Invitation:
     max_forwards: int = 70
 
 
-@dataclass(slots=True)
-class _Early:
-    """One early dialog of a (perhaps forked) INVITE: its reliable responses and its session.
-
-    `answer` is what a reliable response said: it stands. `preview` came unreliably.
-    """
-
-    dialog: Dialog
-    order: InOrder
-    answer: str | None = None
-    preview: str | None = None
-
-
-class OutboundLeg(Leg):
+class OutboundLeg(SipLeg):
     """A UAC leg. Emits `Ring`s, then one of `Connect` and `Fail`."""
 
-    owns_call_id = True
+    direction = Direction.OUTBOUND
 
     def __init__(
         self,
         ua: UserAgent,
         invitation: Invitation,
         flow: Flow,
-        on_event: Callable[[Leg, Event], None],
+        on_event: OnEvent,
         *,
         credentials: Credentials | None = None,
         options: LegOptions = DEFAULT,
@@ -73,39 +59,46 @@ class OutboundLeg(Leg):
     ) -> None:
         super().__init__(
             ua,
+            flow,
             on_event,
             sip_call_id=ua.ids.sip_call_id(),
             credentials=credentials,
             options=options,
         )
         self._invitation = invitation
-        self._flow = flow
         self._no_response_s = no_response_s
         self._cseq = ua.ids.cseq()
         self._challenged: set[int] = set()
         self._raises = 0
-        self._early: dict[str, _Early] = {}
-        self._forks: dict[str, DialogClient] = {}
+        self._early = EarlyDialogs()
         self._transaction: ClientTransaction | None = None
         self._provisional = False
         self._cancelled = False
-        self.local_sdp = self.origin.stamp(invitation.sdp)
-
-    @property
-    def flow(self) -> Flow:
-        return self._flow
+        self.negotiation.say(invitation.sdp)
 
     def start(self) -> None:
         """Send the INVITE."""
         self.ua.open_dialog(self.sip_call_id, self.local_tag, self)
-        self.offers.step(Input.SEND_OFFER)
+        self.negotiation.made_offer()
         self.start_timer("no response", self._no_response_s, self._on_silence)
         self._send_invite()
 
-    def hangup(self) -> None:
-        """End the leg whatever its state: CANCEL before the answer, BYE after it."""
+    def ring(self, status: int = 180, reason: str | None = None, *, sdp: str | None = None) -> None:
+        """Without effect: its peer does not wait to hear how far we are."""
+
+    def answer(self, sdp: str) -> bool:
+        """False: its peer answers, not we."""
+        return False
+
+    def reject(self, status: int, reason: str | None = None, headers: Headers = ()) -> str:
+        """Give the attempt up: there is nothing to refuse. Returns the reason phrase."""
         self.cancel()
-        self.bye()
+        return reason or reason_phrase(status)
+
+    def hangup(self, headers: Headers = ()) -> None:
+        """End the leg, whatever its state: CANCEL before the answer, BYE after it."""
+        self.cancel()
+        self.bye(headers)
 
     def cancel(self) -> None:
         """Give the attempt up; emits nothing more. RFC 3261 9.1: CANCEL waits for a provisional."""
@@ -121,7 +114,7 @@ class OutboundLeg(Leg):
 
     def _send_invite(self) -> None:
         wanted = self._invitation
-        host = self.host(self._flow)
+        host = self.host(self.flow)
         lines = (
             *[("route", route) for route in wanted.routes],
             ("max-forwards", str(wanted.max_forwards)),
@@ -133,12 +126,12 @@ class OutboundLeg(Leg):
         fields = Fields(lines)
         request = Request("INVITE", wanted.uri, fields, (self.local_sdp or "").encode())
         self.secure = is_secure(request)
-        contact = self.ua.contact(self._flow, host, secure=self.secure)
+        contact = self.ua.contact(self.flow, host, secure=self.secure)
         supported = self.options.supported
         fields.extend((("contact", contact), ("allow", ALLOW), ("supported", supported)))
         if self.options.reliable is Reliable.REQUIRE:
             fields.add("require", TAG)
-        fields.extend(self.session.request_headers())
+        fields.extend(self.negotiation.request_headers())
         fields.extend(wanted.headers)
         if self.proofs is not None:
             fields.extend(
@@ -147,7 +140,7 @@ class OutboundLeg(Leg):
         fields.add("content-type", SDP)
         self._transaction = self.ua.send(
             request,
-            self._flow,
+            self.flow,
             lambda response: self._on_response(request, response),
             self._on_failure,
             host=host,
@@ -171,8 +164,10 @@ class OutboundLeg(Leg):
         if response.status == 100 or self.state is not LegState.STARTING:
             return
         sdp = session_description(response)
-        early = self._early_dialog(request, response)
+        early = self._early.open(request, response)
         if early is not None:
+            self.dialog = early.dialog
+            self.negotiation.learn_methods(response)
             rseq = read_rseq(response)
             if rseq is not None and not self._acknowledge(early, rseq, response, sdp):
                 return
@@ -180,32 +175,20 @@ class OutboundLeg(Leg):
                 early.preview = sdp or early.preview
             elif rseq is None:
                 sdp = None  # the answer stands already
-        self.remote_sdp = sdp or self.remote_sdp
+        self.negotiation.remote_sdp = sdp or self.remote_sdp
         self.emit(
             Ring(at=self.ua.clock.now(), status=response.status, reason=response.reason, sdp=sdp)
         )
 
-    def _early_dialog(self, request: Request, response: Response) -> _Early | None:
-        """The early dialog that `response` belongs to; every fork has its own (RFC 3261 12.1)."""
-        tag = response.to.tag
-        if not tag:
-            return None
-        self.learn_methods(response)
-        early = self._early.get(tag)
-        if early is None:
-            if len(self._early) >= MAX_FORKS:
-                return None
-            early = self._early[tag] = _Early(Dialog.as_uac(request, response), InOrder())
-        self.dialog = early.dialog
-        return early
-
-    def _acknowledge(self, early: _Early, rseq: int, response: Response, sdp: str | None) -> bool:
+    def _acknowledge(
+        self, early: EarlyDialog, rseq: int, response: Response, sdp: str | None
+    ) -> bool:
         """PRACK a reliable response (RFC 3262 4); False for one that came before, or too early."""
-        if not early.order.take(rseq):
+        if not early.in_turn(rseq):
             return False
         if early.answer is None and sdp is not None:
             early.answer = sdp
-            self.offers.step(Input.RECEIVE_ANSWER)
+            self.negotiation.heard_answer(sdp)
         rack = RAck(rseq, response.cseq.number, response.cseq.method)
         self.client.request("PRACK", headers=[("RAck", str(rack))], on_end=lambda _: None)
         return True
@@ -216,45 +199,29 @@ class OutboundLeg(Leg):
             self.client.resend_ack(request.cseq.number)
             return
         if confirmed or self.state is LegState.ENDED:
-            self._drop_fork(request, response)
+            self._early.hang_up_late(request, response, self._client_in)
             return
-        early = self._early.pop(response.to.tag or "", None)
-        self.dialog = early.dialog if early is not None else Dialog.as_uac(request, response)
-        self.dialog.learn(response)
+        self.dialog, early = self._early.confirm(request, response)
         self.client.ack(request, self.lost)
         if self.state is LegState.LEAVING:  # RFC 3261 9.1: the answer crossed our CANCEL
             self._stop_all()
             self._send_bye()
             return
         self.state = LegState.UP
-        self.learn_methods(response)
-        self.session.agreed(response)
-        self.offers.step(Input.RECEIVE_ANSWER)
-        self.remote_sdp = session_description(response)
-        if early is not None:
-            self.remote_sdp = early.answer or self.remote_sdp or early.preview
-        self.emit(Connect(at=self.ua.clock.now(), sdp=self.remote_sdp))
+        self.settled = True
+        self.negotiation.learn_methods(response)
+        self.negotiation.agreed(response)
+        sdp = session_description(response)
+        sdp = early.final(sdp) if early is not None else sdp
+        self.negotiation.heard_answer(sdp)
+        self.negotiation.remote_sdp = sdp  # not what another fork said
+        self.emit(Connect(at=self.ua.clock.now(), sdp=sdp))
 
     def _dialog_of(self, request: Request) -> Dialog | None:
         """While the INVITE is out, the peer may speak in any of its early dialogs."""
         if self.state is LegState.STARTING and self._early:
-            early = self._early.get(request.from_.tag or "")
-            return early.dialog if early is not None else None
+            return self._early.of(request)
         return super()._dialog_of(request)
-
-    def _drop_fork(self, request: Request, response: Response) -> None:
-        """A second answer to a forked INVITE (RFC 3261 13.2.2.4): acknowledge it and hang it up."""
-        tag = response.to.tag or ""
-        known = self._forks.get(tag)
-        if known is not None:
-            known.resend_ack(request.cseq.number)
-        elif len(self._forks) < MAX_FORKS:
-            early = self._early.pop(tag, None)
-            dialog = early.dialog if early is not None else Dialog.as_uac(request, response)
-            dialog.learn(response)
-            fork = self._forks[tag] = self._client_in(dialog)
-            fork.ack(request, lambda: None)
-            fork.request("BYE", on_end=lambda _: None)
 
     def _on_rejection(self, response: Response) -> None:
         unauthorised = response.status in (401, 407)
@@ -273,7 +240,7 @@ class OutboundLeg(Leg):
         """RFC 4028 7.3: the peer wants a longer session interval; ask again."""
         if self.state is not LegState.STARTING or self._raises == MAX_RAISES:
             return False
-        if not self.session.raised(response):
+        if not self.negotiation.raised(response):
             return False
         self._raises += 1
         self._challenged.clear()
@@ -312,7 +279,7 @@ class OutboundLeg(Leg):
 
     def _failure(self, status: int, reason: str, cause: Cause) -> Fail:
         """No response said so: the way to the peer, or its silence, did."""
-        way = self._transaction.flow if self._transaction is not None else self._flow
+        way = self._transaction.flow if self._transaction is not None else self.flow
         return Fail(
             at=self.ua.clock.now(), status=status, reason=reason, cause=cause, detail=way.error
         )

@@ -1,0 +1,95 @@
+"""Two legs hear each other, until one of them hangs up or the time is over."""
+
+from sip.b2bua.bridge import Bridge
+from sip.b2bua.call_events import Described, Disconnect, Event, Offer
+from sip.b2bua.call_state import EndedBy
+from sip.b2bua.hub import Hub
+from sip.b2bua.leg_report import LegReport
+from sip.b2bua.legs.leg import Leg
+from sip.b2bua.rooms import seat_of_host
+from sip.clock import Timer
+from sip.core.sdp_edits import same_session
+
+
+class Talking:
+    """A host and its guest, joined. At the end the guest is hung up, and the host stays.
+
+    The outcome is the guest's report.
+    """
+
+    name = "talking"
+
+    def __init__(
+        self, bridge: Bridge, legs: tuple[str, str], sdp: str, *, time_limit_s: float | None = None
+    ) -> None:
+        """`legs` are the names of host and guest; `sdp` is what the guest answered, for the host.
+
+        A host that has not answered its peer does so with it; one that was told otherwise before,
+        or sits in another room, gets a re-INVITE.
+        """
+        self.legs = legs
+        self.host = bridge.host
+        self.guest = bridge.guest
+        self._bridge = bridge
+        self._sdp = sdp
+        self._time_limit_s = time_limit_s
+        self._limit: Timer | None = None
+
+    def start(self, call: Hub) -> None:
+        """Join them."""
+        self._call = call
+        host, bridge = self.legs[0], self._bridge
+        now = call.ua.clock.now()
+        if self._time_limit_s is not None:
+            self._limit = call.ua.clock.call_later(self._time_limit_s, self._time_over)
+        told = self.host.local_sdp if self.host.settled else None
+        if self.host.answer(self._sdp):
+            call.tell(host, call.report(host).answered(now))
+        bridge.talking = True
+        call.joined(*self.legs)
+        seat = call.rooms.seat(self.host)
+        if seat is None or seat.room is not bridge.seat.room:
+            bridge.move_host(self._sdp, self._moved)
+        elif told is not None and not same_session(self._sdp, told):
+            bridge.tell_host(self._sdp)
+
+    def on(self, leg: Leg, event: Event) -> bool:
+        """Offers cross; the first to hang up ends it."""
+        if leg is not self.host and leg is not self.guest:
+            return False
+        match event:
+            case Offer() | Described():
+                self._bridge.negotiate(leg, event)
+            case Disconnect():
+                self._end()
+                return False
+        return True
+
+    def stop(self) -> LegReport:
+        """Hang up the guest; something else is wanted of the host."""
+        if self._limit is not None:
+            self._limit.cancel()
+        self._bridge.close()
+        self._call.parted(*self.legs)
+        self._call.hang_up_leg(self.legs[1], self.guest)
+        return self._call.report(self.legs[1])
+
+    @property
+    def bridge(self) -> Bridge:
+        """What keeps both in step."""
+        return self._bridge
+
+    def _end(self) -> None:
+        self._call.finish(self, self.stop())
+
+    def _time_over(self) -> None:
+        self._call.hung_up_by(EndedBy.APPLICATION)
+        self._end()
+
+    def _moved(self, done: bool) -> None:
+        """The host heard of its new room. Where it does not change, nobody hears anything."""
+        if done:
+            self._call.rooms.sit(self.host, seat_of_host(self._bridge.seat.room))
+            self._call.errands.add(self._call.rooms.close_empty)
+        else:
+            self._end()

@@ -1,0 +1,323 @@
+"""The middle of a call: every leg's events come here, and go to what the call is doing.
+
+A hub keeps its call's state as a value (`CallState`) and its legs by name. What is wanted from the
+call is an *activity*; the hub knows none in particular. `Call` adds what an application may ask.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol, TypeVar
+
+from sip.b2bua.call_events import Cause, Disconnect, Event, OfferEnded, Side
+from sip.b2bua.call_state import PEER_OF, CallState, Doing, EndedBy
+from sip.b2bua.leg_report import LegReport
+from sip.b2bua.legs.leg import Direction, Leg
+from sip.b2bua.rooms import Rooms
+from sip.b2bua.work import Work
+from sip.media.plane import MediaPlane
+from sip.ua.user_agent import UserAgent
+
+A = TypeVar("A")
+
+#: The name of the leg that a call begins with.
+FIRST = "a"
+
+
+class Activity(Protocol):
+    """Something that is wanted from a call, and lasts.
+
+    It ends itself by `Hub.finish`, or with another in its place by `Hub.follow`.
+    """
+
+    @property
+    def name(self) -> str:
+        """Its name in `CallState.doing`."""
+        ...
+
+    @property
+    def legs(self) -> tuple[str, ...]:
+        """The names of the legs that it is about."""
+        ...
+
+    def start(self, call: "Hub") -> None:
+        """Begin. It may be over when this returns."""
+        ...
+
+    def on(self, leg: Leg, event: Event) -> bool:
+        """An event of any leg came; whether nothing else need hear of it."""
+        ...
+
+    def stop(self) -> object:
+        """Give up at once; the outcome so far, for whoever waits for it."""
+        ...
+
+
+@dataclass(slots=True, eq=False)
+class _Run:
+    """An activity that runs, and who waits for its outcome."""
+
+    activity: Activity
+    doing: Doing
+    outcome: asyncio.Future[Any]
+
+
+class Hub:
+    """The legs of one call, its state, and what it is doing."""
+
+    #: called with every new state of every call; None in production
+    on_transition: ClassVar[Callable[[CallState], None] | None] = None
+
+    def __init__(
+        self,
+        ua: UserAgent,
+        plane: MediaPlane,
+        *,
+        direction: Direction,
+        on_status: Callable[[LegReport], None],
+    ) -> None:
+        """`direction` is that of the first leg; `on_status` hears what happened to any leg."""
+        self.ua = ua
+        call_sid = ua.ids.sid()
+        now = ua.clock.now()
+        first = LegReport(call_sid=call_sid, direction=direction, since=now)
+        #: the call as a value
+        self.state = CallState(first=FIRST, legs={FIRST: first})
+        #: the legs that are there now
+        self.legs: dict[str, Leg] = {}
+        self.rooms = Rooms(plane, call_sid)
+        #: what has to be done apart from any activity
+        self.errands = Work(self.broke)
+        self._on_status = on_status
+        self._names: dict[Leg, str] = {}
+        self._numbered = 0
+        self._runs: list[_Run] = []
+        self._asked: dict[Leg, asyncio.Future[OfferEnded]] = {}
+        self._later: deque[tuple[Leg, Event]] = deque()
+        self._reading = False
+
+    # legs
+
+    def new_leg(self) -> str:
+        """A name for one more leg."""
+        self._numbered += 1
+        return f"b{self._numbered}"
+
+    def add(self, name: str, leg: Leg) -> None:
+        """`leg` is `name` from now on: a new leg, or the next attempt at it."""
+        before = self.legs.get(name)
+        if before is not None:
+            self.remove(before)
+        self.legs[name] = leg
+        self._names[leg] = name
+
+    def remove(self, leg: Leg) -> None:
+        """`leg` is done with: what it still says is not heard. Its report stays."""
+        name = self._names.pop(leg, None)
+        if name is not None and name != FIRST:
+            self.legs.pop(name, None)
+        self.rooms.leave(leg)
+        asked = self._asked.pop(leg, None)
+        if asked is not None and not asked.done():
+            asked.set_result(OfferEnded(at=self.ua.clock.now(), status=481, sdp=None))
+
+    def name_of(self, leg: Leg) -> str | None:
+        """The name of a leg that is there."""
+        return self._names.get(leg)
+
+    def report(self, name: str) -> LegReport:
+        """What `name` last reported."""
+        return self.state.legs[name]
+
+    def note(self, name: str, report: LegReport) -> None:
+        """Put down how far `name` is, without a word to the application."""
+        self._become(self.state.reported(name, report))
+
+    def tell(self, name: str, report: LegReport) -> None:
+        """Put down how far `name` is, and tell the application."""
+        self._become(self.state.reported(name, report))
+        self._on_status(report)
+
+    def joined(self, one: str, other: str) -> None:
+        """`one` and `other` hear each other now."""
+        self._become(self.state.join(one, other))
+
+    def parted(self, one: str, other: str) -> None:
+        """`one` and `other` hear each other no more."""
+        self._become(self.state.part(one, other))
+
+    def hung_up_by(self, who: EndedBy) -> None:
+        """`who` hung up."""
+        self._become(self.state.hung_up(who))
+
+    def fall_silent(self) -> None:
+        """Tell the application nothing more."""
+        self._on_status = _unheard
+
+    def _become(self, state: CallState) -> None:
+        self.state = state
+        if Hub.on_transition is not None:
+            Hub.on_transition(state)
+
+    # activities
+
+    def begin(self, activity: Activity) -> asyncio.Future[Any]:
+        """Start `activity`; the future gets its outcome, or that of what follows it."""
+        outcome: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._start(activity, outcome)
+        return outcome
+
+    def _start(self, activity: Activity, outcome: asyncio.Future[Any]) -> None:
+        doing = Doing(activity=activity.name, legs=activity.legs, since=self.ua.clock.now())
+        self._runs.insert(0, _Run(activity, doing, outcome))
+        self._become(self.state.began(doing))
+        activity.start(self)
+
+    def follow(self, activity: Activity, successor: Activity) -> None:
+        """`activity` is over and `successor` takes its place, without a gap for events."""
+        run = self._end(activity)
+        if run is not None:
+            self._start(successor, run.outcome)
+
+    def finish(self, activity: Activity, outcome: object) -> None:
+        """`activity` is over by itself."""
+        run = self._end(activity)
+        if run is not None and not run.outcome.done():
+            run.outcome.set_result(outcome)
+        if self.state.over:
+            self.end_all()
+
+    def stop(self, activity: Activity) -> None:
+        """End `activity` where it is; whoever waits for it gets the outcome so far."""
+        run = self._end(activity)
+        if run is not None:
+            outcome = activity.stop()
+            if not run.outcome.done():
+                run.outcome.set_result(outcome)
+
+    def stop_for(self, outcome: asyncio.Future[Any]) -> None:
+        """End what runs for the sake of `outcome`."""
+        for run in tuple(self._runs):
+            if run.outcome is outcome:
+                self.stop(run.activity)
+
+    def stop_all(self) -> None:
+        """End everything, newest first."""
+        for run in tuple(self._runs):
+            self.stop(run.activity)
+
+    def running(self, kind: type[A]) -> Iterator[A]:
+        """The activities of one kind, newest first."""
+        for run in tuple(self._runs):
+            if isinstance(run.activity, kind):
+                yield run.activity
+
+    def _end(self, activity: Activity) -> _Run | None:
+        for run in self._runs:
+            if run.activity is activity:
+                self._runs.remove(run)
+                self._become(self.state.finished(run.doing))
+                return run
+        return None
+
+    def broke(self, error: Exception) -> None:
+        """An error of ours: everything that runs ends with it."""
+        runs, self._runs = self._runs, []
+        for older, run in enumerate(runs):
+            self._become(self.state.finished(run.doing))
+            run.activity.stop()
+            if not run.outcome.done():
+                run.outcome.set_exception(error)
+                if older:
+                    run.outcome.exception()  # one that waits is enough to tell of it
+
+    # events
+
+    def handle(self, leg: Leg, event: Event) -> None:
+        """The one reader of what legs tell.
+
+        Legs call it themselves, from the event loop: there is no queue and no task between a
+        message and what the call does about it. What an activity does may make another leg speak
+        at once (an INVITE that cannot be sent); that event waits until this one is done with, so
+        that activities are never entered twice.
+        """
+        self._later.append((leg, event))
+        if self._reading:
+            return
+        self._reading = True
+        try:
+            while self._later:
+                self._read(*self._later.popleft())
+        except Exception as error:
+            self.broke(error)
+        finally:
+            self._reading = False
+
+    def _read(self, leg: Leg, event: Event) -> None:
+        name = self._names.get(leg)
+        if name is None:
+            return  # of a leg that the call has done with
+        if isinstance(event, OfferEnded):
+            asked = self._asked.pop(leg, None)
+            if asked is not None and not asked.done():
+                asked.set_result(event)
+            return
+        if isinstance(event, Disconnect):
+            self._hung_up(name, event)
+        for run in tuple(self._runs):
+            if run.activity.on(leg, event):
+                break
+        if isinstance(event, Disconnect) and self.state.legs[name].final:
+            self.remove(leg)
+            if name == FIRST:
+                self.end_all()
+
+    def _hung_up(self, name: str, event: Disconnect) -> None:
+        report = self.state.legs[name]
+        if report.final:
+            return
+        now = self.ua.clock.now()
+        if report.answered_at is not None:
+            report = report.ended(now, event.cause, event.headers)
+        elif report.direction is Direction.INBOUND:
+            report = report.failed(now, 487, "Request Terminated", event.cause, event.headers)
+        else:
+            return  # it answered and hung up at once: who places it sees to both in turn
+        if name == FIRST or self.state.partner(name) == FIRST:
+            peer = PEER_OF[report.direction]
+            self.hung_up_by(peer if event.by is Side.PEER else EndedBy.APPLICATION)
+        self.tell(name, report)
+
+    def end_all(self) -> None:
+        """The first leg is gone, and the call with it: end everything, hang up the other legs."""
+        self.stop_all()
+        for name, leg in tuple(self.legs.items()):
+            if name != FIRST:
+                self.hang_up_leg(name, leg)
+
+    def hang_up_leg(self, name: str, leg: Leg) -> None:
+        """Hang `leg` up of our own accord, whatever its state."""
+        report = self.state.legs[name]
+        if not report.final:
+            now = self.ua.clock.now()
+            if report.answered_at is not None:
+                self.tell(name, report.ended(now, Cause.BYE))
+            else:
+                self.tell(name, report.failed(now, 487, "Request Terminated", Cause.CANCELLED))
+        leg.hangup()
+        self.remove(leg)
+
+    # offers of ours
+
+    async def ask(self, leg: Leg, sdp: str) -> tuple[str | None, int]:
+        """Offer `sdp` to `leg`; its answer, or None and the status to refuse with."""
+        if not leg.reoffer(sdp):
+            return None, 491
+        asked = self._asked[leg] = asyncio.get_running_loop().create_future()
+        ended = await asked
+        return ended.sdp, ended.status if ended.status >= 300 else 488
+
+
+def _unheard(_: LegReport) -> None:
+    """Default for `on_status` of a call that is closed."""

@@ -1,0 +1,120 @@
+"""The face of a leg: what a call asks of each of its parties, whatever the party speaks.
+
+A SIP dialog is a leg (`inbound`, `outbound`); so is anything else that has a session description
+and can be up or gone, such as a media stream. Events go the other way, to the `OnEvent` that the
+leg was made with.
+"""
+
+from collections.abc import Callable
+from enum import Enum
+from typing import Protocol
+
+from sip.b2bua.call_events import Event, Headers
+
+
+class Direction(Enum):
+    """Who began a leg; the value is the word in a stored state."""
+
+    INBOUND = "inbound"
+    """the peer did: it is a caller"""
+    OUTBOUND = "outbound"
+    """we did: it is a callee"""
+
+
+class Leg(Protocol):
+    """One party of a call.
+
+    Emits its events from the event loop or as the last thing that a method does, never in between.
+    After `Disconnect` or `Fail` it emits nothing and takes no notice of what it is asked.
+    """
+
+    @property
+    def direction(self) -> Direction: ...
+
+    @property
+    def sip_call_id(self) -> str:
+        """Its Call-ID; a leg without SIP has the id of its stream."""
+        ...
+
+    @property
+    def media_address(self) -> str:
+        """Our host in the session descriptions that its peer gets."""
+        ...
+
+    @property
+    def source(self) -> str:
+        """The host that its descriptions come from."""
+        ...
+
+    @property
+    def hops_left(self) -> int:
+        """Max-Forwards of an INVITE that follows from it (RFC 7332)."""
+        ...
+
+    @property
+    def local_sdp(self) -> str | None:
+        """Our newest session description."""
+        ...
+
+    @property
+    def remote_sdp(self) -> str | None:
+        """The peer's newest session description; None while it waits for our offer."""
+        ...
+
+    @property
+    def settled(self) -> bool:
+        """Whether the peer has SDP from us that stands: another needs an offer of its own."""
+        ...
+
+    @property
+    def up(self) -> bool:
+        """Whether it was answered and not hung up."""
+        ...
+
+    @property
+    def gone(self) -> bool:
+        """Whether it is over, or about to be."""
+        ...
+
+    def start(self) -> None:
+        """Begin: send the first message, take events."""
+        ...
+
+    def ring(self, status: int = 180, reason: str | None = None, *, sdp: str | None = None) -> None:
+        """Tell a peer that waits for our answer how far we are; with SDP, early media."""
+        ...
+
+    def answer(self, sdp: str) -> bool:
+        """Answer a peer that waits for it. False where it is too late, or where none does."""
+        ...
+
+    def reject(self, status: int, reason: str | None = None, headers: Headers = ()) -> str:
+        """Refuse a peer that waits for our answer, with a final status of 300 or above.
+
+        A leg that we placed is given up. Returns the reason phrase.
+        """
+        ...
+
+    def hangup(self, headers: Headers = ()) -> None:
+        """End the leg, whatever its state."""
+        ...
+
+    def reoffer(self, sdp: str) -> bool:
+        """Offer a new session; its outcome comes as `OfferEnded`. False if an offer is open."""
+        ...
+
+    def accept(self, sdp: str) -> None:
+        """Answer the peer's open `Offer`."""
+        ...
+
+    def refuse(self, status: int) -> None:
+        """Refuse the peer's open `Offer`; the session stays as it was (RFC 3261 14.2)."""
+        ...
+
+
+OnEvent = Callable[[Leg, Event], None]
+MakeLeg = Callable[[OnEvent], Leg]
+
+
+def nobody(_: Leg, __: Event) -> None:
+    """Default for `on_event` of a leg that has ended."""

@@ -1,0 +1,120 @@
+"""Which leg sits in which media session of its call.
+
+A media session is a room with a host, whose description was offered first, and one guest after
+another: a hunt tries guests for a host whose port never moves. A leg that is to hear one leg while
+it talks to another has a room for each; it changes rooms by a re-INVITE, whatever the engine.
+"""
+
+from dataclasses import dataclass, fields
+
+from sip.b2bua.legs.leg import Leg
+from sip.media.plane import MediaError, MediaPlane, MediaStats, PartyStats
+from sip.media.session import A_TAG, MediaSession
+
+
+@dataclass(slots=True, eq=False)
+class Room:
+    """One media session. `host` is None where a guest was placed for no leg in particular."""
+
+    media: MediaSession
+    host: Leg | None
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """A leg's place in a room: its tag there, as the media plane knows it."""
+
+    room: Room
+    tag: str
+
+
+def seat_of_host(room: Room) -> Seat:
+    """The place of a room's host."""
+    return Seat(room, A_TAG)
+
+
+class Rooms:
+    """The media sessions of one call. Raises MediaError where the engine does."""
+
+    def __init__(self, plane: MediaPlane, call_id: str) -> None:
+        """`call_id` names the first session to the engine; others have a number behind it."""
+        self._plane = plane
+        self._call_id = call_id
+        self._made = 0
+        self._open: list[Room] = []
+        self._seats: dict[Leg, Seat] = {}
+        self._stats: MediaStats | None = None
+
+    def seat(self, leg: Leg) -> Seat | None:
+        """Where `leg` sits."""
+        return self._seats.get(leg)
+
+    def sit(self, leg: Leg, seat: Seat) -> None:
+        """`leg` takes `seat`, and leaves the one that it had."""
+        self._seats[leg] = seat
+
+    def leave(self, leg: Leg) -> None:
+        """`leg` is over."""
+        self._seats.pop(leg, None)
+
+    def open(self, host: Leg | None) -> Room:
+        """A new room."""
+        number, self._made = self._made, self._made + 1
+        call_id = f"{self._call_id}-{number}" if number else self._call_id
+        room = Room(MediaSession(self._plane, call_id), host)
+        self._open.append(room)
+        return room
+
+    def hosted_by(self, leg: Leg) -> Room:
+        """The room in which `leg` is the host: where it sits, or a new one."""
+        seat = self._seats.get(leg)
+        if seat is not None and seat.room.host is leg:
+            return seat.room
+        room = self.open(leg)
+        if seat is None:
+            self._seats[leg] = seat_of_host(room)
+        return room
+
+    async def close_empty(self) -> None:
+        """Give back the ports of rooms that no leg sits in any more."""
+        taken = {id(seat.room) for seat in self._seats.values()}
+        for room in [room for room in self._open if id(room) not in taken]:
+            await self._close(room)
+
+    async def close(self) -> MediaStats | None:
+        """Give all ports back; the counters of all rooms, None where there never was media."""
+        for room in tuple(self._open):
+            await self._close(room)
+        self._seats.clear()
+        return self._stats
+
+    async def _close(self, room: Room) -> None:
+        self._open.remove(room)  # first: whoever else closes must not wait for it
+        try:
+            stats = await room.media.close()
+        except MediaError:
+            return  # the engine is gone, and its counters with it
+        if stats is not None:
+            self._stats = stats if self._stats is None else added(self._stats, stats)
+
+
+_SUMS = tuple(field.name for field in fields(PartyStats) if field.type == "int")
+
+
+def added(earlier: MediaStats, later: MediaStats) -> MediaStats:
+    """The counters of two rooms as one call's: packets and octets add up, by tag.
+
+    What is no count (address, jitter, payload type, silence) is the later room's.
+    """
+    parties = dict(earlier.parties)
+    for tag, stats in later.parties.items():
+        before = parties.get(tag)
+        if before is not None:
+            sums = {name: getattr(before, name) + getattr(stats, name) for name in _SUMS}
+            stats = PartyStats(**{**_as_dict(stats), **sums})
+        parties[tag] = stats
+    return MediaStats(parties=parties)
+
+
+def _as_dict(stats: PartyStats) -> dict[str, object]:
+    return {field.name: getattr(stats, field.name) for field in fields(stats)}
