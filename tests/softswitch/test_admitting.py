@@ -15,6 +15,8 @@ STEPS = {
     "sip.softswitch.softswitch.called_number": [],
     "sip.softswitch.softswitch.Driver": [],
     "sip.softswitch.softswitch.Call": [],
+    "sip.b2bua.call.Call.start": [],
+    "sip.softswitch.jambonz.driver.AppSocket": [],
     "sip.softswitch.softswitch.Driver.run": [100],
     "sip.softswitch.jambonz.messages.new_session": [100],
 }
