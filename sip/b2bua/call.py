@@ -9,9 +9,11 @@ activity, so that something else takes its place.
 import asyncio
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from sip.b2bua.activities.idle import Idle, hold
+from sip.b2bua.activities.playing import Playing
 from sip.b2bua.activities.ringing import Ringing
 from sip.b2bua.activities.talking import Talking
 from sip.b2bua.activities.waiting import Waiting
@@ -165,6 +167,18 @@ class Call(Hub):
                 return await waiting.join()
         return False
 
+    async def play(self, wav: bytes | Path) -> bool:
+        """Play a WAV to the first leg, which is answered if it is not yet; True at its end.
+
+        `wav` is the file itself or its path on the media engine's host. False where the leg is
+        gone or something else is played to it before the end. Raises MediaError.
+        """
+        await self.answer()
+        if self.over:
+            return False
+        finished: bool = await self._outcome_of(Playing(FIRST, wav))
+        return finished
+
     def media_lost(self, on_failure: Callable[[], None]) -> None:
         """The media engine began anew and knows nothing of this call.
 
@@ -181,9 +195,12 @@ class Call(Hub):
         self.stats = await self.rooms.close()
 
     async def _report_of(self, activity: Activity) -> LegReport:
+        report: LegReport = await self._outcome_of(activity)
+        return report
+
+    async def _outcome_of(self, activity: Activity) -> Any:
         outcome = self.begin(activity)
         try:
-            report: LegReport = await outcome
+            return await outcome
         finally:  # cancelled: something else takes its place
             self.stop_for(outcome)
-        return report

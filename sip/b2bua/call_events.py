@@ -1,7 +1,12 @@
-"""What legs tell their call: a small vocabulary, so that no header crosses unasked."""
+"""What legs tell their call: a small vocabulary, so that no header crosses unasked.
+
+What the media plane says of a leg (`sip.media.events`) comes to the call among them.
+"""
 
 from dataclasses import dataclass
 from enum import Enum
+
+from sip.media.events import PartyEvent
 
 
 class Side(Enum):
@@ -115,4 +120,5 @@ class Fail(CallEvent):
     detail: str | None = None
 
 
-Event = Ring | Connect | Confirm | Offer | OfferEnded | Described | Disconnect | Fail
+LegEvent = Ring | Connect | Confirm | Offer | OfferEnded | Described | Disconnect | Fail
+Event = LegEvent | PartyEvent

@@ -10,14 +10,19 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, TypeVar
 
+import structlog
+
 from sip.b2bua.call_events import Cause, Disconnect, Event, OfferEnded, Side
 from sip.b2bua.call_state import PEER_OF, CallState, Doing, EndedBy
 from sip.b2bua.leg_report import LegReport
 from sip.b2bua.legs.leg import Direction, Leg
 from sip.b2bua.rooms import Rooms
 from sip.b2bua.work import Work
+from sip.media.events import Heard, OneWay, Silent
 from sip.media.plane import MediaPlane
 from sip.ua.user_agent import UserAgent
+
+log = structlog.get_logger(__name__)
 
 A = TypeVar("A")
 
@@ -86,7 +91,7 @@ class Hub:
         self.state = CallState(first=FIRST, legs={FIRST: first})
         #: the legs that are there now
         self.legs: dict[str, Leg] = {}
-        self.rooms = Rooms(plane, call_sid)
+        self.rooms = Rooms(plane, call_sid, self.handle)
         #: what has to be done apart from any activity
         self.errands = Work(self.broke)
         self._on_status = on_status
@@ -188,6 +193,12 @@ class Hub:
         if self.state.over:
             self.end_all()
 
+    def fail(self, activity: Activity, error: Exception) -> None:
+        """`activity` cannot go on; `error` is for whoever waits for its outcome."""
+        run = self._end(activity)
+        if run is not None and not run.outcome.done():
+            run.outcome.set_exception(error)
+
     def stop(self, activity: Activity) -> None:
         """End `activity` where it is; whoever waits for it gets the outcome so far."""
         run = self._end(activity)
@@ -265,6 +276,8 @@ class Hub:
             return
         if isinstance(event, Disconnect):
             self._hung_up(name, event)
+        elif isinstance(event, Silent | OneWay | Heard):
+            self._note_silence(name, event)
         for run in tuple(self._runs):
             if run.activity.on(leg, event):
                 break
@@ -272,6 +285,22 @@ class Hub:
             self.remove(leg)
             if name == FIRST:
                 self.end_all()
+
+    def _note_silence(self, name: str, event: Silent | OneWay | Heard) -> None:
+        """Tell the operator of a party that ought to be heard and is not."""
+        report = self.state.legs[name]
+        ids = {"call_sid": self.call_sid, "leg": name, "sip_call_id": report.sip_call_id}
+        if isinstance(event, Heard):
+            log.info("media.heard-again", **ids)
+        elif isinstance(event, OneWay):
+            log.warning("media.one-way", silent_s=round(event.since_s, 1), **ids)
+        else:
+            log.warning("media.silent", silent_s=round(event.since_s, 1), **ids)
+
+    @property
+    def call_sid(self) -> str:
+        """The call's id towards its application: the first leg's."""
+        return self.state.legs[FIRST].call_sid
 
     def _hung_up(self, name: str, event: Disconnect) -> None:
         report = self.state.legs[name]

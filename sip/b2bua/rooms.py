@@ -5,9 +5,12 @@ another: a hunt tries guests for a host whose port never moves. A leg that is to
 it talks to another has a room for each; it changes rooms by a re-INVITE, whatever the engine.
 """
 
-from dataclasses import dataclass, fields
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
+from functools import partial
 
 from sip.b2bua.legs.leg import Leg
+from sip.media.events import Lost, MediaEvent, PartyEvent
 from sip.media.plane import MediaError, MediaPlane, MediaStats, PartyStats
 from sip.media.session import A_TAG, MediaSession
 
@@ -16,8 +19,8 @@ from sip.media.session import A_TAG, MediaSession
 class Room:
     """One media session. `host` is None where a guest was placed for no leg in particular."""
 
-    media: MediaSession
     host: Leg | None
+    media: MediaSession = field(init=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +39,15 @@ def seat_of_host(room: Room) -> Seat:
 class Rooms:
     """The media sessions of one call. Raises MediaError where the engine does."""
 
-    def __init__(self, plane: MediaPlane, call_id: str) -> None:
-        """`call_id` names the first session to the engine; others have a number behind it."""
+    def __init__(
+        self, plane: MediaPlane, call_id: str, on_media: Callable[[Leg, PartyEvent], None]
+    ) -> None:
+        """`call_id` names the first session to the engine; others have a number behind it.
+
+        `on_media` hears what the engine says of a leg.
+        """
         self._plane = plane
+        self._on_media = on_media
         self._call_id = call_id
         self._made = 0
         self._open: list[Room] = []
@@ -61,7 +70,8 @@ class Rooms:
         """A new room."""
         number, self._made = self._made, self._made + 1
         call_id = f"{self._call_id}-{number}" if number else self._call_id
-        room = Room(MediaSession(self._plane, call_id), host)
+        room = Room(host)
+        room.media = MediaSession(self._plane, call_id, on_event=partial(self._said, room))
         self._open.append(room)
         return room
 
@@ -83,10 +93,20 @@ class Rooms:
 
     async def close(self) -> MediaStats | None:
         """Give all ports back; the counters of all rooms, None where there never was media."""
+        self._on_media = _unheard
         for room in tuple(self._open):
             await self._close(room)
         self._seats.clear()
         return self._stats
+
+    def _said(self, room: Room, event: MediaEvent) -> None:
+        """The engine speaks of a party; the loss of a whole session is `Call.media_lost`."""
+        if isinstance(event, Lost):
+            return
+        for leg, seat in self._seats.items():
+            if seat.room is room and seat.tag == event.party:
+                self._on_media(leg, event)
+                return
 
     async def _close(self, room: Room) -> None:
         self._open.remove(room)  # first: whoever else closes must not wait for it
@@ -96,6 +116,10 @@ class Rooms:
             return  # the engine is gone, and its counters with it
         if stats is not None:
             self._stats = stats if self._stats is None else added(self._stats, stats)
+
+
+def _unheard(_: Leg, __: PartyEvent) -> None:
+    """Default for `on_media` of rooms that are closed."""
 
 
 _SUMS = tuple(field.name for field in fields(PartyStats) if field.type == "int")

@@ -66,7 +66,8 @@ class Lost:
     at: float
 
 
-MediaEvent: TypeAlias = Digit | Played | Silent | OneWay | Heard | Lost
+PartyEvent: TypeAlias = Digit | Played | Silent | OneWay | Heard
+MediaEvent: TypeAlias = PartyEvent | Lost
 
 Listener: TypeAlias = Callable[[MediaEvent], None]
 """Is told events of one call. It must not block, and what it raises is logged."""

@@ -133,6 +133,7 @@ class MediaSession:
 
     async def close(self) -> MediaStats | None:
         """Give the ports back; the final counters, or None if there never was media."""
+        self._on_event = None  # which may hold the room that holds this session
         if not self._open:
             return None
         self._open = False

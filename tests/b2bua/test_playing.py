@@ -1,0 +1,106 @@
+"""A sound for the caller, and what the media plane says of a leg."""
+
+import asyncio
+
+import pytest
+from structlog.testing import capture_logs
+
+from sip.b2bua.call import Call
+from sip.media.events import Heard, OneWay, Played
+from sip.media.plane import MediaError
+from tests.b2bua.stage import Stage, sdp_at, staged
+
+WAV = b"RIFF"
+CARRIER, AGENT = 41000, 42000
+
+
+async def playing(stage: Stage) -> tuple[Call, asyncio.Task[bool]]:
+    """The carrier calls and is answered by what is played to it."""
+    carrier = stage.peer("carrier")
+    await carrier.send("INVITE", sdp=sdp_at(CARRIER))
+    await carrier.expect(100)
+    [call] = stage.calls
+    play = asyncio.create_task(call.play(WAV))
+    await carrier.expect(200, of="INVITE")
+    await carrier.send("ACK")
+    await asyncio.sleep(0.1)
+    assert ("play", call.status.call_sid, "a", "1") in stage.media.asked
+    assert [doing.activity for doing in call.state.doing] == ["idle", "playing"]
+    return call, play
+
+
+def ended(call: Call, *, finished: bool, play_id: int = 1) -> Played:
+    return Played(party="a", play_id=play_id, finished=finished, at=call.ua.clock.now())
+
+
+@staged
+async def test_a_sound_is_played_before_the_agent_is_dialled(stage: Stage) -> None:
+    call, play = await playing(stage)
+    sid = call.status.call_sid
+    stage.media.tell(sid, ended(call, finished=True, play_id=7))  # of another play: not ours
+    await asyncio.sleep(1)
+    assert not play.done()
+    stage.media.tell(sid, ended(call, finished=True))
+    assert await play is True
+    assert [doing.activity for doing in call.state.doing] == ["idle"]
+
+    dialling = stage.dial(call, "agent")
+    await stage.peer("agent").answer_call(sdp=sdp_at(AGENT))
+    await stage.peer("carrier").expect("INVITE")  # it hears of the agent's codecs
+    await stage.peer("carrier").send(200, sdp=sdp_at(CARRIER))
+    await stage.peer("carrier").expect("ACK")
+    await stage.peer("carrier").hang_up()
+    await stage.peer("agent").is_hung_up()
+    await dialling
+
+
+@staged
+async def test_a_caller_who_hangs_up_ends_the_play(stage: Stage) -> None:
+    call, play = await playing(stage)
+    await stage.peer("carrier").hang_up()
+    assert await play is False
+    assert call.over
+
+
+@staged
+async def test_a_play_that_something_else_takes_the_place_of_is_stopped(stage: Stage) -> None:
+    call, play = await playing(stage)
+    play.cancel()
+    await asyncio.wait([play])
+    await asyncio.sleep(0.1)
+    assert stage.media.asked[-1] == ("stop", call.status.call_sid, "a")
+    call.hangup()
+    await stage.peer("carrier").is_hung_up()
+
+
+@staged
+async def test_an_engine_that_does_not_play_says_so_and_the_call_goes_on(stage: Stage) -> None:
+    stage.media.capabilities = frozenset()
+    carrier = stage.peer("carrier")
+    await carrier.send("INVITE", sdp=sdp_at(CARRIER))
+    await carrier.expect(100)
+    [call] = stage.calls
+    play = asyncio.create_task(call.play(WAV))
+    await carrier.expect(200, of="INVITE")
+    await carrier.send("ACK")
+    with pytest.raises(MediaError, match="cannot play a file"):
+        await play
+    assert not call.over
+    await carrier.hang_up()
+
+
+@staged
+async def test_the_operator_is_told_of_a_party_that_is_not_heard(stage: Stage) -> None:
+    call, play = await playing(stage)
+    sid, now = call.status.call_sid, call.ua.clock.now()
+    with capture_logs() as logs:
+        stage.media.tell(sid, OneWay(party="a", since_s=10.0, at=now))
+        stage.media.tell(sid, OneWay(party="b9", since_s=10.0, at=now))  # a leg that is gone
+        stage.media.tell(sid, Heard(party="a", at=now))
+    ids = {"call_sid": sid, "leg": "a", "sip_call_id": call.status.sip_call_id}
+    assert logs == [
+        {"event": "media.one-way", "log_level": "warning", "silent_s": 10.0, **ids},
+        {"event": "media.heard-again", "log_level": "info", **ids},
+    ]
+    await stage.peer("carrier").hang_up()
+    await play
