@@ -72,8 +72,8 @@ def answer_to(offer: str, answer: str) -> str:
 def silent_answer(offer: str) -> str:
     """An answer that takes the first codec and keys, and names no address to send to.
 
-    Such a party says nothing and cannot be sent to (c=0.0.0.0, RFC 3264 8.4). It stands for
-    whoever will come, so that the offerer can be heard and played to meanwhile.
+    Such a party says nothing and cannot be sent to (c=0.0.0.0, RFC 3264 8.4). It stands for the
+    peer to come, so that the offerer can be heard and played to meanwhile.
     """
     audio = parse(offer).audio
     lines = ["v=0", "o=- 0 0 IN IP4 0.0.0.0", "s=-", "c=IN IP4 0.0.0.0", "t=0 0"]

@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 START_TIMEOUT_S = 15.0
 
 #: Told much sooner than in production, where a test would wait for long.
-SILENCE_S = 0.6
+SILENCE_S = 1.0
 
 
 @dataclass(frozen=True)

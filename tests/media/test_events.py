@@ -127,6 +127,22 @@ async def recorded(phone: Phone, seconds: float) -> list[bytes]:
         return packets
 
 
+async def played(line: Line, events: int = 1) -> tuple[list[bytes], list[Played]]:
+    """What the caller hears until that many plays are over, and what was told of them."""
+    packets: list[bytes] = []
+
+    async def record() -> None:
+        while True:
+            packets.append((await line.caller.rtp.receive())[0])
+
+    recording = asyncio.create_task(record())
+    told = [await line.next() for _ in range(events)]
+    await asyncio.sleep(0.1)
+    recording.cancel()
+    await asyncio.wait([recording])
+    return packets, [event for event in told if isinstance(event, Played)]
+
+
 def pcm_of(packets: list[bytes]) -> bytes:
     return audioop.ulaw2lin(b"".join(packet[12:] for packet in packets), 2)
 
@@ -150,12 +166,10 @@ async def test_the_caller_hears_a_file_before_the_agent_is_dialled(line: Line) -
     assert "c=IN IP4 127.0.0.1" in line.caller.told, "a place to send to: keys are heard"
     port = line.caller.told_port
     play_id = await line.session.play(A_TAG, GREETING)
-    packets = await recorded(line.caller, 1.3)
+    packets, [told] = await played(line)
     assert melody.find(melody.AGENT, pcm_of(packets)).heard
     assert not melody.find(melody.CALLER, pcm_of(packets)).heard
-    played = await line.next()
-    assert isinstance(played, Played)
-    assert (played.party, played.play_id, played.finished) == (A_TAG, play_id, True)
+    assert (told.party, told.play_id, told.finished) == (A_TAG, play_id, True)
     assert len(packets) == melody.duration_ms(melody.AGENT) / 20
     # one stream: RFC 3550 5.1, and a marker at its beginning (RFC 3551 4.1)
     heads = [struct.unpack("!BBHII", packet[:12]) for packet in packets]
@@ -180,12 +194,12 @@ async def test_what_is_played_takes_the_other_sides_place_and_gives_it_back(line
         tasks.create_task(talks(line.caller, over))
         await recorded(line.caller, 0.2)
         await line.session.play(A_TAG, GREETING)
-        await recorded(line.caller, 0.05)  # under way, or sent before the block came
-        during = await recorded(line.caller, 0.6)
+        await recorded(line.caller, 0.15)  # under way, or sent before the block came
+        during = await recorded(line.caller, 0.4)
         assert len({packet[8:12] for packet in during}) == 1, "only one is heard"
         assert b"agen" not in {packet[8:12] for packet in during}
         assert isinstance(await line.next(), Played)
-        await recorded(line.caller, 0.05)
+        await recorded(line.caller, 0.15)
         after = await recorded(line.caller, 0.3)
         assert {packet[8:12] for packet in after} == {b"agen"}
         heard = await recorded(line.agent, 0.1)
@@ -204,7 +218,7 @@ async def test_a_play_that_is_stopped_ends_at_once_and_is_told_once(line: Line) 
     stopped = await line.next()
     assert isinstance(stopped, Played)
     assert (stopped.play_id, stopped.finished) == (play_id, False)
-    await recorded(line.caller, 0.05)
+    await recorded(line.caller, 0.15)
     assert await recorded(line.caller, 0.2) == []
     await line.session.stop_play(A_TAG)
     assert line.events.empty()
@@ -215,13 +229,9 @@ async def test_a_second_play_takes_the_place_of_the_first(line: Line) -> None:
     first = await line.session.play(A_TAG, GREETING)
     await recorded(line.caller, 0.2)
     second = await line.session.play(A_TAG, wav(melody.synthesise(melody.CALLER)))
-    packets = await recorded(line.caller, 1.3)
+    packets, told = await played(line, 2)
     assert melody.find(melody.CALLER, pcm_of(packets)).heard
-    told = [await line.next(), await line.next()]
-    assert [(e.play_id, e.finished) for e in told if isinstance(e, Played)] == [
-        (first, False),
-        (second, True),
-    ]
+    assert [(e.play_id, e.finished) for e in told] == [(first, False), (second, True)]
 
 
 async def test_a_file_is_played_by_its_path(line: Line, tmp_path: Path) -> None:
@@ -231,7 +241,7 @@ async def test_a_file_is_played_by_its_path(line: Line, tmp_path: Path) -> None:
     path.chmod(0o644)
     await line.answered()
     await line.session.play(A_TAG, path)
-    packets = await recorded(line.caller, 1.2)
+    packets = await recorded(line.caller, 1.5)
     assert melody.find(melody.AGENT, pcm_of(packets)).heard
     with pytest.raises(MediaError, match="path"):
         await line.session.play(A_TAG, path.read_bytes())
@@ -257,7 +267,7 @@ async def test_a_call_that_ends_while_something_is_played_leaves_nothing(line: L
     await line.session.play(A_TAG, GREETING)
     await recorded(line.caller, 0.1)
     await line.session.close()
-    await recorded(line.caller, 0.05)
+    await recorded(line.caller, 0.15)
     assert await recorded(line.caller, 0.2) == []
     assert line.events.empty()
 

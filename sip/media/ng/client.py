@@ -255,14 +255,14 @@ class NgClient:
         return {}
 
     def _unasked(self, cookie: bytes, body: bytes) -> None:
-        """A datagram that answers no request under way: here, a late repetition of a reply."""
+        """A datagram that is no reply to a request under way: here, a late repetition of one."""
 
     def _forget(self, call_id: str) -> None:
         """The call is being deleted: nothing more is told of it."""
         self._listeners.pop(call_id, None)
 
     def _tell(self, call_id: str, event: MediaEvent) -> None:
-        """Tells an event to who listens to the call, if somebody does."""
+        """Tells an event to the call's listener, if it has one."""
         listener = self._listeners.get(call_id)
         if listener is None:
             return

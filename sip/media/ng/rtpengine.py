@@ -133,7 +133,7 @@ class RtpengineClient(NgClient):
         for tag, peer in ((from_tag, to_tag), (to_tag, from_tag)):
             self._peers[call_id, tag] = peer
             play = self._plays.get((call_id, tag))
-            if play is not None and play.blocked != peer:  # somebody else came meanwhile
+            if play is not None and play.blocked != peer:  # another party came meanwhile
                 play.blocked = await self._block(call_id, peer)
         return told
 
@@ -268,7 +268,7 @@ class RtpengineClient(NgClient):
     # silence
 
     def _watch(self, call_id: str) -> None:
-        """Looks at a call from now on, if somebody listens."""
+        """Looks at a call from now on, if it has a listener."""
         silence_s = self._options.silence_s
         if silence_s is None or call_id not in self._listeners or call_id in self._watched:
             return

@@ -123,6 +123,9 @@ class Traffic(NamedTuple):
         return Traffic(self.packets - other.packets, self.octets - other.octets)
 
 
+_NONE = Traffic()
+
+
 class RtpEndpoint(Endpoint):
     """The RTP socket facing a party, and a connected one once the party's source is known."""
 
@@ -146,14 +149,14 @@ class RtpEndpoint(Endpoint):
         self.stream = RtpStream()
         self.peer: RtpEndpoint | None = None
         #: What had passed from `peer` when it became that, and what was sent before.
-        self._peer_before = Traffic()
-        self._sent_before = Traffic()
+        self._peer_before = _NONE
+        self._sent_before = _NONE
         #: What the party sent and nobody could be sent.
-        self._unsent = Traffic()
+        self._unsent = _NONE
         #: Keys that the party sent beside its stream, with an SSRC of their own.
-        self._aside = Traffic()
+        self._aside = _NONE
         #: What we sent to the party ourselves.
-        self._own = Traffic()
+        self._own = _NONE
         self._route = Route.FORWARD
         #: The connected socket's descriptor, by which the other side sends to `remote`; -1 without
         #: one, while on hold, and on every route but FORWARD.

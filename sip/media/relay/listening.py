@@ -62,7 +62,7 @@ class KeyWatch:
 
 
 class Listening:
-    """One call that somebody listens to. `looks` says what is known of its parties."""
+    """One call that a client listens to. `looks` says what is known of its parties."""
 
     __slots__ = ("_call_id", "_looks", "_notices", "_silences", "_timer", "_timers", "wish")
 

@@ -16,7 +16,10 @@ from sip.media.relay.rewrite import RemoteMedia
 from sip.media.relay.routes import OwnStream
 from sip.media.relay.wav import RATE_HZ, Coding
 
-#: The laws of G.711 by the name that SDP gives them.
+#: Keys, by the name that SDP gives them, as `rewrite` writes it.
+_KEYS = TELEPHONE_EVENT.upper()
+
+#: The laws of G.711 by theirs.
 _LAWS = {"PCMU": Coding.PCMU, "PCMA": Coding.PCMA}
 
 
@@ -32,8 +35,8 @@ class Description:
 class Party:
     """One party of a call and the port pair that faces it."""
 
-    __slots__ = ("_description", "_staged", "keys", "own", "pair", "player", "rtcp", "rtp", "tag",
-                 "voice")  # fmt: skip
+    __slots__ = ("_codecs_agreed", "_description", "_staged", "keys", "own", "pair", "player",
+                 "rtcp", "rtp", "tag")  # fmt: skip
 
     def __init__(self, tag: str, pair: PortPair, poller: Poller, window_s: float) -> None:
         self.tag = tag
@@ -42,8 +45,7 @@ class Party:
         self.rtcp = RtcpEndpoint(pair.rtcp, poller, window_s)
         self._description: Description | None = None
         self._staged: Description | None = None
-        #: How it takes G.711, None where that was not negotiated.
-        self.voice: Voice | None = None
+        self._codecs_agreed: Mapping[int, Codec] = {}
         #: What we send to it ourselves, once that was needed; and what is played now.
         self.own: OwnStream | None = None
         self.player: Player | None = None
@@ -93,12 +95,10 @@ class Party:
         self.rtcp.peer, other.rtcp.peer = other.rtcp, self.rtcp
         codecs = _negotiated(self._codecs(), other._codecs())
         rates_hz = {number: codec.rate for number, codec in codecs.items()}
-        keys = frozenset(
-            number for number, codec in codecs.items() if codec.name == TELEPHONE_EVENT.upper()
-        )
+        keys = [number for number, codec in codecs.items() if codec.name == _KEYS]
         for party in (self, other):
             party.rtp.stream.negotiate(rates_hz, keys)
-            party.voice = party._voice_among(codecs)
+            party._codecs_agreed = codecs
 
     def may_send_to(self, other: Party) -> bool:
         """Whether both descriptions let it speak, and neither is on hold without an address."""
@@ -125,13 +125,13 @@ class Party:
         if player is not None:
             player.stop(now)
 
-    def _voice_among(self, codecs: Mapping[int, Codec]) -> Voice | None:
-        """The first of G.711 that its description has and that was negotiated."""
+    def voice(self) -> Voice | None:
+        """How it takes G.711: the first that its description has and that was negotiated."""
         if self._description is None:
             return None
         for number, codec in self._description.media.codecs.items():
             law = _LAWS.get(codec.name)
-            if law is not None and codec.rate == RATE_HZ and number in codecs:
+            if law is not None and codec.rate == RATE_HZ and number in self._codecs_agreed:
                 return Voice(number, law)
         return None
 

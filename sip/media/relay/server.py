@@ -170,7 +170,7 @@ class RelayServer:
                     reader = readers[fd]
                     if reader is not None:  # a packet in this turn may have closed it
                         reader(now)
-                if now >= timers.next_due:
+                if now >= due:
                     timers.run(now)
             except Exception as error:
                 # Our fault; what was not served in this turn is ready in the next one.

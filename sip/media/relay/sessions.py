@@ -162,7 +162,7 @@ class Sessions:
         """Begins to play to a party; what is played to it already gives way."""
         call = self.find(call_id)
         party = _party_of(call, tag)
-        if party.voice is None:
+        if party.voice() is None:
             raise MediaError("unsupported", "the party takes neither PCMU nor PCMA")
         if party.own is None:
             party.own = own_stream(self._rng, now)
@@ -171,7 +171,7 @@ class Sessions:
             if call.listening is not None:
                 call.listening.played(party.tag, play_id, finished, now)
 
-        player = Player(clip, party.rtp, party.own, lambda: party.voice, self._timers, over)
+        player = Player(clip, party.rtp, party.own, party.voice, self._timers, over)
         party.play(player, now)
 
     def stop_play(self, call_id: str, tag: str, now: float) -> None:
