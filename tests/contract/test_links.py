@@ -379,7 +379,7 @@ async def test_in_memory_a_conversation_that_is_over_frees_itself(start: Start) 
         live = gateway.app[CALLS].find("call-1")
         assert live is not None
         assert isinstance(live.session, JambonzSession)
-        halves = [weakref.ref(call.socket), weakref.ref(live.session)]
+        halves: list[weakref.ref[Any]] = [weakref.ref(call.socket), weakref.ref(live.session)]
         call.status("no-answer", 487, call_termination_by="caller")
         await call.socket.close()
         await gateway.record()
