@@ -1,6 +1,8 @@
 """What a conversation may rely on, whichever link carries it: the manners of a WebSocket."""
 
 import asyncio
+import gc
+import weakref
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -11,7 +13,7 @@ from aiohttp import web
 from gateway.http.app_keys import CALLS
 from gateway.jambonz import memory
 from gateway.jambonz.messages import MAX_FRAME
-from gateway.jambonz.session import OnText
+from gateway.jambonz.session import JambonzSession, OnText
 from gateway.jambonz.session import Socket as ApplicationSocket
 from gateway.jambonz.web_socket import WebSocket
 from sip.ids import Ids
@@ -364,6 +366,28 @@ async def test_a_command_that_the_softswitch_fails_at_costs_the_command_only(
     call.status("failed", 500)
     await call.socket.close()
     assert (await gateway.record()).cause == "internal-error"
+
+
+async def test_in_memory_a_conversation_that_is_over_frees_itself(start: Start) -> None:
+    """A gateway runs the collector of cycles in quiet moments only (`sip/collector.py`)."""
+    gateway = await start()
+    gc.collect()
+    gc.disable()
+    try:
+        call = Conversation(InMemory(gateway))
+        await call.socket.open(call.session)
+        live = gateway.app[CALLS].find("call-1")
+        assert live is not None
+        assert isinstance(live.session, JambonzSession)
+        halves: list[weakref.ref[Any]] = [weakref.ref(call.socket), weakref.ref(live.session)]
+        call.status("no-answer", 487, call_termination_by="caller")
+        await call.socket.close()
+        await gateway.record()
+        del call, live
+        await asyncio.sleep(0.01)
+        assert [half() for half in halves] == [None, None]
+    finally:
+        gc.enable()
 
 
 async def test_in_memory_a_closing_application_takes_no_call(start: Start) -> None:
