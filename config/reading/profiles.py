@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from config.problems import ConfigError, KeyPath, Problem, did_you_mean, model_problems
 from config.reading.raw import listing
 from config.reading.source import Origin, Source, read_yaml
-from config.values import HttpUrl, Name
+from config.texts import HttpUrl, Name
+from config.values import Model
 
 DIRECTORY: Final = Path(__file__).parents[1] / "profiles"
 RETELL: Final = "retell"
@@ -28,9 +29,7 @@ Kind = Literal["carrier", "pbx", "retell"]
 _COMPLETED_ONLY = ("credentials", "login")
 
 
-class _ProfileFile(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
+class _ProfileFile(Model):
     title: Name
     kind: Kind
     sources: Annotated[tuple[HttpUrl, ...], Field(min_length=1)]

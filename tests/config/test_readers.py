@@ -16,8 +16,8 @@ from typing import Any, TypeGuard
 import pytest
 from pydantic import BaseModel
 
-from config.model import Model
 from config.settings import Settings, TrunkSettings
+from config.values import Model
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = ("config", "gateway", "sip", "testkit")
