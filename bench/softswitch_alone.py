@@ -17,7 +17,7 @@ import uvloop
 
 from bench.scripted_application import ScriptedApplication
 from bench.sipp import AGENT_HOST, CALLER_HOST, TESTED_HOST
-from config.settings import SipAuthSettings
+from config.settings import LimitSettings, SipAuthSettings, SipSettings
 from config.values import Source
 from sip import collector
 from sip.clock import LoopClock
@@ -27,7 +27,7 @@ from sip.media.plane import Learn, MediaPlane, MediaStats
 from sip.media.supervisor import RelayOptions, RelayProcess
 from sip.softswitch.admission.gatekeeper import Gatekeeper
 from sip.softswitch.jambonz.link import AppAddress
-from sip.softswitch.softswitch import Limits, Softswitch
+from sip.softswitch.softswitch import Softswitch
 from sip.softswitch.trunks.trunk import Trunk, Trunks
 from sip.transport.endpoint import Endpoint
 
@@ -102,9 +102,8 @@ async def _serve(port: int, agent_port: int, *, with_media: bool) -> None:
             trunks=trunks,
             gatekeeper=Gatekeeper(trunks, "bench", b"bench", SipAuthSettings()),
             application=AppAddress(url="ws://scripted/"),
-            limits=Limits(calls=_UNLIMITED, calls_per_second=_UNLIMITED),
-            realm="bench",
-            advertise=TESTED_HOST,
+            limits=LimitSettings(calls=_UNLIMITED, calls_per_second=_UNLIMITED),
+            sip=SipSettings(realm="bench", advertise=TESTED_HOST),
         )
         await switch.listen([Endpoint("udp", TESTED_HOST, port)])
         # As the gateway does when it is ready.
