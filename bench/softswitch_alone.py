@@ -16,7 +16,7 @@ import uvloop
 
 from bench.scripted_application import ScriptedLink
 from bench.sipp import AGENT_HOST, CALLER_HOST, TESTED_HOST
-from config.settings import SipAuthSettings
+from config.settings import LimitSettings, SipAuthSettings, SipSettings
 from config.values import Source
 from sip import collector
 from sip.clock import LoopClock
@@ -26,7 +26,7 @@ from sip.media.events import Listener
 from sip.media.plane import Capability, Learn, MediaError, MediaPlane, MediaStats
 from sip.media.supervisor import RelayOptions, RelayProcess
 from sip.softswitch.admission.gatekeeper import Gatekeeper
-from sip.softswitch.softswitch import Limits, Softswitch
+from sip.softswitch.softswitch import Softswitch
 from sip.softswitch.trunks.trunk import Trunk, Trunks
 from sip.transport.endpoint import Endpoint
 
@@ -111,9 +111,8 @@ async def _serve(port: int, agent_port: int, *, with_media: bool) -> None:
             trunks=trunks,
             gatekeeper=Gatekeeper(clock, trunks, "bench", b"bench", SipAuthSettings()),
             link=ScriptedLink("agent"),
-            limits=Limits(calls=_UNLIMITED, calls_per_second=_UNLIMITED),
-            realm="bench",
-            advertise=TESTED_HOST,
+            limits=LimitSettings(calls=_UNLIMITED, calls_per_second=_UNLIMITED),
+            sip=SipSettings(realm="bench", advertise=TESTED_HOST),
         )
         await switch.listen([Endpoint("udp", TESTED_HOST, port)])
         # As the gateway does when it is ready.

@@ -11,10 +11,24 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError
 
 from config.checks.cross import cross_problems
-from config.model import Model, Positive, Seconds
 from config.problems import ConfigError, model_problems
 from config.reading import profiles
 from config.reading.environment import read_environment, read_file
+from config.texts import (
+    ApplicationUrl,
+    Country,
+    Engines,
+    HeaderValue,
+    HttpUrl,
+    IpAddress,
+    Name,
+    NumberKey,
+    Prefix,
+    ReadableFile,
+    Secret,
+    SipUri,
+    StorageUrl,
+)
 from config.trunk_settings import (
     CalledNumberSettings,
     CallerIdSettings,
@@ -32,26 +46,16 @@ from config.trunk_settings import (
 )
 from config.values import (
     Address,
-    ApplicationUrl,
-    Country,
-    Engines,
-    HeaderValue,
-    HttpUrl,
-    IpAddress,
     ListenAddress,
     Listener,
-    Name,
-    NumberKey,
+    Model,
     PeerSource,
     PortRange,
-    Prefix,
-    ReadableFile,
+    Positive,
     RtpPorts,
-    Secret,
+    Seconds,
     SipListener,
-    SipUri,
     Source,
-    StorageUrl,
 )
 
 __all__ = [

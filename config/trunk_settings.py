@@ -4,8 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from config.model import Model, Positive, Seconds
-from config.values import (
+from config.texts import (
     Advertise,
     Country,
     Dialled,
@@ -16,11 +15,11 @@ from config.values import (
     HostName,
     Name,
     Parameter,
-    PeerSource,
     Secret,
     SipUri,
     XHeaderName,
 )
+from config.values import Model, PeerSource, Positive, Seconds
 
 NumberFormat = Literal["+e164", "e164", "national", "as-is"]
 IdentityHeader = Literal["from", "pai", "ppi", "rpid", "diversion"]

@@ -38,7 +38,7 @@ from sip.softswitch.jambonz.link import AppError, AppLink
 from sip.softswitch.jambonz.web_socket import AppAddress, WebSocketLink
 from sip.softswitch.listeners import client_tls, listeners
 from sip.softswitch.operator_view import OperatorView
-from sip.softswitch.softswitch import Limits, Softswitch
+from sip.softswitch.softswitch import Softswitch
 from sip.softswitch.trunks.trunk import Trunks
 from sip.trace import Trace
 from sip.transport.address import is_loopback
@@ -254,16 +254,10 @@ async def _start_softswitch(parts: _Parts, stack: AsyncExitStack) -> None:
         trunks=trunks,
         gatekeeper=gatekeeper,
         link=await _link(parts, stack),
-        limits=Limits(
-            calls=settings.limits.calls, calls_per_second=settings.limits.calls_per_second
-        ),
-        realm=settings.sip.realm,
-        advertise=str(settings.sip.advertise) if settings.sip.advertise else None,
+        limits=settings.limits,
+        sip=settings.sip,
         trace=parts.trace,
         tls=_client_tls(settings),
-        keepalive_s=settings.sip.keepalive_s,
-        tcp_above_bytes=settings.sip.tcp_above_bytes,
-        registrar=settings.sip.registrar,
         binding_store=parts.shared.bindings,
     )
     stack.push_async_callback(switch.close)

@@ -13,7 +13,7 @@ from typing import Any
 
 import aiohttp
 
-from config.settings import SipAuthSettings
+from config.settings import LimitSettings, SipAuthSettings, SipSettings
 from config.values import Source
 from sip.b2bua.call_state import CallState
 from sip.b2bua.hub import Hub
@@ -25,7 +25,7 @@ from sip.core.uri import Uri
 from sip.ids import Ids
 from sip.softswitch.admission.gatekeeper import Gatekeeper
 from sip.softswitch.jambonz.web_socket import AppAddress, WebSocketLink
-from sip.softswitch.softswitch import Limits, Softswitch
+from sip.softswitch.softswitch import Softswitch
 from sip.softswitch.trunks.trunk import Trunk, Trunks
 from sip.trace import Trace
 from sip.transport.endpoint import Endpoint
@@ -431,8 +431,8 @@ async def make_ladder(**options: Any) -> AsyncIterator[Ladder]:
                 SipAuthSettings(algorithms=("SHA-256", "MD5")),
             ),
             link=WebSocketLink(http, AppAddress(url=app.url)),
-            limits=options.pop("limits", Limits(calls=100, calls_per_second=1000)),
-            realm="gateway.test",
+            limits=options.pop("limits", LimitSettings(calls=100, calls_per_second=1000)),
+            sip=SipSettings(realm="gateway.test"),
             trace=Trace(),
             binding_store=options.pop("binding_store", None),
         )

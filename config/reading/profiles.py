@@ -7,30 +7,29 @@ that of the trunk to Retell, which every configuration has and no entry of `trun
 """
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from config.problems import ConfigError, KeyPath, Problem, did_you_mean, model_problems
-from config.reading.raw import listing
+from config.reading.raw import listing, mapping
 from config.reading.source import Origin, Source, read_yaml
-from config.values import HttpUrl, Name
+from config.texts import HttpUrl, Name
+from config.values import Model
 
 DIRECTORY: Final = Path(__file__).parents[1] / "profiles"
 RETELL: Final = "retell"
 
 Kind = Literal["carrier", "pbx", "retell"]
 
-# Half a secret is none: what a profile says of these completes what the trunk says, if it does.
-_COMPLETED_ONLY = ("credentials", "login")
+#: Keys of a trunk that no profile may have.
+_SECRETS: Final = (("credentials", "password"), ("login",), ("identify_headers",))
 
 
-class _ProfileFile(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
+class _ProfileFile(Model):
     title: Name
     kind: Kind
     sources: Annotated[tuple[HttpUrl, ...], Field(min_length=1)]
@@ -79,7 +78,7 @@ def retell() -> Profile:
 
 def _read(name: str) -> Profile:
     source = read_yaml(DIRECTORY / f"{name}.yaml", {})
-    problems = list(source.problems)
+    problems = [*source.problems, *_secrets(source)]
     try:
         file = _ProfileFile.model_validate(source.data)
     except ValidationError as error:
@@ -88,6 +87,15 @@ def _read(name: str) -> Profile:
     if problems:
         raise ConfigError(source.lines(problems))
     return Profile(name=name, source=source, **dict(file))
+
+
+def _secrets(source: Source) -> Iterator[Problem]:
+    """A profile is shown by a command and goes into the wheel."""
+    trunk = mapping(source.data, "trunk")
+    for path in _SECRETS:
+        if mapping(trunk, *path[:-1]).get(path[-1]) is not None:
+            reason = "a profile holds no secret: write this into the trunk itself"
+            yield Problem(("trunk", *path), reason, at_key=True)
 
 
 def titles() -> dict[str, Profile]:
@@ -112,9 +120,8 @@ def lay_under(source: Source) -> None:
             continue
         known = profile(name)
         given = {"kind": known.kind, **known.trunk}
-        for key in _COMPLETED_ONLY:
-            if not trunk.get(key):
-                given.pop(key, None)
+        if not trunk.get("credentials"):
+            given.pop("credentials", None)  # a realm alone proves nothing
         _merge(trunk, given, (), _Lender(source, path, known))
 
 

@@ -3,12 +3,11 @@
 import asyncio
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from functools import partial
 
 import structlog
 
-from config.settings import RegistrarSettings
+from config.settings import LimitSettings, SipSettings
 from sip.b2bua.call import Call
 from sip.b2bua.leg_report import LegReport
 from sip.b2bua.legs.inbound import InboundLeg
@@ -55,14 +54,6 @@ CLOSE_TIMEOUT_S = 5.0
 GOODBYE_TIMEOUT_S = 2.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """Calls at a time, and new calls in any second."""
-
-    calls: int
-    calls_per_second: int
-
-
 class Softswitch:
     """Takes calls from trunks and runs them as its application says."""
 
@@ -75,15 +66,11 @@ class Softswitch:
         trunks: Trunks,
         gatekeeper: Gatekeeper,
         link: AppLink,
-        limits: Limits,
-        realm: str,
-        advertise: str | None = None,
+        limits: LimitSettings,
+        sip: SipSettings,
         trace: Trace | None = None,
         timers: Timers | None = None,
         tls: ClientTls | None = None,
-        keepalive_s: float | None = None,
-        tcp_above_bytes: int = 1300,
-        registrar: RegistrarSettings | None = None,
         binding_store: BindingStore | None = None,
     ) -> None:
         self._clock = clock
@@ -91,7 +78,7 @@ class Softswitch:
         self._media = media
         self._gatekeeper = gatekeeper
         self._limits = limits
-        self._realm = realm
+        self._realm = sip.realm
         self._calls: dict[asyncio.Task[None], Driver] = {}
         self._recent: deque[float] = deque()
         self._draining = False
@@ -104,17 +91,17 @@ class Softswitch:
             on_request=self._on_request,
             doorkeeper=gatekeeper,
             timers=timers,
-            advertise=advertise,
+            advertise=sip.advertise,
             trace=trace,
             tls=tls,
-            keepalive_s=keepalive_s,
-            tcp_above_bytes=tcp_above_bytes,
+            keepalive_s=sip.keepalive_s,
+            tcp_above_bytes=sip.tcp_above_bytes,
             methods=("REGISTER",) if any(trunk.registrar for trunk in trunks) else (),
         )
         #: who registered with us, and with whom we register
         self.bindings = Bindings(clock, binding_store)
-        self.registrar = Registrar(self.ua, trunks, self.bindings, registrar or RegistrarSettings())
-        self.registrations = Registrations(self.ua, trunks, keepalive_s)
+        self.registrar = Registrar(self.ua, trunks, self.bindings, sip.registrar)
+        self.registrations = Registrations(self.ua, trunks, sip.keepalive_s)
         if any(trunk.registrar or trunk.registers for trunk in trunks):
             gatekeeper.registered = self._registered_as
         self.health = TrunkHealth(self.ua, trunks)

@@ -289,6 +289,10 @@ def test_error_inside_a_profile_names_the_profiles_file(shelf: Path, tmp_path: P
         (HEAD + "trunk: {}\nnote: x\n", "5: note: unknown key; did you mean notes?"),
         (HEAD.replace("https:", "ftp:") + "trunk: {}\n", "3: sources[0]: 'ftp://example.com/' is "
          "not an http:// or https:// URL"),
+        (HEAD + "trunk:\n  credentials:\n    password: p\n", "6: trunk.credentials.password: "
+         "a profile holds no secret: write this into the trunk itself"),
+        (HEAD + "trunk: {login: {username: u}}\n", "4: trunk.login: "
+         "a profile holds no secret: write this into the trunk itself"),
         (HEAD + "trunk: {a: '${SECRET}'}\n", "4: trunk.a: environment variable SECRET is not set"),
     ],
 )  # fmt: skip

@@ -16,8 +16,8 @@ from typing import Any, TypeGuard
 import pytest
 from pydantic import BaseModel
 
-from config.model import Model
 from config.settings import Settings, TrunkSettings
+from config.values import Model
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = ("config", "gateway", "sip", "testkit")
@@ -168,8 +168,11 @@ class Readers:
 
 def tell_selves(model: ast.ClassDef) -> None:
     """Give `self` in a model's own methods a name of its own. A validator's is no reader's."""
-    methods = (n for n in model.body if isinstance(n, ast.FunctionDef) and not n.decorator_list)
-    for node in (node for method in methods for node in ast.walk(method)):
+    methods = (item for item in model.body if isinstance(item, ast.FunctionDef))
+    readers = (
+        m for m in methods if not any("validator" in ast.unparse(d) for d in m.decorator_list)
+    )
+    for node in (node for method in readers for node in ast.walk(method)):
         if isinstance(node, ast.Name) and node.id == "self":
             node.id = f"self of {model.name}"
 
@@ -248,6 +251,7 @@ def test_key_with_one_choice_is_refused_any_other(key: tuple[str, str]) -> None:
          {("NumberSettings", "agent")}),
         ("class RetellSettings:\n  def own(self): return self.identify",
          {("RetellSettings", "identify")}),
+        ("class LogSettings:\n  @property\n  def f(self): self.level", {("LogSettings", "level")}),
         # the same words of something else
         ("class LogSettings:\n  @model_validator(mode='after')\n  def f(self): self.level", set()),
         ("def f(level, log): log.level, level.format, '{}'.format(1)", set()),

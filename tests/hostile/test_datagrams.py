@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from config.settings import LimitSettings
 from config.values import Source
 from sip.core.uri import Uri
-from sip.softswitch.softswitch import Limits
 from sip.softswitch.trunks.trunk import Trunk
 from tests.hostile.datagrams import Attack, Sent
 from tests.hostile.parties import Callee, Caller
@@ -44,7 +44,7 @@ async def test_nothing_breaks_and_an_honest_call_completes() -> None:
     ]
     unhandled: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, what: unhandled.append(what))
-    limits = Limits(calls=5000, calls_per_second=10_000)
+    limits = LimitSettings(calls=5000, calls_per_second=10_000)
     with capture_logs() as logged:
         async with make_ladder(trunks=trunks, limits=limits) as ladder, callee:
             ladder.app.verbs = verbs

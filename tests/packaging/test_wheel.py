@@ -264,5 +264,5 @@ def strings_besides_loggers(tree: ast.Module) -> Iterator[ast.Constant]:
 def is_module(value: object) -> bool:
     if not isinstance(value, str) or "." not in value or value.partition(".")[0] not in FOLDERS:
         return False
-    path = ROOT.joinpath(*value.split("."))
+    path = ROOT.joinpath(*value.replace(":", ".").split("."))
     return path.is_dir() or path.with_suffix(".py").is_file()

@@ -4,9 +4,9 @@ from unittest.mock import patch
 
 from structlog.testing import capture_logs
 
+from config.settings import LimitSettings
 from sip.core.digest import answer_challenges
 from sip.core.message import Response
-from sip.softswitch.softswitch import Limits
 from tests.ladder import DID, PCMU, Ladder, Peer, dial, ladder_test, make_ladder
 from tests.virtual import virtual_time
 
@@ -124,7 +124,7 @@ async def test_what_we_cannot_do_is_refused_by_its_number(ladder: Ladder) -> Non
 def test_more_calls_than_allowed_are_told_to_come_later() -> None:
     @virtual_time
     async def run() -> None:
-        async with make_ladder(limits=Limits(calls=1, calls_per_second=10)) as ladder:
+        async with make_ladder(limits=LimitSettings(calls=1, calls_per_second=10)) as ladder:
             ladder.app.verbs = lambda _: [{"verb": "config"}]
             carrier, agent = ladder.peer("carrier"), ladder.peer("agent")
             await carrier.send("INVITE", sdp=PCMU)
