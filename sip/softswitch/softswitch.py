@@ -30,9 +30,10 @@ from sip.softswitch.jambonz.link import AppAddress, AppLink
 from sip.softswitch.jambonz.messages import new_session
 from sip.softswitch.jambonz.socket import Json
 from sip.softswitch.listeners import Listening
-from sip.softswitch.registration.bindings import Bindings, BindingStore
+from sip.softswitch.registration.bindings import Bindings
 from sip.softswitch.registration.registrar import Registrar
 from sip.softswitch.registration.registrations import Registrations
+from sip.softswitch.shared import BindingStore
 from sip.softswitch.trunks.health import TrunkHealth
 from sip.softswitch.trunks.limits import RETRY_AFTER_S, Slot, TrunkFullError
 from sip.softswitch.trunks.trunk import Trunk, Trunks
