@@ -32,6 +32,8 @@ async def open_engine(url: str) -> AsyncIterator[AsyncEngine]:
     """
     _check_file(make_url(url))
     engine = _engine(url)
+    if engine.dialect.name == "sqlite":
+        event.listen(engine.sync_engine, "connect", _tune_sqlite)
     try:
         try:
             await migrations.upgrade(engine)
@@ -106,20 +108,13 @@ async def now_ms(connection: AsyncConnection) -> int:
 
 def _engine(url: str) -> AsyncEngine:
     driver = driver_url(url)
-    engine = create_async_engine(driver, **_options(driver))
-    if engine.dialect.name == "sqlite":
-        event.listen(engine.sync_engine, "connect", _tune_sqlite)
-    else:
-        event.listen(engine.sync_engine, "do_connect", _connect)
-    return engine
-
-
-def _options(driver: URL) -> dict[str, Any]:
-    """A connection that broke while it lay in the pool is noticed before it is used."""
     if driver.get_backend_name() == "sqlite":
-        return {}
+        return create_async_engine(driver)
+    # a connection that broke while it lay in the pool is noticed before it is used
     timeouts = {"timeout": CONNECT_S, "command_timeout": COMMAND_S}
-    return {"pool_pre_ping": True, "connect_args": timeouts}
+    engine = create_async_engine(driver, pool_pre_ping=True, connect_args=timeouts)
+    event.listen(engine.sync_engine, "do_connect", _connect)
+    return engine
 
 
 def _connect(dialect: Dialect, _: Any, arguments: Any, options: Any) -> Any:

@@ -1,5 +1,10 @@
 """What can be wrong with the database. Each text is one line, without passwords or parameters."""
 
+import re
+
+# How SQLAlchemy and its driver for PostgreSQL begin: the names of Python classes.
+_CLASSES = re.compile(r"^(\([\w.]+\) |<class '[\w.]+'>: )+")
+
 
 class StorageError(Exception):
     """The database cannot be used: what happened, and what to do about it."""
@@ -16,4 +21,4 @@ class InUseError(StorageError):
 def plain(error: Exception) -> str:
     """The first line of an error: the rest quotes parameters, which are people's numbers."""
     lines = str(error).splitlines()
-    return lines[0][:200] if lines else type(error).__name__
+    return _CLASSES.sub("", lines[0])[:200] if lines else type(error).__name__

@@ -64,8 +64,11 @@ async def user_of(leases: Leases) -> str | None:
 async def _take(leases: Leases, me: str) -> Lease:
     seen = await leases.holder(ROLE)
     held = seen
+    clock = asyncio.get_running_loop().time
+    # not by the lease's own time: the machine's may have been set back since
+    give_up_at = clock() + LASTS_S
     while True:
-        dead = held if held is not None and _is_dead(held) else None
+        dead = held if held is not None and (_is_dead(held) or clock() > give_up_at) else None
         lease = await leases.take(ROLE, me, LASTS_S, instead_of=dead)
         if lease is not None:
             return lease

@@ -9,10 +9,11 @@ from typer.testing import CliRunner
 
 from gateway.cli import main
 from gateway.storage import copy as module
+from gateway.storage import tables
 from gateway.storage.call_records import Query, open_store
 from gateway.storage.copy import Copied, NotEmptyError, copy
 from gateway.storage.database import open_engine
-from gateway.storage.errors import InUseError, SchemaError
+from gateway.storage.errors import InUseError, SchemaError, StorageError
 from gateway.storage.shared_state import open_shared_state
 from tests.gateway.storage.postgres import Postgres
 from tests.gateway.storage.test_call_records import record
@@ -95,12 +96,12 @@ async def test_a_copy_that_fails_leaves_nothing_behind(
     real = module._copy_table
 
     async def fails(table: object, *connections: object) -> Copied:
-        if table is module.LASTING[1]:
+        if table is tables.bindings:
             raise OSError("the network is gone")
         return await real(table, *connections)  # type: ignore[arg-type]
 
     monkeypatch.setattr(module, "_copy_table", fails)
-    with pytest.raises(module.StorageError, match="the network is gone"):
+    with pytest.raises(StorageError, match="the network is gone"):
         await copy(source, target)
     async with open_store(target) as store:
         assert await store.count() == 0

@@ -68,6 +68,18 @@ async def test_elsewhere_a_lease_that_is_not_renewed_is_a_dead_process(
     assert await user_of(leases) is None
 
 
+async def test_a_clock_that_was_set_back_does_not_lock_the_database_for_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "LOOK_S", 0.01)
+    monkeypatch.setattr(module, "LASTS_S", 0.1)
+    leases = MemoryLeases(time.time)
+    elsewhere = replace(Process.own(), host="another.example.com")
+    await leases.take(ROLE, str(elsewhere), 3600)
+    async with sole_use(leases):
+        assert (await user_of(leases) or "").startswith(f"process {os.getpid()} on ")
+
+
 async def test_elsewhere_a_lease_that_is_renewed_is_a_running_gateway(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

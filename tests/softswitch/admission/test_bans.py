@@ -176,8 +176,10 @@ class Time:
         raise AssertionError("bans need no timer")
 
 
-async def restarted(store: MemoryStore[BanRecord], clock: Time, **settings: int) -> Bans:
-    bans = Bans(BanSettings(**settings))
+async def restarted(
+    store: MemoryStore[BanRecord], clock: Time, settings: BanSettings | None = None
+) -> Bans:
+    bans = Bans(settings or BanSettings())
     await bans.restore(store, clock)
     return bans
 
@@ -200,13 +202,14 @@ async def test_a_ban_holds_over_a_restart_and_the_next_one_is_longer() -> None:
 
 async def test_a_ban_that_is_over_is_remembered_as_long_as_it_was_in_memory() -> None:
     store: MemoryStore[BanRecord] = MemoryStore()
-    offend(await restarted(store, Time(0.0, 0.0), longest_s=1000), 0.0)
-    bans = await restarted(store, Time(0.0, 400.0), longest_s=1000)
+    short = BanSettings(longest_s=1000)
+    offend(await restarted(store, Time(0.0, 0.0), short), 0.0)
+    bans = await restarted(store, Time(0.0, 400.0), short)
     assert not bans.list(0.0)
     offend(bans, 0.0)
     [ban] = bans.list(0.0)
     assert ban.until - ban.since == 600
-    await restarted(store, Time(0.0, 1000.0 + 1001.0), longest_s=1000)
+    await restarted(store, Time(0.0, 1000.0 + 1001.0), short)
     assert await store.load() == []
 
 
