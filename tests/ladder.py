@@ -6,7 +6,7 @@ The peers are bare sockets and share no state machine with what they test; only 
 import asyncio
 import itertools
 import socket
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -27,6 +27,7 @@ from sip.trace import Trace
 from sip.transport.endpoint import Endpoint
 from tests.fakes.application import FakeApplication
 from tests.fakes.media import FakeMedia
+from tests.ports import free_port
 from tests.virtual import virtual_time
 
 DID = "+14155550100"
@@ -47,18 +48,30 @@ PCMU = "\r\n".join(
 )
 _numbers = itertools.count(1)
 
+#: One message: when, whose, sent ("->") or received ("<-") by the peer, and its title.
+Rung = tuple[float, str, str, str]
+
+
+def drawn(rungs: Iterable[Rung]) -> str:
+    """The messages between peers and gateway, one a line, as a failed expectation shows them."""
+    lines = [f"  {at:9.3f} s  {peer:>8} {way} {title}" for at, peer, way, title in rungs]
+    return "\n".join(lines) or "  (nothing was sent or received)"
+
 
 class Peer:
     """One SIP element on loopback. It answers nothing by itself."""
 
-    def __init__(self, name: str, gateway: Endpoint) -> None:
+    def __init__(self, name: str, gateway: Endpoint, port: int = 0) -> None:
+        """Without `port` the kernel chooses a free one."""
         self.name = name
         self.gateway = gateway
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.socket.bind(("127.0.0.1", 0))
+        self.socket.bind(("127.0.0.1", port))
         self.socket.setblocking(False)
         self.port = self.socket.getsockname()[1]
         self.tag = f"{name}-{next(_numbers)}"
+        #: every message of this ladder so far, of all its peers, as `drawn` shows them
+        self.rungs: list[Rung] = []
         #: what arrived and was not expected yet, and what came again
         self.inbox: list[Request | Response] = []
         self.again: list[str] = []
@@ -92,10 +105,12 @@ class Peer:
             message = self._response(what, reason, answering, headers, sdp)
         else:
             message = self._request(what, to, headers, sdp, again)
+        self._note("->", message)
         await self.transmit(message.to_bytes())
         return message
 
     async def transmit(self, data: bytes) -> None:
+        """Put one message on the wire."""
         self.socket.sendto(data, (self.gateway.host, self.gateway.port))
         await asyncio.sleep(0)
 
@@ -189,12 +204,16 @@ class Peer:
         self, what: str | int, *, within_s: float = 40.0, of: str | None = None
     ) -> Any:
         """The next message, which must be this method or status (of a request `of`)."""
-        message = await self.next(within_s)
+        try:
+            message = await self.next(within_s)
+        except TimeoutError:
+            raise self._failed(f"expected {what}, and nothing came in {within_s:g} s") from None
         found: str | int = message.method if isinstance(message, Request) else message.status
-        assert found == what, f"{self.name} expected {what}, got {message!r}"
+        if found != what:
+            raise self._failed(f"expected {what}, got {message!r}")
         if isinstance(message, Response):
-            if of is not None:
-                assert message.cseq.method == of
+            if of is not None and message.cseq.method != of:
+                raise self._failed(f"expected {what} of {of}, got that of {message.cseq.method}")
             if message.cseq.method == "INVITE":
                 self._answer = message
         else:
@@ -210,6 +229,7 @@ class Peer:
                     self.lost -= 1
                     continue
                 message = parse_message(data)
+                self._note("<-", message)
                 if data in self._seen:
                     self.again.append(_title(message))
                     continue
@@ -217,16 +237,16 @@ class Peer:
                 return message
 
     async def silence(self, seconds: float) -> None:
-        """Nothing arrives for so long, not even a retransmission."""
+        """Nothing arrives in `seconds`, not even a retransmission."""
         try:
             async with asyncio.timeout(seconds):
                 data = await self._read()
         except TimeoutError:
             return
-        raise AssertionError(f"{self.name} expected silence, got {data[:60]!r}")
+        raise self._failed(f"expected silence, got {data[:60]!r}")
 
     async def drain(self, seconds: float) -> list[str]:
-        """Everything that arrives in so many seconds, by title."""
+        """Everything that arrives in `seconds`, by title."""
         found: list[str] = []
         try:
             async with asyncio.timeout(seconds):
@@ -235,6 +255,16 @@ class Peer:
                     found.append(_title(parse_message(data)))
         except TimeoutError:
             return found
+
+    def _note(self, way: str, message: Request | Response) -> None:
+        time = asyncio.get_running_loop().time()
+        title = _title(message)
+        if isinstance(message, Response):
+            title += f" of {message.cseq.method}"
+        self.rungs.append((time, self.name, way, title))
+
+    def _failed(self, what: str) -> AssertionError:
+        return AssertionError(f"{self.name} {what}; the ladder so far:\n{drawn(self.rungs)}")
 
     # stories that many ladders share
 
@@ -266,9 +296,48 @@ class Ladder:
         self.app = app
         self.media = media
         self.peers: dict[str, Peer] = {}
+        self._up: tuple[Peer, ...] = ()
 
     def peer(self, name: str) -> Peer:
         return self.peers[name]
+
+    @property
+    def ending(self) -> tuple[str, str, int]:
+        """Who ended the last call, and how: call_termination_by, call_status, sip_status."""
+        last = [
+            frame["data"]
+            for frame in self.app.told("call:status")
+            if "parent_call_sid" not in frame["data"]
+        ][-1]
+        return last["call_termination_by"], last["call_status"], last["sip_status"]
+
+    async def call_up(
+        self, caller: "str | Peer" = "carrier", callee: "str | Peer" = "agent", to: str = DID
+    ) -> Request:
+        """A call, answered, and acknowledged on both legs; returns the INVITE that came out.
+
+        Unless the story has said otherwise, the application dials the callee and hangs up after.
+        """
+        self._up = calling, called = self._party(caller), self._party(callee)
+        if self.app.verbs is FakeApplication.verbs:
+            self.app.verbs = lambda _: [dial(called.name), {"verb": "hangup"}]
+        await calling.send("INVITE", sdp=PCMU, to=to)
+        await calling.expect(100)
+        invite = await called.answer_call()
+        await calling.expect(180)
+        await calling.expect(200, of="INVITE")
+        await calling.send("ACK")
+        return invite
+
+    async def hung_up_by(self, party: "str | Peer") -> None:
+        """That party of the call of `call_up` hangs up, and so does the gateway to the other."""
+        first = self._party(party)
+        [second] = [peer for peer in self._up if peer is not first]
+        await first.hang_up()
+        await second.is_hung_up()
+
+    def _party(self, party: "str | Peer") -> Peer:
+        return self.peers[party] if isinstance(party, str) else party
 
     async def settled(self, within_s: float = 70.0) -> None:
         """Nothing is left open: no call, dialog, transaction or media."""
@@ -305,11 +374,11 @@ async def make_ladder(**options: Any) -> AsyncIterator[Ladder]:
     await app.start()
     media = FakeMedia()
     clock, ids = LoopClock(), Ids()
-    probe = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    probe.bind(("127.0.0.1", 0))
-    gateway = Endpoint("udp", "127.0.0.1", probe.getsockname()[1])
+    gateway = Endpoint("udp", "127.0.0.1", free_port())
     peers = {name: Peer(name, gateway) for name in PEERS}
-    probe.close()
+    rungs: list[Rung] = []
+    for peer in peers.values():
+        peer.rungs = rungs
     legs = options.pop("legs", {})
     options["trunks"] = (
         *options.get("trunks", ()),

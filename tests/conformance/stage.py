@@ -18,6 +18,7 @@ from sip.core.uri import Uri
 from sip.softswitch.trunks.trunk import Trunk
 from sip.transport.endpoint import Endpoint
 from tests.ladder import PCMU, Ladder, Peer, dial, make_ladder
+from tests.ports import free_port
 from tests.virtual import virtual_time
 
 #: When a message came, in seconds since one began to watch, and its method or status.
@@ -28,7 +29,7 @@ class TcpPeer(Peer):
     """A ladder peer on one connection, which it makes or accepts."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(name, Endpoint("tcp", "127.0.0.1", 0))
+        super().__init__(name, Endpoint("tcp", "127.0.0.1", 0), free_port())
         self._streams: asyncio.Queue[asyncio.StreamReader] = asyncio.Queue(1)
         self._reader: asyncio.StreamReader | None = None
         self._writer: asyncio.StreamWriter | None = None

@@ -35,22 +35,15 @@ async def test_a_new_offer_with_fax_keeps_the_order(ladder: Ladder) -> None:
 
     Nothing changes for the agent, so it is not asked.
     """
-    ladder.app.verbs = lambda _: [dial("agent"), {"verb": "hangup"}]
-    carrier, agent = ladder.peer("carrier"), ladder.peer("agent")
-    await carrier.send("INVITE", sdp=PCMU)
-    await carrier.expect(100)
-    await agent.answer_call()
-    await carrier.expect(180)
-    await carrier.expect(200, of="INVITE")
-    await carrier.send("ACK")
+    await ladder.call_up("carrier", "agent")
+    carrier = ladder.peer("carrier")
     head, mark, audio = PCMU.partition("m=audio")
     await carrier.send("INVITE", sdp=head + FAX + mark + audio)
     await carrier.expect(100)
     answer = await carrier.expect(200, of="INVITE")
     assert media(answer.body) == [("image", False), ("audio", True)]
     await carrier.send("ACK")
-    await carrier.hang_up()
-    await agent.is_hung_up()
+    await ladder.hung_up_by("carrier")
 
 
 @pytest.mark.parametrize(

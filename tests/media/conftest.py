@@ -1,7 +1,6 @@
 """The two media engines, one of each for the whole run, and a call on one of them."""
 
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -12,6 +11,7 @@ import pytest
 
 from sip.media.ng.client import NgClient
 from tests.media.talk import Talk
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 START_TIMEOUT_S = 15.0
@@ -49,7 +49,7 @@ def rtpengine_engine() -> Iterator[Engine]:
     program = shutil.which("rtpengine")
     if program is None:
         pytest.fail("needs rtpengine: apt-get install rtpengine-daemon (make test does)")
-    control = _free_port()
+    control = free_port()
     with subprocess.Popen(
         [program, "--foreground", "--table=-1", "--interface=127.0.0.1", "--log-level=3",
          f"--listen-ng=127.0.0.1:{control}", "--port-min=25000", "--port-max=25999",
@@ -103,10 +103,3 @@ async def _connected(engine: Engine) -> NgClient:
     client = await NgClient.connect(engine.address, timeout_s=START_TIMEOUT_S)
     await client.ping()
     return client
-
-
-def _free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

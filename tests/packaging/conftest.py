@@ -2,7 +2,6 @@
 
 import os
 import re
-import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from tests.ports import free_port, free_ports
 
 ROOT = Path(__file__).parents[2]
 
@@ -43,20 +44,14 @@ Run = Callable[..., Ended]
 
 @pytest.fixture
 def ports() -> Ports:
-    held = [_free(socket.SOCK_STREAM) for _ in range(5)]
-    relay = _free(socket.SOCK_DGRAM)
-    numbers = [one.getsockname()[1] for one in held]
-    first = min(relay.getsockname()[1] // 2 * 2, 65000)
-    for one in (*held, relay):
-        one.close()
-    http, sip, retell_http, retell_sip, phone = numbers
+    http, sip, retell_http, retell_sip, phone = (free_port() for _ in range(5))
     return Ports(
         http=http,
         sip=sip,
         retell_http=retell_http,
         retell_sip=retell_sip,
         phone=phone,
-        relay=first,
+        relay=free_ports(40),
     )
 
 
@@ -108,9 +103,3 @@ def environment(**variables: str) -> dict[str, str]:
     ours = ("RETELL", "GATEWAY", "PSTN", "OVERRIDE", "LOGLEVEL", "PHONE", "PORT", "WS_PORT")
     kept = {key: value for key, value in os.environ.items() if not key.startswith(ours)}
     return kept | {"PYTHONPATH": str(ROOT)} | variables
-
-
-def _free(kind: int) -> socket.socket:
-    held = socket.socket(socket.AF_INET, kind)
-    held.bind(("127.0.0.1", 0))
-    return held

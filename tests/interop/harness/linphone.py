@@ -114,7 +114,7 @@ class Linphone:
                 "inc_timeout": 30,
             },
             "net": {"firewall_policy": 0, "mtu": 1300},
-            "rtp": {"audio_rtp_port": f"{self.party.port + 20000}"},
+            "rtp": {"audio_rtp_port": f"{self.party.port + 22000}"},
             "video": {"enabled": 0, "capture": 0, "display": 0},
             "proxy_0": {
                 "reg_proxy": f"<sip:{self._registrar};transport=tls>",

@@ -14,6 +14,7 @@ from typing import Self
 SIP_PORT = 5080
 REST_PORT = 8090
 _RESERVED_BY = 5079
+#: Ports of 127.0.0.1: ten a block from 6160 on, so that those of the last block end at 8399.
 _BLOCKS = range(16, 240)
 # Below the kernel's own range for outgoing sockets (32768 and up), above the gateway's default.
 _MEDIA_FIRST = 10_000
@@ -38,22 +39,32 @@ class Network:
 
     def __init__(self) -> None:
         self.block = 0
-        self._reservation: socket.socket | None = None
+        self._reservations: list[socket.socket] = []
 
     def __enter__(self) -> Self:
         start = os.getpid() % len(_BLOCKS)
-        for offset in range(len(_BLOCKS)):
-            block = _BLOCKS[(start + offset) % len(_BLOCKS)]
-            reservation = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-            try:
-                reservation.bind((f"127.0.{block}.1", _RESERVED_BY))
-                reservation.listen(1)
-            except OSError:
-                reservation.close()
-                continue
-            self.block, self._reservation = block, reservation
-            return self
+        blocks = [_BLOCKS[(start + offset) % len(_BLOCKS)] for offset in range(len(_BLOCKS))]
+        for own_media in (True, False):
+            for block in blocks:
+                if self._reserved(f"127.0.{block}.1"):
+                    # more gateways at once than there are media ranges share theirs
+                    if not own_media or self._reserved(f"127.0.15.{block % _MEDIA_RANGES + 1}"):
+                        self.block = block
+                        return self
+                    self._reservations.pop().close()
         raise RuntimeError("every block of loopback addresses is taken")
+
+    def _reserved(self, host: str) -> bool:
+        """Whether that address was free; it is reserved from now on."""
+        reservation = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        try:
+            reservation.bind((host, _RESERVED_BY))
+            reservation.listen(1)
+        except OSError:
+            reservation.close()
+            return False
+        self._reservations.append(reservation)
+        return True
 
     def __exit__(
         self,
@@ -61,8 +72,8 @@ class Network:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._reservation is not None:
-            self._reservation.close()
+        while self._reservations:
+            self._reservations.pop().close()
 
     def party(self, role: str, last_octet: int) -> Party:
         return Party(role, f"127.0.{self.block}.{last_octet}")

@@ -2,12 +2,12 @@
 
 import asyncio
 import shutil
-import socket
 from pathlib import Path
 
 import pytest
 
 from testkit.sandbox.settings import Agent
+from tests.ports import free_port
 from tests.testkit.sandbox.stage import NUMBER, number, stage
 
 pytestmark = pytest.mark.skipif(
@@ -15,12 +15,6 @@ pytestmark = pytest.mark.skipif(
 )
 
 MODES = {"udp": "u1", "tcp": "t1"}
-
-
-def free_port(kind: socket.SocketKind) -> int:
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 async def sipp(at: Path, *arguments: str) -> asyncio.subprocess.Process:
@@ -58,8 +52,7 @@ async def test_sipp_calls_the_imported_number(transport: str, tmp_path: Path) ->
 
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
 async def test_the_sandbox_calls_sipp_and_hangs_up(transport: str, tmp_path: Path) -> None:
-    kind = socket.SOCK_DGRAM if transport == "udp" else socket.SOCK_STREAM
-    port = free_port(kind)
+    port = free_port()
     callee = await sipp(tmp_path, "-sn", "uas", "-t", MODES[transport], "-p", str(port), "-m", "1")
     await listening(transport, port)
     preset = number(("127.0.0.1", port), transport=transport.upper())

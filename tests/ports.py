@@ -1,0 +1,44 @@
+"""Ports for a program that is told its ports before it binds them.
+
+A port that the kernel chose (`bind` to 0) and that was closed again may be given to any other
+process before the program binds it. These are outside the range that the kernel chooses from, and
+one that was handed out comes again only after all the others.
+"""
+
+import os
+import socket
+
+_FIRST, _COUNT = 22_000, 2_000
+
+
+class _Turn:
+    """Where the next search begins; every process begins elsewhere."""
+
+    at = os.getpid() * 98 % _COUNT
+
+
+def free_port(host: str = "127.0.0.1") -> int:
+    """An even port of `host` that nothing is bound to, on UDP or on TCP."""
+    return free_ports(1, host)
+
+
+def free_ports(count: int, host: str = "127.0.0.1") -> int:
+    """The first of `count` such ports in a row; it is even."""
+    for _ in range(_COUNT // 2):
+        first = _FIRST + _Turn.at
+        _Turn.at += count + count % 2
+        if _Turn.at + count > _COUNT:
+            _Turn.at = 0
+        if all(_is_free(host, port) for port in range(first, first + count)):
+            return first
+    raise OSError(f"{host} has no {count} free ports from {_FIRST} to {_FIRST + _COUNT - 1}")
+
+
+def _is_free(host: str, port: int) -> bool:
+    for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
+        with socket.socket(socket.AF_INET, kind) as probe:
+            try:
+                probe.bind((host, port))
+            except OSError:
+                return False
+    return True
