@@ -1,5 +1,7 @@
 # make run     one proven call, then a gateway to try things with (Ctrl-C ends it)
 # make test    every test; system programs are installed where this user may
+# make test T=tests/b2bua   one folder, one file, or whatever else pytest takes
+# make quick   the tests that need nothing but Python, within a minute
 # make check   formatting, lint, strict types
 # make programs  what the tests talk to, and nothing else
 # make bench   measurements, written to bench/results/
@@ -10,8 +12,12 @@
 # PYTHON=/path/to/python3 chooses the Python; RUN_ONCE=1 makes `make run` end after its call.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check programs bench hostile lock clean
+.PHONY: help run test quick check programs bench hostile lock clean
 python := .venv/bin/python
+# Tests at a time: most of the long ones wait, so there may be more than the machine has cores.
+WORKERS ?= 4
+# Containers often forbid Python to keep what it has compiled, which costs every start seconds.
+export PYTHONDONTWRITEBYTECODE =
 
 help:
 	@sed -n 's/^# make /make /p' Makefile
@@ -33,7 +39,17 @@ programs: .venv/.installed-dev
 	@.ci/peers & .ci/system-packages && wait
 
 test: programs
-	@$(python) -m pytest
+ifdef T
+	@$(python) -m pytest $(T)
+else
+	@beside=0; alone=0; \
+	$(python) -m pytest -n $(WORKERS) -m "not alone" || beside=$$?; \
+	$(python) -m pytest -m alone || alone=$$?; \
+	exit $$((beside || alone))
+endif
+
+quick: .venv/.installed-dev
+	@$(python) -m pytest -n 2 -m "not programs and not slow and not alone" $(T)
 
 bench: .venv/.installed-bench
 	@.ci/system-packages
@@ -56,4 +72,5 @@ lock: .venv/.installed-dev
 	@$(compile) -c requirements-dev.lock --extra phone --group bench -o requirements-bench.lock
 
 clean:
+	find . -name __pycache__ -prune -exec rm -rf {} +
 	rm -rf .venv .run .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info

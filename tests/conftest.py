@@ -1,12 +1,61 @@
-"""Rules for the whole suite: in CI a skipped test fails the run.
+"""Rules for the whole suite: marks by folder, order, and that in CI a skipped test fails the run.
 
 A test that cannot run on somebody's machine says why and is skipped there. In CI everything it
 could need is installed, so a skip would only hide that something was not tested.
 """
 
 import os
+import sys
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
+
+from tests.groups import Groups, turn
+
+# Containers often have Python write no bytecode. Each of the hundreds of programs that the tests
+# start would then compile all its modules anew, for seconds.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+#: Marks of whole folders and files, the first that fits. Files and tests add their own.
+PLACE_MARKS: dict[str, str | None] = {
+    "tests/interop/": "programs",
+    "tests/packaging/test_build_files.py": None,
+    "tests/packaging/test_dependencies.py": None,
+    "tests/packaging/test_workflow.py": None,
+    "tests/packaging/": "slow",
+    "tests/media/test_relay_process.py": "slow",
+    "tests/media/test_supervisor.py": "slow",
+    "tests/testkit/phone/test_caller.py": "slow",
+    "tests/testkit/sandbox/test_sipp.py": "programs",
+}
+#: Marks of tests by what they ask for.
+FIXTURE_MARKS: dict[str, str] = {"engine": "programs", "relay_engine": "slow"}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        for mark in _marks(item):
+            item.add_marker(mark)
+    items.sort(key=lambda item: turn(item.nodeid))
+
+
+def _marks(item: pytest.Item) -> Iterator[str]:
+    for place, mark in PLACE_MARKS.items():
+        if item.nodeid.startswith(place):
+            if mark is not None:
+                yield mark
+            break
+    for fixture, mark in FIXTURE_MARKS.items():
+        if fixture in getattr(item, "fixturenames", ()):
+            yield mark
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Groups:
+    return Groups(config, log)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
@@ -30,6 +79,9 @@ def _skips_fail() -> bool:
 
 
 def _skipped(config: pytest.Config) -> int:
+    """The number of skipped tests. A worker reports none: whoever started it counts them."""
+    if hasattr(config, "workerinput"):
+        return 0
     reporter = config.pluginmanager.get_plugin("terminalreporter")
     assert isinstance(reporter, pytest.TerminalReporter)
     return len(reporter.stats.get("skipped", []))

@@ -21,7 +21,7 @@ from tests.ladder import Ladder, dial, make_ladder
 from tests.virtual import virtual_time
 
 # virtual minutes, but some ten real seconds of work, more on a busy machine
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 CALLS = 200
 #: Where each call has more to it.

@@ -34,6 +34,7 @@ def reach(settings: Json) -> None:
     settings["trunks"][0]["no_response_s"] = 32
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(240)
 async def test_no_call_is_lost_and_no_record_either(network: Network, tmp_path: Path) -> None:
     """100 calls to Retell and 100 calls of Retell at the same time."""

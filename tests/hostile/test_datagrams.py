@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+import pytest
 from structlog.testing import capture_logs
 
 from config.values import Source
@@ -31,6 +32,7 @@ def verbs(session: Mapping[str, Any]) -> list[dict[str, object]]:
     return [dial("callee"), {"verb": "hangup"}]
 
 
+@pytest.mark.slow
 @virtual_time
 async def test_nothing_breaks_and_an_honest_call_completes() -> None:
     rng = random.Random(SEED)

@@ -41,6 +41,7 @@ async def listen(ladder: Ladder, tls: ServerTls) -> tuple[tuple[str, int], tuple
     return by_transport["tcp"], by_transport["tls"]
 
 
+@pytest.mark.slow
 @virtual_time
 async def test_every_broken_stream_ends_and_an_honest_call_completes(tmp_path: Path) -> None:
     certificate = Authority(tmp_path).issue("gateway.example.com")

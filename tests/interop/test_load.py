@@ -16,6 +16,7 @@ TALK_MS = 2500
 PACKETS_PER_SECOND = 50
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(240)
 async def test_a_thousand_calls(network: Network, tmp_path: Path, words: Path) -> None:
     async with Gateway(network, "udp", tmp_path) as gateway:
