@@ -32,6 +32,7 @@ from gateway.cli.common import (
     settings_of,
 )
 from gateway.cli.trunks import bans, profiles, trunks, unban
+from gateway.cli.version import NAME, version
 from testkit.phone.audio import AudioError
 from testkit.phone.options import CallOptions, Expect, PhoneError, parse_via
 from testkit.phone.place import place_call
@@ -40,19 +41,36 @@ PHONE_PORT = 5090
 """The test phone's own SIP port, by which config/sandbox.yaml knows it."""
 
 app = typer.Typer(
-    name="retell-sip-gateway",
+    name=NAME,
     help="Connects SIP trunks, PBXs and phone numbers to Retell AI voice agents.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
 
 
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"{NAME} {version()}")
+        raise typer.Exit
+
+
+@app.callback()
+def program(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="Show the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Connects SIP trunks, PBXs and phone numbers to Retell AI voice agents."""
+
+
 def main() -> None:
     """The program: every error it does not expect is one line too."""
     try:
-        app()
+        app(prog_name=NAME)
     except Exception as error:
         if os.environ.get("GATEWAY_DEBUG"):
             raise
