@@ -74,8 +74,6 @@ ANSWERED_ODDLY: Final = {
 CANCELLED: Final = Ending("caller", "cancelled", 487, Fault.NOBODY)
 # The WebSocket to jambonz went away and did not come back: the call may go on without us.
 LOST: Final = Ending("gateway", "connection-lost", 0, Fault.UNKNOWN)
-# The process ended before the call did; written when it starts again.
-INTERRUPTED: Final = Ending("gateway", "interrupted", 0, Fault.GATEWAY)
 
 
 # A carrier that gets 5xx tries its next route, which helps when the trouble is Retell's and

@@ -7,7 +7,7 @@ burst of calls costs a few commits and no call waits for the disk.
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, Final, Literal
 
 import orjson
@@ -345,11 +345,6 @@ def _record(row: RowMapping) -> CallRecord:
         if values[name] is not None:
             values[name] = orjson.loads(values[name])
     return CallRecord(**values)
-
-
-def as_json(record: CallRecord) -> dict[str, Any]:
-    """A record as the API shows it."""
-    return asdict(record)
 
 
 def sip_call_ids(record: CallRecord) -> Sequence[str]:

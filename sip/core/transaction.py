@@ -61,9 +61,9 @@ class Action(Enum):
     PASS = auto()
     """hand the message to the user of the transaction"""
     TIMEOUT = auto()
-    """tell the user that nobody answered"""
+    """client: tell the user that no response came"""
     UNREACHABLE = auto()
-    """tell the user that the transport failed"""
+    """client: tell the user that the transport failed"""
 
 
 Step = tuple[State, tuple[Action | Timer, ...]]
@@ -113,10 +113,9 @@ INVITE_SERVER: Table = {
     (State.PROCEEDING, Input.PROVISIONAL): (State.PROCEEDING, (_SEND,)),
     (State.PROCEEDING, Input.SUCCESS): (State.ACCEPTED, (_SEND, Timer.L)),
     (State.PROCEEDING, Input.FAILURE): (State.COMPLETED, (_SEND, Timer.G, Timer.H)),
-    (State.PROCEEDING, Input.TRANSPORT_ERROR): (State.PROCEEDING, (_UNREACHABLE,)),
     (State.COMPLETED, Input.REQUEST): (State.COMPLETED, (_SEND,)),
     (State.COMPLETED, Timer.G): (State.COMPLETED, (_SEND, Timer.G)),
-    (State.COMPLETED, Timer.H): (State.TERMINATED, (_TIMEOUT,)),
+    (State.COMPLETED, Timer.H): (State.TERMINATED, ()),
     (State.COMPLETED, Input.ACK): (State.CONFIRMED, (Timer.I,)),
     (State.CONFIRMED, Timer.I): (State.TERMINATED, ()),
     # RFC 6026 7.1: the user resends its 2xx itself; a repeated INVITE is absorbed

@@ -26,8 +26,6 @@ from testkit.sandbox.store import Call, Number, SipView, Status, Way, pick
 
 log = structlog.get_logger(__name__)
 
-CALL_ID = re.compile(r"^call_[0-9a-f]{27}$")
-
 
 class RefusedError(SandboxError):
     """The INVITE gets this final status."""

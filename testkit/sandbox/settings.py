@@ -13,7 +13,6 @@ SANDBOX_KEY = "sandbox-key"
 
 SipStatus = Annotated[int, Field(ge=400, le=699)]
 Transport = Literal["TLS", "TCP", "UDP"]
-EventName = Literal["call_started", "call_ended", "call_analyzed"]
 
 
 class Model(BaseModel):
@@ -47,15 +46,6 @@ class PresetNumber(Model):
     inbound_webhook_url: str | None = None
     codecs: tuple[str, ...] = ()
     fallback_number: str | None = None
-
-
-#: What `config/sandbox.yaml` of the gateway expects to find.
-DEMO_NUMBER = PresetNumber(
-    phone_number="+14155550100",
-    termination_uri="127.0.0.1:5060",
-    auth_username="retell",
-    auth_password="sandbox-secret",
-)
 
 
 class Agent(Model):
@@ -161,8 +151,3 @@ class SandboxSettings(Model):
     """how much of what was heard is kept for recognition"""
     recordings: int = Field(default=200, ge=0)
     """the last so many ended calls keep theirs"""
-
-
-def demo_settings() -> SandboxSettings:
-    """What `make run` uses: one imported number whose trunk is the gateway on this machine."""
-    return SandboxSettings(preset_numbers=(DEMO_NUMBER,))

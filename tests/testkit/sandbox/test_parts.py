@@ -14,7 +14,7 @@ from testkit.sandbox.g711 import FRAME_BYTES, Law, script
 from testkit.sandbox.heard import Heard
 from testkit.sandbox.negotiation import Address, Negotiator, laws
 from testkit.sandbox.rtp import Beat, PortPool, RtpPacket, dtmf_digit
-from testkit.sandbox.settings import WeightedAgent, demo_settings
+from testkit.sandbox.settings import WeightedAgent
 from testkit.sandbox.sip_headers import as_variables, custom_headers, outgoing
 from testkit.sandbox.slots import Slots
 from testkit.sandbox.store import pick
@@ -374,12 +374,3 @@ def test_faults_are_used_up_in_order() -> None:
     faults.arm(SipFault(ring_only=True, count=None))
     assert [faults.take_sip() is not None for _ in range(3)] == [True] * 3
     assert (len(faults.to_json()["rest"]), len(faults.to_json()["sip"])) == (1, 1)
-
-
-def test_the_demo_number_is_what_the_gateways_sandbox_configuration_expects() -> None:
-    (preset,) = demo_settings().preset_numbers
-    assert (preset.phone_number, preset.termination_uri) == ("+14155550100", "127.0.0.1:5060")
-    assert (preset.auth_username, preset.auth_password) == ("retell", "sandbox-secret")
-    assert demo_settings().api_key == "sandbox-key"
-    assert demo_settings().sip_listen == ("udp:127.0.0.1:5070", "tcp:127.0.0.1:5070")
-    assert demo_settings().http_port == 8090
