@@ -1,6 +1,6 @@
 """The scalar types of the configuration: each is written as one short string and checked here.
 
-Every `parse` raises ValueError with a sentence for the operator; `config.loading` puts the file,
+Every `parse` raises ValueError with a sentence for the operator; `config.reading` puts the file,
 the line and the key in front of it.
 """
 

@@ -75,7 +75,7 @@ class JambonzSession:
                 self._calls.disconnected(call, self, for_good=for_good)
 
     async def send(self, frame: str) -> bool:
-        """See `gateway.live.Session`."""
+        """See `gateway.calls.live_calls.Session`."""
         if self._ws.closed:
             return False
         try:
@@ -85,7 +85,7 @@ class JambonzSession:
         return True
 
     async def close(self) -> None:
-        """See `gateway.live.Session`."""
+        """See `gateway.calls.live_calls.Session`."""
         await self._ws.close(code=1000)
 
     async def leave(self) -> None:

@@ -1,6 +1,6 @@
 """Sound in files, how loud it is, and how like one recording is to another.
 
-PCM16, little-endian, mono, 8 kHz throughout, as in gateway.signature.
+PCM16, little-endian, mono, 8 kHz throughout, as in testkit.melody.
 """
 
 import audioop
