@@ -20,12 +20,14 @@ def test_that_cannot_run():
 """
 
 
-def suite(tmp_path: Path, text: str, **variables: str) -> "subprocess.CompletedProcess[str]":
+def suite(
+    tmp_path: Path, text: str, *options: str, **variables: str
+) -> "subprocess.CompletedProcess[str]":
     path = tmp_path / "test_suite.py"
     path.write_text(text)
     line = [sys.executable, "-m", "pytest", "-p", "tests.conftest", "-p", "no:cacheprovider"]
     return subprocess.run(
-        [*line, "-ra", "-c", "/dev/null", "--rootdir", str(tmp_path), str(path)],
+        [*line, *options, "-ra", "-c", "/dev/null", "--rootdir", str(tmp_path), str(path)],
         env=environment(**({"CI": ""} | variables)),
         capture_output=True,
         text=True,
@@ -34,9 +36,10 @@ def suite(tmp_path: Path, text: str, **variables: str) -> "subprocess.CompletedP
     )
 
 
+@pytest.mark.parametrize("options", [(), ("-n", "2")], ids=["alone", "by-workers"])
 @pytest.mark.parametrize(("ci", "code"), [("true", 1), ("", 0)], ids=["in-ci", "at-home"])
-def test_a_skip_fails_ci_only(tmp_path: Path, ci: str, code: int) -> None:
-    ended = suite(tmp_path, SUITE, CI=ci)
+def test_a_skip_fails_ci_only(tmp_path: Path, ci: str, code: int, options: tuple[str, ...]) -> None:
+    ended = suite(tmp_path, SUITE, *options, CI=ci)
     assert ended.returncode == code, ended.stdout + ended.stderr
     assert "the program is not installed" in ended.stdout
     assert ("CI=true allows no skip" in ended.stdout) is (code == 1)
