@@ -18,7 +18,7 @@ _HEADERS: Final = {
     401: ("www-authenticate", "authorization"),
     407: ("proxy-authenticate", "proxy-authorization"),
 }
-#: A party may call its nonce stale so many times for one request (RFC 7616 3.3).
+#: Times that a party may call its nonce stale for one request (RFC 7616 3.3).
 MAX_STALE: Final = 2
 
 

@@ -53,7 +53,7 @@ class Headers:
         return list(field[1]) if field else []
 
     def tokens(self, name: str) -> frozenset[str]:
-        """The tokens of a list such as Supported or Allow, in lower case; what is none is left out.
+        """The tokens of a list such as Supported or Allow, in lower case; other text is left out.
 
         These fields only say what a peer can do: a damaged one says nothing.
         """
@@ -101,7 +101,7 @@ class Headers:
         self._lines(name)[:1] = [line]
 
     def remove(self, name: str) -> None:
-        """Drops every line of that name; none is fine."""
+        """Drops every line of that name, if there is one."""
         self.fields.pop(canonical(name), None)
 
     def copy(self) -> Headers:

@@ -39,7 +39,7 @@ TABLE: dict[tuple[State, Input], State] = {
 
 @dataclass(slots=True)
 class OfferAnswer:
-    """One dialog's offer/answer exchange; `step` answers whether the input was allowed now.
+    """One dialog's offer/answer exchange; `step` returns whether the input was allowed now.
 
     A refused RECEIVE_OFFER while OFFERED is glare: answer 491. While ANSWERING it is a second
     offer before the first was answered: answer 500 with Retry-After (RFC 3261 14.2).
@@ -48,7 +48,7 @@ class OfferAnswer:
     state: State = State.STABLE
 
     def step(self, event: Input) -> bool:
-        """Take `event` if it is allowed in this state; else change nothing and answer False."""
+        """Take `event` if it is allowed in this state; else change nothing and return False."""
         following = TABLE.get((self.state, event))
         if following is None:
             return False

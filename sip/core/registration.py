@@ -17,12 +17,12 @@ from sip.errors import ParseError
 #: The first wait after a failure, and the longest: each is twice the one before (RFC 5626 4.5).
 FIRST_BACK_OFF_S: Final = 10.0
 LONGEST_BACK_OFF_S: Final = 600.0
-#: A registrar that says no by intent is asked again after so long: often enough for a password
+#: Seconds until a registrar that refused by intent is asked again: soon enough for a password
 #: that was put right there, seldom enough not to be banned for guessing.
 SLOW_RETRY_S: Final = 600.0
-#: A Retry-After is honoured up to so many seconds.
+#: Longest Retry-After that is honoured, in seconds.
 LONGEST_RETRY_AFTER_S: Final = 3600
-#: A connection that ends within so many seconds of its registration is no accident: without a
+#: Seconds within which a connection that ends after its registration is no accident: without a
 #: pause the two sides would go on connecting and dropping as fast as they can.
 STABLE_S: Final = 30.0
 
@@ -37,7 +37,7 @@ class Stage(Enum):
     REFRESHING = "refreshing"
     """asked again while the binding holds"""
     WAITING = "waiting"
-    """nobody answered or could: asked again after a pause"""
+    """no server answered or could serve us: asked again after a pause"""
     REJECTED = "rejected"
     """refused by intent: asked again after a long pause"""
     REMOVING = "removing"
@@ -146,7 +146,7 @@ class RegisterReply(Enum):
     UNAVAILABLE = auto()
     """not now, or not this server"""
     REFUSED = auto()
-    """not as we ask: asking again the same way is useless until somebody changes something"""
+    """not as we ask: useless to repeat until the peer or the operator changes something"""
 
 
 _UNAVAILABLE: Final = frozenset({408, 480, 500, 502, 503, 504, 580})
@@ -228,7 +228,7 @@ def refresh_after_s(granted: int) -> float:
 
 
 def back_off_s(failures: int) -> tuple[float, float]:
-    """The shortest and longest wait after so many failures in a row (RFC 5626 4.5).
+    """The shortest and longest wait after a number of failures in a row (RFC 5626 4.5).
 
     Somewhere in between, at random, lest everybody come back at once to a registrar that was down.
     """

@@ -139,7 +139,7 @@ def agree_as_uac(policy: Policy, response: Response) -> Agreement | None:
         return None
     answered = session_expires(response)
     if answered is None:
-        # RFC 4028 7.2: the peer has none; then it is ours alone to refresh, if anybody does
+        # RFC 4028 7.2: the peer has none; then only we may refresh
         if policy.mode is Mode.ALWAYS:
             return Agreement(policy.expires_s, Refresher.US)
         return None

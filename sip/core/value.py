@@ -15,7 +15,7 @@ def frozen(cls: type[T], /) -> type[T]: ...
 def frozen(*, kw_only: bool) -> Callable[[type[T]], type[T]]: ...
 @dataclass_transform(frozen_default=True)
 def frozen(cls: type[T] | None = None, /, *, kw_only: bool = False) -> Any:
-    """A dataclass of which mypy lets nobody change an object.
+    """A dataclass whose objects mypy lets no code change.
 
     `frozen=True` would guard it at run time too, at five times the price of making one; a call
     makes dozens.

@@ -46,7 +46,7 @@ log = structlog.get_logger(__name__)
 
 _OnStatus = Callable[[LegReport], None]
 
-#: Calls refused for want of room are told of once in so many seconds, by trunk.
+#: Seconds until the next line about calls of one trunk that were refused for want of room.
 REFUSED_AGAIN_S = 60.0
 #: How long live calls may take to say goodbye when the switch closes, in seconds.
 CLOSE_TIMEOUT_S = 5.0
@@ -284,7 +284,7 @@ class Softswitch:
     def _refuse(
         self, transaction: ServerTransaction, trunk: Trunk, limit: str, reason: str
     ) -> None:
-        """There is no room for this call: 503. All are counted, one a minute is told of."""
+        """There is no room for this call: 503. All are counted, one a minute is logged."""
         self.refused[limit] += 1
         if self._throttle.is_new(trunk.name, limit, self._clock.now()):
             log.warning("call refused", reason=reason, trunk=trunk.name)

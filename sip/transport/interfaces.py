@@ -6,7 +6,7 @@ import socket
 import struct
 from pathlib import Path
 
-#: ioctl that answers an interface's first IPv4 address (netdevice(7)).
+#: ioctl that returns an interface's first IPv4 address (netdevice(7)).
 _SIOCGIFADDR = 0x8915
 _IPV6_ADDRESSES = Path("/proc/net/if_inet6")
 #: Scope of an address that is good beyond its link, in if_inet6.

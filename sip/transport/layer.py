@@ -116,8 +116,8 @@ class TransportLayer:
     def reaches(self, transport: str, family: int) -> bool:
         """Whether we can send over this transport and address family (4 or 6).
 
-        A connection can be dialled without a listener, but not over a family that nobody
-        configured.
+        A connection can be dialled without a listener, but not over a family that
+        no listener has.
         """
         return any(
             local.version == family and (transport in STREAMS or local.transport == transport)

@@ -14,9 +14,9 @@ from sip.transport.stream_limits import ConnectionClock, End, Ping
 from sip.transport.tls.contexts import TlsError
 from sip.transport.tls.session import TlsSession, TlsSessionError
 
-#: How long a connection may take; then the transaction tries its next target.
+#: Seconds that connecting may take; then the transaction tries its next target.
 CONNECT_TIMEOUT_S = 5.0
-#: A peer that does not read loses its connection beyond this many queued bytes.
+#: Bytes queued for a peer beyond which it loses its connection: it does not read.
 MAX_QUEUED = 1 << 20
 #: Milliseconds that the kernel may wait for an acknowledgement of what we sent (tcp(7)).
 USER_TIMEOUT_MS = 30_000
@@ -134,7 +134,7 @@ class StreamFlow(asyncio.Protocol):
             self._tls.end()
             self._flush()
         if self._transport.get_write_buffer_size():
-            self._transport.abort()  # nobody reads; there is nothing to wait for
+            self._transport.abort()  # the peer does not read; there is nothing to wait for
         else:
             self._transport.close()
 

@@ -13,7 +13,7 @@ from sip.transport.endpoint import Endpoint
 
 #: A SIP datagram; larger ones cannot arrive.
 MAX_DATAGRAM = 65535
-#: Datagrams read in one wake-up before other work gets its turn.
+#: Most datagrams read in one wake-up; then other work gets its turn.
 BURST = 64
 #: Room for a burst of calls while the loop is busy, in bytes.
 RECEIVE_BUFFER = 4 << 20
@@ -38,7 +38,7 @@ class UdpFlow:
         self._address = (remote.host, remote.port)
 
     def send(self, data: bytes) -> None:
-        """Send one datagram; one that cannot be sent is told of, SIP's timers send it again."""
+        """Send one datagram; a failed send is logged, and SIP retransmits."""
         try:
             self.listener.socket.sendto(data, self._address)
         except OSError as error:
@@ -54,7 +54,7 @@ class UdpFlow:
 class UdpListener:
     """A bound UDP socket.
 
-    `on_datagram(data, flow)` gets what arrives, `on_unsent(remote, error)` hears of what the
+    `on_datagram(data, flow)` gets what arrives, `on_unsent(remote, error)` gets what the
     kernel would not send.
     """
 

@@ -61,7 +61,7 @@ class DialogClient:
         on_end: Callable[[Response | None], None],
         challenged: frozenset[int] = frozenset(),
     ) -> None:
-        """Send a request; `on_end` gets its final response, or None if nobody answered.
+        """Send a request; `on_end` gets its final response, or None if none came.
 
         A challenge is answered, unless by its status it was `challenged` before and has not become
         stale. The 2xx to a re-INVITE is acknowledged here.

@@ -33,18 +33,21 @@ class Dialogs:
     """Dialog users by Call-ID and our tag."""
 
     def __init__(self) -> None:
-        self._users: dict[DialogKey, DialogUser] = {}
+        #: dialogs opened since the start
+        self.opened = 0
+        self._users: dict[DialogKey, tuple[int, DialogUser]] = {}
         self._drained: asyncio.Event | None = None
 
     def __len__(self) -> int:
         return len(self._users)
 
     def __iter__(self) -> Iterator[DialogUser]:
-        return iter(self._users.values())
+        return (user for _, user in self._users.values())
 
     def open(self, sip_call_id: str, local_tag: str, user: DialogUser) -> None:
         """Requests with this Call-ID and our tag go to `user` from now on."""
-        self._users[sip_call_id, local_tag] = user
+        self.opened += 1
+        self._users[sip_call_id, local_tag] = self.opened, user
 
     def close(self, sip_call_id: str, local_tag: str) -> None:
         """Forget a dialog; none of that name is fine."""
@@ -55,28 +58,23 @@ class Dialogs:
     def user_of(self, request: Request) -> DialogUser | None:
         """Who gets `request`; None outside our dialogs."""
         tag = request.to.tag
-        return self._users.get((request.call_id, tag)) if tag else None
+        found = self._users.get((request.call_id, tag)) if tag else None
+        return None if found is None else found[1]
 
-    @property
-    def newest(self) -> DialogKey | None:
-        """The dialog that was opened last of those that are open."""
-        return next(reversed(self._users), None)
-
-    def drop_newer(self, than: DialogKey | None, sip_call_id: str) -> None:
-        """Drop the dialogs of a Call-ID that were opened after the dialog `than`."""
-        opened: list[DialogKey] = []
-        for key in reversed(self._users):
-            if key == than:
-                break
-            if key[0] == sip_call_id:
-                opened.append(key)
-        for key in opened:
-            self._users[key].drop()
+    def drop_since(self, opened: int, sip_call_id: str) -> None:
+        """Drop the dialogs of a Call-ID that were opened since `self.opened` was this number."""
+        since = [
+            key
+            for key, (number, _) in self._users.items()
+            if number > opened and key[0] == sip_call_id
+        ]
+        for key in since:
+            self._users[key][1].drop()
             self.close(*key)
 
     def drop_all(self) -> None:
         """Drop every dialog: the user agent closes."""
-        for user in list(self._users.values()):
+        for user in list(self):
             user.drop()
         self._users.clear()
 

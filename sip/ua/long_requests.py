@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from sip.transport.endpoint import Endpoint, Flow
 
-#: A peer whose TCP port did not answer is sent long datagrams for so many seconds.
+#: Seconds that a peer whose TCP port did not answer is sent long datagrams.
 AVOID_S = 600.0
 MAX_AVOIDED = 1000
 

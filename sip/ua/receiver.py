@@ -178,7 +178,7 @@ class Receiver:
         if transaction.merged:
             transaction.respond(self._agent.response(request, 482))
             return
-        newest = self._dialogs.newest
+        opened = self._dialogs.opened
         try:
             self._serve(transaction, user)
             return
@@ -192,7 +192,7 @@ class Receiver:
             )
             status, reason = 500, None
         if user is None:
-            self._dialogs.drop_newer(newest, request.call_id)
+            self._dialogs.drop_since(opened, request.call_id)
         if not transaction.answered:
             tag = transaction.to_tag
             transaction.respond(self._agent.response(request, status, reason, to_tag=tag))

@@ -1,4 +1,4 @@
-"""What is refused before anybody looks at a request: RFC 3261 8.2, in the order that it gives."""
+"""What is refused before a request reaches its handler, in the order of RFC 3261 8.2."""
 
 from collections.abc import Iterable
 

@@ -1,4 +1,4 @@
-"""The session timer of one leg: refresh in time, and notice when nobody did (RFC 4028 10)."""
+"""The session timer of one leg: refresh in time, and notice when neither side did (RFC 4028 10)."""
 
 from collections.abc import Callable
 
@@ -29,7 +29,7 @@ class SessionTimer:
             self.again(agreement.refresh_after_s)
 
     def again(self, delay_s: float) -> None:
-        """A refresh could not be made now: try in so many seconds, if there is still time."""
+        """A refresh could not be made now: try in `delay_s` seconds, if there is still time."""
         self._timers.append(self._clock.call_later(delay_s, self._refresh))
 
     def stop(self) -> None:

@@ -26,7 +26,7 @@ class Failure(Enum):
     """Why a client transaction ended without a response."""
 
     TIMEOUT = auto()
-    """nobody answered in 64*T1 (RFC 3261 8.1.3.1: treat as 408)"""
+    """no response came in 64*T1 (RFC 3261 8.1.3.1: treat as 408)"""
     UNREACHABLE = auto()
     """the transport failed (treat as 503)"""
 
@@ -286,7 +286,7 @@ class TransactionLayer:
         transaction = ClientTransaction(self, request, branch, data, flow, on_response, on_failure)
         self._clients[transaction.key] = transaction
         transaction.start()
-        if flow.closed:  # it could not be made, or broke, before there was anybody to tell
+        if flow.closed:  # it broke, or could not be made, before the transaction was known
             self.clock.call_later(0.0, transaction.transport_failed)
         return transaction
 
@@ -303,12 +303,12 @@ class TransactionLayer:
         return self._servers.get(server_key(cancel, "INVITE"))
 
     def is_loop(self, request: Request) -> bool:
-        """RFC 3261 16.3: a request of ours, still open, that somebody sent back to us."""
+        """RFC 3261 16.3: a request of ours, still open, that came back to us."""
         below = request.headers.get_all("via")[1:]
         return bool(below) and any((_branch(via), request.method) in self._clients for via in below)
 
     def open_server(self, request: Request, flow: Flow, key: ServerKey) -> ServerTransaction:
-        """A new server transaction, for a request whose `key` nobody has yet."""
+        """A new server transaction, for a request whose `key` is new."""
         transaction = ServerTransaction(self, request, flow, key)
         transaction.merged = transaction.merge_key in self._merges and not request.to.tag
         self._servers[key] = transaction
@@ -371,7 +371,7 @@ def _merge_key(request: Request) -> MergeKey:
 
 
 def _branch(via: str) -> str:
-    """The branch of a Via below the topmost, which nobody has checked."""
+    """The branch of a Via below the topmost, which `validate` lets pass unread."""
     try:
         return parse_via(via.strip()).branch or ""
     except ParseError:

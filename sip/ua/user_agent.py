@@ -219,7 +219,7 @@ class UserAgent:
         return transaction
 
     def send_ack(self, ack: Request, flow: Flow, *, host: str | None = None) -> bytes:
-        """Send the ACK to a 2xx, which is no transaction (RFC 3261 13.2.2.4); answers its bytes."""
+        """Send the ACK to a 2xx, which is no transaction (RFC 3261 13.2.2.4); returns its bytes."""
         ack.headers.prepend("via", self._via(flow, self.ids.branch(), host))
         ack.headers.add("user-agent", self.product)
         data = ack.to_bytes()

@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import TypeAlias
 
+from sip.errors import Fault, SipError
+
 #: What `decode` returns.
 Decoded: TypeAlias = "int | str | list[Decoded] | dict[str, Decoded]"
 
@@ -23,8 +25,10 @@ MAX_DEPTH = 16
 MAX_DIGITS = 20
 
 
-class BencodeError(ValueError):
+class BencodeError(SipError, ValueError):
     """The bytes are not one complete bencoded value."""
+
+    fault = Fault.ENGINE
 
 
 def encode(value: Encodable) -> bytes:

@@ -12,6 +12,7 @@ from typing import Final, cast
 
 import orjson
 
+from sip.errors import Fault, SipError
 from sip.media.ng import bencode
 from sip.media.ng.bencode import BencodeError, Decoded, Encodable
 
@@ -23,8 +24,10 @@ class Form(Enum):
     BENCODE = "bencode"
 
 
-class FormError(ValueError):
+class FormError(SipError, ValueError):
     """The bytes are no NG dictionary."""
+
+    fault = Fault.ENGINE
 
 
 #: What fits into a datagram, with room for a cookie.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 from functools import lru_cache
 
+from sip.errors import Fault, SipError
 from sip.media.plane import Learn
 
 #: Networks in which two addresses are neighbours: an IPv4 /24, an IPv6 /64.
@@ -12,8 +13,10 @@ NEIGHBOURS_V4 = 24
 NEIGHBOURS_V6 = 64
 
 
-class AddressRefusedError(ValueError):
+class AddressRefusedError(SipError, ValueError):
     """Media will not be sent to this address."""
+
+    fault = Fault.PEER
 
 
 @lru_cache(maxsize=4096)

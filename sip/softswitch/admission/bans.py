@@ -22,7 +22,7 @@ log = structlog.get_logger(__name__)
 
 #: Offenders and bans remembered; of each the oldest are forgotten first.
 MAX_REMEMBERED = 10_000
-#: An offender that behaves for so many seconds begins anew.
+#: Seconds without an offence after which an offender begins anew.
 FORGIVEN_AFTER_S = 3600.0
 #: Lines about bans in any ten minutes: beyond that the counters say enough.
 MAX_LINES = 100

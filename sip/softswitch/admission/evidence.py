@@ -16,7 +16,7 @@ from sip.transport.endpoint import Flow
 def most_demanding_first(trunks: Iterable[Trunk]) -> tuple[Trunk, ...]:
     """Trunks in the order of how much they ask for, the most first, else as configured.
 
-    A trunk that demands nothing at all is nobody's, and left out.
+    A trunk that demands nothing would be met by every request, and is left out.
     """
     demanding = [trunk for trunk in trunks if any(_demands(trunk))]
     return tuple(sorted(demanding, key=_demands, reverse=True))

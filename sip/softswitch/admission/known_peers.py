@@ -1,4 +1,4 @@
-"""Addresses that are never banned nor slowed: the configured ones, our own, and whom we deal with.
+"""Addresses that are never banned nor slowed: the configured ones, our own, those we deal with.
 
 A source address over UDP can be forged. Who could make us ban a carrier by forging its address
 would have cut us off from it.

@@ -4,7 +4,7 @@ from sip.softswitch.admission.bans import banned_as
 
 #: Sources counted at a time, before those that are quiet are forgotten.
 MAX_SOURCES = 10_000
-#: A source that was quiet may send so many seconds' worth at once.
+#: Seconds' worth of packets that a source may send at once after it was quiet.
 BURST_S = 1.0
 _ROUNDING_S = 1e-6
 

@@ -71,8 +71,8 @@ class Binding:
         """Where requests go: always to the host that the REGISTER came from.
 
         At the port that the next hop names, or behind NAT the one that its REGISTER came from. A
-        name is not looked up: who registered can be reached where it did so, and nobody can make
-        us call elsewhere by it.
+        name is not looked up: who registered can be reached where it did so, and can make us call
+        nowhere else by it.
         """
         if self.behind_nat:
             return self.source
@@ -240,7 +240,7 @@ class Bindings:
             log.info("contact gone", **_shown(binding), reason=why)
 
     def _changed(self) -> None:
-        """Anew: who is where, and when the next binding ends."""
+        """Work out anew who is where, and when the next binding ends."""
         self._from = {}
         for binding in self._bindings.values():
             self._from.setdefault(binding.source, []).append(binding)

@@ -23,7 +23,7 @@ class Registrations:
         """Trunks that do not register are left out. `keepalive_s` is `sip.keepalive_s`, None to
         keep nothing awake.
 
-        Raises ValueError for a trunk that names nobody to register with.
+        Raises ValueError for a trunk that names no registrar.
         """
         self._of = {
             trunk.name: Registration(ua, Account.of(trunk), keepalive_s)
@@ -60,7 +60,7 @@ class Registrations:
     def trunk_of(
         self, request: Request | None, source: Endpoint, *, configured: bool = False
     ) -> str | None:
-        """Whose a request from a registrar is; None when it is nobody's.
+        """The trunk that a request from a registrar belongs to; None when it belongs to none.
 
         A server where we are registered is believed; so is another port of its address, if what it
         calls is our Contact. Where several trunks are registered there, the Request-URI is the

@@ -30,13 +30,13 @@ class CircuitInput(Enum):
     ALIVE = auto()
     """the gateway answered"""
     DEAD = auto()
-    """it did not, or said that it is of no use now"""
+    """it did not answer, or said that it is of no use now"""
     ENOUGH = auto()
-    """it did not, once too often in a row"""
+    """it did not, as many times in a row as open the circuit"""
     COOLED = auto()
     """the cool-down is over"""
     TAKEN = auto()
-    """somebody took the one try"""
+    """a call took the one try"""
     RETURNED = auto()
     """the try taught nothing, or was never heard of again"""
 

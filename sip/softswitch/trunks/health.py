@@ -26,17 +26,17 @@ log = structlog.get_logger(__name__)
 
 #: Carriers take more frequent OPTIONS for an attack (Twilio bans below 10 to 15 s).
 FASTEST_S: Final = 10.0
-#: The first OPTIONS go out within so many seconds of the start, not all at once.
+#: Seconds after the start within which the first OPTIONS go out, not all at once.
 FIRST_WITHIN_S: Final = 2.0
 #: Intervals vary by this part, so that gateways are not all asked in the same moment.
 JITTER: Final = 0.1
-#: A try that was given to a call and of which nothing is heard for so long is given to another:
-#: calls may ring for minutes, and may be cancelled before anybody answered.
+#: Seconds until a try that was given to a call, of which nothing was heard, is given to another:
+#: calls may ring for minutes, and may be cancelled before an answer.
 TRY_S: Final = 40.0
 #: RFC 3261 21.5.4: a 503 to a call alone is no reason to send no further ones: carriers say so to
-#: the second call of a second. When they say nothing else for so long, it is one.
+#: the second call of a second. When they say nothing else for this many seconds, it is one.
 BUSY_S: Final = 60.0
-#: Of a name's servers so many are asked.
+#: Most servers of one name that are asked.
 MAX_SERVERS: Final = 8
 
 
@@ -57,7 +57,7 @@ class Health(Protocol):
 
 
 class AlwaysUp:
-    """Health where nobody watches it."""
+    """Default for `health`: no gateway is watched, all are tried."""
 
     def usable(self, trunk: str, gateway: Uri) -> bool:
         return True
@@ -152,7 +152,7 @@ class TrunkHealth:
     # Health
 
     def usable(self, trunk: str, gateway: Uri) -> bool:
-        """See `Health`; a gateway that nobody configured is."""
+        """See `Health`; a gateway outside the configuration is."""
         watch = self._watches.get((trunk, gateway))
         if watch is None:
             return True

@@ -13,7 +13,7 @@ from sip.ua.refusals import ALLOW
 from sip.ua.transactions import Failure
 from sip.ua.user_agent import UserAgent
 
-#: Answers that come from somebody who is there, but of no use: a proxy in front of a dead
+#: Statuses of a peer that is there, but of no use: a proxy in front of a dead
 #: server says 408, one that is overloaded or going down 503 (RFC 3263 4.3).
 DEAD = frozenset({408, 503})
 

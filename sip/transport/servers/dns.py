@@ -220,7 +220,7 @@ def _read_hosts(text: str) -> dict[str, tuple[str, ...]]:
 
 
 class _File:
-    """A small text file that somebody may change."""
+    """A small text file that the operator may change."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

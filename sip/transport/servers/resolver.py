@@ -89,7 +89,7 @@ class Resolver:
     def known(self, uri: Uri) -> tuple[Target, ...] | None:
         """The servers of `uri` where no lookup is needed: an address, or a name known of late.
 
-        None where somebody must be asked, or where the last answer was none.
+        None where a resolver must be asked, or had nothing to say last time.
         """
         numeric = _numeric(uri.host, uri.port, uri_transport(uri))
         if numeric is not None:
@@ -123,7 +123,7 @@ class Resolver:
         return targets
 
     def penalize(self, endpoint: Endpoint, seconds: float) -> None:
-        """A server that failed: for so long it is tried after all others of its name."""
+        """Put a server that failed after all others of its name for a while."""
         now = self._clock.now()
         self._penalties = {at: until for at, until in self._penalties.items() if until > now}
         self._penalties[endpoint] = now + seconds
@@ -259,7 +259,7 @@ class Resolver:
 
 
 def _look_at(asked: asyncio.Future[DnsAnswer[str]]) -> None:
-    """An answer that nobody needed any more may be a failure; that is nobody's business then."""
+    """Look at an answer that is needed no more: it may be a failure, which asyncio would log."""
     if not asked.cancelled():
         asked.exception()
 

@@ -1,7 +1,7 @@
 """One TLS session as bytes in, bytes out: what is encrypted and what is plain, without a socket.
 
-The standard library's TLS transports tell nobody why a client's handshake failed, and have done it
-before anybody could look at who connects; here both are in our hands.
+The standard library's TLS transports do not say why a client's handshake failed, and have done it
+before the program sees who connects; here both are in our hands.
 """
 
 import ssl

@@ -462,3 +462,42 @@ def test_names_in_from_and_identity_headers_open_nothing() -> None:
     )
     judgement = keeper.judge(invite, way())
     assert (whose(judgement), judgement.username) == ("carrier", None)
+
+
+# what is worked out once
+
+
+def test_who_a_source_is_gets_worked_out_once_for_each_flow() -> None:
+    asked: list[Endpoint] = []
+
+    class Counted(Trunks):
+        def __init__(self, trunks: tuple[Trunk, ...]) -> None:
+            super().__init__(trunks)
+            look_up = self.from_source
+
+            def from_source(source: Endpoint) -> tuple[Trunk, ...]:
+                asked.append(source)
+                return look_up(source)
+
+            self.from_source = from_source  # type: ignore[assignment]
+
+    trunks = Counted((trunk("carrier", SHARED),))
+    keeper = Gatekeeper(StoppedClock(), trunks, "gateway.test", b"secret", SipAuthSettings())
+    flow = way()
+    for _ in range(3):
+        assert keeper.connection(flow)
+        assert keeper.packet(flow)
+        assert keeper.message(request(), flow)
+        assert whose(keeper.judge(request(), flow)) == "carrier"
+    assert asked == [flow.remote]
+
+
+def test_a_certificate_counts_though_the_connection_was_judged_before_it_was_shown() -> None:
+    """A connection is let in before its handshake; what it showed in it is read afterwards."""
+    keeper = gatekeeper(trunk("teams", certificates=("sip.pstnhub.example.com",)))
+    flow = Way(Endpoint("tls", ELSEWHERE, 40000))
+    assert keeper.connection(flow)
+    assert not keeper.knows(None, flow)
+    flow.peer_names = ("sip.pstnhub.example.com",)
+    assert keeper.knows(None, flow)
+    assert whose(keeper.judge(request(), flow)) == "teams"
