@@ -9,7 +9,7 @@ import typer
 from pydantic import TypeAdapter, ValidationError
 from rich.table import Table
 
-from config.values import StorageUrl
+from config.texts import StorageUrl
 from gateway import log
 from gateway.cli.common import (
     FAILED,

@@ -1,9 +1,9 @@
 """A call's media session: what each side is told, and what the plane is asked."""
 
 import pytest
-from sip.core.errors import ParseError
 
 from sip.core.sdp import Media, SessionDescription
+from sip.errors import ParseError
 from sip.media.events import Digit, Lost, MediaEvent
 from sip.media.plane import Capability, MediaError
 from sip.media.session import A_TAG, MediaSession
