@@ -15,7 +15,7 @@
 .PHONY: help run test quick check programs bench hostile lock clean
 python := .venv/bin/python
 # Tests at a time: most of the long ones wait, so there may be more than the machine has cores.
-WORKERS ?= 4
+WORKERS ?= 3
 # Containers often forbid Python to keep what it has compiled, which costs every start seconds.
 export PYTHONDONTWRITEBYTECODE =
 

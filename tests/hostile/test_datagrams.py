@@ -33,6 +33,7 @@ def verbs(session: Mapping[str, Any]) -> list[dict[str, object]]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 @virtual_time
 async def test_nothing_breaks_and_an_honest_call_completes() -> None:
     rng = random.Random(SEED)

@@ -42,6 +42,7 @@ async def listen(ladder: Ladder, tls: ServerTls) -> tuple[tuple[str, int], tuple
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 @virtual_time
 async def test_every_broken_stream_ends_and_an_honest_call_completes(tmp_path: Path) -> None:
     certificate = Authority(tmp_path).issue("gateway.example.com")

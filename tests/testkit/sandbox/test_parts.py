@@ -18,6 +18,7 @@ from testkit.sandbox.settings import WeightedAgent
 from testkit.sandbox.sip_headers import as_variables, custom_headers, outgoing
 from testkit.sandbox.slots import Slots
 from testkit.sandbox.store import pick
+from tests.ports import free_ports
 from tests.testkit.sandbox.peers import sdp
 
 OURS = Address("192.0.2.9", 30_000)
@@ -155,14 +156,15 @@ def test_telephone_events_are_keys_up_to_d() -> None:
 
 
 def test_ports_are_leased_bound_even_and_in_turn() -> None:
-    pool = PortPool(38_101, 38_105)
+    even = free_ports(4)
+    pool = PortPool(even - 1, even + 3)
     first, second = pool.lease("127.0.0.1"), pool.lease("127.0.0.1")
-    assert [one.getsockname()[1] for one in (first, second)] == [38_102, 38_104]
-    with pytest.raises(OSError, match="no free RTP port from 38102 to 38104"):
+    assert [one.getsockname()[1] for one in (first, second)] == [even, even + 2]
+    with pytest.raises(OSError, match=f"no free RTP port from {even} to {even + 2}"):
         pool.lease("127.0.0.1")
     second.close()
     again = pool.lease("127.0.0.1")
-    assert again.getsockname()[1] == 38_104
+    assert again.getsockname()[1] == even + 2
     first.close()
     again.close()
 
