@@ -92,7 +92,9 @@ class Driver:
             if not verbs:
                 raise VerbError("no application provided")
         except (AppError, VerbError) as error:
-            log.error("no verbs for the call", error=str(error), **self.log_ids)
+            log.error(
+                "no verbs for the call", error=str(error), fault=error.fault.value, **self.log_ids
+            )
             # jambonz answers 480 (JAMBONES_WEBHOOK_ERROR_RETURN); the reason stays in the log
             self.call.reject(480, None)
             return False
@@ -199,9 +201,17 @@ class Driver:
                 self._verbs.clear()
                 self._verbs.extend(verbs)
         except AppError as error:
-            log.warning("hook failed", hook=hook, error=str(error), **self.log_ids)
+            log.warning(
+                "hook failed", hook=hook, error=str(error), fault=error.fault.value, **self.log_ids
+            )
         except VerbError as error:
-            log.warning("hook brought bad verbs", hook=hook, error=str(error), **self.log_ids)
+            log.warning(
+                "hook brought bad verbs",
+                hook=hook,
+                error=str(error),
+                fault=error.fault.value,
+                **self.log_ids,
+            )
             self._socket.error(str(error), told)
 
     def note_dropped(self, dropped: Iterable[tuple[str, str]]) -> None:

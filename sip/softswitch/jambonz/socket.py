@@ -192,7 +192,12 @@ class AppSocket:
             socket.send(self._envelope("session:reconnect", msgid, self._first), _ignore)
             await self._acknowledged("session:reconnect", msgid, acknowledged)
         except AppError as error:
-            log.error("application lost", call_sid=self._call_sid, error=str(error))
+            log.error(
+                "application lost",
+                call_sid=self._call_sid,
+                error=str(error),
+                fault=error.fault.value,
+            )
             self._leave()
             return
         finally:

@@ -54,7 +54,13 @@ class Dial:
         try:
             child = await self._place(session, caller)
         except DialError as error:
-            log.warning("cannot dial", error=str(error), dialled=number, **session.log_ids)
+            log.warning(
+                "cannot dial",
+                error=str(error),
+                fault=error.fault.value,
+                dialled=number,
+                **session.log_ids,
+            )
             child = session.call.refused(error.status, error.reason)
         if self.action_hook is not None:
             result = dial_result(session.info, session.call.status, child)
