@@ -22,12 +22,12 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 PLACE_MARKS: dict[str, str | None] = {
     "tests/interop/": "programs",
     "tests/packaging/test_build_files.py": None,
-    "tests/packaging/test_dependencies.py": None,
     "tests/packaging/test_workflow.py": None,
     "tests/packaging/": "slow",
     "tests/media/test_relay_process.py": "slow",
     "tests/media/test_supervisor.py": "slow",
     "tests/testkit/phone/test_caller.py": "slow",
+    "tests/transport/test_streams.py::test_a_connection_that_carries_a_dialog_stays": "slow",
     "tests/testkit/sandbox/test_sipp.py": "programs",
 }
 #: Marks of tests by what they ask for.

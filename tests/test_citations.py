@@ -8,6 +8,7 @@ import io
 import re
 import tokenize
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,7 @@ def broken(line: str) -> list[str]:
     ]
 
 
+@cache
 def path_exists(path: str) -> bool:
     pattern = re.sub(r"(?<=/)[A-Z][A-Z_]+\b", "*", path)
     if path in NOT_OURS or (ROOT / path).exists():
@@ -78,6 +80,7 @@ def path_exists(path: str) -> bool:
     return "*" in pattern and any(ROOT.glob(pattern.rstrip("/")))
 
 
+@cache
 def module_exists(name: str) -> bool:
     """A package, a module, or what a module defines; or no module's name at all."""
     if name in KEYS or ELSE.search(name) or name.endswith(".py"):
