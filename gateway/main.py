@@ -19,7 +19,7 @@ import structlog
 from aiohttp import web
 from sqlalchemy.exc import SQLAlchemyError
 
-from config.settings import Settings
+from config.settings import ApplicationSettings, Settings
 from gateway.calls.live_calls import LiveCall
 from gateway.http.app import make_app
 from gateway.http.app_keys import ENDPOINT
@@ -303,7 +303,8 @@ async def _start_collector(parts: _Parts, stack: AsyncExitStack) -> None:
 
 
 async def _link(parts: _Parts, stack: AsyncExitStack) -> AppLink:
-    application = parts.settings.application
+    settings = parts.settings
+    application = settings.application
     if application.url == "builtin":
         assert parts.endpoint is not None, "the application is started first"
         return BuiltinLink(parts.endpoint)
