@@ -281,11 +281,12 @@ class Hub:
         at once (an INVITE that cannot be sent); that event waits until this one is done with, so
         that activities are never entered twice.
         """
-        self._later.append((leg, event))
         if self._reading:
+            self._later.append((leg, event))
             return
         self._reading = True
         try:
+            self._read(leg, event)
             while self._later:
                 self._read(*self._later.popleft())
         except Exception as error:
