@@ -19,7 +19,7 @@ import structlog
 from aiohttp import web
 from sqlalchemy.exc import SQLAlchemyError
 
-from config.settings import ApplicationSettings, Settings
+from config.settings import Settings
 from gateway.calls.live_calls import LiveCall
 from gateway.http.app import make_app
 from gateway.http.app_keys import ENDPOINT

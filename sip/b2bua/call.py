@@ -23,8 +23,9 @@ from sip.b2bua.hub import FIRST, Activity, Hub
 from sip.b2bua.hunt import Attempts
 from sip.b2bua.leg_report import LegReport
 from sip.b2bua.legs.leg import Direction, Leg, MakeLeg
+from sip.b2bua.media_failure import media_failure
 from sip.core.value import changed
-from sip.media.plane import MediaPlane, MediaStats
+from sip.media.plane import MediaError, MediaPlane, MediaStats
 from sip.ua.user_agent import UserAgent
 
 
@@ -66,19 +67,14 @@ class Call(Hub):
         return self.legs.get(FIRST)
 
     @property
-    def status(self) -> LegReport:
-        """What the first leg last reported."""
-        return self.report(FIRST)
-
-    @property
     def over(self) -> bool:
         """Whether the first leg is gone."""
-        return self.state.over
+        return self.status.final
 
     @property
     def ended_by(self) -> EndedBy:
         """Who hung up; the application, where none of the peers did."""
-        return self.state.ended_by or EndedBy.APPLICATION
+        return self._ended_by or EndedBy.APPLICATION
 
     # what the application asks
 
@@ -112,11 +108,17 @@ class Call(Hub):
             self.tell(FIRST, self.status.ended(self.ua.clock.now(), Cause.BYE))
             self.end_all()
 
-    def refused(self, status: int, reason: str) -> LegReport:
+    def refused(
+        self,
+        status: int,
+        reason: str,
+        cause: Cause = Cause.UNREACHABLE,
+        detail: str | None = None,
+    ) -> LegReport:
         """The report of a leg that could not even be tried."""
         now = self.ua.clock.now()
         leg = LegReport(call_sid=self.ua.ids.sid(), direction=Direction.OUTBOUND, since=now)
-        report = leg.failed(now, status, reason, Cause.UNREACHABLE)
+        report = leg.failed(now, status, reason, cause, (), detail)
         self.tell(self.new_leg(), report)
         return report
 
@@ -135,7 +137,10 @@ class Call(Hub):
     ) -> LegReport:
         """Place a leg and join it to the first; returns its report when it is over."""
         if not answer_on_bridge:
-            await self.answer()
+            try:
+                await self.answer()
+            except MediaError as error:
+                return self.refused(*media_failure(error), Cause.MEDIA, error.text)
         ringing = Ringing(
             attempts,
             leg=self.new_leg(),

@@ -1,7 +1,8 @@
 """A call as a value: its legs, which of them are joined, what is going on, who ended it.
 
-Every transition makes a new state. It holds no object of the running call, so that it can be
-written down (`to_json`) and read back (`from_json`) at any of them, and the two are equal.
+It is all that a running call knows of itself but for its sockets, timers and media, and holds no
+object of it: a state can be taken at every transition, written down (`to_json`) and read back
+(`from_json`), and the two are equal.
 """
 
 from enum import Enum
@@ -9,10 +10,7 @@ from typing import Any
 
 from sip.b2bua.leg_report import LegReport
 from sip.b2bua.legs.leg import Direction
-from sip.core.value import changed, frozen
-
-#: Reports that are kept of legs that are over, beside the first leg's.
-MAX_ENDED = 8
+from sip.core.value import frozen
 
 
 class EndedBy(Enum):
@@ -44,7 +42,7 @@ class CallState:
     """One call. Times are the clock's monotonic seconds.
 
     `legs` are in the order in which they came to the call; the call lasts as long as its `first`.
-    A leg of which every attempt failed keeps its name. `joined` are pairs of legs that hear each
+    Legs that are over stay, the last few of them. `joined` are pairs of legs that hear each
     other. `doing` is empty where the call waits for what the application wants next.
     """
 
@@ -67,38 +65,6 @@ class CallState:
             if leg == other:
                 return one
         return None
-
-    # transitions
-
-    def reported(self, leg: str, report: LegReport) -> "CallState":
-        """`leg` is new, or has got further."""
-        legs = {**self.legs, leg: report}
-        if leg not in self.legs and len(legs) > MAX_ENDED:
-            ended = [name for name, one in legs.items() if one.final and name != self.first]
-            for name in ended[:-MAX_ENDED]:
-                del legs[name]
-        return changed(self, legs=legs)
-
-    def join(self, one: str, other: str) -> "CallState":
-        """`one` and `other` hear each other; neither may be joined yet."""
-        assert self.partner(one) is self.partner(other) is None, "a leg has one partner at a time"
-        return changed(self, joined=(*self.joined, (one, other)))
-
-    def part(self, one: str, other: str) -> "CallState":
-        """`one` and `other` do not hear each other any more."""
-        return changed(self, joined=tuple(pair for pair in self.joined if pair != (one, other)))
-
-    def began(self, doing: Doing) -> "CallState":
-        """An activity began."""
-        return changed(self, doing=(*self.doing, doing))
-
-    def finished(self, doing: Doing) -> "CallState":
-        """An activity is over."""
-        return changed(self, doing=tuple(one for one in self.doing if one is not doing))
-
-    def hung_up(self, by: EndedBy) -> "CallState":
-        """A leg that was up was hung up."""
-        return changed(self, ended_by=by)
 
     # written down
 

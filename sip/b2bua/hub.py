@@ -28,6 +28,8 @@ A = TypeVar("A")
 
 #: The name of the leg that a call begins with.
 FIRST = "a"
+#: Reports that are kept of legs that are over, beside the first leg's.
+MAX_ENDED = 8
 
 
 class Activity(Protocol):
@@ -64,7 +66,7 @@ class _Run:
     """An activity that runs, and who waits for its outcome."""
 
     activity: Activity
-    doing: Doing
+    since: float
     outcome: asyncio.Future[Any]
 
 
@@ -86,9 +88,10 @@ class Hub:
         self.ua = ua
         call_sid = ua.ids.sid()
         now = ua.clock.now()
-        first = LegReport(call_sid=call_sid, direction=direction, since=now)
-        #: the call as a value
-        self.state = CallState(first=FIRST, legs={FIRST: first})
+        #: what the first leg last reported
+        self.status = LegReport(call_sid=call_sid, direction=direction, since=now)
+        #: what every leg last reported, by name
+        self.reports = {FIRST: self.status}
         #: the legs that are there now
         self.legs: dict[str, Leg] = {}
         self.rooms = Rooms(plane, call_sid, self.handle)
@@ -97,10 +100,31 @@ class Hub:
         self._on_status = on_status
         self._names: dict[Leg, str] = {}
         self._numbered = 0
+        self._joined: list[tuple[str, str]] = []
+        self._ended_by: EndedBy | None = None
         self._runs: list[_Run] = []
         self._asked: dict[Leg, asyncio.Future[OfferEnded]] = {}
         self._later: deque[tuple[Leg, Event]] = deque()
         self._reading = False
+
+    @property
+    def state(self) -> CallState:
+        """The call as a value, as it is now."""
+        return CallState(
+            first=FIRST,
+            legs=dict(self.reports),
+            joined=tuple(self._joined),
+            doing=tuple(
+                Doing(activity=run.activity.name, legs=run.activity.legs, since=run.since)
+                for run in reversed(self._runs)
+            ),
+            ended_by=self._ended_by,
+        )
+
+    def _changed(self) -> None:
+        """A transition is done."""
+        if Hub.on_transition is not None:
+            Hub.on_transition(self.state)
 
     # legs
 
@@ -131,39 +155,55 @@ class Hub:
         """The name of a leg that is there."""
         return self._names.get(leg)
 
-    def report(self, name: str) -> LegReport:
-        """What `name` last reported."""
-        return self.state.legs[name]
+    def partner(self, name: str) -> str | None:
+        """The leg that `name` is joined to."""
+        for one, other in self._joined:
+            if name == one:
+                return other
+            if name == other:
+                return one
+        return None
 
     def note(self, name: str, report: LegReport) -> None:
         """Put down how far `name` is, without a word to the application."""
-        self._become(self.state.reported(name, report))
+        if name not in self.reports:
+            self._forget_ended()
+        self.reports[name] = report
+        if name == FIRST:
+            self.status = report
+        self._changed()
 
     def tell(self, name: str, report: LegReport) -> None:
         """Put down how far `name` is, and tell the application."""
-        self._become(self.state.reported(name, report))
+        self.note(name, report)
         self._on_status(report)
 
+    def _forget_ended(self) -> None:
+        """An application may dial for hours: only the last legs that are over are remembered."""
+        if len(self.reports) > MAX_ENDED:
+            ended = [name for name, one in self.reports.items() if one.final and name != FIRST]
+            for name in ended[: 1 - MAX_ENDED]:
+                del self.reports[name]
+
     def joined(self, one: str, other: str) -> None:
-        """`one` and `other` hear each other now."""
-        self._become(self.state.join(one, other))
+        """`one` and `other` hear each other now; neither may be joined yet."""
+        assert self.partner(one) is self.partner(other) is None, "a leg has one partner at a time"
+        self._joined.append((one, other))
+        self._changed()
 
     def parted(self, one: str, other: str) -> None:
         """`one` and `other` hear each other no more."""
-        self._become(self.state.part(one, other))
+        self._joined.remove((one, other))
+        self._changed()
 
     def hung_up_by(self, who: EndedBy) -> None:
         """`who` hung up."""
-        self._become(self.state.hung_up(who))
+        self._ended_by = who
+        self._changed()
 
     def fall_silent(self) -> None:
         """Tell the application nothing more."""
         self._on_status = _unheard
-
-    def _become(self, state: CallState) -> None:
-        self.state = state
-        if Hub.on_transition is not None:
-            Hub.on_transition(state)
 
     # activities
 
@@ -174,9 +214,8 @@ class Hub:
         return outcome
 
     def _start(self, activity: Activity, outcome: asyncio.Future[Any]) -> None:
-        doing = Doing(activity=activity.name, legs=activity.legs, since=self.ua.clock.now())
-        self._runs.insert(0, _Run(activity, doing, outcome))
-        self._become(self.state.began(doing))
+        self._runs.insert(0, _Run(activity, self.ua.clock.now(), outcome))
+        self._changed()
         activity.start(self)
 
     def follow(self, activity: Activity, successor: Activity) -> None:
@@ -190,7 +229,7 @@ class Hub:
         run = self._end(activity)
         if run is not None and not run.outcome.done():
             run.outcome.set_result(outcome)
-        if self.state.over:
+        if self.status.final:
             self.end_all()
 
     def fail(self, activity: Activity, error: Exception) -> None:
@@ -228,15 +267,15 @@ class Hub:
         for run in self._runs:
             if run.activity is activity:
                 self._runs.remove(run)
-                self._become(self.state.finished(run.doing))
+                self._changed()
                 return run
         return None
 
     def broke(self, error: Exception) -> None:
         """An error of ours: everything that runs ends with it."""
         runs, self._runs = self._runs, []
+        self._changed()
         for older, run in enumerate(runs):
-            self._become(self.state.finished(run.doing))
             run.activity.stop()
             if not run.outcome.done():
                 run.outcome.set_exception(error)
@@ -253,11 +292,12 @@ class Hub:
         at once (an INVITE that cannot be sent); that event waits until this one is done with, so
         that activities are never entered twice.
         """
-        self._later.append((leg, event))
         if self._reading:
+            self._later.append((leg, event))
             return
         self._reading = True
         try:
+            self._read(leg, event)
             while self._later:
                 self._read(*self._later.popleft())
         except Exception as error:
@@ -279,9 +319,10 @@ class Hub:
         elif isinstance(event, Silent | OneWay | Heard):
             self._note_silence(name, event)
         for run in tuple(self._runs):
-            if run.activity.on(leg, event):
+            # one that heard it before may have ended this one
+            if run in self._runs and run.activity.on(leg, event):
                 break
-        if isinstance(event, Disconnect) and self.state.legs[name].final:
+        if isinstance(event, Disconnect) and self.reports[name].final:
             self.remove(leg)
             if name == FIRST:
                 self.end_all()
@@ -303,7 +344,7 @@ class Hub:
         return self.state.legs[FIRST].call_sid
 
     def _hung_up(self, name: str, event: Disconnect) -> None:
-        report = self.state.legs[name]
+        report = self.reports[name]
         if report.final:
             return
         now = self.ua.clock.now()
@@ -313,7 +354,7 @@ class Hub:
             report = report.failed(now, 487, "Request Terminated", event.cause, event.headers)
         else:
             return  # it answered and hung up at once: who places it sees to both in turn
-        if name == FIRST or self.state.partner(name) == FIRST:
+        if name == FIRST or self.partner(name) == FIRST:
             peer = PEER_OF[report.direction]
             self.hung_up_by(peer if event.by is Side.PEER else EndedBy.APPLICATION)
         self.tell(name, report)
@@ -327,7 +368,7 @@ class Hub:
 
     def hang_up_leg(self, name: str, leg: Leg) -> None:
         """Hang `leg` up of our own accord, whatever its state."""
-        report = self.state.legs[name]
+        report = self.reports[name]
         if not report.final:
             now = self.ua.clock.now()
             if report.answered_at is not None:
@@ -341,9 +382,14 @@ class Hub:
 
     async def ask(self, leg: Leg, sdp: str) -> tuple[str | None, int]:
         """Offer `sdp` to `leg`; its answer, or None and the status to refuse with."""
-        if not leg.reoffer(sdp):
-            return None, 491
+        before = self._asked.get(leg)
         asked = self._asked[leg] = asyncio.get_running_loop().create_future()
+        if not leg.reoffer(sdp):  # whoever asked before waits on
+            if before is None:
+                del self._asked[leg]
+            else:
+                self._asked[leg] = before
+            return None, 491
         ended = await asked
         return ended.sdp, ended.status if ended.status >= 300 else 488
 

@@ -109,6 +109,7 @@ class Hunt:
                         attempt,
                         uri=str(uri.replace(headers="")),
                         flow=flow,
+                        media_address=self._ua.host(flow, attempt.options.advertise),
                         routes=(),
                         target=None,
                         redirect_hosts=frozenset(),

@@ -44,11 +44,8 @@ class LegReport:
     headers: Headers = ()
     answered_at: float | None = None
     ended_at: float | None = None
-
-    @property
-    def final(self) -> bool:
-        """Whether the leg is over."""
-        return self.ended_at is not None
+    #: whether the leg is over: there is an `ended_at`
+    final: bool = False
 
     @property
     def duration_s(self) -> float:
@@ -70,6 +67,7 @@ class LegReport:
             detail=None,
             headers=(),
             ended_at=None,
+            final=False,
         )
 
     def rang(self, at: float, status: int, reason: str, *, early_media: bool) -> "LegReport":
@@ -105,6 +103,7 @@ class LegReport:
             cause=cause,
             headers=headers,
             ended_at=at,
+            final=True,
         )
 
     def failed(
@@ -127,6 +126,7 @@ class LegReport:
             headers=headers,
             detail=detail,
             ended_at=at,
+            final=True,
         )
 
     def to_json(self) -> dict[str, Any]:

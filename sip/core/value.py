@@ -48,5 +48,7 @@ def changed(value: T, **fields: Any) -> T:
     As `dataclasses.replace`, which makes the object by its constructor, at five times the price.
     """
     copy: T = object.__new__(type(value))
-    copy.__dict__.update(value.__dict__, **fields)
+    held = copy.__dict__
+    held.update(value.__dict__)
+    held.update(fields)
     return copy

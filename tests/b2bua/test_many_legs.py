@@ -4,9 +4,11 @@ import asyncio
 from functools import partial
 
 from sip.b2bua.call import Call
+from sip.b2bua.call_events import Cause
 from sip.b2bua.call_state import EndedBy
 from sip.b2bua.leg_report import LegReport, Progress
 from sip.core.message import Request, Response
+from sip.media.plane import MediaError
 from tests.b2bua.stage import Stage, port_in, sdp_at, staged
 from tests.fakes.stream_leg import StreamLeg
 from tests.ladder import Peer
@@ -266,6 +268,24 @@ async def test_a_third_leg_that_waits_hangs_up(stage: Stage) -> None:
     await carrier.hang_up()
     await agent.is_hung_up()
     await dialling
+
+
+@staged
+async def test_no_media_for_a_caller_that_is_to_be_answered_first(stage: Stage) -> None:
+    """The leg that was to be placed has failed, and says why; the caller is still there."""
+    carrier = stage.peer("carrier")
+    await carrier.send("INVITE", sdp=sdp_at(CARRIER))
+    await carrier.expect(100)
+    [call] = stage.calls
+    stage.media.refuse = MediaError("no-ports", "all in use")
+    child = await stage.dial(call, "agent", answer_on_bridge=False)
+    assert (child.progress, child.sip_status, child.cause) == (Progress.FAILED, 503, Cause.MEDIA)
+    assert child.detail == "all in use"
+    assert not call.over
+    stage.media.refuse = None
+    call.hangup()
+    await carrier.expect(603)
+    await carrier.send("ACK")
 
 
 # a leg without SIP

@@ -29,7 +29,7 @@ class Idle:
     async def _attend(self, leg: Leg, event: Offer | Described) -> None:
         call = self._call
         name = call.name_of(leg)
-        if name is None or call.state.partner(name) is not None:
+        if name is None or call.partner(name) is not None:
             call.handle(leg, event)  # it has another leg to talk to by now
         elif event.sdp is None:
             leg.accept(leg.local_sdp or "")

@@ -64,7 +64,7 @@ class Ringing:
         """Look for the first server."""
         self._call = call
         now = call.ua.clock.now()
-        if self._name not in call.state.legs:
+        if self._name not in call.reports:
             sid = call.ua.ids.sid()
             report = LegReport(call_sid=sid, direction=Direction.OUTBOUND, since=now)
             call.note(self._name, report)
@@ -241,12 +241,12 @@ class Ringing:
 
     @property
     def _report(self) -> LegReport:
-        return self._call.report(self._name)
+        return self._call.reports[self._name]
 
     @property
     def _host_talks(self) -> bool:
         host = self._host_name
-        return host is not None and self._call.state.partner(host) is not None
+        return host is not None and self._call.partner(host) is not None
 
     @property
     def _host_is_here(self) -> bool:

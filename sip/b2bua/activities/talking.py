@@ -44,7 +44,7 @@ class Talking:
             self._limit = call.ua.clock.call_later(self._time_limit_s, self._time_over)
         told = self.host.local_sdp if self.host.settled else None
         if self.host.answer(self._sdp):
-            call.tell(host, call.report(host).answered(now))
+            call.tell(host, call.reports[host].answered(now))
         bridge.talking = True
         call.joined(*self.legs)
         seat = call.rooms.seat(self.host)
@@ -72,7 +72,7 @@ class Talking:
         self._bridge.close()
         self._call.parted(*self.legs)
         self._call.hang_up_leg(self.legs[1], self.guest)
-        return self._call.report(self.legs[1])
+        return self._call.reports[self.legs[1]]
 
     @property
     def bridge(self) -> Bridge:

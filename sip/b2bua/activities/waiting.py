@@ -38,7 +38,7 @@ class Waiting:
         """Hang up the guest."""
         self._bridge.close()
         self._call.hang_up_leg(self.legs[1], self._bridge.guest)
-        return self._call.report(self.legs[1])
+        return self._call.reports[self.legs[1]]
 
     async def join(self) -> bool:
         """Have the host change to the guest's room; whoever it talked to is hung up.

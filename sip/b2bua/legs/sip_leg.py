@@ -297,7 +297,7 @@ class SipLeg(ABC):
         self._success.start()
 
     def _no_ack(self) -> None:
-        """RFC 3261 13.3.1.4: nobody acknowledged our 2xx, so hang up."""
+        """RFC 3261 13.3.1.4: no ACK came to our 2xx, so hang up."""
         self._success = None
         if not self.up:
             return
@@ -344,7 +344,7 @@ class SipLeg(ABC):
         self._emit_to(self, event)
 
     def start_timer(self, name: str, delay_s: float, callback: Callable[[], None]) -> None:
-        """Call `callback` after so many seconds, unless the leg ends before."""
+        """Call `callback` after `delay_s`, unless the leg ends before."""
         self._stop(name)
         self._timers[name] = self.ua.clock.call_later(delay_s, callback)
 
