@@ -190,9 +190,14 @@ class SipSettings(Model):
     tcp_above_bytes: Annotated[int, Field(ge=0)] = 1300
 
 
+class RtpengineSettings(Model):
+    dtmf_log: ListenAddress | None = None
+
+
 class MediaSettings(Model):
     engine: Engines = ("builtin",)
     ports: RtpPorts = PortRange(20000, 29999)
+    rtpengine: RtpengineSettings = RtpengineSettings()
 
 
 class ApplicationSettings(Model):

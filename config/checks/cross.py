@@ -78,6 +78,7 @@ def _switch(data: Data) -> Iterator[Problem]:
     if not softswitch_on(data):
         return
     yield from _listeners(data)
+    yield from _media(data)
     tls = mapping(data, "sip", "tls")
     yield from _pair(("sip", "tls"), tls)
     asked = tls.get("client_certificates")
@@ -108,6 +109,16 @@ def _listeners(data: Data) -> Iterator[Problem]:
                 "needs sip.tls.certificate and sip.tls.key, or a certificate and key of its own"
             )
             yield Problem(path, f"{address} {reason}")
+
+
+def _media(data: Data) -> Iterator[Problem]:
+    media = mapping(data, "media")
+    engine = media.get("engine")
+    names = engine if isinstance(engine, list) else [engine]
+    if not any(str(name).startswith("ng:") for name in names):
+        for key in mapping(media, "rtpengine"):
+            reason = "needs an rtpengine: media.engine: ng:udp:HOST:PORT"
+            yield Problem(("media", "rtpengine", key), reason)
 
 
 def _pair(path: tuple[str | int, ...], keys: Data) -> Iterator[Problem]:

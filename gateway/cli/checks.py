@@ -57,6 +57,9 @@ def each_port(settings: Settings) -> list[Finding]:
     for listener in (listening.address for listening in settings.sip.listen):
         kind = "udp" if listener.transport == "udp" else "tcp"
         findings.append(_bindable("sip.listen", kind, listener.host, listener.port))
+    keys = settings.media.rtpengine.dtmf_log
+    if keys is not None and settings.sip.listen:
+        findings.append(_bindable("media.rtpengine.dtmf_log", "udp", keys.host, keys.port))
     return findings
 
 

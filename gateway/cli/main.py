@@ -110,7 +110,8 @@ def run(
 
         raise typer.Exit(demonstrate(settings, path, once=once, console=out))
     from gateway.cli.checks import Outcome, relay_ports
-    from gateway.main import StartupError, serve
+    from gateway.main import serve
+    from gateway.start.errors import StartupError
 
     relay = relay_ports(settings)
     if relay is not None and relay.outcome is Outcome.WRONG:
@@ -126,14 +127,17 @@ def run(
 def check(config_file: ConfigOption = None) -> None:
     """Check the configuration, the ports and the storage, and start nothing."""
     from gateway.cli.checks import Finding, Outcome, inspect
-    from gateway.main import StartupError, certificates
+    from gateway.start.errors import StartupError
+    from gateway.start.tls import certificates
 
     path = config_path(config_file)
     settings = settings_of(path)
     findings = asyncio.run(inspect(settings))
     log.configure("error")
     try:
-        shown = [Finding(listener, Outcome.FINE, text) for listener, text in certificates(settings)]
+        shown = [
+            Finding(listener, Outcome.FINE, text) for listener, text in certificates(settings.sip)
+        ]
     except StartupError as error:
         subject, _, text = str(error).partition(": ")
         shown = [Finding(subject, Outcome.WRONG, text)]

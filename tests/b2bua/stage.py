@@ -20,6 +20,7 @@ from sip.core.message import Request, Response
 from sip.core.sdp import SessionDescription
 from sip.core.uri import Uri
 from sip.ids import Ids
+from sip.media.plane import MediaPlane
 from sip.transport.endpoint import Endpoint, Target
 from sip.ua.transactions import ServerTransaction
 from sip.ua.user_agent import UserAgent
@@ -71,8 +72,10 @@ class Servers:
 class Stage:
     """What the stories have at hand."""
 
-    def __init__(self, gateway: Endpoint) -> None:
+    def __init__(self, gateway: Endpoint, plane: MediaPlane | None = None) -> None:
+        """Without `plane`, the calls have `media`, which carries nothing."""
         self.media = FakeMedia()
+        self.plane = plane or self.media
         self.ua = UserAgent(clock=LoopClock(), ids=Ids(), on_request=self._on_request)
         self.peers = {name: Peer(name, gateway) for name in PEERS}
         self.calls: list[Call] = []
@@ -89,7 +92,7 @@ class Stage:
 
     def call(self, first: MakeLeg | None = None) -> Call:
         """A call that begins with `first`, or with a leg that the story places."""
-        call = Call(self.ua, self.media, on_status=self.reports.append, first=first)
+        call = Call(self.ua, self.plane, on_status=self.reports.append, first=first)
         self.calls.append(call)
         call.start()
         return call
@@ -127,12 +130,12 @@ class Stage:
 
 
 @asynccontextmanager
-async def make_stage() -> AsyncIterator[Stage]:
+async def make_stage(plane: MediaPlane | None = None) -> AsyncIterator[Stage]:
     """A stage whose user agent listens."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.bind(("127.0.0.1", 0))
         gateway = Endpoint("udp", "127.0.0.1", probe.getsockname()[1])
-    stage = Stage(gateway)
+    stage = Stage(gateway, plane)
     await stage.ua.listen(gateway)
     try:
         with states_written() as stage.states:

@@ -234,6 +234,10 @@ outbound:
          "which needs 4 ports"),
         ("media: {ports: 80-9000}", "1: media.ports: '80-9000' begins below 1024, where ports "
          "are privileged"),
+        ("media: {rtpengine: {dtmf_log: '127.0.0.1:2224'}}", "1: media.rtpengine.dtmf_log: needs "
+         "an rtpengine: media.engine: ng:udp:HOST:PORT"),
+        ("media: {engine: 'ng:udp:127.0.0.1:2223', rtpengine: {dtmf_log: here}}", "1: "
+         "media.rtpengine.dtmf_log: 'here' is not of the form HOST:PORT"),
         ("media: {engine: freeswitch}", "1: media.engine[0]: 'freeswitch' is neither builtin nor "
          "ng:udp:HOST:PORT"),
         ("application: {url: http://x}", "1: application.url: 'http://x' is neither builtin nor a "

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from gateway.http.app_keys import ENDPOINT
 from gateway.jambonz.memory import MemorySocket
-from gateway.main import BuiltinLink
+from gateway.start.link import BuiltinLink
 from sip.softswitch.jambonz.link import AppLink, Socket
 from sip.softswitch.jambonz.web_socket import AppAddress, WebSocket, WebSocketLink
 from tests.gateway.conftest import Gateway

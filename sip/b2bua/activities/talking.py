@@ -60,10 +60,10 @@ class Talking:
         match event:
             case Offer() | Described():
                 self._bridge.negotiate(leg, event)
+                return True
             case Disconnect():
                 self._end()
-                return False
-        return True
+        return False
 
     def stop(self) -> LegReport:
         """Hang up the guest; something else is wanted of the host."""

@@ -88,12 +88,12 @@ class RtpengineClient(NgClient):
         form: Form = Form.BENCODE,
         options: RtpengineOptions | None = None,
     ) -> RtpengineClient:
-        """See `NgClient.connect`. Raises `MediaError` refused if keys cannot be listened for."""
+        """See `NgClient.connect`. Raises OSError if `dtmf_log` cannot be listened at."""
         client = cls(clock or LoopClock(), timeout_s, form, options or RtpengineOptions())
         await client.retarget(address)
         try:
             await client._listen_for_keys()
-        except MediaError:
+        except OSError:
             await client.close()
             raise
         return client
@@ -231,15 +231,9 @@ class RtpengineClient(NgClient):
     async def _listen_for_keys(self) -> None:
         if self._options.dtmf_log is None:
             return
-        host, port = self._options.dtmf_log
-        try:
-            self._dtmf_log, _ = await asyncio.get_running_loop().create_datagram_endpoint(
-                lambda: _KeyLog(self), local_addr=(host, port)
-            )
-        except OSError as error:
-            raise MediaError(
-                "refused", f"cannot listen for digits at {host}:{port}: {error.strerror or error}"
-            ) from None
+        self._dtmf_log, _ = await asyncio.get_running_loop().create_datagram_endpoint(
+            lambda: _KeyLog(self), local_addr=self._options.dtmf_log
+        )
 
     def key_logged(self, datagram: bytes) -> None:
         """A line of rtpengine's DTMF log: a JSON object."""

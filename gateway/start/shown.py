@@ -1,0 +1,83 @@
+"""What HTTP shows of the softswitch, which starts after it."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
+from typing import Any
+
+from sip.media.plane import MediaError, MediaPlane
+from sip.softswitch.operator_view import OperatorView
+from sip.softswitch.softswitch import Softswitch
+from sip.trace import Trace
+
+#: Gauges of /metrics by the softswitch's own names.
+_OPEN = {
+    "open_calls": "calls",
+    "open_legs": "dialogs",
+    "open_transactions": "transactions",
+    "open_sip_connections": "connections",
+}
+_TURNED_AWAY = ("dropped_messages", "refused_calls", "refused_connections")
+
+
+class Shown:
+    """The softswitch as /readyz, /metrics and the API see it, from before it is there.
+
+    It is told of the media engine by `media`, and of the softswitch by `takes_calls`; before that
+    it says "not yet". Where no softswitch is `expected`, a jambonz elsewhere does the SIP.
+    """
+
+    def __init__(self, *, expected: bool) -> None:
+        self._expected = expected
+        #: the SIP messages of late
+        self.trace = Trace()
+        #: the engine, once it runs
+        self.media: MediaPlane | None = None
+        #: what an operator may ask and do, once calls are taken
+        self.report: OperatorView | None = None
+        self._switch: Softswitch | None = None
+
+    def takes_calls(self, switch: Softswitch, report: OperatorView) -> None:
+        """The softswitch listens."""
+        self._switch = switch
+        self.report = report
+
+    def media_lost(self) -> None:
+        """The media engine began anew: the softswitch has to know, if it is there."""
+        if self._switch is not None:
+            self._switch.media_lost()
+
+    async def ready(self) -> dict[str, bool]:
+        """The checks of /readyz beyond the application's own."""
+        if not self._expected:
+            return {}
+        return {"sip": self._switch is not None, "media": await self._media_answers()}
+
+    async def _media_answers(self) -> bool:
+        try:
+            if self.media is not None:
+                await self.media.ping()
+        except MediaError:
+            return False
+        return self.media is not None
+
+    def ladder(self, sip_call_ids: Iterable[str]) -> list[dict[str, Any]]:
+        """The SIP messages of these dialogs, for the API."""
+        return [asdict(traced) for traced in self.trace.ladder(sip_call_ids)]
+
+    def gauges(self) -> dict[str, Callable[[], float]]:
+        """What /metrics shows: what is open, and what was turned away so far."""
+
+        def gauge(read: Callable[[Softswitch], float]) -> Callable[[], float]:
+            return lambda: float(read(self._switch)) if self._switch is not None else 0.0
+
+        def is_open(name: str) -> Callable[[], float]:
+            return gauge(lambda switch: switch.gauges[name])
+
+        def turned_away(name: str) -> Callable[[], float]:
+            return gauge(lambda switch: switch.turned_away[name])
+
+        return {
+            **{shown: is_open(name) for shown, name in _OPEN.items()},
+            "spare_application_sockets": gauge(lambda switch: switch.spare_sockets),
+            **{name: turned_away(name) for name in _TURNED_AWAY},
+        }
