@@ -10,10 +10,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, TypeVar
 
-import structlog
-
 from sip.b2bua.call_events import Cause, Disconnect, Event, OfferEnded, Side
 from sip.b2bua.call_state import PEER_OF, CallState, Doing, EndedBy
+from sip.b2bua.hearing import Hearing
 from sip.b2bua.leg_report import LegReport
 from sip.b2bua.legs.leg import Direction, Leg
 from sip.b2bua.rooms import Rooms
@@ -21,8 +20,6 @@ from sip.b2bua.work import Work
 from sip.media.events import Heard, OneWay, Silent
 from sip.media.plane import MediaPlane
 from sip.ua.user_agent import UserAgent
-
-log = structlog.get_logger(__name__)
 
 A = TypeVar("A")
 
@@ -101,6 +98,7 @@ class Hub:
         self._names: dict[Leg, str] = {}
         self._numbered = 0
         self._joined: list[tuple[str, str]] = []
+        self._hearing = Hearing(ua.clock, call_sid, self.reports, self._joined)
         self._ended_by: EndedBy | None = None
         self._runs: list[_Run] = []
         self._asked: dict[Leg, asyncio.Future[OfferEnded]] = {}
@@ -144,8 +142,10 @@ class Hub:
     def remove(self, leg: Leg) -> None:
         """`leg` is done with: what it still says is not heard. Its report stays."""
         name = self._names.pop(leg, None)
-        if name is not None and name != FIRST:
-            self.legs.pop(name, None)
+        if name is not None:
+            self._hearing.forget(name)
+            if name != FIRST:
+                self.legs.pop(name, None)
         self.rooms.leave(leg)
         asked = self._asked.pop(leg, None)
         if asked is not None and not asked.done():
@@ -189,11 +189,13 @@ class Hub:
         """`one` and `other` hear each other now; neither may be joined yet."""
         assert self.partner(one) is self.partner(other) is None, "a leg has one partner at a time"
         self._joined.append((one, other))
+        self._hearing.joined(one, other)
         self._changed()
 
     def parted(self, one: str, other: str) -> None:
         """`one` and `other` hear each other no more."""
         self._joined.remove((one, other))
+        self._hearing.parted(one, other)
         self._changed()
 
     def hung_up_by(self, who: EndedBy) -> None:
@@ -317,7 +319,7 @@ class Hub:
         if isinstance(event, Disconnect):
             self._hung_up(name, event)
         elif isinstance(event, Silent | OneWay | Heard):
-            self._note_silence(name, event)
+            self._hearing.on(name, event)
         for run in tuple(self._runs):
             # one that heard it before may have ended this one
             if run in self._runs and run.activity.on(leg, event):
@@ -327,21 +329,10 @@ class Hub:
             if name == FIRST:
                 self.end_all()
 
-    def _note_silence(self, name: str, event: Silent | OneWay | Heard) -> None:
-        """Tell the operator of a party that ought to be heard and is not."""
-        report = self.state.legs[name]
-        ids = {"call_sid": self.call_sid, "leg": name, "sip_call_id": report.sip_call_id}
-        if isinstance(event, Heard):
-            log.info("media.heard-again", **ids)
-        elif isinstance(event, OneWay):
-            log.warning("media.one-way", silent_s=round(event.since_s, 1), **ids)
-        else:
-            log.warning("media.silent", silent_s=round(event.since_s, 1), **ids)
-
     @property
     def call_sid(self) -> str:
         """The call's id towards its application: the first leg's."""
-        return self.state.legs[FIRST].call_sid
+        return self.status.call_sid
 
     def _hung_up(self, name: str, event: Disconnect) -> None:
         report = self.reports[name]

@@ -1,12 +1,11 @@
-"""A sound for the caller, and what the media plane says of a leg."""
+"""A sound for the caller."""
 
 import asyncio
 
 import pytest
-from structlog.testing import capture_logs
 
 from sip.b2bua.call import Call
-from sip.media.events import Heard, OneWay, Played
+from sip.media.events import Played
 from sip.media.plane import MediaError
 from tests.b2bua.stage import Stage, sdp_at, staged
 
@@ -87,20 +86,3 @@ async def test_an_engine_that_does_not_play_says_so_and_the_call_goes_on(stage: 
         await play
     assert not call.over
     await carrier.hang_up()
-
-
-@staged
-async def test_the_operator_is_told_of_a_party_that_is_not_heard(stage: Stage) -> None:
-    call, play = await playing(stage)
-    sid, now = call.status.call_sid, call.ua.clock.now()
-    with capture_logs() as logs:
-        stage.media.tell(sid, OneWay(party="a", since_s=10.0, at=now))
-        stage.media.tell(sid, OneWay(party="b9", since_s=10.0, at=now))  # a leg that is gone
-        stage.media.tell(sid, Heard(party="a", at=now))
-    ids = {"call_sid": sid, "leg": "a", "sip_call_id": call.status.sip_call_id}
-    assert logs == [
-        {"event": "media.one-way", "log_level": "warning", "silent_s": 10.0, **ids},
-        {"event": "media.heard-again", "log_level": "info", **ids},
-    ]
-    await stage.peer("carrier").hang_up()
-    await play
