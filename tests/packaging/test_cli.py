@@ -112,7 +112,7 @@ def test_every_command_explains_itself() -> None:
 def test_an_unexpected_error_is_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def broken() -> None:
+    def broken(**_: object) -> None:
         raise ZeroDivisionError("nobody expects it")
 
     monkeypatch.setattr(main, "app", broken)
@@ -200,6 +200,17 @@ def test_taken_relay_ports_are_one_line(config_file: Path, ports: Ports, program
         f"error: media.ports {ports.relay}-{ports.relay + 39}:"
         " all of them are taken by other programs"
     ]
+
+
+def test_a_taken_port_for_keys_is_found_by_check(config_file: Path, config_text: str) -> None:
+    with hold(socket.SOCK_DGRAM, 0) as held:
+        port = held.getsockname()[1]
+        keys = f"  engine: ng:udp:127.0.0.1:2223\n  rtpengine: {{dtmf_log: 127.0.0.1:{port}}}\n"
+        config_file.write_text(config_text.replace("media:\n", "media:\n" + keys))
+        checked = runner.invoke(main.app, ["check", "--config", str(config_file)])
+    assert checked.exit_code == 1
+    line = f"media.rtpengine.dtmf_log udp:127.0.0.1:{port}: taken by another program"
+    assert line in checked.stdout.splitlines()
 
 
 def test_a_taken_port_of_the_sandbox_is_one_line(
