@@ -178,7 +178,7 @@ class Softswitch:
         await self.ua.close()
         self._gatekeeper.close()
         if self.turned_away_by_reason:
-            log.info("turned away", by_reason=dict(self.turned_away_by_reason))
+            log.info("requests.turned-away", by_reason=dict(self.turned_away_by_reason))
 
     # requests outside dialogs
 
@@ -240,9 +240,7 @@ class Softswitch:
             task = asyncio.get_running_loop().create_task(driver.run())
         except Exception:
             call_id = transaction.request.call_id
-            log.exception(
-                "call not taken by an error of ours", sip_call_id=call_id, trunk=trunk.name
-            )
+            log.exception("call.not-taken", sip_call_id=call_id, trunk=trunk.name)
             self.refused["error of ours"] += 1
             slot.give_back()
             if driver is None:
@@ -287,7 +285,7 @@ class Softswitch:
         """There is no room for this call: 503. All are counted, one a minute is logged."""
         self.refused[limit] += 1
         if self._throttle.is_new(trunk.name, limit, self._clock.now()):
-            log.warning("call refused", reason=reason, trunk=trunk.name)
+            log.warning("call.refused", reason=reason, trunk=trunk.name)
         self._answer(transaction, 503, [("Retry-After", str(RETRY_AFTER_S))])
 
     def _forget(self, slot: Slot, task: asyncio.Task[None]) -> None:
@@ -295,7 +293,7 @@ class Softswitch:
         driver = self._calls.pop(task)
         if not task.cancelled() and task.exception() is not None:
             sid = driver.call.status.call_sid
-            log.error("call broke", call_sid=sid, exc_info=task.exception())
+            log.error("call.broke", call_sid=sid, exc_info=task.exception())
 
     def _over_limit(self) -> str | None:
         if self._draining:

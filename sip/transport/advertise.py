@@ -71,7 +71,7 @@ class Advertiser:
         except OSError as error:
             address = None
             if self._throttle.is_new(name, str(error), now):
-                log.warning("cannot advertise an interface's address", reason=str(error))
+                log.warning("advertise.failed", interface=name, error=str(error))
         self._interfaces[name, family] = (now + INTERFACE_CACHE_S, address)
         return address
 

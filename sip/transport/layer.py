@@ -172,8 +172,8 @@ class TransportLayer:
         """Warn of a certificate that peers refuse, now or soon."""
         ends = tls.expires_at
         if ends is not None and ends < self._clock.epoch() + EXPIRY_WARNING_S:
-            word = "has expired" if ends < self._clock.epoch() else "expires soon"
-            log.warning(f"TLS certificate {word}", names=tls.names, until=day(ends))
+            event = "tls.expired" if ends < self._clock.epoch() else "tls.expires-soon"
+            log.warning(event, names=tls.names, until=day(ends))
 
     def _dial(self, remote: Endpoint, name: str) -> Flow:
         listener = self._best([one for one in self._listeners if _alike(one.local, remote)], remote)
@@ -216,7 +216,7 @@ class TransportLayer:
     def _unsent(self, remote: Endpoint, error: OSError) -> None:
         """One line about a peer to whom the kernel sends nothing: no route, a firewall of ours."""
         if self._throttle.is_new(str(remote), str(error.errno), self._clock.now()):
-            log.warning("cannot send", peer=str(remote), reason=error.strerror)
+            log.warning("send.failed", peer=str(remote), error=error.strerror)
 
 
 def _alike(local: Endpoint, remote: Endpoint) -> bool:

@@ -101,7 +101,7 @@ class Receiver:
             self.dropped["malformed"] += 1
         except Exception:
             # An error of ours: the connection that it came by, and what follows, go on.
-            log.exception("message broke", peer=str(flow.remote), sip_call_id=message.call_id)
+            log.exception("message.broke", peer=str(flow.remote), sip_call_id=message.call_id)
 
     def refuse(self, flow: Flow, error: MessageError) -> None:
         """A message that is none: say so where the sender is known and can be told."""
@@ -188,7 +188,7 @@ class Receiver:
         except Exception:
             method, sip_call_id = request.method, request.call_id
             log.exception(
-                "request broke", method=method, peer=str(flow.remote), sip_call_id=sip_call_id
+                "request.broke", method=method, peer=str(flow.remote), sip_call_id=sip_call_id
             )
             status, reason = 500, None
         if user is None:

@@ -63,7 +63,7 @@ class Unacked2xx:
     def _warn(self) -> None:
         """The commonest cause of calls that drop after half a minute: say it while it happens."""
         log.warning(
-            "no ACK to our 200",
+            "ack.missing",
             sip_call_id=self._response.call_id,
             peer=str(self._transaction.flow.remote),
             contact=self._response.headers.get("contact"),

@@ -8,11 +8,12 @@ lost datagram costs time and nothing else.
 from __future__ import annotations
 
 import asyncio
-import logging
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, get_args
+
+import structlog
 
 from sip.clock import Clock, LoopClock, Timer
 from sip.media.events import Listener, Lost, MediaEvent
@@ -22,7 +23,7 @@ from sip.media.ng.form import Form, FormError, decode, encode
 from sip.media.ng.reports import stats_of
 from sip.media.plane import MAX_BLOB, Capability, Learn, MediaError, MediaSlug, MediaStats
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 #: Seconds until a request is first repeated; then twice as long each time. An engine on the same
 #: host answers within a millisecond.
@@ -270,7 +271,9 @@ class NgClient:
             listener(event)
         except Exception:
             # The listener's fault; other calls' events are told all the same.
-            log.exception("media: %s of call %s found a fault", type(event).__name__, call_id)
+            log.exception(
+                "media.event-failed", ng_call_id=call_id, media_event=type(event).__name__
+            )
 
     def _send_datagram(self, datagram: bytes) -> None:
         if self._transport is not None:

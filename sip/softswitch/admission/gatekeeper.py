@@ -215,7 +215,7 @@ class Gatekeeper:
 
     def _log_ignored(self, request: Request, flow: Flow) -> None:
         reason = self.why_unknown(request, flow)
-        self._ignored_log.note("request ignored", flow.remote, request.method, reason)
+        self._ignored_log.note("request.ignored", flow.remote, request.method, reason)
 
     def _standing(self, flow: Flow) -> _Standing:
         """What is known of the address at the other end: worked out once, kept on the flow."""
@@ -248,7 +248,7 @@ class Gatekeeper:
                     request.headers.remove(name)
             case Verdict.CHALLENGE if judgement.reason != _NO_CREDENTIALS:
                 self._ignored_log.note(
-                    "challenged again", flow.remote, request.method, judgement.reason
+                    "request.challenged-again", flow.remote, request.method, judgement.reason
                 )
             case Verdict.IGNORE:
                 self._log_ignored(request, flow)

@@ -104,7 +104,7 @@ class WebSocket:
                     if self._writer is not None and len(self._outbox) > MAX_WAITING:
                         await asyncio.wait((self._writer,))
         except Exception:
-            log.exception("a message of the application could not be handled")
+            log.exception("application.message-failed")
             await self._shut(aiohttp.WSCloseCode.INTERNAL_ERROR)
         finally:
             self._broken = True

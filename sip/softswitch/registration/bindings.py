@@ -229,7 +229,7 @@ class Bindings:
             self._flows[_key(binding)] = flow
         self._store.save(self._to_record(binding))
         if new:
-            log.info("contact registered", **_shown(binding), user_agent=binding.user_agent)
+            log.info("contact.registered", **_shown(binding), user_agent=binding.user_agent)
 
     def _drop(self, binding: Binding, why: str | None) -> None:
         if self._bindings.pop(_key(binding), None) is None:
@@ -237,7 +237,7 @@ class Bindings:
         self._flows.pop(_key(binding), None)
         self._store.delete(*_key(binding))
         if why is not None:
-            log.info("contact gone", **_shown(binding), reason=why)
+            log.info("contact.gone", **_shown(binding), reason=why)
 
     def _changed(self) -> None:
         """Work out anew who is where, and when the next binding ends."""

@@ -62,7 +62,7 @@ class Registrar:
         """Take over the bindings of the last run, before any call needs them."""
         found = await self.bindings.restore(t.name for t in self._trunks if t.registrar)
         if found:
-            log.info("contacts restored", contacts=found)
+            log.info("contacts.restored", contacts=found)
 
     def start(self) -> None:
         """Begin to keep peers behind NAT reachable."""

@@ -239,7 +239,7 @@ class TrunkHealth:
         now = "the trunk's other gateways get its calls" if others else "the trunk places no calls"
         decides = "an OPTIONS decides" if watch.answers_options else "one call may try it"
         log.warning(
-            "gateway down",
+            "trunk.gateway-down",
             trunk=name,
             gateway=str(watch.gateway),
             reason=f"{why}, {circuit.failed} failures in a row",
@@ -248,7 +248,7 @@ class TrunkHealth:
 
     def _tell_up(self, watch: _Watch, why: str) -> None:
         log.info(
-            "gateway up",
+            "trunk.gateway-up",
             trunk=watch.trunk.name,
             gateway=str(watch.gateway),
             reason=why,
@@ -292,7 +292,7 @@ class TrunkHealth:
     def _tell_deaf(self, watch: _Watch) -> None:
         """Silence from one who never answered proves nothing: many carriers ignore OPTIONS."""
         log.warning(
-            "gateway ignores OPTIONS",
+            "trunk.options-ignored",
             trunk=watch.trunk.name,
             gateway=str(watch.gateway),
             reason=f"{watch.unanswered} of them met silence, and none was ever answered",

@@ -354,7 +354,7 @@ async def test_it_comes_back_by_itself(stage: Stage) -> None:
         await asyncio.sleep(0.1)
     assert stage.state.state == "registered"
     assert stage.state.last_error is None
-    assert [call.args[0] for call in log.warning.call_args_list] == ["registration failed"]
+    assert [call.args[0] for call in log.warning.call_args_list] == ["registration.failed"]
     assert [call.args[0] for call in log.info.call_args_list] == ["registered"]
 
 

@@ -55,7 +55,7 @@ class Dial:
             child = await self._place(session, caller)
         except DialError as error:
             log.warning(
-                "cannot dial",
+                "dial.failed",
                 error=str(error),
                 fault=error.fault.value,
                 dialled=number,
@@ -90,7 +90,7 @@ class Dial:
                 time_limit_s=self.time_limit_s,
             )
         if attempts.problems:
-            log.info("gateways passed over", problems=attempts.problems, **session.log_ids)
+            log.info("dial.gateways-skipped", problems=attempts.problems, **session.log_ids)
         return child
 
 
