@@ -27,7 +27,7 @@ class Ids:
         return self._digits(16)
 
     def sip_call_id(self) -> str:
-        """A Call-ID; no host in it, so that it tells nothing of our network."""
+        """A Call-ID, without a host: it says nothing of our network."""
         return self._digits(32)
 
     def sid(self) -> str:
@@ -61,7 +61,7 @@ class Ids:
         return secrets.randbelow(limit)
 
     def _digits(self, count: int) -> str:
-        """So many random hexadecimal digits."""
+        """`count` random hexadecimal digits."""
         start, end = self._used, self._used + count
         if end > 2 * _POOL:
             self._pool, start, end = os.urandom(_POOL).hex(), 0, count

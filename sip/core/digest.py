@@ -141,8 +141,8 @@ def answer_challenges(
     """The (Proxy-)Authorization value that answers the strongest challenge among those we can.
 
     `values` are the lines of the (Proxy-)Authenticate header; with a `realm`, only its challenges
-    are answered. None when there is none that we can answer: another scheme, algorithm, quality
-    of protection or realm.
+    are answered. None when all are of a scheme, algorithm, quality of protection or realm that we
+    cannot answer.
     """
     challenges = [
         c

@@ -29,8 +29,8 @@ class Headers:
 
     Names may be given in full or compact form and in any case; the lower-case full form is the
     fastest. Lines of one name are kept together in the place of the first, which RFC 3261 7.3.1
-    declares to mean the same. A value with CR or LF, or a name that is no token, raises
-    ValueError: nothing that came from elsewhere can add a line.
+    declares to mean the same. A value with CR or LF, or a name that breaks the grammar of a
+    token, raises ValueError: nothing that came from elsewhere can add a line.
     """
 
     __slots__ = ("fields",)

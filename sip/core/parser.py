@@ -89,7 +89,7 @@ def _lines(head: bytes) -> list[str]:
 
 
 def _read_headers(lines: list[str]) -> tuple[Headers, str]:
-    """The header fields, and what is wrong with a line that is none ("" when nothing is)."""
+    """The header fields, and what is wrong with a broken line ("" when all can be read)."""
     headers, fault = Headers(), ""
     fields = headers.fields
     for line in lines:

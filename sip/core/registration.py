@@ -22,7 +22,7 @@ LONGEST_BACK_OFF_S: Final = 600.0
 SLOW_RETRY_S: Final = 600.0
 #: Longest Retry-After that is honoured, in seconds.
 LONGEST_RETRY_AFTER_S: Final = 3600
-#: Seconds within which a connection that ends after its registration is no accident: without a
+#: Seconds within which a connection that ends after its registration was meant to: without a
 #: pause the two sides would go on connecting and dropping as fast as they can.
 STABLE_S: Final = 30.0
 
@@ -120,7 +120,7 @@ TABLE: Final[dict[tuple[Stage, News], Step]] = {
     (Stage.REMOVING, News.NEXT_TARGET): (Stage.CLOSED, (Duty.FINISH,)),
     (Stage.REMOVING, News.EXHAUSTED): (Stage.CLOSED, (Duty.FINISH,)),
 }
-"""All transitions. A pair that is not listed changes nothing and does nothing."""
+"""All transitions. An unlisted pair is ignored."""
 
 
 @dataclass(slots=True)
@@ -230,7 +230,7 @@ def refresh_after_s(granted: int) -> float:
 def back_off_s(failures: int) -> tuple[float, float]:
     """The shortest and longest wait after a number of failures in a row (RFC 5626 4.5).
 
-    Somewhere in between, at random, lest everybody come back at once to a registrar that was down.
+    Somewhere in between, at random, lest all clients come back to a failed registrar at once.
     """
     longest = min(FIRST_BACK_OFF_S * 2 ** min(failures - 1, 16), LONGEST_BACK_OFF_S)
     return longest / 2, longest

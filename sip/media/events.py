@@ -70,4 +70,4 @@ PartyEvent: TypeAlias = Digit | Played | Silent | OneWay | Heard
 MediaEvent: TypeAlias = PartyEvent | Lost
 
 Listener: TypeAlias = Callable[[MediaEvent], None]
-"""Is told events of one call. It must not block, and what it raises is logged."""
+"""Gets the events of one call. It must not block; what it raises is logged."""

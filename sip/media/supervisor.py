@@ -1,9 +1,9 @@
-"""Keeps a media relay running as long as the gateway does.
+"""Keeps a media relay running while the gateway runs.
 
     async with RelayProcess(options, clock=clock, on_restart=lost) as relay:
         sdp = await relay.plane.offer(...)
 
-The relay is a process of its own, so that a pause of ours is no gap in anybody's audio. It ends
+The relay is a process of its own, so that a pause of ours leaves no gap in the audio. It ends
 when its standard input does, that is when we do, however that happens.
 """
 
@@ -182,7 +182,7 @@ class RelayProcess:
                 try:
                     self._on_restart()
                 except Exception:
-                    # Whoever asked to be told has a fault; the relay must be watched all the same.
+                    # The listener's fault; the relay must be watched all the same.
                     log.exception("relay.restart-unannounced")
 
     async def _restart(self, clock: Clock, backoff_s: float) -> None:

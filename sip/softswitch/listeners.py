@@ -38,7 +38,7 @@ def listeners(sip: SipSettings) -> Iterator[Listening]:
 
 
 def client_tls(sip: SipSettings) -> ClientTls:
-    """Whom we believe when we connect, and the certificate that we show. Raises TlsError."""
+    """The roots that we believe when we connect, and our certificate. Raises TlsError."""
     return ClientTls(
         ca=sip.tls.ca,
         verify=sip.tls.verify,

@@ -113,7 +113,7 @@ class OperatorView:
     async def register_now(self, trunk: str) -> Json | None:
         """Ask that trunk's registrar at once; the registration once it has answered.
 
-        None if it is no trunk that we register with.
+        None for a trunk that we do not register with.
         """
         if self._registrations is None:
             return None

@@ -98,7 +98,7 @@ class Softswitch:
             tcp_above_bytes=sip.tcp_above_bytes,
             methods=("REGISTER",) if any(trunk.registrar for trunk in trunks) else (),
         )
-        #: who registered with us, and with whom we register
+        #: the peers that registered with us, and our registrations with registrars
         self.bindings = Bindings(clock, binding_store)
         self.registrar = Registrar(self.ua, trunks, self.bindings, sip.registrar)
         self.registrations = Registrations(self.ua, trunks, sip.keepalive_s)
@@ -254,7 +254,7 @@ class Softswitch:
     def _driver(self, transaction: ServerTransaction, trunk: Trunk, username: str | None) -> Driver:
         """A call that `trunk` explains and its driver; `username` is what the peer proved.
 
-        The call is made last: what may fail before it has sent nothing and left nothing.
+        The call is made last: a failure before it sends and leaves nothing.
         """
         request, flow = transaction.request, transaction.flow
         identity = inbound_identity(request, trunk)

@@ -1,4 +1,4 @@
-"""Which address of ours a peer is told, in Via, Contact and SDP."""
+"""The address of ours that a peer gets to see, in Via, Contact and SDP."""
 
 import structlog
 

@@ -104,7 +104,7 @@ class Receiver:
             log.exception("message.broke", peer=str(flow.remote), sip_call_id=message.call_id)
 
     def refuse(self, flow: Flow, error: MessageError) -> None:
-        """A message that is none: say so where the sender is known and can be told."""
+        """Refuse a message that cannot be read, where its sender is known and may hear so."""
         self.dropped["malformed"] += 1
         if not self._doorkeeper.message(None, flow):
             flow.abort()
@@ -130,7 +130,7 @@ class Receiver:
             transaction.receive(response)
 
     def _may_challenge(self, transaction: ClientTransaction, flow: Flow) -> bool:
-        """Only whom we asked may ask for our password; a peer may have several addresses."""
+        """Only the peer that we asked may challenge us; it may have several addresses."""
         asked = transaction.flow.remote.host
         return flow.remote.host == asked or self._doorkeeper.message(None, flow)
 

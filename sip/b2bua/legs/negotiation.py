@@ -1,7 +1,7 @@
 """The session of one dialog: offers and answers both ways, and the session timer.
 
 RFC 3261 14, RFC 3311, RFC 4028. What is offered and answered is the call's business: the peer's
-offer is told as `Offer`, and the call answers it with `accept` or `refuse`. A negotiation knows
+offer becomes an `Offer`, and the call answers it with `accept` or `refuse`. A negotiation knows
 SDP as text, and of its dialog only what `Port` says.
 """
 

@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 
 from sip.b2bua.call_events import Cause, Confirm, Disconnect, Event, Headers, Side
-from sip.b2bua.legs.leg import Direction, OnEvent, nobody
+from sip.b2bua.legs.leg import Direction, OnEvent, unheard
 from sip.b2bua.legs.negotiation import Negotiation
 from sip.b2bua.legs.options import DEFAULT, LegOptions
 from sip.b2bua.legs.state import LegState
@@ -337,7 +337,7 @@ class SipLeg(ABC):
         self.ua.close_dialog(self.sip_call_id, self.local_tag)
         if event is not None:
             self.emit(event)
-        self._emit_to = nobody
+        self._emit_to = unheard
 
     def emit(self, event: Event) -> None:
         """Tell the call."""

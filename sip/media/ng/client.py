@@ -137,7 +137,7 @@ class NgClient:
         self._listeners[call_id] = listener
 
     def lost(self) -> None:
-        """The engine began anew and knows no call: every listener is told."""
+        """The engine began anew and forgot every call: tell every listener."""
         for call_id in list(self._listeners):
             self._tell(call_id, Lost(at=self._clock.now()))
 
@@ -256,10 +256,10 @@ class NgClient:
         return {}
 
     def _unasked(self, cookie: bytes, body: bytes) -> None:
-        """A datagram that is no reply to a request under way: here, a late repetition of one."""
+        """A datagram that replies to nothing under way: here, a late repetition of a reply."""
 
     def _forget(self, call_id: str) -> None:
-        """The call is being deleted: nothing more is told of it."""
+        """The call is being deleted: its listener hears nothing more."""
         self._listeners.pop(call_id, None)
 
     def _tell(self, call_id: str, event: MediaEvent) -> None:
@@ -270,7 +270,7 @@ class NgClient:
         try:
             listener(event)
         except Exception:
-            # The listener's fault; other calls' events are told all the same.
+            # The listener's fault; other calls' events go on all the same.
             log.exception(
                 "media.event-failed", ng_call_id=call_id, media_event=type(event).__name__
             )

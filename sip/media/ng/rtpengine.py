@@ -38,7 +38,7 @@ class RtpengineOptions:
     """How it was started, and how it is watched.
 
     `dtmf_log` is where we listen for keys: the HOST:PORT of its ``--dtmf-log-dest``. `silence_s`
-    is the silence that is told, None for none; `poll_s` the seconds between two looks.
+    is the silence that counts as one, None to tell none; `poll_s` the seconds between two looks.
     """
 
     dtmf_log: tuple[str, int] | None = None
@@ -48,7 +48,7 @@ class RtpengineOptions:
 
 @dataclass(slots=True)
 class _Play:
-    """What is played to one party, and whom that silences."""
+    """What is played to one party, and which party that silences."""
 
     play_id: int
     timer: Timer

@@ -125,7 +125,7 @@ class Bans:
         return bool(self._bans) and self._holding(banned_as(host), now) is not None
 
     def forgive(self, host: str) -> None:
-        """`host` has proved itself: its strikes so far count no more."""
+        """`host` has proved itself: its strikes are forgiven."""
         record = self._records.get(banned_as(host))
         if record is not None:
             record.strikes.clear()

@@ -204,7 +204,7 @@ class Gatekeeper:
         return "no trunk's identify holds its address; add it there if it is one of your peers"
 
     def _strike(self, request: Request | None, flow: Flow) -> None:
-        """Count an offence of a source that is not known; None where it could not be read."""
+        """Count an offence of an unknown source; `request` is None where it could not be read."""
         scanner = request is not None and self._is_scanner(request)
         self._offended(flow, Offence.SCANNER if scanner else Offence.STRANGER)
 

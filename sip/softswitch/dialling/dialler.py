@@ -26,7 +26,7 @@ from sip.ua.user_agent import UserAgent
 # A URI that leads to no trunk of ours is called plainly.
 _PLAIN = Trunk(name="")
 _UDP = ("transport", "udp")
-# Whoever is no gateway of ours is tried whatever came of it before.
+# Peers that are not gateways of ours are tried whatever came of it before.
 _UNWATCHED: Health = AlwaysUp()
 
 
@@ -56,12 +56,12 @@ class Location(Protocol):
 
 
 def _nowhere(_: str) -> tuple[Location, ...]:
-    """Where nobody registers with us."""
+    """Default for `locations`: no peer registers with us."""
     return ()
 
 
 def _direct(_: str) -> tuple[str, ...]:
-    """Where no registrar told us a Service-Route."""
+    """Default for `service_route`: no registrar told us one."""
     return ()
 
 

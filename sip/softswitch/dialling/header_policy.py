@@ -80,7 +80,7 @@ def passing(
     """The lines whose names `patterns` allow; a `*` at the end of a pattern matches any rest.
 
     Without patterns, all names but those in NEVER. A list longer than `max_bytes` goes
-    on as several lines; any other line that long is dropped.
+    on as several lines; any other longer line is dropped.
     """
     wanted = None if patterns is None else _split_patterns(tuple(patterns))
     kept: list[tuple[str, str]] = []

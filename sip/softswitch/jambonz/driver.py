@@ -64,7 +64,7 @@ class Driver:
         )
 
     async def run(self) -> None:
-        """Until the call is over and the application has been told."""
+        """Until the call is over and the application knows."""
         try:
             self.note_dropped(self.info.untold)
             if await self._begin():
@@ -218,7 +218,7 @@ class Driver:
                 self._dropped.add(name.lower())
                 log.info("header.dropped", header=name[:MAX_SHOWN], reason=why, **self.log_ids)
 
-    # what the application is told
+    # what the application hears
 
     def _on_status(self, status: LegReport) -> None:
         if status.final and status.detail is not None:

@@ -1,4 +1,4 @@
-"""With whom a trunk of ours registers, as whom, and what its Contact shows (RFC 3261 10.2)."""
+"""The registrar of a trunk, our name there, and what our Contact shows (RFC 3261 10.2)."""
 
 import hashlib
 from dataclasses import dataclass

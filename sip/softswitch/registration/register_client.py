@@ -87,7 +87,7 @@ class RegisterClient:
             self._proofs.forget()
 
     def _asked(self, task: asyncio.Task[None]) -> None:
-        """An error of our own must not leave the trunk unregistered in silence."""
+        """An error of our own: say so, and try again."""
         if not task.cancelled() and task.exception() is not None:
             self._journal.broke(task.exception())
             self._failed(None, "an error in the gateway itself; its log has the details")

@@ -1,7 +1,7 @@
 """The registrar: PBXs and phones register with us (RFC 3261 10.3), those with a login of a trunk.
 
 Who a request is from has been proven before it comes here: the gatekeeper challenges every
-REGISTER, and unknown users get the same answer as wrong passwords.
+REGISTER, and unknown users meet the same challenge as wrong passwords.
 """
 
 from dataclasses import replace

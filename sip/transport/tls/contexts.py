@@ -89,7 +89,7 @@ class ServerTls(_Reloading):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names that our certificate is good for; () where that cannot be told."""
+        """The names that our certificate is good for; () where they cannot be read."""
         found = read_certificate(self._certificate)
         return all_names(found) if found else ()
 

@@ -102,7 +102,7 @@ def plain_text() -> TlsFault:
 
 def wrong_name(certificate: Certificate, wanted: str) -> TlsFault:
     """A server whose certificate is good, but for others."""
-    names = ", ".join(identities(certificate)) or "nobody"
+    names = ", ".join(identities(certificate)) or "no name"
     return TlsFault(
         "wrong name",
         f"the server's certificate is for {names}, not for {wanted}: dial it by a name that it "

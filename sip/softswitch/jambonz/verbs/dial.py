@@ -67,7 +67,7 @@ class Dial:
             await session.ask(self.action_hook, result)
 
     def _caller(self, session: Session) -> Caller:
-        """Whom the B-leg shows: the same caller keeps name and secrecy, another has neither."""
+        """The caller that the B-leg shows: the same keeps name and secrecy, another has neither."""
         identity = session.info.caller
         number = self.caller_id or identity.shown
         if number == ANONYMOUS:
