@@ -83,6 +83,7 @@ class Algorithm:
         return hashlib.new(self.hash_name, raw, usedforsecurity=False).hexdigest()
 
 
+#: What we can compute, strongest first.
 ALGORITHMS: Final = {
     a.name.lower(): a
     for a in (
@@ -92,7 +93,6 @@ ALGORITHMS: Final = {
         Algorithm("MD5-sess", "md5", session=True),
     )
 }
-"""What we can compute, strongest first."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ from typing import Final
 from sip.core.message import MessageError
 from sip.core.parser import MAX_BODY, MAX_HEAD, best_effort
 
+#: What a peer sends to see whether the connection lives; it expects PONG.
 PING: Final = b"\r\n\r\n"
-"""What a peer sends to see whether the connection lives; it expects PONG."""
 PONG: Final = b"\r\n"
 
 _CRLF: Final = b"\r\n"

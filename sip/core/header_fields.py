@@ -10,8 +10,8 @@ from sip.core.header_values import TOKEN, canonical, split_commas, wire_name
 from sip.core.memo import memo
 from sip.errors import ParseError
 
+#: A name as it goes on the wire, and its lines.
 Field = tuple[str, list[str]]
-"""A name as it goes on the wire, and its lines."""
 
 
 class Fields(dict[str, Field]):

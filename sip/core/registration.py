@@ -82,9 +82,10 @@ class Duty(Enum):
 
 Step = tuple[Stage, tuple[Duty, ...]]
 
-_ASK = (Duty.BEGIN, Duty.SEND)
-_LEAVE = (Duty.REMOVE, Duty.SEND)
+_ASK: Final = (Duty.BEGIN, Duty.SEND)
+_LEAVE: Final = (Duty.REMOVE, Duty.SEND)
 
+#: All transitions. An unlisted pair is ignored.
 TABLE: Final[dict[tuple[Stage, News], Step]] = {
     (Stage.IDLE, News.GO): (Stage.REGISTERING, _ASK),
     (Stage.IDLE, News.CLOSE): (Stage.CLOSED, (Duty.FINISH,)),
@@ -120,7 +121,6 @@ TABLE: Final[dict[tuple[Stage, News], Step]] = {
     (Stage.REMOVING, News.NEXT_TARGET): (Stage.CLOSED, (Duty.FINISH,)),
     (Stage.REMOVING, News.EXHAUSTED): (Stage.CLOSED, (Duty.FINISH,)),
 }
-"""All transitions. An unlisted pair is ignored."""
 
 
 @dataclass(slots=True)

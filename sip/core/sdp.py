@@ -15,15 +15,15 @@ from typing import Any, Final
 from sip.core.uri import decode_text
 from sip.errors import ParseError
 
+#: `a=name:value`, or `a=name` with None.
 Attribute = tuple[str, str | None]
-"""`a=name:value`, or `a=name` with None."""
+#: The letter of a line and what follows its equals sign.
 Line = tuple[str, str]
-"""The letter of a line and what follows its equals sign."""
 
+#: Longest description, in bytes or characters.
 MAX_SDP: Final = 16 * 1024
-"""Longest description, in bytes or characters."""
+#: Most `m=` sections.
 MAX_MEDIA: Final = 32
-"""Most `m=` sections."""
 DIRECTIONS: Final = ("sendrecv", "sendonly", "recvonly", "inactive")
 _SENDING: Final = frozenset({"sendrecv", "sendonly"})
 _HEARING: Final = frozenset({"sendrecv", "recvonly"})
@@ -48,6 +48,7 @@ class Codec:
         return f"{self.name}/{self.rate}" + (f"/{self.channels}" if self.channels > 1 else "")
 
 
+#: Payload types that need no rtpmap (RFC 3551 6).
 STATIC_CODECS: Final = {
     0: Codec("PCMU", 8000),
     3: Codec("GSM", 8000),
@@ -58,7 +59,6 @@ STATIC_CODECS: Final = {
     15: Codec("G728", 8000),
     18: Codec("G729", 8000),
 }
-"""Payload types that need no rtpmap (RFC 3551 6)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,9 +291,9 @@ _RTPMAP: Final = re.compile(r"([0-9]{1,3})\s+([^\s/]+)/([0-9]{1,9})(?:/([0-9]{1,
 def parse(text: bytes | str) -> SessionDescription:
     """Reads a description.
 
-    Raises ParseError: 400 for text that breaks the grammar, 488 for media without an address or more
-    than 32 of them, 413 when over 16 KB. Bare LF ends a line too (RFC 8866 5), and a missing `s=`
-    or `t=` is let pass.
+    Raises ParseError: 400 for text that breaks the grammar, 488 for media without an address or
+    more than 32 of them, 413 when over 16 KB. Bare LF ends a line too (RFC 8866 5), and a missing
+    `s=` or `t=` is let pass.
     """
     if len(text) > MAX_SDP:
         raise ParseError("SDP Too Large", 413)

@@ -22,10 +22,10 @@ from sip.core.memo import memo
 from sip.core.message import MessageError, Request, Response
 from sip.errors import ParseError
 
+#: What a transaction and a response are made of (RFC 3261 8.1.1, 8.2.6).
 REQUIRED: Final = ("via", "from", "to", "call-id", "cseq")
-"""What a transaction and a response are made of (RFC 3261 8.1.1, 8.2.6)."""
+#: How the branch of an RFC 3261 transaction begins (RFC 3261 8.1.1.7).
 MAGIC_COOKIE: Final = "z9hG4bK"
-"""How the branch of an RFC 3261 transaction begins (RFC 3261 8.1.1.7)."""
 _SERVED_SCHEMES: Final = ("sip", "sips", "tel")
 
 

@@ -19,7 +19,7 @@ from sip.media.plane import Capability, MediaError, MediaPlane, MediaStats
 P = ParamSpec("P")
 
 A_TAG: Final = "a"
-_ONE_WAY = re.compile(r"^a=(?:sendonly|recvonly|inactive)\b", re.MULTILINE)
+_ONE_WAY: Final = re.compile(r"^a=(?:sendonly|recvonly|inactive)\b", re.MULTILINE)
 
 
 class MediaSession:

@@ -19,7 +19,7 @@ from sip.transport.endpoint import Endpoint
 
 Json: TypeAlias = dict[str, Any]
 
-# An operator asks whether calls go there, not what a circuit is.
+#: An operator asks whether calls go there, not what a circuit is.
 _SHOWN: Final = {
     CircuitState.CLOSED: "up",
     CircuitState.OPEN: "down",

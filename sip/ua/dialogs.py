@@ -8,8 +8,8 @@ from typing import Protocol
 from sip.core.message import Request
 from sip.ua.transactions import ServerTransaction
 
+#: Call-ID and our tag.
 DialogKey = tuple[str, str]
-"""Call-ID and our tag."""
 
 
 class DialogUser(Protocol):

@@ -64,7 +64,7 @@ def _text(text: str) -> str:
     return f"{size}:{text}"
 
 
-# The words of NG, the same in every message.
+#: The words of NG, the same in every message.
 _key = lru_cache(maxsize=1024)(_text)
 
 

@@ -23,10 +23,10 @@ from sip.softswitch.trunks.trunk import Trunk, Trunks
 from sip.transport.endpoint import Endpoint, Flow
 from sip.ua.user_agent import UserAgent
 
-# A URI that leads to no trunk of ours is called plainly.
+#: A URI that leads to no trunk of ours is called plainly.
 _PLAIN = Trunk(name="")
 _UDP = ("transport", "udp")
-# Peers that are not gateways of ours are tried whatever came of it before.
+#: Peers that are not gateways of ours are tried whatever came of it before.
 _UNWATCHED: Health = AlwaysUp()
 
 

@@ -29,12 +29,12 @@ FIELDS: Final[dict[IdentityHeader, str]] = {
 }
 _KEYS: Final = {header: name.lower() for header, name in FIELDS.items()}
 
-# RFC 3323 4.1.1.3: the From of a caller without identity.
+#: RFC 3323 4.1.1.3: the From of a caller without identity.
 _ANONYMOUS_FROM: Final = NameAddr("Anonymous", Uri.parse("sip:anonymous@anonymous.invalid"))
-# User parts by which peers say that a caller withholds the number, and that there is none.
+#: User parts by which peers say that a caller withholds the number, and that there is none.
 _WITHHELD: Final = frozenset({ANONYMOUS, "restricted", "private", "withheld", "blocked"})
 _NO_NUMBER: Final = _WITHHELD | {"", "unknown", "unavailable"}
-# RFC 3323 4.2, RFC 3325 9.3: privacy values that hide the caller; "full" is Remote-Party-ID's.
+#: RFC 3323 4.2, RFC 3325 9.3: privacy values that hide the caller; "full" is Remote-Party-ID's.
 _HIDING: Final = frozenset({"id", "user", "header", "full"})
 _MAX_NAME: Final = 80
 

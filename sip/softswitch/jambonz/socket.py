@@ -20,9 +20,9 @@ log = structlog.get_logger(__name__)
 
 Json = dict[str, Any]
 
-ACK_TIMEOUT_S = 5.0
+ACK_TIMEOUT_S: Final = 5.0
 #: Times that one call may lose its socket and get another.
-MAX_RECONNECTS = 5
+MAX_RECONNECTS: Final = 5
 #: RFC 6455 §7.4.1: the call is over, so that the application says no more either.
 NORMAL: Final = 1000
 

@@ -15,8 +15,8 @@ class Account:
     """One registration as the configuration wants it."""
 
     trunk: str
+    #: user-less; the Request-URI (RFC 3261 10.2) and, without a `proxy`, where REGISTER goes
     registrar: Uri
-    """user-less; the Request-URI (RFC 3261 10.2) and, without a `proxy`, where REGISTER goes"""
     aor: Uri
     contact_user: str
     contact_params: Params

@@ -25,9 +25,9 @@ from sip.ua.refusals import ALLOW
 from sip.ua.transactions import Failure
 from sip.ua.user_agent import UserAgent
 
+#: What came of a REGISTER: for the machine, the status (None for no response), and what is wrong in
+#: a sentence (None where nothing is, or where the request is only to be sent again).
 OnOutcome = Callable[[News, int | None, str | None], None]
-"""What came of a REGISTER: for the machine, the status (None for no response), and what is wrong in
-a sentence (None where nothing is, or where the request is only to be sent again)."""
 
 
 class RegisterClient:

@@ -41,7 +41,7 @@ class CircuitInput(Enum):
     """the outcome of the try says nothing of the gateway, or never came"""
 
 
-# An unlisted pair leaves the state as it is.
+#: An unlisted pair leaves the state as it is.
 _NEXT: Final = {
     (CircuitState.CLOSED, CircuitInput.ENOUGH): CircuitState.OPEN,
     # by a call or an OPTIONS that was under way

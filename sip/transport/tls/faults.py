@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from sip.transport.tls.certificate import Certificate, expired_on, identities, title, valid_from
 
-# X509_V_ERR_… of OpenSSL's x509_vfy.h
+#: X509_V_ERR_… of OpenSSL's x509_vfy.h
 _NOT_YET_VALID = 9
 _EXPIRED = 10
 _SELF_SIGNED = 18
