@@ -80,13 +80,13 @@ class Duty(Enum):
     FINISH = auto()
 
 
-Step = tuple[Stage, tuple[Duty, ...]]
+Transition = tuple[Stage, tuple[Duty, ...]]
 
 _ASK: Final = (Duty.BEGIN, Duty.SEND)
 _LEAVE: Final = (Duty.REMOVE, Duty.SEND)
 
 #: All transitions. An unlisted pair is ignored.
-TABLE: Final[dict[tuple[Stage, News], Step]] = {
+TABLE: Final[dict[tuple[Stage, News], Transition]] = {
     (Stage.IDLE, News.GO): (Stage.REGISTERING, _ASK),
     (Stage.IDLE, News.CLOSE): (Stage.CLOSED, (Duty.FINISH,)),
     #

@@ -34,7 +34,7 @@ class Gateways(Protocol):
     def states(self) -> Iterable[GatewayState]: ...
 
 
-class Registrations(Protocol):
+class ShownRegistrations(Protocol):
     """`sip.softswitch.registration.registrations.Registrations`."""
 
     def states(self) -> Iterable[RegistrationView]: ...
@@ -76,7 +76,7 @@ class OperatorView:
         health: Gateways,
         bans: Bans,
         calls: Callable[[str], int],
-        registrations: Registrations | None = None,
+        registrations: ShownRegistrations | None = None,
         bindings: Contacts | None = None,
     ) -> None:
         """`calls` counts a trunk's calls now; without `registrations` no trunk registers."""

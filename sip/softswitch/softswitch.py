@@ -27,7 +27,7 @@ from sip.softswitch.dialling.identity import inbound_identity
 from sip.softswitch.jambonz.driver import Driver
 from sip.softswitch.jambonz.link import AppLink
 from sip.softswitch.jambonz.session_info import SessionInfo
-from sip.softswitch.listeners import Listening
+from sip.softswitch.listeners import ListenerSpec
 from sip.softswitch.registration.bindings import Bindings
 from sip.softswitch.registration.registrar import Registrar
 from sip.softswitch.registration.registrations import Registrations
@@ -114,7 +114,7 @@ class Softswitch:
             service_route=self.registrations.route,
         )
 
-    async def listen(self, listeners: Iterable[Endpoint | Listening]) -> None:
+    async def listen(self, listeners: Iterable[Endpoint | ListenerSpec]) -> None:
         """Open the listeners. Raises OSError for the first that cannot be."""
         for one in listeners:
             if isinstance(one, Endpoint):
