@@ -31,7 +31,7 @@ class Ids:
         return self._digits(32)
 
     def sid(self) -> str:
-        """What names a leg to applications and in records: a random UUID (RFC 9562 5.4)."""
+        """The name of a leg to applications and in records: a random UUID (RFC 9562 5.4)."""
         r = self._digits(32)
         variant = _VARIANT[int(r[16], 16) % 4]
         return f"{r[:8]}-{r[8:12]}-4{r[13:16]}-{variant}{r[17:20]}-{r[20:]}"

@@ -111,7 +111,7 @@ class _Inputs:
     body: bytes = b""
 
     def response(self, password: str) -> str:
-        """RFC 7616 3.4.1."""
+        """The response parameter that proves `password` (RFC 7616 3.4.1)."""
         h = self.algorithm.hash
         secret = h(f"{self.username}:{self.realm}:{password}")
         if self.algorithm.session:

@@ -1,6 +1,6 @@
 """The client's side of a registration (RFC 3261 10.2) as a table, and the rules that it follows.
 
-Pure: the owner sends, waits and draws random numbers. What a registrar's answer means is decided
+Pure: the owner sends, waits and draws random numbers. What a registrar's response means is decided
 by `judge`, how long a binding holds by `granted_s`, and what happens next by `TABLE`.
 """
 
@@ -95,7 +95,7 @@ TABLE: Final[dict[tuple[Stage, News], Transition]] = {
     (Stage.REGISTERING, News.NEXT_TARGET): (Stage.REGISTERING, (Duty.SEND,)),
     (Stage.REGISTERING, News.EXHAUSTED): (Stage.WAITING, (Duty.BACK_OFF,)),
     (Stage.REGISTERING, News.REFUSED): (Stage.REJECTED, (Duty.SLOW_RETRY,)),
-    # what was asked may have been granted, and the answer be on its way
+    # what was asked may have been granted, and the response be on its way
     (Stage.REGISTERING, News.CLOSE): (Stage.REMOVING, _LEAVE),
     #
     (Stage.REGISTERED, News.GO): (Stage.REFRESHING, _ASK),

@@ -172,7 +172,7 @@ class RelayProcess:
             code = await self._process.wait()
             if clock.now() - started > STABLE_S:
                 backoff_s = FIRST_BACKOFF_S
-            log.error("relay.ended", code=code, reason="its calls have no audio any more")
+            log.error("relay.ended", code=code, now="its calls have no audio; it is started again")
             await self._restart(clock, backoff_s)
             backoff_s = min(backoff_s * 2, MAX_BACKOFF_S)
             self.restarts += 1

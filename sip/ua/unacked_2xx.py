@@ -46,7 +46,7 @@ class Unacked2xx:
             self._timer.cancel()
 
     def _wait(self, seconds: float) -> Timer:
-        """Until it is time to send it again, or to give up: the one timer there is."""
+        """Wait until it is time to send it again, or to give up: the one timer there is."""
         left_s = self._ua.timers.give_up_s - self._waited_s
         self._waited_s += seconds
         if left_s <= seconds:

@@ -110,7 +110,7 @@ async def test_a_killed_relay_is_started_again() -> None:
             "event": "relay.ended",
             "log_level": "error",
             "code": -signal.SIGKILL,
-            "reason": "its calls have no audio any more",
+            "now": "its calls have no audio; it is started again",
         },
         {"event": "relay.restarted", "log_level": "warning", "pid": second},
     ]

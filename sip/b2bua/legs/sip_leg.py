@@ -260,7 +260,7 @@ class SipLeg(ABC):
         )
 
     def response_headers(self, flow: Flow) -> Headers:
-        """What every dialog-making response and every answer says of us (RFC 3261 13.2.1)."""
+        """What every dialog-making response and every 2xx says of us (RFC 3261 13.2.1)."""
         if self._said is None or self._said[0] is not flow:
             contact = self.ua.contact(flow, self.host(flow), secure=self.secure)
             supported = self.options.supported

@@ -215,11 +215,11 @@ class NgClient:
 
     async def play(self, call_id: str, tag: str, wav: bytes | Path, play_id: int) -> None:
         """See `MediaPlane.play`."""
-        raise MediaError("unsupported", "it is not known how this engine plays a file")
+        raise MediaError("unsupported", "this engine has no known way to play a file")
 
     async def stop_play(self, call_id: str, tag: str) -> None:
         """See `MediaPlane.stop_play`."""
-        raise MediaError("unsupported", "it is not known how this engine plays a file")
+        raise MediaError("unsupported", "this engine has no known way to play a file")
 
     async def ping(self) -> None:
         """See `MediaPlane.ping`."""

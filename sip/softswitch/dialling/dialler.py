@@ -202,5 +202,5 @@ def _as_callee(uri: Uri) -> Uri:
 
 def _no_way(trunk: Trunk) -> str:
     if trunk.registrar:
-        return f"Nobody Is Registered For Trunk {trunk.name}"
+        return f"No Peer Is Registered For Trunk {trunk.name}"
     return f"Trunk {trunk.name} Has No Gateway"

@@ -64,7 +64,7 @@ class Driver:
         )
 
     async def run(self) -> None:
-        """Until the call is over and the application knows."""
+        """Run the call until it is over and the application knows."""
         try:
             self.note_dropped(self.info.untold)
             if await self._begin():
@@ -102,7 +102,7 @@ class Driver:
         return True
 
     async def _work(self) -> None:
-        """Verb after verb; waits for commands when none is left."""
+        """Run verb after verb; wait for commands when none is left."""
         while not self.call.over:
             if self._verbs:
                 work = self._verbs.popleft().run(self)
@@ -117,7 +117,7 @@ class Driver:
             self._waiting = True
 
     async def _do(self, work: Coroutine[Any, Any, None]) -> None:
-        """Until it is done, or interrupted.
+        """Run it until it is done or interrupted.
 
         It runs in the call's own task, since a task for every verb costs more than most verbs. An
         interruption cancels that task and is taken back here.

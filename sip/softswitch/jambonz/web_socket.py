@@ -117,7 +117,7 @@ class WebSocket:
             on_closed(self._ws.close_code if self._code is None else self._code)
 
     async def _write(self) -> None:
-        """Until all has been sent, or none can be: then the reader finds out why."""
+        """Send until nothing waits, or nothing can be sent: then the reader finds out why."""
         try:
             while self._outbox:
                 await self._ws.send_str(self._outbox[0][0])

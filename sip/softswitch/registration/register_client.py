@@ -1,4 +1,4 @@
-"""REGISTER of ours on the wire: to which server, with which digest, and what its answer means."""
+"""REGISTER of ours on the wire: to which server, with which digest, and what its response means."""
 
 import asyncio
 from collections.abc import Callable

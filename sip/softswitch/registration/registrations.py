@@ -38,7 +38,7 @@ class Registrations:
             registration.start()
 
     async def close(self) -> None:
-        """Take every binding back, waiting a moment for the answers."""
+        """Take every binding back, waiting a moment for the responses."""
         closing = (registration.close(CLOSE_TIMEOUT_S) for registration in self._of.values())
         await asyncio.gather(*closing)
 
