@@ -51,8 +51,8 @@ class Health(Protocol):
         ...
 
     def note(self, trunk: str, gateway: Uri, status: int | None, why: str | None = None) -> None:
-        """Note how an INVITE ended: its final status; None if it got no answer or was not delivered,
-        and then `why`, if that is known."""
+        """Note how an INVITE ended: its final status; None if it got no answer or was not
+        delivered, and then `why`, if that is known."""
         ...
 
 
