@@ -32,7 +32,7 @@ from config.texts import (
 from config.trunk_settings import (
     CalledNumberSettings,
     CallerIdSettings,
-    Credentials,
+    CredentialsSettings,
     HealthSettings,
     IdentityHeader,
     NumberFormat,
@@ -62,7 +62,7 @@ __all__ = [
     "CalledNumberSettings",
     "CallerIdSettings",
     "ConfigError",
-    "Credentials",
+    "CredentialsSettings",
     "HealthSettings",
     "IdentityHeader",
     "NumberFormat",

@@ -32,7 +32,7 @@ class PeerLogin(Model):
     password: Secret
 
 
-class Credentials(Model):
+class CredentialsSettings(Model):
     """A digest user name and password that we present; with a `realm`, to that realm alone."""
 
     username: Name
@@ -128,7 +128,7 @@ class PeerSettings(Model):
     identify: tuple[PeerSource, ...] = ()
     identify_headers: dict[HeaderName, Secret] = Field(default={})
     identify_certificates: tuple[Name, ...] = ()
-    credentials: Credentials | None = None
+    credentials: CredentialsSettings | None = None
     login: PeerLogin | None = None
     registers: bool = Field(default=False, alias="register")
     registration: RegistrationSettings = RegistrationSettings()

@@ -3,7 +3,7 @@
 The branches live with the code that raises them:
 
 SipError
-├── ParseError         the peer's: what it sent is not SIP, or not SIP that may be served
+├── ParseError         the peer's: what it sent cannot be read, or must be refused
 │   └── MessageError   sip.core.message: the same of a whole message, with the request to refuse
 ├── ResolveError, DnsError       sip.transport.servers: a name leads nowhere, DNS has no answer
 ├── TlsError, TlsSessionError    sip.transport.tls: files make no TLS, a session failed

@@ -27,11 +27,11 @@ class Ids:
         return self._digits(16)
 
     def sip_call_id(self) -> str:
-        """A Call-ID; no host in it, so that it tells nothing of our network."""
+        """A Call-ID, without a host: it says nothing of our network."""
         return self._digits(32)
 
     def sid(self) -> str:
-        """What names a leg to applications and in records: a random UUID (RFC 9562 5.4)."""
+        """The name of a leg to applications and in records: a random UUID (RFC 9562 5.4)."""
         r = self._digits(32)
         variant = _VARIANT[int(r[16], 16) % 4]
         return f"{r[:8]}-{r[8:12]}-4{r[13:16]}-{variant}{r[17:20]}-{r[20:]}"
@@ -61,7 +61,7 @@ class Ids:
         return secrets.randbelow(limit)
 
     def _digits(self, count: int) -> str:
-        """So many random hexadecimal digits."""
+        """`count` random hexadecimal digits."""
         start, end = self._used, self._used + count
         if end > 2 * _POOL:
             self._pool, start, end = os.urandom(_POOL).hex(), 0, count

@@ -116,7 +116,7 @@ class Bridge:
             else:
                 answer, status = await self._call.ask(other, sdp)
             if answer is None and status in _UNWILLING and other.remote_sdp is not None:
-                # a side that knows no hold goes on as it was; the other is heard no more
+                # a side without hold goes on as it was, and the other falls silent
                 answer = other.remote_sdp if _changes_hold(offerer, offer) else None
             if answer is None:
                 await self._restore(offerer)

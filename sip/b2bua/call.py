@@ -1,4 +1,4 @@
-"""One call as its application sees it: what it may ask of the legs, and what it is told of them.
+"""One call as its application sees it: what it may ask of the legs, and what it hears of them.
 
 A call begins with a leg that came to us, whatever the leg speaks, or with one that we place; it
 has any number of legs, by name, and lasts as long as its first. The coroutines here are a thin
@@ -163,7 +163,7 @@ class Call(Hub):
         return name, await self._report_of(ringing)
 
     async def join(self, guest: str) -> bool:
-        """Join a leg that was placed and waits to its host, and hang up whom the host talked to.
+        """Join a leg that was placed and waits to its host, and hang up the guest before it.
 
         False where the host does not change over: then it goes on as it was. Raises MediaError.
         """

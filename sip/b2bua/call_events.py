@@ -1,4 +1,4 @@
-"""What legs tell their call: a small vocabulary, so that no header crosses unasked.
+"""What legs tell their call: a small vocabulary; headers cross only where asked for.
 
 What the media plane says of a leg (`sip.media.events`) comes to the call among them.
 """

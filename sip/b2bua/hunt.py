@@ -32,7 +32,7 @@ class Attempt:
 
     `media_address` is ours in the SDP that the leg gets; `no_response_s` the seconds that its peer
     may say nothing at all; `routes` are Route values; a 3xx is followed to `redirect_hosts` alone.
-    `on_outcome` is told the final status, None without any, and then why if it is known.
+    `on_outcome` gets the final status, None without any, and then why if it is known.
     """
 
     uri: str

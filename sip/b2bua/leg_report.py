@@ -25,7 +25,7 @@ class Progress(Enum):
 
 @frozen(kw_only=True)
 class LegReport:
-    """One leg as the application is told of it. Times are the clock's monotonic seconds.
+    """One leg as the application sees it. Times are the clock's monotonic seconds.
 
     `since` is when it got as far as it is. `headers` are those of the message that ended the leg
     and may interest the application; `detail` is a sentence where no message says why it failed.

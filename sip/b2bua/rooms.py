@@ -128,7 +128,7 @@ _SUMS = tuple(field.name for field in fields(PartyStats) if field.type == "int")
 def added(earlier: MediaStats, later: MediaStats) -> MediaStats:
     """The counters of two rooms as one call's: packets and octets add up, by tag.
 
-    What is no count (address, jitter, payload type, silence) is the later room's.
+    Everything else (address, jitter, payload type, silence) is the later room's.
     """
     parties = dict(earlier.parties)
     for tag, stats in later.parties.items():

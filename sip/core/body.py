@@ -32,7 +32,7 @@ def session_description(message: Request | Response) -> str | None:
 
 
 def understood(request: Request) -> bool:
-    """Whether there is nothing in the body that we would have to understand and do not.
+    """Whether we understand every part of the body that must be understood.
 
     RFC 5621 3.1: a part that is optional to handle may be passed over, and so may every part beside
     the session description in multipart/alternative.
@@ -61,7 +61,7 @@ def takes_session(request: Request) -> bool:
     return not accepted.isdisjoint({SDP, "application/*", "*/*"})
 
 
-#: What carriers put beside SDP without marking it optional; it never matters to a caller.
+#: What carriers put beside SDP and forget to mark as optional; callers lose nothing by it.
 _PASSED_OVER: Final = frozenset(
     {
         *("application/isup", "application/qsig", "application/pidf+xml"),

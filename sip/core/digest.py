@@ -83,6 +83,7 @@ class Algorithm:
         return hashlib.new(self.hash_name, raw, usedforsecurity=False).hexdigest()
 
 
+#: What we can compute, strongest first.
 ALGORITHMS: Final = {
     a.name.lower(): a
     for a in (
@@ -92,7 +93,6 @@ ALGORITHMS: Final = {
         Algorithm("MD5-sess", "md5", session=True),
     )
 }
-"""What we can compute, strongest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,7 @@ class _Inputs:
     body: bytes = b""
 
     def response(self, password: str) -> str:
-        """RFC 7616 3.4.1."""
+        """The response parameter that proves `password` (RFC 7616 3.4.1)."""
         h = self.algorithm.hash
         secret = h(f"{self.username}:{self.realm}:{password}")
         if self.algorithm.session:
@@ -141,8 +141,8 @@ def answer_challenges(
     """The (Proxy-)Authorization value that answers the strongest challenge among those we can.
 
     `values` are the lines of the (Proxy-)Authenticate header; with a `realm`, only its challenges
-    are answered. None when there is none that we can answer: another scheme, algorithm, quality
-    of protection or realm.
+    are answered. None when all are of a scheme, algorithm, quality of protection or realm that we
+    cannot answer.
     """
     challenges = [
         c

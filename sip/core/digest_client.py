@@ -46,7 +46,7 @@ class Proofs:
 
         In vain is what we cannot compute, a foreign realm, and the same question again though our
         answer was in time: the password is wrong. `anew`: this request has not been challenged
-        before; what it carried was for an earlier one, whose nonce may be good no more.
+        before; what it carried was for an earlier one, whose nonce may have expired.
         """
         if response.status not in _HEADERS:
             return False
@@ -69,7 +69,7 @@ class Proofs:
     def headers(
         self, method: str, uri: str, cnonce: Callable[[], str], body: bytes = b""
     ) -> list[tuple[str, str]]:
-        """The header fields that answer everybody who asked so far."""
+        """The header fields that answer every party that has challenged us."""
         found = []
         for status, challenge in self._challenges.items():
             challenge.used += 1

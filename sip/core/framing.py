@@ -8,8 +8,8 @@ from typing import Final
 from sip.core.message import MessageError
 from sip.core.parser import MAX_BODY, MAX_HEAD, best_effort
 
+#: What a peer sends to see whether the connection lives; it expects PONG.
 PING: Final = b"\r\n\r\n"
-"""What a peer sends to see whether the connection lives; it expects PONG."""
 PONG: Final = b"\r\n"
 
 _CRLF: Final = b"\r\n"
@@ -22,8 +22,8 @@ _CONTENT_LENGTH: Final = re.compile(
 class StreamFramer:
     """Cuts what arrives on one connection into messages, however it was cut on the way.
 
-    `max_head` and `max_body` are in bytes. A head without a believable Content-Length leaves no
-    way to find the next message: the stream is then of no more use and is to be closed.
+    `max_head` and `max_body` are in bytes. A head without a believable Content-Length hides
+    where the next message begins: the stream is then useless and is to be closed.
     """
 
     def __init__(self, max_head: int = MAX_HEAD, max_body: int = MAX_BODY) -> None:

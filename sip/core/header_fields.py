@@ -10,8 +10,8 @@ from sip.core.header_values import TOKEN, canonical, split_commas, wire_name
 from sip.core.memo import memo
 from sip.errors import ParseError
 
+#: A name as it goes on the wire, and its lines.
 Field = tuple[str, list[str]]
-"""A name as it goes on the wire, and its lines."""
 
 
 class Fields(dict[str, Field]):
@@ -29,8 +29,8 @@ class Headers:
 
     Names may be given in full or compact form and in any case; the lower-case full form is the
     fastest. Lines of one name are kept together in the place of the first, which RFC 3261 7.3.1
-    declares to mean the same. A value with CR or LF, or a name that is no token, raises
-    ValueError: nothing that came from elsewhere can add a line.
+    declares to mean the same. A value with CR or LF, or a name that breaks the grammar of a
+    token, raises ValueError: nothing that came from elsewhere can add a line.
     """
 
     __slots__ = ("fields",)

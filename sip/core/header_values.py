@@ -21,6 +21,7 @@ from sip.errors import ParseError
 
 # --- names -----------------------------------------------------------------------------------
 
+#: Compact forms, from the IANA registry of SIP header fields.
 COMPACT: Final = {
     "a": "accept-contact", "b": "referred-by", "c": "content-type", "d": "request-disposition",
     "e": "content-encoding", "f": "from", "i": "call-id", "j": "reject-contact", "k": "supported",
@@ -28,7 +29,6 @@ COMPACT: Final = {
     "s": "subject", "t": "to", "u": "allow-events", "v": "via", "x": "session-expires",
     "y": "identity",
 }  # fmt: skip
-"""Compact forms, from the IANA registry of SIP header fields."""
 
 _UNUSUAL_CAPITALS: Final = {
     "call-id": "Call-ID", "cseq": "CSeq", "mime-version": "MIME-Version", "rack": "RAck",
@@ -36,8 +36,8 @@ _UNUSUAL_CAPITALS: Final = {
     "www-authenticate": "WWW-Authenticate",
 }  # fmt: skip
 
+#: token of RFC 3261 25.1: methods, header names, tags.
 TOKEN: Final = re.compile(r"[A-Za-z0-9.!%*_+`'~-]++")
-"""token of RFC 3261 25.1: methods, header names, tags."""
 
 
 @memo
@@ -248,12 +248,12 @@ _VIA: Final = re.compile(
     r"(;.*+)?",
     re.DOTALL,
 )
-# The display name may be more than tokens: senders leave out quotes round "J. O'Neil (desk)" and
-# round names that are not ASCII. What would make it ambiguous stays refused (RFC 4475 3.1.2.15).
+#: The display name may be more than tokens: senders leave out quotes round "J. O'Neil (desk)" and
+#: round names that are not ASCII. What would make it ambiguous stays refused (RFC 4475 3.1.2.15).
 _NAME_ADDR: Final = re.compile(
     rf"\s*+(?:({_QUOTED})|([^\"<>,;\\\x00-\x08\x0a-\x1f]*+))\s*+<([^<>]*+)>\s*+(;.*+)?", re.DOTALL
 )
-# Without <> all after a semicolon belongs to the field, and , and ? are refused (RFC 3261 20.10).
+#: Without <> all after a semicolon belongs to the field, and , and ? are refused (RFC 3261 20.10).
 _ADDR_SPEC: Final = re.compile(r'\s*+([^\s<>",;?]++)\s*+(;.*+)?', re.DOTALL)
 _CSEQ: Final = re.compile(rf"([0-9]++)\s++({TOKEN.pattern})")
 

@@ -7,11 +7,11 @@ from typing import Final, TypeVar
 
 T = TypeVar("T")
 
+#: Longest text, in characters, whose result is remembered: with the limit on entries this bounds
+#: the memory that a hostile peer can occupy.
 MAX_LENGTH: Final = 512
-"""Longest text, in characters, whose result is remembered: with the limit on entries this bounds
-the memory that a hostile peer can occupy."""
+#: Most results remembered by one function.
 MAX_ENTRIES: Final = 4096
-"""Most results remembered by one function."""
 
 
 class _Memo(dict[str, T]):

@@ -127,7 +127,7 @@ class Request(_Message):
 
     @property
     def request_uri(self) -> Uri:
-        """The Request-URI; raises ParseError(400) when it is none."""
+        """The Request-URI; raises ParseError(400) when it cannot be read."""
         return Uri.parse(self.uri)
 
     def _start_line(self) -> str:
@@ -163,8 +163,7 @@ class MessageError(ParseError):
     """A received message that must be refused.
 
     `request` is the message as far as it could be read, present when that is enough to answer it:
-    when it is a request, its Via says by whom it was sent, and it is no ACK. Without it the bytes
-    are dropped.
+    a request other than ACK, whose Via names its sender. Without it the bytes are dropped.
     """
 
     def __init__(
@@ -175,7 +174,7 @@ class MessageError(ParseError):
 
 
 def answerable(message: Request | Response) -> Request | None:
-    """The message, when a response to it can be sent back: when it says by whom it was sent.
+    """The message, when a response to it can be sent back: when its Via names its sender.
 
     A refusal copies what is there (RFC 4475 3.3.1). A topmost Via that is broken behind its sent-by
     is cut there (RFC 4475 3.1.2.1), since that alone is needed to find the way back.

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 
-class State(Enum):
+class OfferState(Enum):
     __hash__ = object.__hash__  # members are singletons; see Timer
 
     STABLE = auto()
@@ -15,7 +15,7 @@ class State(Enum):
     """the peer made an offer and waits for ours"""
 
 
-class Input(Enum):
+class OfferInput(Enum):
     __hash__ = object.__hash__  # members are singletons; see Timer
 
     SEND_OFFER = auto()
@@ -26,14 +26,14 @@ class Input(Enum):
     CLOSE = auto()
 
 
-TABLE: dict[tuple[State, Input], State] = {
-    (State.STABLE, Input.SEND_OFFER): State.OFFERED,
-    (State.STABLE, Input.RECEIVE_OFFER): State.ANSWERING,
-    (State.STABLE, Input.CLOSE): State.STABLE,
-    (State.OFFERED, Input.RECEIVE_ANSWER): State.STABLE,
-    (State.OFFERED, Input.CLOSE): State.STABLE,
-    (State.ANSWERING, Input.SEND_ANSWER): State.STABLE,
-    (State.ANSWERING, Input.CLOSE): State.STABLE,
+TABLE: dict[tuple[OfferState, OfferInput], OfferState] = {
+    (OfferState.STABLE, OfferInput.SEND_OFFER): OfferState.OFFERED,
+    (OfferState.STABLE, OfferInput.RECEIVE_OFFER): OfferState.ANSWERING,
+    (OfferState.STABLE, OfferInput.CLOSE): OfferState.STABLE,
+    (OfferState.OFFERED, OfferInput.RECEIVE_ANSWER): OfferState.STABLE,
+    (OfferState.OFFERED, OfferInput.CLOSE): OfferState.STABLE,
+    (OfferState.ANSWERING, OfferInput.SEND_ANSWER): OfferState.STABLE,
+    (OfferState.ANSWERING, OfferInput.CLOSE): OfferState.STABLE,
 }
 
 
@@ -45,9 +45,9 @@ class OfferAnswer:
     offer before the first was answered: answer 500 with Retry-After (RFC 3261 14.2).
     """
 
-    state: State = State.STABLE
+    state: OfferState = OfferState.STABLE
 
-    def step(self, event: Input) -> bool:
+    def step(self, event: OfferInput) -> bool:
         """Take `event` if it is allowed in this state; else change nothing and return False."""
         following = TABLE.get((self.state, event))
         if following is None:

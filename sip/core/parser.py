@@ -15,12 +15,12 @@ from sip.core.message import MessageError, Request, Response, answerable
 from sip.core.uri import decode_text
 from sip.errors import ParseError
 
+#: Longest start line and header fields, in bytes.
 MAX_HEAD: Final = 16 * 1024
-"""Longest start line and header fields, in bytes."""
+#: Longest body, in bytes.
 MAX_BODY: Final = 64 * 1024
-"""Longest body, in bytes."""
+#: Most header lines.
 MAX_HEADERS: Final = 100
-"""Most header lines."""
 
 _FOLD: Final = re.compile(r"\r\n[ \t]++")
 _REQUEST_LINE: Final = re.compile(rf"({TOKEN.pattern}) (\S++) (?i:SIP)/2\.0")
@@ -89,7 +89,7 @@ def _lines(head: bytes) -> list[str]:
 
 
 def _read_headers(lines: list[str]) -> tuple[Headers, str]:
-    """The header fields, and what is wrong with a line that is none ("" when nothing is)."""
+    """The header fields, and what is wrong with a broken line ("" when all can be read)."""
     headers, fault = Headers(), ""
     fields = headers.fields
     for line in lines:

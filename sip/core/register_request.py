@@ -15,7 +15,7 @@ _QUOTED_NAME: Final = re.compile(r'\s*"(?:[^"\\]|\\.)*+"', re.DOTALL)
 
 
 @frozen
-class Wish:
+class ContactWish:
     """One contact that shall be bound, refreshed, or, with `expires_s` 0, removed.
 
     `text` is its URI exactly as it came: peers compare what they get back, and what they are
@@ -42,7 +42,7 @@ def asks_for_removal_of_all(request: Request) -> bool:
     return True
 
 
-def wishes(request: Request) -> list[Wish]:
+def wishes(request: Request) -> list[ContactWish]:
     """Every contact of the request, none for one that only asks. Raises ParseError(400).
 
     `expires_s` is the contact's own, else that of the Expires header, else None.
@@ -51,13 +51,13 @@ def wishes(request: Request) -> list[Wish]:
     return [_wish(item, general) for item in request.headers.values("contact")]
 
 
-def _wish(item: str, general: int | None) -> Wish:
+def _wish(item: str, general: int | None) -> ContactWish:
     contact = parse_name_addr(item)
     if contact.uri.scheme not in ("sip", "sips") or contact.uri.headers:
         raise ParseError("Contact Is No SIP URI")
     own = _seconds(contact.param("expires"))
     kept = tuple(param for param in contact.params if param[0].lower() != "expires")
-    return Wish(
+    return ContactWish(
         text=_uri_text(item),
         uri=contact.uri,
         params=params_text(kept),

@@ -1,6 +1,6 @@
 """The client's side of a registration (RFC 3261 10.2) as a table, and the rules that it follows.
 
-Pure: the owner sends, waits and draws random numbers. What a registrar's answer means is decided
+Pure: the owner sends, waits and draws random numbers. What a registrar's response means is decided
 by `judge`, how long a binding holds by `granted_s`, and what happens next by `TABLE`.
 """
 
@@ -22,7 +22,7 @@ LONGEST_BACK_OFF_S: Final = 600.0
 SLOW_RETRY_S: Final = 600.0
 #: Longest Retry-After that is honoured, in seconds.
 LONGEST_RETRY_AFTER_S: Final = 3600
-#: Seconds within which a connection that ends after its registration is no accident: without a
+#: Seconds within which a connection that ends after its registration was meant to: without a
 #: pause the two sides would go on connecting and dropping as fast as they can.
 STABLE_S: Final = 30.0
 
@@ -80,12 +80,13 @@ class Duty(Enum):
     FINISH = auto()
 
 
-Step = tuple[Stage, tuple[Duty, ...]]
+Transition = tuple[Stage, tuple[Duty, ...]]
 
-_ASK = (Duty.BEGIN, Duty.SEND)
-_LEAVE = (Duty.REMOVE, Duty.SEND)
+_ASK: Final = (Duty.BEGIN, Duty.SEND)
+_LEAVE: Final = (Duty.REMOVE, Duty.SEND)
 
-TABLE: Final[dict[tuple[Stage, News], Step]] = {
+#: All transitions. An unlisted pair is ignored.
+TABLE: Final[dict[tuple[Stage, News], Transition]] = {
     (Stage.IDLE, News.GO): (Stage.REGISTERING, _ASK),
     (Stage.IDLE, News.CLOSE): (Stage.CLOSED, (Duty.FINISH,)),
     #
@@ -94,7 +95,7 @@ TABLE: Final[dict[tuple[Stage, News], Step]] = {
     (Stage.REGISTERING, News.NEXT_TARGET): (Stage.REGISTERING, (Duty.SEND,)),
     (Stage.REGISTERING, News.EXHAUSTED): (Stage.WAITING, (Duty.BACK_OFF,)),
     (Stage.REGISTERING, News.REFUSED): (Stage.REJECTED, (Duty.SLOW_RETRY,)),
-    # what was asked may have been granted, and the answer be on its way
+    # what was asked may have been granted, and the response be on its way
     (Stage.REGISTERING, News.CLOSE): (Stage.REMOVING, _LEAVE),
     #
     (Stage.REGISTERED, News.GO): (Stage.REFRESHING, _ASK),
@@ -120,7 +121,6 @@ TABLE: Final[dict[tuple[Stage, News], Step]] = {
     (Stage.REMOVING, News.NEXT_TARGET): (Stage.CLOSED, (Duty.FINISH,)),
     (Stage.REMOVING, News.EXHAUSTED): (Stage.CLOSED, (Duty.FINISH,)),
 }
-"""All transitions. A pair that is not listed changes nothing and does nothing."""
 
 
 @dataclass(slots=True)
@@ -230,7 +230,7 @@ def refresh_after_s(granted: int) -> float:
 def back_off_s(failures: int) -> tuple[float, float]:
     """The shortest and longest wait after a number of failures in a row (RFC 5626 4.5).
 
-    Somewhere in between, at random, lest everybody come back at once to a registrar that was down.
+    Somewhere in between, at random, lest all clients come back to a failed registrar at once.
     """
     longest = min(FIRST_BACK_OFF_S * 2 ** min(failures - 1, 16), LONGEST_BACK_OFF_S)
     return longest / 2, longest

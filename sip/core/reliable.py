@@ -24,7 +24,7 @@ class RAck:
 
 
 def read_rack(request: Request) -> RAck | None:
-    """RAck of a PRACK; None where there is none that can be read."""
+    """RAck of a PRACK; None where it is missing or cannot be read."""
     match (request.headers.get("rack") or "").split():
         case [rseq, cseq, method] if _number(rseq) is not None and _number(cseq) is not None:
             return RAck(int(rseq), int(cseq), method)

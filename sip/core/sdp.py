@@ -15,15 +15,15 @@ from typing import Any, Final
 from sip.core.uri import decode_text
 from sip.errors import ParseError
 
+#: `a=name:value`, or `a=name` with None.
 Attribute = tuple[str, str | None]
-"""`a=name:value`, or `a=name` with None."""
+#: The letter of a line and what follows its equals sign.
 Line = tuple[str, str]
-"""The letter of a line and what follows its equals sign."""
 
+#: Longest description, in bytes or characters.
 MAX_SDP: Final = 16 * 1024
-"""Longest description, in bytes or characters."""
+#: Most `m=` sections.
 MAX_MEDIA: Final = 32
-"""Most `m=` sections."""
 DIRECTIONS: Final = ("sendrecv", "sendonly", "recvonly", "inactive")
 _SENDING: Final = frozenset({"sendrecv", "sendonly"})
 _HEARING: Final = frozenset({"sendrecv", "recvonly"})
@@ -48,6 +48,7 @@ class Codec:
         return f"{self.name}/{self.rate}" + (f"/{self.channels}" if self.channels > 1 else "")
 
 
+#: Payload types that need no rtpmap (RFC 3551 6).
 STATIC_CODECS: Final = {
     0: Codec("PCMU", 8000),
     3: Codec("GSM", 8000),
@@ -58,7 +59,6 @@ STATIC_CODECS: Final = {
     15: Codec("G728", 8000),
     18: Codec("G729", 8000),
 }
-"""Payload types that need no rtpmap (RFC 3551 6)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +171,7 @@ class Media(_Attributes):
         return self.replace(attributes=(*kept, (direction, None)))
 
     def answering(self, offer: Media) -> Media:
-        """The same in no direction that `offer` does not have (RFC 3264 6.1)."""
+        """The same in the directions that `offer` has too (RFC 3264 6.1)."""
         direction = _DIRECTION_OF[
             self.direction in _SENDING and offer.direction in _HEARING,
             self.direction in _HEARING and offer.direction in _SENDING,
@@ -206,7 +206,7 @@ class SessionDescription(_Attributes):
 
     @property
     def audio(self) -> Media | None:
-        """The first audio that is not refused, None when there is none."""
+        """The first audio with a port above 0, None when all is refused."""
         return next((m for m in self.media if m.kind == "audio" and m.active), None)
 
     def connection_of(self, media: Media) -> Connection | None:
@@ -221,8 +221,7 @@ class SessionDescription(_Attributes):
         """The same with a medium for each that `offer` has, in its order and directions.
 
         RFC 3264 6: what an answer leaves out is refused (port 0), and who only wants to send is not
-        sent to. An answer may fail in that where it is somebody else's, who was offered something
-        else, or knows no hold.
+        sent to. An answer needs this where its sender had another offer, or knows no hold.
         """
         answer = self._in_places_of(offer)
         pairs = zip(answer.media, offer.media, strict=False)
@@ -292,9 +291,9 @@ _RTPMAP: Final = re.compile(r"([0-9]{1,3})\s+([^\s/]+)/([0-9]{1,9})(?:/([0-9]{1,
 def parse(text: bytes | str) -> SessionDescription:
     """Reads a description.
 
-    Raises ParseError: 400 for what is no SDP, 488 for media without an address or more than 32 of
-    them, 413 when over 16 KB. Bare LF ends a line too (RFC 8866 5), and a missing `s=` or `t=` is
-    let pass.
+    Raises ParseError: 400 for text that breaks the grammar, 488 for media without an address or
+    more than 32 of them, 413 when over 16 KB. Bare LF ends a line too (RFC 8866 5), and a missing
+    `s=` or `t=` is let pass.
     """
     if len(text) > MAX_SDP:
         raise ParseError("SDP Too Large", 413)

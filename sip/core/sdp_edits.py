@@ -13,7 +13,7 @@ from sip.core.sdp import DIRECTIONS, Attribute, Connection, Media, parse
 #: Codec name of DTMF as events (RFC 4733).
 TELEPHONE_EVENT: Final = "telephone-event"
 
-#: A party that has not said yet what it takes: G.711 and keys, at no address (RFC 3264 8.4).
+#: A party that is still to say what it takes: G.711 and keys, at no address (RFC 3264 8.4).
 UNKNOWN: Final = "\r\n".join(
     [
         "v=0",
@@ -72,7 +72,7 @@ def answer_to(offer: str, answer: str) -> str:
 def silent_answer(offer: str) -> str:
     """An answer that takes the first codec and keys, and names no address to send to.
 
-    Such a party says nothing and cannot be sent to (c=0.0.0.0, RFC 3264 8.4). It stands for the
+    Such a party is silent and has no address (c=0.0.0.0, RFC 3264 8.4). It stands for the
     peer to come, so that the offerer can be heard and played to meanwhile.
     """
     audio = parse(offer).audio

@@ -28,7 +28,7 @@ class Mode(Enum):
     ACCEPT = "accept"
     """takes part where the peer asks"""
     REQUEST = "request"
-    """asks, and does without where the peer knows nothing of it"""
+    """asks, and goes on alone where the peer does not know it"""
     ALWAYS = "always"
     """refreshes by itself towards a peer that knows nothing of it"""
 
@@ -148,7 +148,7 @@ def agree_as_uac(policy: Policy, response: Response) -> Agreement | None:
 
 
 def session_expires(message: Request | Response) -> tuple[int, str | None] | None:
-    """Seconds and refresher of Session-Expires; None where there is none that can be read."""
+    """Seconds and refresher of Session-Expires; None where it is missing or cannot be read."""
     value = message.headers.get("session-expires")
     if value is None:
         return None
@@ -163,6 +163,6 @@ def session_expires(message: Request | Response) -> tuple[int, str | None] | Non
 
 
 def min_se(message: Request | Response) -> int:
-    """Min-SE in seconds; 90 where there is none that can be read (RFC 4028 5)."""
+    """Min-SE in seconds; 90 where it is missing or cannot be read (RFC 4028 5)."""
     value = (message.headers.get("min-se") or "").partition(";")[0].strip()
     return int(value) if value.isdecimal() and len(value) <= 9 else DEFAULT_MIN_SE_S

@@ -41,7 +41,7 @@ class Timers:
 
     @kept
     def give_up_s(self) -> float:
-        """64*T1: how long a party waits for an answer."""
+        """64*T1: how long a party waits for a response, in seconds."""
         return 64 * self.t1_s
 
     def delay_s(self, timer: Timer, *, reliable: bool, interval_s: float | None = None) -> float:

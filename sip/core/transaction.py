@@ -1,6 +1,6 @@
 """The four transaction machines of RFC 3261 17, with RFC 6026's Accepted state, as tables.
 
-All transitions live in `TABLES`; a pair that is not listed changes nothing and does nothing.
+All transitions live in `TABLES`; an unlisted pair is ignored.
 The machine knows no message, socket or clock: `step` says what to do, the owner does it.
 """
 
@@ -174,7 +174,7 @@ class Machine:
         self.state = FIRST_STATE[self.kind]
 
     def step(self, event: Input | Timer) -> tuple[Action | Timer, ...]:
-        """Feed one input; the answer is what to do and which timers to start, in order."""
+        """Feed one input; returns what to do and which timers to start, in order."""
         found = TABLES[self.kind].get((self.state, event))
         if found is None:
             return _NOTHING

@@ -32,8 +32,8 @@ class Uri:
     params: Params = ()
     headers: str = ""
 
+    #: Reads a URI; raises ParseError(400), also for white space around it.
     parse: ClassVar[Callable[[str], Uri]]
-    """Reads a URI; raises ParseError(400), also for white space around it."""
 
     def param(self, name: str) -> str | None:
         """The value of a URI parameter: "" when it stands alone, None when it is absent."""
@@ -145,7 +145,7 @@ def parse_port(digits: str | None) -> int | None:
     return port
 
 
-# Characters that need no escape, beyond the letters and digits (RFC 3261 25.1).
+#: Characters that need no escape, beyond the letters and digits (RFC 3261 25.1).
 _USER_SAFE: Final = "-_.!~*'()&=+$,;?/"
 _PASSWORD_SAFE: Final = "-_.!~*'()&=+$,"
 _TEL_SAFE: Final = "-.()*#+"
@@ -154,7 +154,7 @@ _PARAM_SAFE: Final = "-_.!~*'()[]/:&+$"
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_.+-]*+")
 _FORBIDDEN: Final = re.compile(r"[\x00-\x20\x7f<>\"\\]|%(?![0-9A-Fa-f]{2})")
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*+):")
-# A user may hold what the grammar wants escaped, such as the # of a feature code: PBXs send it so.
+#: A user may hold what the grammar wants escaped, such as the # of a feature code: PBXs send it so.
 _SIP: Final = re.compile(
     r"(?:([^@:]++)(?::([^@]*+))?@)?"  # user, password
     r"(\[[0-9A-Fa-f:.]++\]|[A-Za-z0-9._-]++)(?::([0-9]{1,5}))?"  # host, port

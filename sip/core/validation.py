@@ -22,10 +22,10 @@ from sip.core.memo import memo
 from sip.core.message import MessageError, Request, Response
 from sip.errors import ParseError
 
+#: What a transaction and a response are made of (RFC 3261 8.1.1, 8.2.6).
 REQUIRED: Final = ("via", "from", "to", "call-id", "cseq")
-"""Without these there is no transaction and no response (RFC 3261 8.1.1, 8.2.6)."""
+#: How the branch of an RFC 3261 transaction begins (RFC 3261 8.1.1.7).
 MAGIC_COOKIE: Final = "z9hG4bK"
-"""How the branch of an RFC 3261 transaction begins (RFC 3261 8.1.1.7)."""
 _SERVED_SCHEMES: Final = ("sip", "sips", "tel")
 
 
@@ -56,7 +56,7 @@ def _check_request(request: Request) -> None:
 def _check_fields(headers: Headers) -> None:
     """Raises ParseError(400) unless the fields that SIP itself rests on are sound.
 
-    Required fields are there, fields that cannot repeat do not, and those that routing, dialogs
+    Required fields are there, single fields stand once, and those that routing, dialogs
     and transactions read are well-formed. All others are let through unread.
     """
     fields = headers.fields

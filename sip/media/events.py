@@ -69,5 +69,5 @@ class Lost:
 PartyEvent: TypeAlias = Digit | Played | Silent | OneWay | Heard
 MediaEvent: TypeAlias = PartyEvent | Lost
 
+#: Gets the events of one call. It must not block; what it raises is logged.
 Listener: TypeAlias = Callable[[MediaEvent], None]
-"""Is told events of one call. It must not block, and what it raises is logged."""

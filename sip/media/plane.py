@@ -27,7 +27,7 @@ MediaSlug = Literal[
 MAX_BLOB: Final = 60_000
 
 
-#: Seconds without a packet after which a party that may send is told to be silent.
+#: Seconds without a packet after which a party that may send counts as silent.
 SILENCE_S: Final = 10.0
 
 _FAULTS: Final = {"bad-sdp": Fault.PEER, "no-ports": Fault.OPERATOR}
@@ -77,7 +77,7 @@ class Learn(Enum):
     PEER = "peer"
     """Same IP as in the SDP or as the signalling's source, or (early on) the same /24 or /64."""
     ANY = "any"
-    """Anybody of the same address family, early on; for carriers that send from anywhere."""
+    """Any source of the same address family, early on; for carriers that send from anywhere."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,7 +143,7 @@ class MediaPlane(Protocol):
     ) -> str:
         """Takes `from_tag`'s offer and returns the one to send on.
 
-        Without `to_tag`: an initial INVITE. While nobody has answered, a repeated offer returns
+        Without `to_tag`: an initial INVITE. Until a party has answered, a repeated offer returns
         the same ports; after an answer it drops the party that answered and makes a new one
         (hunting). With `to_tag`: a re-INVITE or UPDATE in that direction; the new address is
         sent to once the answer came, so that a refused re-INVITE leaves everything as it was.

@@ -19,13 +19,13 @@ from sip.media.plane import Capability, MediaError, MediaPlane, MediaStats
 P = ParamSpec("P")
 
 A_TAG: Final = "a"
-_ONE_WAY = re.compile(r"^a=(?:sendonly|recvonly|inactive)\b", re.MULTILINE)
+_ONE_WAY: Final = re.compile(r"^a=(?:sendonly|recvonly|inactive)\b", re.MULTILINE)
 
 
 class MediaSession:
     """Offers and answers of one call, and what is played in it. Raises MediaError.
 
-    `on_event` is told digits, ends of plays, silences and the loss of the engine, as far as the
+    `on_event` gets digits, ends of plays, silences and the loss of the engine, as far as the
     plane's `capabilities` reach; without it the plane looks for none of them.
     """
 
@@ -75,8 +75,8 @@ class MediaSession:
     async def hold_a(self, a_sdp: str | None, *, address: str, source: str) -> str:
         """An answer for an A-leg whose other side has not come yet.
 
-        The A-leg is told a place to send to: its keys are heard, and its port is learned where
-        it is behind NAT, without which nothing could be played to it.
+        The A-leg gets an address to send to: its keys are heard, and its port is learned where it
+        is behind NAT, so that something can be played to it.
         """
         b_tag, offered = await self.offer_to_b(a_sdp, address=address, source=source)
         answer = await self.answer_to_a(
@@ -97,7 +97,7 @@ class MediaSession:
             media_address=address,
             received_from=source,
         )
-        self._offered[offerer] = sdp  # not one that was refused: no answer has to fit it
+        self._offered[offerer] = sdp  # a refused one is left out: no answer has to fit it
         return described
 
     async def reanswer(

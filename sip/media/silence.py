@@ -2,7 +2,7 @@
 
 A party is looked at again and again. It is *silent* once it has sent nothing for a time although
 both descriptions let it send; its call is *one-way* if the other party is heard meanwhile. Each is
-told once, and so is that the party is heard again. On hold nothing is told, and afterwards the
+news once, as is that the party is heard again. A party on hold makes no news, and afterwards the
 time begins anew.
 """
 
@@ -48,7 +48,7 @@ class _Party:
 
 
 class Silences:
-    """The parties of one call. `limit_s` is the silence that is told; `now` monotonic seconds."""
+    """The parties of one call. A silence lasts `limit_s` or more; `now` monotonic seconds."""
 
     def __init__(self, limit_s: float) -> None:
         self.limit_s = limit_s

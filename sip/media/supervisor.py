@@ -1,9 +1,9 @@
-"""Keeps a media relay running as long as the gateway does.
+"""Keeps a media relay running while the gateway runs.
 
     async with RelayProcess(options, clock=clock, on_restart=lost) as relay:
         sdp = await relay.plane.offer(...)
 
-The relay is a process of its own, so that a pause of ours is no gap in anybody's audio. It ends
+The relay is a process of its own, so that a pause of ours leaves no gap in the audio. It ends
 when its standard input does, that is when we do, however that happens.
 """
 
@@ -17,13 +17,15 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
+import structlog
+
 from sip.clock import Clock, LoopClock
 from sip.media.ng.client import TIMEOUT_S
 from sip.media.ng.relay import RelayClient
 from sip.media.plane import SILENCE_S, MediaError
 from sip.media.relay import __name__ as relay_program
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 #: Seconds for a new relay to say that it is ready.
 START_TIMEOUT_S = 10.0
@@ -170,18 +172,18 @@ class RelayProcess:
             code = await self._process.wait()
             if clock.now() - started > STABLE_S:
                 backoff_s = FIRST_BACKOFF_S
-            log.error("media relay ended with %s; its calls have no audio any more", code)
+            log.error("relay.ended", code=code, now="its calls have no audio; it is started again")
             await self._restart(clock, backoff_s)
             backoff_s = min(backoff_s * 2, MAX_BACKOFF_S)
             self.restarts += 1
-            log.warning("media relay started again, pid %d", self._process.pid)
+            log.warning("relay.restarted", pid=self._process.pid)
             self.plane.lost()
             if self._on_restart is not None:
                 try:
                     self._on_restart()
                 except Exception:
-                    # Whoever asked to be told has a fault; the relay must be watched all the same.
-                    log.exception("media relay: the restart could not be announced")
+                    # The listener's fault; the relay must be watched all the same.
+                    log.exception("relay.restart-unannounced")
 
     async def _restart(self, clock: Clock, backoff_s: float) -> None:
         while True:
@@ -195,7 +197,7 @@ class RelayProcess:
                 await self.plane.ping()
             except (MediaError, OSError) as error:
                 backoff_s = min(backoff_s * 2, MAX_BACKOFF_S)
-                log.error("media relay: %s; next attempt in %.1f s", error, backoff_s)
+                log.error("relay.restart-failed", error=str(error), retry_in_s=round(backoff_s, 1))
             else:
                 return
 
@@ -230,5 +232,5 @@ async def _pass_on(stream: asyncio.StreamReader) -> str:
         level, _, text = last.removeprefix("level=").partition(" ")
         if level in _LEVELS:
             last = text
-        log.log(_LEVELS.get(level, logging.ERROR), "media relay: %s", last)
+        log.log(_LEVELS.get(level, logging.ERROR), "relay.says", line=last)
     return last

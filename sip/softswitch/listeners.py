@@ -9,7 +9,7 @@ from sip.transport.tls.contexts import ClientTls, ServerTls
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Listening:
+class ListenerSpec:
     """One socket: its address, its certificate if it speaks TLS, and what it shows of itself."""
 
     endpoint: Endpoint
@@ -17,7 +17,7 @@ class Listening:
     advertise: str | None = None
 
 
-def listeners(sip: SipSettings) -> Iterator[Listening]:
+def listeners(sip: SipSettings) -> Iterator[ListenerSpec]:
     """Every listener of `sip.listen`, in its order. Raises TlsError for unusable files."""
     for one in sip.listen:
         address = one.address
@@ -30,7 +30,7 @@ def listeners(sip: SipSettings) -> Iterator[Listening]:
                 client_ca=sip.tls.client_ca,
                 client_certificates=sip.tls.client_certificates,
             )
-        yield Listening(
+        yield ListenerSpec(
             endpoint=Endpoint(address.transport, address.host, address.port),
             tls=tls,
             advertise=one.advertise,
@@ -38,7 +38,7 @@ def listeners(sip: SipSettings) -> Iterator[Listening]:
 
 
 def client_tls(sip: SipSettings) -> ClientTls:
-    """Whom we believe when we connect, and the certificate that we show. Raises TlsError."""
+    """The roots that we believe when we connect, and our certificate. Raises TlsError."""
     return ClientTls(
         ca=sip.tls.ca,
         verify=sip.tls.verify,

@@ -19,7 +19,7 @@ from sip.transport.endpoint import Endpoint
 
 Json: TypeAlias = dict[str, Any]
 
-# An operator asks whether calls go there, not what a circuit is.
+#: An operator asks whether calls go there, not what a circuit is.
 _SHOWN: Final = {
     CircuitState.CLOSED: "up",
     CircuitState.OPEN: "down",
@@ -34,7 +34,7 @@ class Gateways(Protocol):
     def states(self) -> Iterable[GatewayState]: ...
 
 
-class Registrations(Protocol):
+class ShownRegistrations(Protocol):
     """`sip.softswitch.registration.registrations.Registrations`."""
 
     def states(self) -> Iterable[RegistrationView]: ...
@@ -76,7 +76,7 @@ class OperatorView:
         health: Gateways,
         bans: Bans,
         calls: Callable[[str], int],
-        registrations: Registrations | None = None,
+        registrations: ShownRegistrations | None = None,
         bindings: Contacts | None = None,
     ) -> None:
         """`calls` counts a trunk's calls now; without `registrations` no trunk registers."""
@@ -113,7 +113,7 @@ class OperatorView:
     async def register_now(self, trunk: str) -> Json | None:
         """Ask that trunk's registrar at once; the registration once it has answered.
 
-        None if it is no trunk that we register with.
+        None for a trunk that we do not register with.
         """
         if self._registrations is None:
             return None

@@ -30,7 +30,7 @@ class RecordStore(Protocol[R]):
     """Keeps records of one kind over a restart; `save` and `delete` return at once."""
 
     async def load(self) -> list[R]:
-        """Every record that was saved and not deleted, in no particular order."""
+        """Every record that is kept, in any order."""
         ...
 
     def save(self, record: R) -> None:
@@ -87,8 +87,8 @@ class BindingRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BanRecord:
-    """A ban of an address, or of an IPv6 network of 64 bits. `bans` counts all of its bans so far:
-    the next one lasts longer, even after this one is over."""
+    """A ban of an address, or of an IPv6 network of 64 bits. `bans` counts all of its
+    bans until now: the next one lasts longer, even after this one is over."""
 
     address: str
     reason: str

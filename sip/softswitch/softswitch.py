@@ -27,7 +27,7 @@ from sip.softswitch.dialling.identity import inbound_identity
 from sip.softswitch.jambonz.driver import Driver
 from sip.softswitch.jambonz.link import AppLink
 from sip.softswitch.jambonz.session_info import SessionInfo
-from sip.softswitch.listeners import Listening
+from sip.softswitch.listeners import ListenerSpec
 from sip.softswitch.registration.bindings import Bindings
 from sip.softswitch.registration.registrar import Registrar
 from sip.softswitch.registration.registrations import Registrations
@@ -98,7 +98,7 @@ class Softswitch:
             tcp_above_bytes=sip.tcp_above_bytes,
             methods=("REGISTER",) if any(trunk.registrar for trunk in trunks) else (),
         )
-        #: who registered with us, and with whom we register
+        #: the peers that registered with us, and our registrations with registrars
         self.bindings = Bindings(clock, binding_store)
         self.registrar = Registrar(self.ua, trunks, self.bindings, sip.registrar)
         self.registrations = Registrations(self.ua, trunks, sip.keepalive_s)
@@ -114,7 +114,7 @@ class Softswitch:
             service_route=self.registrations.route,
         )
 
-    async def listen(self, listeners: Iterable[Endpoint | Listening]) -> None:
+    async def listen(self, listeners: Iterable[Endpoint | ListenerSpec]) -> None:
         """Open the listeners. Raises OSError for the first that cannot be."""
         for one in listeners:
             if isinstance(one, Endpoint):
@@ -178,7 +178,7 @@ class Softswitch:
         await self.ua.close()
         self._gatekeeper.close()
         if self.turned_away_by_reason:
-            log.info("turned away", by_reason=dict(self.turned_away_by_reason))
+            log.info("requests.turned-away", by_reason=dict(self.turned_away_by_reason))
 
     # requests outside dialogs
 
@@ -240,9 +240,7 @@ class Softswitch:
             task = asyncio.get_running_loop().create_task(driver.run())
         except Exception:
             call_id = transaction.request.call_id
-            log.exception(
-                "call not taken by an error of ours", sip_call_id=call_id, trunk=trunk.name
-            )
+            log.exception("call.not-taken", sip_call_id=call_id, trunk=trunk.name)
             self.refused["error of ours"] += 1
             slot.give_back()
             if driver is None:
@@ -256,7 +254,7 @@ class Softswitch:
     def _driver(self, transaction: ServerTransaction, trunk: Trunk, username: str | None) -> Driver:
         """A call that `trunk` explains and its driver; `username` is what the peer proved.
 
-        The call is made last: what may fail before it has sent nothing and left nothing.
+        The call is made last: a failure before it sends and leaves nothing.
         """
         request, flow = transaction.request, transaction.flow
         identity = inbound_identity(request, trunk)
@@ -287,7 +285,7 @@ class Softswitch:
         """There is no room for this call: 503. All are counted, one a minute is logged."""
         self.refused[limit] += 1
         if self._throttle.is_new(trunk.name, limit, self._clock.now()):
-            log.warning("call refused", reason=reason, trunk=trunk.name)
+            log.warning("call.refused", reason=reason, trunk=trunk.name)
         self._answer(transaction, 503, [("Retry-After", str(RETRY_AFTER_S))])
 
     def _forget(self, slot: Slot, task: asyncio.Task[None]) -> None:
@@ -295,7 +293,7 @@ class Softswitch:
         driver = self._calls.pop(task)
         if not task.cancelled() and task.exception() is not None:
             sid = driver.call.status.call_sid
-            log.error("call broke", call_sid=sid, exc_info=task.exception())
+            log.error("call.broke", call_sid=sid, exc_info=task.exception())
 
     def _over_limit(self) -> str | None:
         if self._draining:

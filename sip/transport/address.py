@@ -3,8 +3,8 @@
 import functools
 import ipaddress
 
-# Where an address means something inside one network only: RFC 1918, 4193, 6598 (behind a
-# carrier's NAT), 3927 and 4291 (one link), loopback. Not `is_private`, which holds more than that.
+#: Where an address means something inside one network only: RFC 1918, 4193, 6598 (behind a
+#: carrier's NAT), 3927 and 4291 (one link), loopback. Not `is_private`, which holds more than that.
 _INSIDE = tuple(
     ipaddress.ip_network(network)
     for network in (

@@ -1,4 +1,4 @@
-"""Which address of ours a peer is told, in Via, Contact and SDP."""
+"""The address of ours that a peer gets to see, in Via, Contact and SDP."""
 
 import structlog
 
@@ -71,7 +71,7 @@ class Advertiser:
         except OSError as error:
             address = None
             if self._throttle.is_new(name, str(error), now):
-                log.warning("cannot advertise an interface's address", reason=str(error))
+                log.warning("advertise.failed", interface=name, error=str(error))
         self._interfaces[name, family] = (now + INTERFACE_CACHE_S, address)
         return address
 

@@ -216,8 +216,8 @@ class Connections:
         if flow.accepted:
             self.refused[kind] += 1
         if self._throttle.is_new(about, kind, self.clock.now()):
-            what = "connection refused" if flow.accepted else "connection failed"
-            log.warning(what, peer=str(flow.remote), reason=flow.error)
+            event = "connection.refused" if flow.accepted else "connection.failed"
+            log.warning(event, peer=str(flow.remote), reason=flow.error)
 
 
 def _server_session(tls: ServerTls, epoch: Callable[[], float]) -> TlsSession:

@@ -17,7 +17,7 @@ def interface_address(name: str, version: int) -> str:
     """The first address of the interface `name`, IPv4 or IPv6 (`version` 4 or 6).
 
     Asked anew each time, as addresses come and go. Raises OSError, saying which interfaces there
-    are, if there is none of that name or it has no such address.
+    are, if that name is missing among them or the interface has no such address.
     """
     if name not in interfaces():
         known = ", ".join(interfaces())

@@ -75,7 +75,7 @@ class TransportLayer:
     ) -> Endpoint:
         """Open a listener; returns the endpoint that it is bound to. Raises OSError.
 
-        `tls` is the certificate of a TLS listener; `advertise` the address that peers are told
+        `tls` is the certificate of a TLS listener; `advertise` the address that peers see
         instead of the listener's own.
         """
         if local.transport == "udp":
@@ -116,8 +116,8 @@ class TransportLayer:
     def reaches(self, transport: str, family: int) -> bool:
         """Whether we can send over this transport and address family (4 or 6).
 
-        A connection can be dialled without a listener, but not over a family that
-        no listener has.
+        A connection can be dialled without a listener of its transport, over a family that some
+        listener has.
         """
         return any(
             local.version == family and (transport in STREAMS or local.transport == transport)
@@ -172,8 +172,8 @@ class TransportLayer:
         """Warn of a certificate that peers refuse, now or soon."""
         ends = tls.expires_at
         if ends is not None and ends < self._clock.epoch() + EXPIRY_WARNING_S:
-            word = "has expired" if ends < self._clock.epoch() else "expires soon"
-            log.warning(f"TLS certificate {word}", names=tls.names, until=day(ends))
+            event = "tls.expired" if ends < self._clock.epoch() else "tls.expires-soon"
+            log.warning(event, names=tls.names, until=day(ends))
 
     def _dial(self, remote: Endpoint, name: str) -> Flow:
         listener = self._best([one for one in self._listeners if _alike(one.local, remote)], remote)
@@ -214,9 +214,9 @@ class TransportLayer:
         return [*self._udp, *self._listeners]
 
     def _unsent(self, remote: Endpoint, error: OSError) -> None:
-        """One line about a peer to whom the kernel sends nothing: no route, a firewall of ours."""
+        """One line about a peer that the kernel cannot send to: no route, or a firewall of ours."""
         if self._throttle.is_new(str(remote), str(error.errno), self._clock.now()):
-            log.warning("cannot send", peer=str(remote), reason=error.strerror)
+            log.warning("send.failed", peer=str(remote), error=error.strerror)
 
 
 def _alike(local: Endpoint, remote: Endpoint) -> bool:

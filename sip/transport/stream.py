@@ -144,7 +144,7 @@ class StreamFlow(asyncio.Protocol):
         self._lose(error, _why(error))
 
     def check(self, now: float) -> None:
-        """From time to time: ping, or end a connection that is out of its limits."""
+        """Ping, or end a connection that is out of its limits; called from time to time."""
         match self.connection_clock.due(now):
             case Ping():
                 self.send(PING)

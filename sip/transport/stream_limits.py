@@ -14,7 +14,7 @@ PONG_S = 10.0
 class StreamLimits:
     """What strangers may do with connections to us. Times in seconds.
 
-    A stranger is one whose connection has carried no dialog and no registration yet.
+    A stranger is a peer whose connection is still to carry its first dialog or registration.
     """
 
     #: the TLS handshake, from the first packet

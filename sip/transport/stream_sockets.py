@@ -55,7 +55,7 @@ class Connector:
     def bind(self, host: str, *, known_port: bool) -> socket.socket:
         """A socket to dial from at `host`, "0.0.0.0" or "::" for any. Raises OSError.
 
-        `known_port`: its port is to be told to the peer before it is connected.
+        `known_port`: its port goes into a message to the peer before it is connected.
         """
         dialling = _stream_socket(6 if ":" in host else 4)
         try:
@@ -69,7 +69,7 @@ class Connector:
         return dialling
 
     def dial(self, flow: StreamFlow, connection: socket.socket) -> None:
-        """Connect `flow`; a failure is told to it."""
+        """Connect `flow`, which hears of a failure."""
         task = asyncio.get_running_loop().create_task(self._connect(flow, connection))
         self._dialling.add(task)
         self._waiting.add(task)

@@ -35,7 +35,7 @@ class DialogClient:
         secure: bool = False,
     ) -> None:
         """`flow` is the way that the dialog came up on; `symmetric` keeps to it. `proofs` is what
-        its call has been asked for so far.
+        its call has been challenged for.
 
         `advertise` is the policy for our address, `domain` stands in its place in Via and Contact,
         `supported` is our Supported header. `secure`: our Contact is a sips URI.

@@ -8,8 +8,8 @@ from typing import Protocol
 from sip.core.message import Request
 from sip.ua.transactions import ServerTransaction
 
+#: Call-ID and our tag.
 DialogKey = tuple[str, str]
-"""Call-ID and our tag."""
 
 
 class DialogUser(Protocol):
@@ -50,7 +50,7 @@ class Dialogs:
         self._users[sip_call_id, local_tag] = self.opened, user
 
     def close(self, sip_call_id: str, local_tag: str) -> None:
-        """Forget a dialog; none of that name is fine."""
+        """Forget a dialog, if it is there."""
         self._users.pop((sip_call_id, local_tag), None)
         if not self._users and self._drained is not None:
             self._drained.set()

@@ -101,10 +101,10 @@ class Receiver:
             self.dropped["malformed"] += 1
         except Exception:
             # An error of ours: the connection that it came by, and what follows, go on.
-            log.exception("message broke", peer=str(flow.remote), sip_call_id=message.call_id)
+            log.exception("message.broke", peer=str(flow.remote), sip_call_id=message.call_id)
 
     def refuse(self, flow: Flow, error: MessageError) -> None:
-        """A message that is none: say so where the sender is known and can be told."""
+        """Refuse a message that cannot be read, where its sender is known and may hear so."""
         self.dropped["malformed"] += 1
         if not self._doorkeeper.message(None, flow):
             flow.abort()
@@ -130,7 +130,7 @@ class Receiver:
             transaction.receive(response)
 
     def _may_challenge(self, transaction: ClientTransaction, flow: Flow) -> bool:
-        """Only whom we asked may ask for our password; a peer may have several addresses."""
+        """Only the peer that we asked may challenge us; it may have several addresses."""
         asked = transaction.flow.remote.host
         return flow.remote.host == asked or self._doorkeeper.message(None, flow)
 
@@ -188,7 +188,7 @@ class Receiver:
         except Exception:
             method, sip_call_id = request.method, request.call_id
             log.exception(
-                "request broke", method=method, peer=str(flow.remote), sip_call_id=sip_call_id
+                "request.broke", method=method, peer=str(flow.remote), sip_call_id=sip_call_id
             )
             status, reason = 500, None
         if user is None:

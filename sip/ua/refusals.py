@@ -11,7 +11,7 @@ ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, UPDATE"
 #: Extensions that a peer may require of us (RFC 3262, RFC 4028).
 SUPPORTED = f"{reliable.TAG}, {session_timer.TIMER}"
 
-#: The rest of what an answer to OPTIONS says of us, beside Allow and Supported (RFC 3261 11.2).
+#: The rest of what a response to OPTIONS says of us, beside Allow and Supported (RFC 3261 11.2).
 CAPABILITIES = (("Accept", SDP), ("Accept-Encoding", "identity"), ("Accept-Language", "en"))
 
 _ALLOWED = frozenset(ALLOW.split(", "))

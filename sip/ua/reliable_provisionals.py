@@ -56,7 +56,7 @@ class ReliableProvisionals:
         self._stop_timers()
         self._open = None
         self._rseq += 1
-        # after the PRACK has its own answer
+        # after the PRACK has its own response
         self._resend = self._ua.clock.call_later(0.0, self._go_on)
         return True
 

@@ -128,7 +128,7 @@ class ClientTransaction(_Transaction):
         self.start()
 
     def stop_resending(self) -> None:
-        """The request is no longer wanted: do not wake a peer with it that has slept so far."""
+        """The request is withdrawn: leave a peer asleep that has slept until now."""
         for timer in RETRANSMISSION & self._running.keys():
             self._running.pop(timer).cancel()
 

@@ -46,7 +46,7 @@ class Unacked2xx:
             self._timer.cancel()
 
     def _wait(self, seconds: float) -> Timer:
-        """Until it is time to send it again, or to give up: the one timer there is."""
+        """Wait until it is time to send it again, or to give up: the one timer there is."""
         left_s = self._ua.timers.give_up_s - self._waited_s
         self._waited_s += seconds
         if left_s <= seconds:
@@ -63,7 +63,7 @@ class Unacked2xx:
     def _warn(self) -> None:
         """The commonest cause of calls that drop after half a minute: say it while it happens."""
         log.warning(
-            "no ACK to our 200",
+            "ack.missing",
             sip_call_id=self._response.call_id,
             peer=str(self._transaction.flow.remote),
             contact=self._response.headers.get("contact"),

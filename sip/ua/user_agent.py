@@ -231,7 +231,7 @@ class UserAgent:
         self._transmit(data, flow, message)
 
     def forget(self, transaction: ClientTransaction | ServerTransaction) -> None:
-        """Drop a transaction: its peer never ends it, or gets no answer."""
+        """Drop a transaction that its peer never ends, or that is to stay without a response."""
         transaction.abandon()
         self._transactions.forget(transaction)
 
@@ -268,7 +268,7 @@ class UserAgent:
         self._dialogs.open(sip_call_id, local_tag, user)
 
     def close_dialog(self, sip_call_id: str, local_tag: str) -> None:
-        """Forget a dialog; none of that name is fine."""
+        """Forget a dialog, if it is there."""
         self._dialogs.close(sip_call_id, local_tag)
 
     def note(self, direction: Direction, flow: Flow, message: Request | Response) -> None:

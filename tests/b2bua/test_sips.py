@@ -9,7 +9,7 @@ import pytest
 from sip.core.dialog import is_secure
 from sip.core.message import Request, Response
 from sip.core.parser import parse_message
-from sip.softswitch.listeners import Listening
+from sip.softswitch.listeners import ListenerSpec
 from sip.softswitch.trunks.trunk import Trunk
 from sip.transport.endpoint import Endpoint
 from sip.transport.tls.contexts import ServerTls
@@ -49,7 +49,7 @@ def test_our_contact_is_of_the_scheme_that_was_called(scheme: str, tmp_path: Pat
                 authority.issue(NAME), client_ca=authority.bundle, client_certificates="optional"
             )
             at = Endpoint("tls", "127.0.0.1", 0)
-            await ladder.switch.listen([Listening(endpoint=at, tls=tls)])
+            await ladder.switch.listen([ListenerSpec(endpoint=at, tls=tls)])
             [listening] = [e for e in ladder.switch.ua.listening if e.transport == "tls"]
             context = ssl.create_default_context(cafile=str(authority.bundle))
             context.load_cert_chain(authority.issue("phone.example.com"))

@@ -1,7 +1,7 @@
 """A leg without SIP, as a media stream over a WebSocket is one: it does what its script says."""
 
 from sip.b2bua.call_events import Cause, Disconnect, Event, Headers, Offer, OfferEnded, Side
-from sip.b2bua.legs.leg import Direction, OnEvent, nobody
+from sip.b2bua.legs.leg import Direction, OnEvent, unheard
 from sip.clock import Clock
 
 
@@ -73,7 +73,7 @@ class StreamLeg:
         """The stream was closed by its other end."""
         self.up, self.gone = False, True
         self._emit(Disconnect(at=self._clock.now(), by=Side.PEER, cause=Cause.BYE))
-        self._emit_to = nobody
+        self._emit_to = unheard
 
     def peer_offers(self, sdp: str) -> None:
         """The stream moves to another port."""
@@ -85,4 +85,4 @@ class StreamLeg:
 
     def _leave(self) -> None:
         self.up, self.gone = False, True
-        self._emit_to = nobody
+        self._emit_to = unheard

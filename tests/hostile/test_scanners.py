@@ -80,7 +80,7 @@ async def test_a_scan_is_met_with_silence_then_a_ban_and_one_line(scan: object) 
             assert ladder.switch.ua.dropped["unread"] == len(list(scan())) - 20
             assert ladder.app.frames == []
     [line] = loud(logged)
-    assert (line["event"], line["address"]) == ("source banned", SCANNER)
+    assert (line["event"], line["address"]) == ("source.banned", SCANNER)
     assert line["lift"] == f"retell-sip-gateway unban {SCANNER}"
 
 
@@ -106,7 +106,7 @@ async def test_garbage_is_an_offence_too() -> None:
             await tick(ladder)
             assert ladder.switch.ua.dropped["malformed"] == 20
             assert scanner.seen == {}
-    assert [line["event"] for line in loud(logged)] == ["source banned"]
+    assert [line["event"] for line in loud(logged)] == ["source.banned"]
 
 
 @virtual_time

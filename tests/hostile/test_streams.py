@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 
 from config.values import Source
 from sip.core.uri import Uri
-from sip.softswitch.listeners import Listening
+from sip.softswitch.listeners import ListenerSpec
 from sip.softswitch.trunks.trunk import Trunk
 from sip.transport.endpoint import Endpoint
 from sip.transport.tls.contexts import ServerTls
@@ -34,7 +34,7 @@ async def listen(ladder: Ladder, tls: ServerTls) -> tuple[tuple[str, int], tuple
     await ladder.switch.listen(
         [
             Endpoint("tcp", "127.0.0.1", 0),
-            Listening(endpoint=Endpoint("tls", "127.0.0.1", 0), tls=tls),
+            ListenerSpec(endpoint=Endpoint("tls", "127.0.0.1", 0), tls=tls),
         ]
     )
     by_transport = {one.transport: (one.host, one.port) for one in ladder.switch.ua.listening}

@@ -163,7 +163,7 @@ class Victim:
         """What the gateway said when it ended: messages and calls that went nowhere."""
         assert self._gateway is not None
         for line in reversed(self._gateway.log().splitlines()):
-            if '"turned away"' in line:
+            if '"requests.turned-away"' in line:
                 counts: dict[str, int] = json.loads(line)["by_reason"]
                 return counts
         return {}

@@ -105,7 +105,7 @@ async def test_a_registrar_that_forbids(network: Network, tmp_path: Path) -> Non
         shown = await registration(gateway)
         assert (shown["state"], shown["last_status"]) == ("rejected", 403)
         assert "the user name or password of trunk carrier-b is wrong" in shown["last_error"]
-        told = [line for line in gateway.log().splitlines() if "registration failed" in line]
+        told = [line for line in gateway.log().splitlines() if "registration.failed" in line]
     assert len(told) == 1
     assert CARRIER_LOGIN[1] not in gateway.log()
     assert len(log.received("REGISTER")) == 2

@@ -1,7 +1,6 @@
 """The relay's life: started, ended, started again, and left alone by a stalled parent."""
 
 import asyncio
-import logging
 import os
 import signal
 import socket
@@ -11,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+from structlog.testing import capture_logs
 
 from sip.media.events import Digit, Lost, MediaEvent
 from sip.media.ng.client import NgClient
@@ -77,39 +77,43 @@ async def test_it_serves_and_leaves_no_process_behind() -> None:
         _ = relay.plane
 
 
-async def test_a_killed_relay_is_started_again(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_killed_relay_is_started_again() -> None:
     restarted = asyncio.Event()
     told: asyncio.Queue[MediaEvent] = asyncio.Queue()
-    async with RelayProcess(OPTIONS, on_restart=restarted.set) as relay:
-        plane, first = relay.plane, relay.pid
-        async with Talk(plane) as talk:
-            a, b = talk.phone("A"), talk.phone("B")
-            plane.listen(talk.call_id, told.put_nowait)
-            await talk.connect(a, b)
-            os.kill(first, signal.SIGKILL)
-            async with asyncio.timeout(20):
-                await restarted.wait()
-            assert relay.pid != first
-            assert relay.restarts == 1
-            assert isinstance(told.get_nowait(), Lost), "each call that listens is told"
-            with pytest.raises(MediaError) as lost:
-                await plane.query(talk.call_id)
-            assert lost.value.slug == "unknown-call"
-            # a re-INVITE brings the call back
-            await talk.offer(a, b, again=True)
-            await talk.answer(a, b)
-            await a.speaks_to(b)
-            for packet in key_packets(101, 7, seq=1, timestamp=160, ssrc=9):
-                a.snd(packet)
-            async with asyncio.timeout(5):  # and hears of it from the new relay
-                assert isinstance(await told.get(), Digit)
-    messages = [record.getMessage() for record in caplog.records]
-    assert "media relay ended with -9; its calls have no audio any more" in messages
-    assert f"media relay started again, pid {relay_pid(messages)}" in messages
-
-
-def relay_pid(messages: list[str]) -> str:
-    return next(text.split()[-1] for text in messages if "started again" in text)
+    with capture_logs() as lines:
+        async with RelayProcess(OPTIONS, on_restart=restarted.set) as relay:
+            plane, first = relay.plane, relay.pid
+            async with Talk(plane) as talk:
+                a, b = talk.phone("A"), talk.phone("B")
+                plane.listen(talk.call_id, told.put_nowait)
+                await talk.connect(a, b)
+                os.kill(first, signal.SIGKILL)
+                async with asyncio.timeout(20):
+                    await restarted.wait()
+                second = relay.pid
+                assert second != first
+                assert relay.restarts == 1
+                assert isinstance(told.get_nowait(), Lost), "each call that listens is told"
+                with pytest.raises(MediaError) as lost:
+                    await plane.query(talk.call_id)
+                assert lost.value.slug == "unknown-call"
+                # a re-INVITE brings the call back
+                await talk.offer(a, b, again=True)
+                await talk.answer(a, b)
+                await a.speaks_to(b)
+                for packet in key_packets(101, 7, seq=1, timestamp=160, ssrc=9):
+                    a.snd(packet)
+                async with asyncio.timeout(5):  # and hears of it from the new relay
+                    assert isinstance(await told.get(), Digit)
+    assert [line for line in lines if line["event"] != "relay.says"] == [
+        {
+            "event": "relay.ended",
+            "log_level": "error",
+            "code": -signal.SIGKILL,
+            "now": "its calls have no audio; it is started again",
+        },
+        {"event": "relay.restarted", "log_level": "warning", "pid": second},
+    ]
 
 
 async def test_requests_during_the_restart_wait_for_the_new_relay() -> None:
@@ -127,20 +131,21 @@ async def test_requests_during_the_restart_wait_for_the_new_relay() -> None:
         assert relay.pid != first
 
 
-async def test_a_taken_control_address_is_said_on_entering(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+async def test_a_taken_control_address_is_said_on_entering() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
         taken.bind(("127.0.0.1", 0))
         control: tuple[str, int] = taken.getsockname()
         options = RelayOptions(advertise="127.0.0.1", ports=(27100, 27199), control=control)
         relay = RelayProcess(options)
-        with pytest.raises(MediaError, match=f"{control[1]}.*already in use") as refused:
+        with (
+            capture_logs() as lines,
+            pytest.raises(MediaError, match=f"{control[1]}.*already in use") as refused,
+        ):
             await relay.__aenter__()
     assert refused.value.slug == "refused"
-    assert [record.levelno for record in caplog.records if "already in use" in record.message] == [
-        logging.ERROR
-    ]
+    (line,) = lines
+    assert (line["event"], line["log_level"]) == ("relay.says", "error")
+    assert "already in use" in line["line"]
 
 
 async def test_audio_flows_while_the_parent_stalls() -> None:

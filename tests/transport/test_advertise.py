@@ -115,7 +115,7 @@ def test_an_interface_that_is_not_there() -> None:
         assert advertiser.address("interface:wg7", flow) == OURS
         assert advertiser.address("interface:wg7", flow) == OURS
     [line] = lines
-    assert re.match(r"there is no network interface wg7; there are .*lo", line["reason"])
+    assert re.match(r"there is no network interface wg7; there are .*lo", line["error"])
 
 
 def test_an_interface_that_gets_another_address(monkeypatch: pytest.MonkeyPatch) -> None:

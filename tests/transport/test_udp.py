@@ -17,9 +17,9 @@ async def test_what_the_kernel_will_not_send_is_told_of_once() -> None:
             flow.send(b"not to everybody")
     assert lines == [
         {
-            "event": "cannot send",
+            "event": "send.failed",
             "log_level": "warning",
             "peer": "udp:255.255.255.255:5060",
-            "reason": "Permission denied",
+            "error": "Permission denied",
         }
     ]

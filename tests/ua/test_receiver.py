@@ -101,7 +101,7 @@ async def test_a_request_that_breaks_is_refused_and_leaves_no_dialog() -> None:
         assert await caller.status() == 481
     assert leg.dropped
     [line] = lines
-    assert (line["event"], line["method"]) == ("request broke", "INVITE")
+    assert (line["event"], line["method"]) == ("request.broke", "INVITE")
     assert line["exc_info"]
     await nothing_is_left(ua, caller)
 
@@ -119,7 +119,7 @@ async def test_a_request_that_breaks_in_a_dialog_leaves_the_dialog_as_it_was() -
         assert ua.gauges["dialogs"] == 1
         caller.send("UPDATE", to_tag="ours")
         assert await caller.status() == 500
-    assert [line["event"] for line in lines] == ["request broke"] * 2
+    assert [line["event"] for line in lines] == ["request.broke"] * 2
     ua.close_dialog("one@127.0.0.1", "ours")
     await nothing_is_left(ua, caller)
 
@@ -132,7 +132,7 @@ async def test_an_ack_that_breaks_is_logged_and_the_next_message_is_read() -> No
         caller.send("ACK", to_tag="ours")
         caller.send("UPDATE", to_tag="ours")
         assert await caller.status() == 500
-    assert [line["event"] for line in lines] == ["message broke", "request broke"]
+    assert [line["event"] for line in lines] == ["message.broke", "request.broke"]
     ua.close_dialog("one@127.0.0.1", "ours")
     await nothing_is_left(ua, caller)
 

@@ -44,7 +44,7 @@ class Idle:
 
 
 async def hold(call: Hub, leg: Leg, sdp: str | None) -> str:
-    """What `leg` is told while it talks to no other leg: nothing is sent to it. Raises MediaError.
+    """What `leg` gets to hear of us while it talks to no other leg: silence. Raises MediaError.
 
     `sdp` is what it said of itself, None where it waits for our offer.
     """

@@ -87,7 +87,7 @@ class Talking:
         self._end()
 
     def _moved(self, done: bool) -> None:
-        """The host heard of its new room. Where it does not change, nobody hears anything."""
+        """The host heard of its new room. Where it stays, both hear silence."""
         if done:
             self._call.rooms.sit(self.host, seat_of_host(self._bridge.seat.room))
             self._call.errands.add(self._call.rooms.close_empty)

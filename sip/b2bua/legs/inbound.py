@@ -192,7 +192,7 @@ class InboundLeg(SipLeg):
             transaction.respond(self.ua.response(request, 200))
 
     def _no_prack(self) -> None:
-        """RFC 3262 3: nobody acknowledged in 64*T1, so the call cannot come up."""
+        """RFC 3262 3: the peer sent no PRACK in 64*T1, so the call cannot come up."""
         self._refuse_late(504, "No PRACK", Cause.NO_ACK)
 
     def _refuse_late(self, status: int, reason: str, cause: Cause) -> None:

@@ -116,5 +116,5 @@ OnEvent = Callable[[Leg, Event], None]
 MakeLeg = Callable[[OnEvent], Leg]
 
 
-def nobody(_: Leg, __: Event) -> None:
+def unheard(_: Leg, __: Event) -> None:
     """Default for `on_event` of a leg that has ended."""

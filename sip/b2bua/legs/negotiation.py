@@ -1,7 +1,7 @@
 """The session of one dialog: offers and answers both ways, and the session timer.
 
 RFC 3261 14, RFC 3311, RFC 4028. What is offered and answered is the call's business: the peer's
-offer is told as `Offer`, and the call answers it with `accept` or `refuse`. A negotiation knows
+offer becomes an `Offer`, and the call answers it with `accept` or `refuse`. A negotiation knows
 SDP as text, and of its dialog only what `Port` says.
 """
 
@@ -14,7 +14,7 @@ from sip.clock import Timer
 from sip.core import session_timer
 from sip.core.body import session_description
 from sip.core.message import Request, Response
-from sip.core.offer_answer import Input, OfferAnswer, State
+from sip.core.offer_answer import OfferAnswer, OfferInput, OfferState
 from sip.core.sdp_origin import SessionOrigin
 from sip.core.session_timer import Agreement, TooSmall, agree_as_uac, agree_as_uas
 from sip.ua.session_timer import SessionTimer
@@ -88,26 +88,26 @@ class Negotiation:
 
     def made_offer(self) -> None:
         """Our description went out as an offer."""
-        self._offers.step(Input.SEND_OFFER)
+        self._offers.step(OfferInput.SEND_OFFER)
 
     def made_answer(self) -> None:
         """Our description went out as the answer."""
-        self._offers.step(Input.SEND_ANSWER)
+        self._offers.step(OfferInput.SEND_ANSWER)
 
     def heard_offer(self, sdp: str) -> None:
         """The peer's INVITE brought an offer."""
-        self._offers.step(Input.RECEIVE_OFFER)
+        self._offers.step(OfferInput.RECEIVE_OFFER)
         self.remote_sdp = sdp
 
     def heard_answer(self, sdp: str | None) -> None:
         """A response of the peer brought the answer to our offer, if it has not come before."""
-        self._offers.step(Input.RECEIVE_ANSWER)
+        self._offers.step(OfferInput.RECEIVE_ANSWER)
         self.remote_sdp = sdp or self.remote_sdp
 
     @property
     def awaits_answer(self) -> bool:
         """Whether an offer of ours is open."""
-        return self._offers.state is State.OFFERED
+        return self._offers.state is OfferState.OFFERED
 
     # offers of ours
 
@@ -116,7 +116,7 @@ class Negotiation:
         if self._port.unconfirmed:
             self._deferred = sdp
             return True
-        if not self._port.confirmed or not self._offers.step(Input.SEND_OFFER):
+        if not self._port.confirmed or not self._offers.step(OfferInput.SEND_OFFER):
             return False
         self._send_offer(sdp, 0)
         return True
@@ -132,28 +132,28 @@ class Negotiation:
 
         def ended(response: Response | None) -> None:
             if response is not None and response.status == 491 and attempt < MAX_RETRIES:
-                self._offers.step(Input.CLOSE)
+                self._offers.step(OfferInput.CLOSE)
                 delay_s = self._ua.ids.backoff_s(*self._glare_s)
                 self._retry = self._ua.clock.call_later(delay_s, retry)
             elif self.raised(response) and attempt < MAX_RETRIES:
                 self._send_offer(sdp, attempt + 1)
             elif response is None or response.status in (408, 481):
                 # RFC 3261 12.2.1.2: the peer no longer has this dialog
-                self._offers.step(Input.CLOSE)
+                self._offers.step(OfferInput.CLOSE)
                 self._port.give_up(Side.PEER, Cause.DIALOG_LOST)
             elif response.status < 300:
-                self._offers.step(Input.RECEIVE_ANSWER)
+                self._offers.step(OfferInput.RECEIVE_ANSWER)
                 self.local_sdp = sdp
                 answer = session_description(response)
                 self.remote_sdp = answer or self.remote_sdp
                 self.agreed(response)
                 self._offer_ended(200, answer)
             else:
-                self._offers.step(Input.CLOSE)
+                self._offers.step(OfferInput.CLOSE)
                 self._offer_ended(response.status)
 
         def retry() -> None:
-            if self._port.confirmed and self._offers.step(Input.SEND_OFFER):
+            if self._port.confirmed and self._offers.step(OfferInput.SEND_OFFER):
                 self._send_offer(sdp, attempt + 1)
             else:
                 self._offer_ended(491)
@@ -179,7 +179,7 @@ class Negotiation:
         if request.method == "INVITE" and not self._port.confirmed:
             transaction.respond(self._ua.response(request, 491 if self._port.up else 481))
             return
-        if not self._offers.step(Input.RECEIVE_OFFER):
+        if not self._offers.step(OfferInput.RECEIVE_OFFER):
             self._refuse_glare(transaction)
             return
         self._open = transaction
@@ -196,18 +196,18 @@ class Negotiation:
         sdp = self.say(sdp)
         offered = session_description(transaction.request)
         if offered is not None:
-            self._offers.step(Input.SEND_ANSWER)
+            self._offers.step(OfferInput.SEND_ANSWER)
             self.remote_sdp = offered
         else:
-            self._offers.step(Input.CLOSE)
-            self._offers.step(Input.SEND_OFFER)
+            self._offers.step(OfferInput.CLOSE)
+            self._offers.step(OfferInput.SEND_OFFER)
         self._respond(transaction, sdp)
 
     def refuse(self, status: int, headers: Sequence[tuple[str, str]] = ()) -> None:
         """Refuse the peer's open offer; the session stays as it was (RFC 3261 14.2)."""
         transaction, self._open = self._open, None
         if transaction is not None:
-            self._offers.step(Input.CLOSE)
+            self._offers.step(OfferInput.CLOSE)
             request = transaction.request
             fields = self._port.explained(request, status, headers)
             transaction.respond(self._ua.response(request, status, headers=fields))
@@ -227,7 +227,7 @@ class Negotiation:
     def _refuse_glare(self, transaction: ServerTransaction) -> None:
         """RFC 3261 14.2, RFC 3311 5.2: our own offer is open, or their earlier one."""
         request = transaction.request
-        if self._offers.state is State.OFFERED:
+        if self._offers.state is OfferState.OFFERED:
             transaction.respond(self._ua.response(request, 491))
             return
         retry = str(int(self._ua.ids.backoff_s(1, 10)))
@@ -289,15 +289,15 @@ class Negotiation:
     def _refresh(self, attempt: int = 0) -> None:
         if not self._port.confirmed:
             return
-        if self._port.unconfirmed or self._offers.state is not State.STABLE:
+        if self._port.unconfirmed or self._offers.state is not OfferState.STABLE:
             self._refresh_later()
             return
         update = "update" in self._peer_methods
         if not update:
-            self._offers.step(Input.SEND_OFFER)
+            self._offers.step(OfferInput.SEND_OFFER)
 
         def ended(response: Response | None) -> None:
-            self._offers.step(Input.CLOSE)
+            self._offers.step(OfferInput.CLOSE)
             if response is None or response.status in (408, 481):
                 self._port.give_up(Side.PEER, Cause.DIALOG_LOST)
             elif response.status < 300:

@@ -49,7 +49,7 @@ class Port(Protocol):
         ...
 
     def response_headers(self, flow: Flow) -> Headers:
-        """Contact, Allow and Supported of an answer."""
+        """Contact, Allow and Supported of a response."""
         ...
 
     def explained(

@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 
 from sip.b2bua.call_events import Cause, Confirm, Disconnect, Event, Headers, Side
-from sip.b2bua.legs.leg import Direction, OnEvent, nobody
+from sip.b2bua.legs.leg import Direction, OnEvent, unheard
 from sip.b2bua.legs.negotiation import Negotiation
 from sip.b2bua.legs.options import DEFAULT, LegOptions
 from sip.b2bua.legs.state import LegState
@@ -260,7 +260,7 @@ class SipLeg(ABC):
         )
 
     def response_headers(self, flow: Flow) -> Headers:
-        """What every dialog-making response and every answer says of us (RFC 3261 13.2.1)."""
+        """What every dialog-making response and every 2xx says of us (RFC 3261 13.2.1)."""
         if self._said is None or self._said[0] is not flow:
             contact = self.ua.contact(flow, self.host(flow), secure=self.secure)
             supported = self.options.supported
@@ -337,7 +337,7 @@ class SipLeg(ABC):
         self.ua.close_dialog(self.sip_call_id, self.local_tag)
         if event is not None:
             self.emit(event)
-        self._emit_to = nobody
+        self._emit_to = unheard
 
     def emit(self, event: Event) -> None:
         """Tell the call."""

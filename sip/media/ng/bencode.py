@@ -1,7 +1,7 @@
 """Bencode, the wire form of the NG control protocol (and of BitTorrent, BEP 3).
 
 Integers, byte strings, lists and dictionaries. Strings are text here, in which `surrogateescape`
-stands for bytes that are no UTF-8: an SDP may have some.
+stands for bytes outside UTF-8: an SDP may have some.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def _text(text: str) -> str:
     return f"{size}:{text}"
 
 
-# The words of NG, the same in every message.
+#: The words of NG, the same in every message.
 _key = lru_cache(maxsize=1024)(_text)
 
 

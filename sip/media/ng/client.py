@@ -8,11 +8,12 @@ lost datagram costs time and nothing else.
 from __future__ import annotations
 
 import asyncio
-import logging
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, get_args
+
+import structlog
 
 from sip.clock import Clock, LoopClock, Timer
 from sip.media.events import Listener, Lost, MediaEvent
@@ -22,7 +23,7 @@ from sip.media.ng.form import Form, FormError, decode, encode
 from sip.media.ng.reports import stats_of
 from sip.media.plane import MAX_BLOB, Capability, Learn, MediaError, MediaSlug, MediaStats
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 #: Seconds until a request is first repeated; then twice as long each time. An engine on the same
 #: host answers within a millisecond.
@@ -136,7 +137,7 @@ class NgClient:
         self._listeners[call_id] = listener
 
     def lost(self) -> None:
-        """The engine began anew and knows no call: every listener is told."""
+        """The engine began anew and forgot every call: tell every listener."""
         for call_id in list(self._listeners):
             self._tell(call_id, Lost(at=self._clock.now()))
 
@@ -214,11 +215,11 @@ class NgClient:
 
     async def play(self, call_id: str, tag: str, wav: bytes | Path, play_id: int) -> None:
         """See `MediaPlane.play`."""
-        raise MediaError("unsupported", "it is not known how this engine plays a file")
+        raise MediaError("unsupported", "this engine has no known way to play a file")
 
     async def stop_play(self, call_id: str, tag: str) -> None:
         """See `MediaPlane.stop_play`."""
-        raise MediaError("unsupported", "it is not known how this engine plays a file")
+        raise MediaError("unsupported", "this engine has no known way to play a file")
 
     async def ping(self) -> None:
         """See `MediaPlane.ping`."""
@@ -255,10 +256,10 @@ class NgClient:
         return {}
 
     def _unasked(self, cookie: bytes, body: bytes) -> None:
-        """A datagram that is no reply to a request under way: here, a late repetition of one."""
+        """A datagram that replies to nothing under way: here, a late repetition of a reply."""
 
     def _forget(self, call_id: str) -> None:
-        """The call is being deleted: nothing more is told of it."""
+        """The call is being deleted: its listener hears nothing more."""
         self._listeners.pop(call_id, None)
 
     def _tell(self, call_id: str, event: MediaEvent) -> None:
@@ -269,8 +270,10 @@ class NgClient:
         try:
             listener(event)
         except Exception:
-            # The listener's fault; other calls' events are told all the same.
-            log.exception("media: %s of call %s found a fault", type(event).__name__, call_id)
+            # The listener's fault; other calls' events go on all the same.
+            log.exception(
+                "media.event-failed", ng_call_id=call_id, media_event=type(event).__name__
+            )
 
     def _send_datagram(self, datagram: bytes) -> None:
         if self._transport is not None:

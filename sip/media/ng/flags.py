@@ -52,7 +52,7 @@ def relayable(sdp: str) -> str:
     """
     if not sdp.startswith("v=0"):
         raise MediaError("bad-sdp", "does not begin with v=0")
-    if len(sdp) > MAX_SDP:  # an engine could not even be asked: it would be no datagram
+    if len(sdp) > MAX_SDP:  # an engine could not even be asked: it would not fit a datagram
         raise MediaError("bad-sdp", f"longer than {MAX_SDP} characters")
     audio = [m for m in _MEDIA_LINE.finditer(sdp) if m[1] == "audio" and m[2] != "0"]
     plain = [m.start() for m in audio if m[4].upper() in ("RTP/AVP", "RTP/AVPF")]

@@ -25,7 +25,7 @@ class Form(Enum):
 
 
 class FormError(SipError, ValueError):
-    """The bytes are no NG dictionary."""
+    """The bytes are something else than an NG dictionary."""
 
     fault = Fault.ENGINE
 
@@ -37,8 +37,8 @@ _MAX_JSON: Final = 65_000
 def encode(message: Mapping[str, Encodable], form: Form) -> bytes:
     """`message` as bytes.
 
-    One is bencoded that JSON cannot say, with text that is no UTF-8, or makes too long: a control
-    character of an SDP is six there.
+    Bencoded is what JSON cannot say (text outside UTF-8) or makes too long: a control character of
+    an SDP is six there.
     """
     if form is Form.JSON:
         try:

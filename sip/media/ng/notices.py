@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Mapping
 from typing import Final
+
+import structlog
 
 from sip.media.events import Digit, Heard, MediaEvent, OneWay, Played, Silent
 from sip.media.ng.bencode import Decoded
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 #: How a notice's cookie begins.
 COOKIE: Final = b"notice-"
@@ -41,7 +42,7 @@ class NoticeReader:
             self.last = number
             read = _read(event, now)
             if read is None:
-                log.warning("media relay: an event that is not known: %r", event.get("event"))
+                log.warning("relay.event-unknown", media_event=event.get("event"))
             else:
                 yield _text(event, "call-id"), read
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
+
+import structlog
 
 from sip.clock import Clock, LoopClock
 from sip.media.ng.bencode import Encodable
@@ -12,7 +13,7 @@ from sip.media.ng.form import Form, FormError, decode, encode
 from sip.media.ng.notices import COOKIE, NoticeReader
 from sip.media.plane import SILENCE_S, Capability
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 
 class RelayClient(NgClient):
@@ -67,7 +68,7 @@ class RelayClient(NgClient):
         try:
             notice, form = decode(body)
         except FormError as error:
-            log.warning("media relay: a notice that cannot be read: %s", error)
+            log.warning("relay.notice-unreadable", error=str(error))
             return
         for call_id, event in self._notices.take(notice, self._clock.now()):
             self._tell(call_id, event)

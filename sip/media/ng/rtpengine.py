@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
+
+import structlog
 
 from sip.clock import Clock, LoopClock, Timer
 from sip.media.events import Digit, Heard, Lost, MediaEvent, OneWay, Played, Silent
@@ -26,7 +27,7 @@ from sip.media.ng.reports import may_send_of, stats_of
 from sip.media.plane import SILENCE_S, Capability, Learn, MediaError
 from sip.media.silence import Change, Look, Silences, Sound
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 #: RFC 4733 3.2: the keys by event number, as rtpengine logs it.
 _KEYS: Final = "0123456789*#ABCD"
@@ -37,7 +38,7 @@ class RtpengineOptions:
     """How it was started, and how it is watched.
 
     `dtmf_log` is where we listen for keys: the HOST:PORT of its ``--dtmf-log-dest``. `silence_s`
-    is the silence that is told, None for none; `poll_s` the seconds between two looks.
+    is the silence that counts as one, None to tell none; `poll_s` the seconds between two looks.
     """
 
     dtmf_log: tuple[str, int] | None = None
@@ -47,7 +48,7 @@ class RtpengineOptions:
 
 @dataclass(slots=True)
 class _Play:
-    """What is played to one party, and whom that silences."""
+    """What is played to one party, and which party that silences."""
 
     play_id: int
     timer: Timer
@@ -205,7 +206,7 @@ class RtpengineClient(NgClient):
         try:
             await self.request("block media", {"call-id": call_id, "from-tag": tag})
         except MediaError as error:
-            log.warning("rtpengine: %s is not blocked in %s: %s", tag, call_id, error)
+            log.warning("rtpengine.block-failed", ng_call_id=call_id, leg=tag, error=str(error))
             return None
         return tag
 
@@ -215,7 +216,9 @@ class RtpengineClient(NgClient):
         try:
             await self.request("unblock media", {"call-id": call_id, "from-tag": play.blocked})
         except MediaError as error:
-            log.warning("rtpengine: %s stays blocked in %s: %s", play.blocked, call_id, error)
+            log.warning(
+                "rtpengine.unblock-failed", ng_call_id=call_id, leg=play.blocked, error=str(error)
+            )
 
     def _tell_played(self, call_id: str, tag: str, play: _Play, *, finished: bool) -> None:
         now = self._clock.now()
@@ -242,12 +245,12 @@ class RtpengineClient(NgClient):
         except ValueError:
             entry = None
         if not isinstance(entry, dict) or entry.get("type") != "DTMF":
-            log.warning("rtpengine: a DTMF log entry that cannot be read: %r", datagram[:200])
+            log.warning("rtpengine.dtmf-unreadable", entry=datagram[:200])
             return
         call_id, tag, number = entry.get("callid"), entry.get("source_tag"), entry.get("event")
         duration = entry.get("duration")
         if not (isinstance(call_id, str) and isinstance(tag, str) and isinstance(number, int)):
-            log.warning("rtpengine: a DTMF log entry without call, party or key: %r", entry)
+            log.warning("rtpengine.dtmf-incomplete", entry=entry)
         elif 0 <= number < len(_KEYS):
             self._tell(
                 call_id,

@@ -1,10 +1,10 @@
 """A second socket on a leased port, connected to the party that was learned.
 
 Between two sockets on one port the kernel gives the connected one exactly its peer's packets and
-the other one the rest. On the connected one nobody else can be heard, so no source needs to be
-made and compared, and sending needs no address and no route look-up: about a quarter of a
-packet's cost. The leased socket stays and keeps counting strangers, and does everything if a
-connected one cannot be had.
+the other one the rest. The connected one hears its peer alone, which saves making and comparing a
+source, and the address and route look-up of each send: about a quarter of a packet's cost. The
+leased socket stays and keeps counting strangers, and does everything if a connected one cannot be
+had.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ REPLY_LIFETIME_S = 30.0
 #: Replies kept at most, whatever their age.
 MAX_REPLIES = 20_000
 
-#: A cookie longer than this is no NG message.
+#: Longest cookie of an NG message.
 MAX_COOKIE = 256
 
 Reply = dict[str, Encodable]

@@ -151,7 +151,7 @@ class RtpEndpoint(Endpoint):
         #: What had passed from `peer` when it became that, and what was sent before.
         self._peer_before = _NONE
         self._sent_before = _NONE
-        #: What the party sent and nobody could be sent.
+        #: What the party sent and could not be sent on.
         self._unsent = _NONE
         #: Keys that the party sent beside its stream, with an SSRC of their own.
         self._aside = _NONE
@@ -341,7 +341,7 @@ class RtpEndpoint(Endpoint):
         self._connected = connected
         self._connected_fd = connected.fileno()
         self._choose_socket()
-        # What came between its bind and its connect may be anybody's.
+        # What came between its bind and its connect may be from any source.
         while True:
             try:
                 packet, sender = connected.recvfrom(MAX_PACKET)

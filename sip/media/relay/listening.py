@@ -45,7 +45,7 @@ class KeyWatch:
                 self._timer = self._timers.at(self._deadline, self._release)
 
     def close(self) -> None:
-        """Nothing is told any more."""
+        """Stop: the client hears nothing more."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -34,7 +34,7 @@ Event = dict[str, Encodable]
 
 
 class Client(NamedTuple):
-    """Who is told, and in which form it asked to be."""
+    """A client that gets notices, and the form in which it asked for them."""
 
     address: object
     form: Form

@@ -69,7 +69,7 @@ class Party:
     def commit(self, now: float) -> None:
         """The offer/answer exchange is complete: what was staged is in force.
 
-        Done again with nothing new it reopens the learning window of a source not learned yet.
+        A repetition reopens the learning window where the source is still to be learned.
         """
         description = self._staged or self._description
         if description is None:

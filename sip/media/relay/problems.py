@@ -44,11 +44,11 @@ class ProblemLog:
         try:
             os.write(self._fd, f"level={level} event={event}{text}\n".encode())
         except OSError:
-            # Nobody reads, or the disk is full; the calls go on.
+            # The pipe's reader is gone, or the disk is full; the calls go on.
             return
 
     def problem(self, event: str, **fields: object) -> None:
-        """Writes at most one line of this `event` in `INTERVAL_S`, with how many were held back."""
+        """Writes at most one line of this `event` in `INTERVAL_S` and the number held back."""
         now = self._now()
         if now < self._next.get(event, float("-inf")):
             self._held_back[event] = self._held_back.get(event, 0) + 1

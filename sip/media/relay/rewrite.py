@@ -53,7 +53,7 @@ class RemoteMedia:
 
 
 def read(text: str) -> SessionDescription:
-    """Reads a description; `MediaError` bad-sdp if it is none."""
+    """Reads a description; `MediaError` bad-sdp if it cannot be read."""
     try:
         return parse(text)
     except ParseError as error:
@@ -114,7 +114,7 @@ def own_address(text: str, version: int) -> str:
 
 
 def normal_address(text: str) -> str | None:
-    """An IP address as `recvfrom` would write it; None if it is none."""
+    """An IP address as `recvfrom` would write it; None for any other text."""
     try:
         return str(ipaddress.ip_address(text))
     except ValueError:

@@ -120,8 +120,8 @@ class RtpStream:
     def take(self, packet: bytes, now: float) -> bool:
         """Counts a packet that arrived at `now` (monotonic seconds).
 
-        False, and not counted, if it may not pass: no RTP, a payload type that was not
-        negotiated, or another synchronisation source than the one that is speaking.
+        False, and left out of the count, if it must be dropped: something else than RTP, a payload
+        type outside the negotiated ones, or a second synchronisation source beside the speaker.
         """
         size = len(packet)
         if size < HEADER_SIZE:

@@ -33,7 +33,7 @@ FOREVER = -1
 MAX_EVENTS = 512
 
 #: Under load, packets are let gather for this long before the next turn, as network cards do: to
-#: wake up for each one would cost half as much again, and nobody hears a quarter of a millisecond.
+#: wake up for each one would cost half as much again, and a delay of 0.25 ms cannot be heard.
 PAUSE_S = 0.00025
 
 #: What counts as load: this many packets in `LOOK_S`, those of 50 calls. Below, none is delayed.

@@ -125,7 +125,7 @@ class Bans:
         return bool(self._bans) and self._holding(banned_as(host), now) is not None
 
     def forgive(self, host: str) -> None:
-        """`host` has proved itself: its strikes so far count no more."""
+        """`host` has proved itself: its strikes are forgiven."""
         record = self._records.get(banned_as(host))
         if record is not None:
             record.strikes.clear()
@@ -147,7 +147,7 @@ class Bans:
         lifted = self._bans.pop(key, None) is not None
         self._forget(key)
         if lifted:
-            log.info("ban lifted", address=key)
+            log.info("source.unbanned", address=key)
         return lifted
 
     def _holding(self, address: str, now: float) -> Ban | None:
@@ -211,7 +211,7 @@ class Bans:
             return
         self._lines.append(now)
         log.warning(
-            "source banned",
+            "source.banned",
             address=ban.address,
             for_s=round(lasts_s),
             reason=ban.reason,

@@ -204,7 +204,7 @@ class Gatekeeper:
         return "no trunk's identify holds its address; add it there if it is one of your peers"
 
     def _strike(self, request: Request | None, flow: Flow) -> None:
-        """Count an offence of a source that is not known; None where it could not be read."""
+        """Count an offence of an unknown source; `request` is None where it could not be read."""
         scanner = request is not None and self._is_scanner(request)
         self._offended(flow, Offence.SCANNER if scanner else Offence.STRANGER)
 
@@ -215,7 +215,7 @@ class Gatekeeper:
 
     def _log_ignored(self, request: Request, flow: Flow) -> None:
         reason = self.why_unknown(request, flow)
-        self._ignored_log.note("request ignored", flow.remote, request.method, reason)
+        self._ignored_log.note("request.ignored", flow.remote, request.method, reason)
 
     def _standing(self, flow: Flow) -> _Standing:
         """What is known of the address at the other end: worked out once, kept on the flow."""
@@ -248,7 +248,7 @@ class Gatekeeper:
                     request.headers.remove(name)
             case Verdict.CHALLENGE if judgement.reason != _NO_CREDENTIALS:
                 self._ignored_log.note(
-                    "challenged again", flow.remote, request.method, judgement.reason
+                    "request.challenged-again", flow.remote, request.method, judgement.reason
                 )
             case Verdict.IGNORE:
                 self._log_ignored(request, flow)

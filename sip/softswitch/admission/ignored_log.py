@@ -1,5 +1,5 @@
-"""One line about each source that got no answer or a second challenge: silence towards strangers
-must not be silence to the operator."""
+"""One line about each source that got no answer or a second challenge: strangers hear
+nothing, the operator does."""
 
 from collections import OrderedDict
 from collections.abc import Callable

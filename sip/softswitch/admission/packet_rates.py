@@ -36,5 +36,5 @@ class Rates:
 
     def _forget(self, now: float) -> None:
         self._full_at = {host: at for host, at in self._full_at.items() if at > now}
-        if len(self._full_at) > MAX_SOURCES:  # that many busy sources are forged ones
+        if len(self._full_at) > MAX_SOURCES:  # more busy sources than this are forged
             self._full_at.clear()

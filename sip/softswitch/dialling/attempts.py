@@ -34,7 +34,7 @@ class Hop:
     """One way to the callee: Request-URI, To, Route, and where the INVITE is sent.
 
     That is the connection `flow` if it is still there, else `endpoint`, else the servers of the
-    URI `next_hop` (RFC 3263). `usable` is asked when its turn comes; `note` is told what came of
+    URI `next_hop` (RFC 3263). `usable` is asked when its turn comes; `note` gets what came of
     it: a final status, or None for no answer and perhaps why.
     """
 

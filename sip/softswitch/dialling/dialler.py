@@ -16,17 +16,17 @@ from sip.softswitch.dialling.called_number import dialled_uri
 from sip.softswitch.dialling.header_policy import NOTHING, Passed, outgoing_headers, passing
 from sip.softswitch.dialling.identity import Caller
 from sip.softswitch.dialling.numbers import dialling_problem
-from sip.softswitch.dialling.targets import PhoneTarget, SipTarget, Target
+from sip.softswitch.dialling.targets import DialTarget, PhoneTarget, SipTarget
 from sip.softswitch.trunks.health import AlwaysUp, Health
 from sip.softswitch.trunks.limits import Slot, TrunkFullError, TrunkLimits
 from sip.softswitch.trunks.trunk import Trunk, Trunks
 from sip.transport.endpoint import Endpoint, Flow
 from sip.ua.user_agent import UserAgent
 
-# A URI that leads to no trunk of ours is called plainly.
+#: A URI that leads to no trunk of ours is called plainly.
 _PLAIN = Trunk(name="")
 _UDP = ("transport", "udp")
-# Whoever is no gateway of ours is tried whatever came of it before.
+#: Peers that are not gateways of ours are tried whatever came of it before.
 _UNWATCHED: Health = AlwaysUp()
 
 
@@ -39,7 +39,7 @@ class DialError(SipError):
         self.reason = reason
 
 
-class Location(Protocol):
+class RegisteredPeer(Protocol):
     """Where a peer registered with us: its Contact, the same to the letter, the connection it came
     by if that is still there, its address, and the Route values to it (RFC 3327 5.3)."""
 
@@ -55,13 +55,13 @@ class Location(Protocol):
     def path(self) -> tuple[str, ...]: ...
 
 
-def _nowhere(_: str) -> tuple[Location, ...]:
-    """Where nobody registers with us."""
+def _nowhere(_: str) -> tuple[RegisteredPeer, ...]:
+    """Default for `locations`: no peer registers with us."""
     return ()
 
 
 def _direct(_: str) -> tuple[str, ...]:
-    """Where no registrar told us a Service-Route."""
+    """Default for `service_route`: no registrar told us one."""
     return ()
 
 
@@ -77,10 +77,10 @@ class Dialler:
     trunks: Trunks
     limits: TrunkLimits = field(default_factory=TrunkLimits)
     health: Health = field(default_factory=AlwaysUp)
-    locations: Callable[[str], Sequence[Location]] = _nowhere
+    locations: Callable[[str], Sequence[RegisteredPeer]] = _nowhere
     service_route: Callable[[str], tuple[str, ...]] = _direct
 
-    def trunk_of(self, target: Target) -> Trunk:
+    def trunk_of(self, target: DialTarget) -> Trunk:
         """The trunk that a target is dialled by; a URI may lead to one too. Raises DialError."""
         if isinstance(target, SipTarget):
             return self.trunks.at(target.uri) or _PLAIN
@@ -96,7 +96,7 @@ class Dialler:
         except TrunkFullError as error:
             raise DialError(503, str(error), error.fault) from None
 
-    def headers(self, trunk: Trunk, target: Target, caller: Caller, given: Headers) -> Passed:
+    def headers(self, trunk: Trunk, target: DialTarget, caller: Caller, given: Headers) -> Passed:
         """Which of an application's headers may go to that trunk."""
         if isinstance(target, SipTarget):
             given = (*given, *_headers_of(target.uri))
@@ -108,7 +108,7 @@ class Dialler:
         return outgoing_headers(given, trunk, caller=caller.number, called=called)
 
     async def attempts(
-        self, trunk: Trunk, target: Target, caller: Caller, headers: Headers
+        self, trunk: Trunk, target: DialTarget, caller: Caller, headers: Headers
     ) -> TrunkAttempts:
         """How to dial: at least one attempt. Raises DialError where nothing can be tried."""
         credentials = trunk.credentials
@@ -175,7 +175,7 @@ def _headers_of(uri: Uri) -> Headers:
     return tuple((unquote(name), unquote(value)) for name, _, value in pairs if name != "body")
 
 
-def _request_uri(location: Location, number: Uri) -> str:
+def _request_uri(location: RegisteredPeer, number: Uri) -> str:
     """RFC 6140 7.2: a Contact with `bnc` stands for all numbers of the PBX."""
     contact = location.uri.replace(headers="")
     if not contact.has_param("bnc"):
@@ -202,5 +202,5 @@ def _as_callee(uri: Uri) -> Uri:
 
 def _no_way(trunk: Trunk) -> str:
     if trunk.registrar:
-        return f"Nobody Is Registered For Trunk {trunk.name}"
+        return f"No Peer Is Registered For Trunk {trunk.name}"
     return f"Trunk {trunk.name} Has No Gateway"

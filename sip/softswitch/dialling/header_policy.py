@@ -43,7 +43,7 @@ NEVER: Final = OUR_WORD | frozenset(
     }
 )
 
-# What an application may read of an INVITE although it is not carried on.
+#: What an application may read of an INVITE although it is not carried on.
 _READ: Final = frozenset(
     {
         *("via", "record-route", "max-forwards", "from", "to", "call-id", "cseq", "contact"),
@@ -52,13 +52,13 @@ _READ: Final = frozenset(
         *("priority", "content-type", "content-length", "content-disposition", "mime-version"),
     }
 )
-# Lists (RFC 3261 7.3.1): several lines mean the same as one with commas.
+#: Lists (RFC 3261 7.3.1): several lines mean the same as one with commas.
 _LISTS: Final = frozenset({"diversion", "history-info", "p-asserted-identity", "user-to-user"})
-# Identity headers: they count as much as their sender is trusted.
+#: Identity headers: they count as much as their sender is trusted.
 _ASSERTING: Final[dict[str, IdentityHeader]] = {
     FIELDS[header].lower(): header for header in ("pai", "ppi", "rpid")
 }
-# RFC 7044 10.1: privacy values that hide the history of a call.
+#: RFC 7044 10.1: privacy values that hide the history of a call.
 _HIDING_HISTORY: Final = frozenset({"history", "header", "session"})
 
 
@@ -80,7 +80,7 @@ def passing(
     """The lines whose names `patterns` allow; a `*` at the end of a pattern matches any rest.
 
     Without patterns, all names but those in NEVER. A list longer than `max_bytes` goes
-    on as several lines; any other line that long is dropped.
+    on as several lines; any other longer line is dropped.
     """
     wanted = None if patterns is None else _split_patterns(tuple(patterns))
     kept: list[tuple[str, str]] = []

@@ -29,12 +29,12 @@ FIELDS: Final[dict[IdentityHeader, str]] = {
 }
 _KEYS: Final = {header: name.lower() for header, name in FIELDS.items()}
 
-# RFC 3323 4.1.1.3: the From of a caller without identity.
+#: RFC 3323 4.1.1.3: the From of a caller without identity.
 _ANONYMOUS_FROM: Final = NameAddr("Anonymous", Uri.parse("sip:anonymous@anonymous.invalid"))
-# User parts by which peers say that a caller withholds the number, and that there is none.
+#: User parts by which peers say that a caller withholds the number, and that there is none.
 _WITHHELD: Final = frozenset({ANONYMOUS, "restricted", "private", "withheld", "blocked"})
 _NO_NUMBER: Final = _WITHHELD | {"", "unknown", "unavailable"}
-# RFC 3323 4.2, RFC 3325 9.3: privacy values that hide the caller; "full" is Remote-Party-ID's.
+#: RFC 3323 4.2, RFC 3325 9.3: privacy values that hide the caller; "full" is Remote-Party-ID's.
 _HIDING: Final = frozenset({"id", "user", "header", "full"})
 _MAX_NAME: Final = 80
 
@@ -121,9 +121,9 @@ def outbound_identity(trunk: Trunk, caller: Caller, host: str) -> tuple[NameAddr
     """
     settings = trunk.caller_id
     domain = settings.from_domain or trunk.leg.contact_domain or host
-    nobody = _nobody(caller.number)
-    number = caller.withheld or "" if nobody else caller.number
-    hidden = nobody and (settings.privacy or not number)
+    unnamed = _unnamed(caller.number)
+    number = caller.withheld or "" if unnamed else caller.number
+    hidden = unnamed and (settings.privacy or not number)
     name = None if hidden else _shown_name(caller.name, number)
     told = NameAddr(name, _uri(number, domain, trunk))
     headers = [
@@ -150,7 +150,7 @@ def privacy(invite: Request) -> frozenset[str]:
 
 
 def _addresses(invite: Request, header: IdentityHeader) -> list[NameAddr]:
-    """The addresses of a header in order; what cannot be read is not there."""
+    """The addresses of a header in order; those that cannot be read are left out."""
     if header == "from":
         return [invite.from_]
     key = _KEYS[header]
@@ -166,7 +166,7 @@ def _addresses(invite: Request, header: IdentityHeader) -> list[NameAddr]:
 
 
 def _has_number(address: NameAddr, caller: Subscriber) -> bool:
-    return not (_is_anonymous(address) or _nobody(caller.user))
+    return not (_is_anonymous(address) or _unnamed(caller.user))
 
 
 def _is_anonymous(address: NameAddr) -> bool:
@@ -174,7 +174,7 @@ def _is_anonymous(address: NameAddr) -> bool:
     return uri.host.lower() == "anonymous.invalid" or (uri.user or "").lower() in _WITHHELD
 
 
-def _nobody(number: str) -> bool:
+def _unnamed(number: str) -> bool:
     """Whether this text is a peer's word for a withheld caller."""
     odd = len(number) > MAX_DIALLED or not number.isprintable()
     return odd or number.strip().lower() in _NO_NUMBER

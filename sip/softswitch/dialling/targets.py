@@ -23,4 +23,4 @@ class SipTarget:
     headers: Headers = ()
 
 
-Target = PhoneTarget | SipTarget
+DialTarget = PhoneTarget | SipTarget

@@ -64,13 +64,13 @@ class Driver:
         )
 
     async def run(self) -> None:
-        """Until the call is over and the application has been told."""
+        """Run the call until it is over and the application knows."""
         try:
             self.note_dropped(self.info.untold)
             if await self._begin():
                 await self._work()
         except Exception:
-            log.exception("call ended by an error of ours", **self.log_ids)
+            log.exception("call.broke", **self.log_ids)
             self.call.reject(500, None)
         finally:
             self.call.hangup()
@@ -92,9 +92,7 @@ class Driver:
             if not verbs:
                 raise VerbError("no application provided")
         except (AppError, VerbError) as error:
-            log.error(
-                "no verbs for the call", error=str(error), fault=error.fault.value, **self.log_ids
-            )
+            log.error("call.no-verbs", error=str(error), fault=error.fault.value, **self.log_ids)
             # jambonz answers 480 (JAMBONES_WEBHOOK_ERROR_RETURN); the reason stays in the log
             self.call.reject(480, None)
             return False
@@ -104,7 +102,7 @@ class Driver:
         return True
 
     async def _work(self) -> None:
-        """Verb after verb; waits for commands when none is left."""
+        """Run verb after verb; wait for commands when none is left."""
         while not self.call.over:
             if self._verbs:
                 work = self._verbs.popleft().run(self)
@@ -119,7 +117,7 @@ class Driver:
             self._waiting = True
 
     async def _do(self, work: Coroutine[Any, Any, None]) -> None:
-        """Until it is done, or interrupted.
+        """Run it until it is done or interrupted.
 
         It runs in the call's own task, since a task for every verb costs more than most verbs. An
         interruption cancels that task and is taken back here.
@@ -202,11 +200,11 @@ class Driver:
                 self._verbs.extend(verbs)
         except AppError as error:
             log.warning(
-                "hook failed", hook=hook, error=str(error), fault=error.fault.value, **self.log_ids
+                "hook.failed", hook=hook, error=str(error), fault=error.fault.value, **self.log_ids
             )
         except VerbError as error:
             log.warning(
-                "hook brought bad verbs",
+                "hook.bad-verbs",
                 hook=hook,
                 error=str(error),
                 fault=error.fault.value,
@@ -218,13 +216,18 @@ class Driver:
         for name, why in dropped:
             if name.lower() not in self._dropped:
                 self._dropped.add(name.lower())
-                log.info("header dropped", header=name[:MAX_SHOWN], reason=why, **self.log_ids)
+                log.info("header.dropped", header=name[:MAX_SHOWN], reason=why, **self.log_ids)
 
-    # what the application is told
+    # what the application hears
 
     def _on_status(self, status: LegReport) -> None:
         if status.final and status.detail is not None:
-            log.warning("leg failed", reason=status.detail, leg=status.sip_call_id, **self.log_ids)
+            log.warning(
+                "leg.failed",
+                reason=status.detail,
+                leg_sip_call_id=status.sip_call_id,
+                **self.log_ids,
+            )
         if not self._started:
             return  # jambonz says nothing before the first ack
         if status is not self.call.status:

@@ -16,7 +16,7 @@ from sip.softswitch.jambonz.session_info import SessionInfo
 
 Json = dict[str, Any]
 
-#: jambonz's `call_status` of a leg, by how far it is; how one failed is told by `_FAILED`.
+#: jambonz's `call_status` of a leg, by how far it is; `_FAILED` says how one failed.
 _PROGRESS = {
     Progress.TRYING: "trying",
     Progress.RINGING: "ringing",
@@ -79,7 +79,7 @@ def child_status(
 
 
 def dial_result(info: SessionInfo, parent: LegReport, child: LegReport) -> Json:
-    """What dial's actionHook is told."""
+    """What dial's actionHook gets."""
     told = call_status(info, parent)
     told["dial_call_sid"] = child.call_sid
     told["dial_call_status"] = status_word(child)

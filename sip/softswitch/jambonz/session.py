@@ -18,7 +18,7 @@ class Session(Protocol):
     info: SessionInfo
     #: what the application tagged the call with; every message after it brings it back
     customer_data: Json
-    #: the number that is dialled and the caller it is told, for the messages about the B-leg
+    #: the number that is dialled and the caller that it is shown, for the messages about the B-leg
     dialled: tuple[str, str]
 
     @property

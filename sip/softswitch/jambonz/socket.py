@@ -20,9 +20,9 @@ log = structlog.get_logger(__name__)
 
 Json = dict[str, Any]
 
-ACK_TIMEOUT_S = 5.0
+ACK_TIMEOUT_S: Final = 5.0
 #: Times that one call may lose its socket and get another.
-MAX_RECONNECTS = 5
+MAX_RECONNECTS: Final = 5
 #: RFC 6455 §7.4.1: the call is over, so that the application says no more either.
 NORMAL: Final = 1000
 
@@ -166,7 +166,7 @@ class AppSocket:
         try:
             self._on_command(frame)
         except Exception:
-            log.exception("command failed", call_sid=self._call_sid, command=frame["command"])
+            log.exception("command.failed", call_sid=self._call_sid, command=frame["command"])
             self.error("the softswitch failed to carry out the command", frame)
 
     def _closed(self, code: int | None) -> None:
@@ -179,7 +179,7 @@ class AppSocket:
             self._leave()
             return
         self._reconnects += 1
-        log.warning("application socket lost", call_sid=self._call_sid, code=code)
+        log.warning("application.disconnected", call_sid=self._call_sid, code=code)
         self._reconnecting = asyncio.get_running_loop().create_task(self._reconnect())
 
     async def _reconnect(self) -> None:
@@ -193,7 +193,7 @@ class AppSocket:
             await self._acknowledged("session:reconnect", msgid, acknowledged)
         except AppError as error:
             log.error(
-                "application lost",
+                "application.lost",
                 call_sid=self._call_sid,
                 error=str(error),
                 fault=error.fault.value,

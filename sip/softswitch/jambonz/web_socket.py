@@ -104,7 +104,7 @@ class WebSocket:
                     if self._writer is not None and len(self._outbox) > MAX_WAITING:
                         await asyncio.wait((self._writer,))
         except Exception:
-            log.exception("a message of the application could not be handled")
+            log.exception("application.message-failed")
             await self._shut(aiohttp.WSCloseCode.INTERNAL_ERROR)
         finally:
             self._broken = True
@@ -117,7 +117,7 @@ class WebSocket:
             on_closed(self._ws.close_code if self._code is None else self._code)
 
     async def _write(self) -> None:
-        """Until all has been sent, or none can be: then the reader finds out why."""
+        """Send until nothing waits, or nothing can be sent: then the reader finds out why."""
         try:
             while self._outbox:
                 await self._ws.send_str(self._outbox[0][0])

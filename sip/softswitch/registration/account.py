@@ -1,4 +1,4 @@
-"""With whom a trunk of ours registers, as whom, and what its Contact shows (RFC 3261 10.2)."""
+"""The registrar of a trunk, our name there, and what our Contact shows (RFC 3261 10.2)."""
 
 import hashlib
 from dataclasses import dataclass
@@ -15,8 +15,8 @@ class Account:
     """One registration as the configuration wants it."""
 
     trunk: str
+    #: user-less; the Request-URI (RFC 3261 10.2) and, without a `proxy`, where REGISTER goes
     registrar: Uri
-    """user-less; the Request-URI (RFC 3261 10.2) and, without a `proxy`, where REGISTER goes"""
     aor: Uri
     contact_user: str
     contact_params: Params

@@ -11,7 +11,7 @@ import structlog
 
 from sip.clock import Clock, Timer
 from sip.core.header_values import parse_name_addr
-from sip.core.register_request import Wish
+from sip.core.register_request import ContactWish
 from sip.core.uri import Uri, same_uri
 from sip.errors import Fault, ParseError, SipError
 from sip.softswitch.shared import BindingRecord, BindingStore, MemoryStore
@@ -162,7 +162,7 @@ class Bindings:
         self._changed()
         return len(self._bindings)
 
-    def bind(self, given: Binding, wished: list[Wish], flow: Flow) -> None:
+    def bind(self, given: Binding, wished: list[ContactWish], flow: Flow) -> None:
         """Add, refresh and remove contacts of an address of record, all or none.
 
         `given` is what all of them share; `expires_s` of each wish is what it gets. Raises
@@ -206,7 +206,7 @@ class Bindings:
             self._sweep.cancel()
 
     @staticmethod
-    def _same(bindings: list[Binding], wish: Wish) -> Binding | None:
+    def _same(bindings: list[Binding], wish: ContactWish) -> Binding | None:
         """RFC 3261 10.3 step 7: by the rules of URI comparison."""
         return next((b for b in bindings if same_uri(b.uri, wish.uri)), None)
 
@@ -229,7 +229,7 @@ class Bindings:
             self._flows[_key(binding)] = flow
         self._store.save(self._to_record(binding))
         if new:
-            log.info("contact registered", **_shown(binding), user_agent=binding.user_agent)
+            log.info("contact.registered", **_shown(binding), user_agent=binding.user_agent)
 
     def _drop(self, binding: Binding, why: str | None) -> None:
         if self._bindings.pop(_key(binding), None) is None:
@@ -237,7 +237,7 @@ class Bindings:
         self._flows.pop(_key(binding), None)
         self._store.delete(*_key(binding))
         if why is not None:
-            log.info("contact gone", **_shown(binding), reason=why)
+            log.info("contact.gone", **_shown(binding), reason=why)
 
     def _changed(self) -> None:
         """Work out anew who is where, and when the next binding ends."""

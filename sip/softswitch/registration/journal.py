@@ -23,14 +23,20 @@ class Journal:
         if self._told != "":
             self._told = ""
             server = str(flow.remote)
-            log.info("registered", **self._who, aor=self._aor, server=server, expires_s=expires_s)
+            log.info(
+                "registration.granted",
+                **self._who,
+                aor=self._aor,
+                server=server,
+                expires_s=expires_s,
+            )
 
     def failed(self, status: int | None, reason: str | None, retry_s: float) -> None:
         """It was not granted, and will be asked for again."""
         if self._told != reason:
             self._told = reason
             log.warning(
-                "registration failed",
+                "registration.failed",
                 **self._who,
                 status=status,
                 reason=reason,
@@ -42,7 +48,7 @@ class Journal:
         if self._nat != (shown, seen):
             self._nat = (shown, seen)
             log.info(
-                "registered through NAT",
+                "registration.behind-nat",
                 **self._who,
                 contact=shown,
                 seen_as=seen,
@@ -51,8 +57,8 @@ class Journal:
 
     def removed(self) -> None:
         """The registrar has taken note that we leave."""
-        log.info("unregistered", **self._who)
+        log.info("registration.removed", **self._who)
 
     def broke(self, error: BaseException | None) -> None:
         """An error of our own."""
-        log.error("registration broke", **self._who, exc_info=error)
+        log.error("registration.broke", **self._who, exc_info=error)

@@ -1,4 +1,4 @@
-"""REGISTER of ours on the wire: to which server, with which digest, and what its answer means."""
+"""REGISTER of ours on the wire: to which server, with which digest, and what its response means."""
 
 import asyncio
 from collections.abc import Callable
@@ -25,9 +25,9 @@ from sip.ua.refusals import ALLOW
 from sip.ua.transactions import Failure
 from sip.ua.user_agent import UserAgent
 
+#: What came of a REGISTER: for the machine, the status (None for no response), and what is wrong in
+#: a sentence (None where nothing is, or where the request is only to be sent again).
 OnOutcome = Callable[[News, int | None, str | None], None]
-"""What came of a REGISTER: for the machine, the status (None for no response), and what is wrong in
-a sentence (None where nothing is, or where the request is only to be sent again)."""
 
 
 class RegisterClient:
@@ -87,7 +87,7 @@ class RegisterClient:
             self._proofs.forget()
 
     def _asked(self, task: asyncio.Task[None]) -> None:
-        """An error of our own must not leave the trunk unregistered in silence."""
+        """An error of our own: say so, and try again."""
         if not task.cancelled() and task.exception() is not None:
             self._journal.broke(task.exception())
             self._failed(None, "an error in the gateway itself; its log has the details")

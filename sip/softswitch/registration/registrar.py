@@ -1,7 +1,7 @@
 """The registrar: PBXs and phones register with us (RFC 3261 10.3), those with a login of a trunk.
 
 Who a request is from has been proven before it comes here: the gatekeeper challenges every
-REGISTER, and unknown users get the same answer as wrong passwords.
+REGISTER, and unknown users meet the same challenge as wrong passwords.
 """
 
 from dataclasses import replace
@@ -13,7 +13,7 @@ from config.settings import RegistrarSettings
 from sip.clock import Timer
 from sip.core.header_values import parse_name_addrs
 from sip.core.message import Request
-from sip.core.register_request import Wish, asks_for_removal_of_all, wishes
+from sip.core.register_request import ContactWish, asks_for_removal_of_all, wishes
 from sip.errors import Fault, ParseError, SipError
 from sip.softswitch.registration.bindings import Binding, Bindings, OutOfOrderError
 from sip.softswitch.trunks.trunk import Trunk, Trunks
@@ -62,7 +62,7 @@ class Registrar:
         """Take over the bindings of the last run, before any call needs them."""
         found = await self.bindings.restore(t.name for t in self._trunks if t.registrar)
         if found:
-            log.info("contacts restored", contacts=found)
+            log.info("contacts.restored", contacts=found)
 
     def start(self) -> None:
         """Begin to keep peers behind NAT reachable."""
@@ -133,7 +133,7 @@ class Registrar:
         if wished:
             self.bindings.bind(given, wished, transaction.flow)
 
-    def _granted(self, wish: Wish) -> Wish:
+    def _granted(self, wish: ContactWish) -> ContactWish:
         """The wish with the time that it gets (RFC 3261 10.3 step 7)."""
         if len(wish.text) + len(wish.params) > MAX_CONTACT:
             raise RegisterError(400, "Contact Too Long")
@@ -143,7 +143,7 @@ class Registrar:
             raise RegisterError(423, "Interval Too Brief", ("Min-Expires", str(least)))
         return replace(wish, expires_s=wanted)
 
-    def _check_room(self, given: Binding, wished: list[Wish]) -> None:
+    def _check_room(self, given: Binding, wished: list[ContactWish]) -> None:
         now = self._ua.clock.now()
         of_trunk = {(b.aor, b.contact) for b in self.bindings.live(now) if b.trunk == given.trunk}
         for wish in wished:

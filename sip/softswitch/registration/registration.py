@@ -141,7 +141,7 @@ class Registration:
         self._step(News.FLOW_LOST if stable else News.FLOW_UNSTABLE)
 
     async def close(self, timeout_s: float) -> None:
-        """Take the binding back (RFC 3261 10.2.2); not waiting for the answer any longer."""
+        """Take the binding back (RFC 3261 10.2.2); not waiting for the response any longer."""
         self._step(News.CLOSE)
         try:
             async with asyncio.timeout(timeout_s):

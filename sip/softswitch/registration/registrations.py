@@ -38,7 +38,7 @@ class Registrations:
             registration.start()
 
     async def close(self) -> None:
-        """Take every binding back, waiting a moment for the answers."""
+        """Take every binding back, waiting a moment for the responses."""
         closing = (registration.close(CLOSE_TIMEOUT_S) for registration in self._of.values())
         await asyncio.gather(*closing)
 
@@ -69,7 +69,7 @@ class Registrations:
         trunk's. Without a `request`, whether there may be one from that address at all.
 
         Where `identify` of some trunk holds the `source` (it is `configured`), only a call to our
-        Contact is taken for a registration's: all else is told by what was configured.
+        Contact is taken for a registration's: all else goes by what was configured.
         """
         near = [one for one in self._of.values() if one.is_host(source)]
         if not near or request is None:

@@ -23,14 +23,14 @@ class CircuitState(Enum):
 
 
 class CircuitInput(Enum):
-    """What a circuit is told."""
+    """What can happen to a circuit."""
 
     __hash__ = object.__hash__  # members are singletons
 
     ALIVE = auto()
     """the gateway answered"""
     DEAD = auto()
-    """it did not answer, or said that it is of no use now"""
+    """it was silent, or said that it is of no use now"""
     ENOUGH = auto()
     """it did not, as many times in a row as open the circuit"""
     COOLED = auto()
@@ -38,10 +38,10 @@ class CircuitInput(Enum):
     TAKEN = auto()
     """a call took the one try"""
     RETURNED = auto()
-    """the try taught nothing, or was never heard of again"""
+    """the outcome of the try says nothing of the gateway, or never came"""
 
 
-# Every pair that is not here leaves the state as it is.
+#: An unlisted pair leaves the state as it is.
 _NEXT: Final = {
     (CircuitState.CLOSED, CircuitInput.ENOUGH): CircuitState.OPEN,
     # by a call or an OPTIONS that was under way

@@ -33,8 +33,8 @@ JITTER: Final = 0.1
 #: Seconds until a try that was given to a call, of which nothing was heard, is given to another:
 #: calls may ring for minutes, and may be cancelled before an answer.
 TRY_S: Final = 40.0
-#: RFC 3261 21.5.4: a 503 to a call alone is no reason to send no further ones: carriers say so to
-#: the second call of a second. When they say nothing else for this many seconds, it is one.
+#: Seconds in which every call must meet a 503 before calls stop (RFC 3261 21.5.4): a single 503
+#: may only be the carrier's limit on calls a second.
 BUSY_S: Final = 60.0
 #: Most servers of one name that are asked.
 MAX_SERVERS: Final = 8
@@ -51,8 +51,8 @@ class Health(Protocol):
         ...
 
     def note(self, trunk: str, gateway: Uri, status: int | None, why: str | None = None) -> None:
-        """How an INVITE ended: its final status; None if it got no answer or was not delivered,
-        and then `why`, if that is known."""
+        """Note how an INVITE ended: its final status; None if it got no answer or was not
+        delivered, and then `why`, if that is known."""
         ...
 
 
@@ -112,7 +112,7 @@ class _Watch:
 
     @property
     def by_options(self) -> bool:
-        """Whether it is asked: not one that takes calls and has never answered an OPTIONS."""
+        """Whether OPTIONS are sent: to all but those that take calls and ignore OPTIONS."""
         deaf = self.answers_calls and not self.answers_options
         return self.trunk.health.options and not (
             deaf and self.unanswered >= self.trunk.health.failures
@@ -239,7 +239,7 @@ class TrunkHealth:
         now = "the trunk's other gateways get its calls" if others else "the trunk places no calls"
         decides = "an OPTIONS decides" if watch.answers_options else "one call may try it"
         log.warning(
-            "gateway down",
+            "trunk.gateway-down",
             trunk=name,
             gateway=str(watch.gateway),
             reason=f"{why}, {circuit.failed} failures in a row",
@@ -248,7 +248,7 @@ class TrunkHealth:
 
     def _tell_up(self, watch: _Watch, why: str) -> None:
         log.info(
-            "gateway up",
+            "trunk.gateway-up",
             trunk=watch.trunk.name,
             gateway=str(watch.gateway),
             reason=why,
@@ -290,9 +290,9 @@ class TrunkHealth:
             self._ping_after(watch, 0.0 if doubtful else wait_s)
 
     def _tell_deaf(self, watch: _Watch) -> None:
-        """Silence from one who never answered proves nothing: many carriers ignore OPTIONS."""
+        """A peer that is silent from the start may be well: many carriers ignore OPTIONS."""
         log.warning(
-            "gateway ignores OPTIONS",
+            "trunk.options-ignored",
             trunk=watch.trunk.name,
             gateway=str(watch.gateway),
             reason=f"{watch.unanswered} of them met silence, and none was ever answered",

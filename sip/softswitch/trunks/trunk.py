@@ -1,4 +1,4 @@
-"""Trunks: whom we exchange calls with, and what each wants of SIP.
+"""Trunks: the peers that we exchange calls with, and what each wants of SIP.
 
 A carrier's or PBX's quirks are values here, never code: they come from its entry in the
 configuration, laid over its profile.
@@ -31,10 +31,10 @@ from sip.transport.endpoint import Endpoint
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trunk:
-    """Whom we exchange calls with, as the SIP side needs it.
+    """A peer that we exchange calls with, as the SIP side needs it.
 
     `login` is the user name and password that the peer must prove, `credentials` are ours.
-    `secret_headers` (lower-case name to value) prove the peer and are shown to nobody.
+    `secret_headers` (lower-case name to value) prove the peer and stay hidden.
     `country` (ISO 3166) is what a number without a country code is taken for. `max_calls` counts
     both directions, `calls_per_second` what we place; None is no limit.
     """
@@ -154,7 +154,7 @@ class Trunks:
         return self._by_name.get(name)
 
     def at(self, uri: Uri) -> Trunk | None:
-        """The trunk that `uri` leads to; None if it is none's, or might be several's."""
+        """The trunk that `uri` leads to; None where no trunk or several would fit."""
         found = [trunk for trunk in self if trunk.gateway_at(uri) is not None]
         return found[0] if len(found) == 1 else None
 

@@ -40,7 +40,7 @@ T = TypeVar("T")
 
 
 class DnsError(SipError):
-    """DNS failed: no server there, or none that would say. The text says which."""
+    """DNS failed: no server is there, or each refused to say. The text says which."""
 
     fault = Fault.OPERATOR
 

@@ -273,7 +273,7 @@ async def _quietly(asked: Coroutine[None, None, DnsAnswer[T]]) -> DnsAnswer[T]:
 
 
 def _question(uri: Uri) -> _Question:
-    """Raises ResolveError for a transport that is none of ours."""
+    """Raises ResolveError for a transport that we do not speak."""
     transport = "tls" if uri.scheme == "sips" else uri.transport
     if transport is not None and transport not in DEFAULT_PORT:
         raise ResolveError(f"{uri.host} is to be reached over {transport}, which we do not speak")

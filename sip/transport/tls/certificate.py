@@ -1,6 +1,6 @@
 """What a certificate says: its names, its time, who signed it. Pure.
 
-A certificate is the mapping that `ssl.SSLSocket.getpeercert` answers.
+A certificate is the mapping that `ssl.SSLSocket.getpeercert` returns.
 """
 
 import ipaddress
@@ -18,8 +18,8 @@ _SIP_URI_HOST = re.compile(r"sips?:(?:[^@]*@)?(\[[^]]+\]|[^:;?]+)", re.IGNORECAS
 def identities(certificate: Certificate) -> tuple[str, ...]:
     """The names that the holder may be called by (RFC 5922 7.1), lower case.
 
-    Hosts of SIP URIs, DNS names and addresses of subjectAltName; the common name only where there
-    is none of those.
+    Hosts of SIP URIs, DNS names and addresses of subjectAltName; the common name only in their
+    absence.
     """
     return _alternative_names(certificate) or _common_names(certificate)
 
@@ -77,7 +77,7 @@ def title(certificate: Certificate, field: str = "subject") -> str:
     for key in ("commonName", "organizationalUnitName", "organizationName"):
         if key in found:
             return str(found[key])
-    return "nobody"
+    return "no name"
 
 
 def _alternative_names(certificate: Certificate) -> tuple[str, ...]:

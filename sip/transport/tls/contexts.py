@@ -43,9 +43,9 @@ class _Reloading:
             try:
                 self._context = self._build()
             except TlsError as error:
-                log.error("changed TLS files are not usable, the old ones stay", error=str(error))
+                log.error("tls.reload-failed", error=str(error))
             else:
-                log.info("TLS files read again", files=[str(file) for file in self._files])
+                log.info("tls.reloaded", files=[str(file) for file in self._files])
         if self._context is None:
             self._context = self._build()
         return self._context
@@ -89,7 +89,7 @@ class ServerTls(_Reloading):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names that our certificate is good for; () where that cannot be told."""
+        """The names that our certificate is good for; () where they cannot be read."""
         found = read_certificate(self._certificate)
         return all_names(found) if found else ()
 
@@ -105,7 +105,7 @@ class ServerTls(_Reloading):
         ends = self.expires_at
         if ends is not None:
             file = str(self._certificate)
-            log.info("TLS certificate", file=file, names=self.names, until=day(ends))
+            log.info("tls.certificate", file=file, names=self.names, until=day(ends))
         if self._asked != "off":
             if self._client_ca is None:
                 raise TlsError("client certificates need sip.tls.client_ca to be checked against")

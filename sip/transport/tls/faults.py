@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from sip.transport.tls.certificate import Certificate, expired_on, identities, title, valid_from
 
-# X509_V_ERR_… of OpenSSL's x509_vfy.h
+#: X509_V_ERR_… of OpenSSL's x509_vfy.h
 _NOT_YET_VALID = 9
 _EXPIRED = 10
 _SELF_SIGNED = 18
@@ -41,7 +41,7 @@ class TlsFault:
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
+class PeerWords:
     """The words for who is meant: the server that we called, or a client that called us."""
 
     #: whose certificate, and where its roots are configured
@@ -52,13 +52,13 @@ class Side:
     required: str
 
 
-SERVER = Side(
+SERVER = PeerWords(
     holder="the server's certificate",
     roots="sip.tls.ca",
     ours="our client certificate",
     required="it wants a certificate of ours and got none: set sip.tls.certificate and key",
 )
-CLIENT = Side(
+CLIENT = PeerWords(
     holder="its client certificate",
     roots="sip.tls.client_ca",
     ours="our certificate",
@@ -66,7 +66,9 @@ CLIENT = Side(
 )
 
 
-def fault_of(error: ssl.SSLError, side: Side, chain: Sequence[Certificate], now: float) -> TlsFault:
+def fault_of(
+    error: ssl.SSLError, side: PeerWords, chain: Sequence[Certificate], now: float
+) -> TlsFault:
     """What `error` means. `chain` is the peer's, as far as it is known; `now` since 1970."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return _unverified(error, side, chain, now)
@@ -102,7 +104,7 @@ def plain_text() -> TlsFault:
 
 def wrong_name(certificate: Certificate, wanted: str) -> TlsFault:
     """A server whose certificate is good, but for others."""
-    names = ", ".join(identities(certificate)) or "nobody"
+    names = ", ".join(identities(certificate)) or "no name"
     return TlsFault(
         "wrong name",
         f"the server's certificate is for {names}, not for {wanted}: dial it by a name that it "
@@ -110,14 +112,14 @@ def wrong_name(certificate: Certificate, wanted: str) -> TlsFault:
     )
 
 
-def cut_short(side: Side) -> TlsFault:
+def cut_short(side: PeerWords) -> TlsFault:
     """The peer went away before the handshake was over, and said nothing."""
     guess = "is it TLS there?" if side is SERVER else "does it accept our certificate?"
     return TlsFault("cut short", f"it closed the connection during the TLS handshake; {guess}")
 
 
 def _unverified(
-    error: ssl.SSLCertVerificationError, side: Side, chain: Sequence[Certificate], now: float
+    error: ssl.SSLCertVerificationError, side: PeerWords, chain: Sequence[Certificate], now: float
 ) -> TlsFault:
     code = error.verify_code
     holder = side.holder

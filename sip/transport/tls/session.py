@@ -89,7 +89,7 @@ class TlsSession:
         self._shake_hands()
 
     def receive(self, data: bytes) -> bytes:
-        """Take what came from the peer; answers what it says in plain. Raises TlsSessionError."""
+        """Take what came from the peer; returns what it says in plain. Raises TlsSessionError."""
         if self._silent and self._name is None and data[:1] != _HANDSHAKE:
             raise TlsSessionError(plain_text())
         self._silent = False
@@ -156,8 +156,8 @@ class TlsSession:
     def _shown_chain(self) -> list[Certificate]:
         """The chain that the peer showed and that did not hold.
 
-        Public from Python 3.13 on, without the names; so by the object underneath, and without
-        details where a Python has it no longer.
+        Python 3.13 makes it public, but drops the names; so it is read from the object underneath.
+        A Python without that object gives no details.
         """
         underneath: Any = getattr(self._object, "_sslobj", None)
         try:

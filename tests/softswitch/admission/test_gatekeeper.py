@@ -50,7 +50,7 @@ async def test_the_operator_is_told_once_of_a_source_without_trunk(ladder: Ladde
             await stranger.send("INVITE", sdp=PCMU)
         await stranger.silence(6)
     [told] = log.warning.call_args_list
-    assert told.args == ("request ignored",)
+    assert told.args == ("request.ignored",)
     assert told.kwargs["source"] == f"udp:127.0.0.1:{stranger.port}"
     assert "identify" in told.kwargs["reason"]
     assert ladder.switch.turned_away["dropped_messages"] == 3

@@ -9,7 +9,7 @@ from config.values import Source
 from sip.core.digest import answer_challenges
 from sip.core.message import Request, Response
 from sip.core.parser import parse_message
-from sip.softswitch.listeners import Listening
+from sip.softswitch.listeners import ListenerSpec
 from sip.softswitch.trunks.trunk import Trunk
 from sip.transport.endpoint import Endpoint
 from sip.transport.tls.contexts import ServerTls
@@ -70,7 +70,7 @@ async def test_a_client_certificate_is_proof_and_its_want_is_silence(tmp_path: P
     ]
     async with make_ladder(trunks=trunks) as ladder:
         at = Endpoint("tls", "127.0.0.1", 0)
-        await ladder.switch.listen([Listening(endpoint=at, tls=tls)])
+        await ladder.switch.listen([ListenerSpec(endpoint=at, tls=tls)])
         proven = authority.issue("sip.pstnhub.example.com")
         status = await _status(ladder, authority, proven)
         assert status == b"SIP/2.0 100 Trying"

@@ -249,7 +249,7 @@ async def test_a_pbx_that_is_not_registered_fails_the_dial_at_once(ladder: Ladde
     await carrier.expect(503)
     await carrier.send("ACK")
     [result] = ladder.app.told("/dial-action")
-    assert result["data"]["dial_sip_reason"] == "Nobody Is Registered For Trunk agent"
+    assert result["data"]["dial_sip_reason"] == "No Peer Is Registered For Trunk agent"
 
 
 @ladder_with(

@@ -354,8 +354,8 @@ async def test_it_comes_back_by_itself(stage: Stage) -> None:
         await asyncio.sleep(0.1)
     assert stage.state.state == "registered"
     assert stage.state.last_error is None
-    assert [call.args[0] for call in log.warning.call_args_list] == ["registration failed"]
-    assert [call.args[0] for call in log.info.call_args_list] == ["registered"]
+    assert [call.args[0] for call in log.warning.call_args_list] == ["registration.failed"]
+    assert [call.args[0] for call in log.info.call_args_list] == ["registration.granted"]
 
 
 @stage_test
@@ -490,7 +490,8 @@ async def test_the_operator_is_told_once_what_the_registrar_sees(stage: Stage) -
             register.headers.replace_first("via", str(seen))
             await stage.registrar.grant(100)
         await asyncio.sleep(0.1)
-    told = [call for call in log.info.call_args_list if "NAT" in call.args[0]]
+    nat = "registration.behind-nat"
+    told = [call for call in log.info.call_args_list if call.args[0] == nat]
     assert [(call.kwargs["contact"], call.kwargs["seen_as"]) for call in told] == [
         ("127.0.0.1", "203.0.113.7")
     ]

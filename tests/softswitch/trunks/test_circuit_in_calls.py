@@ -89,8 +89,12 @@ async def test_the_only_gateway_dead_calls_fail_at_once_and_one_tries_again(
         await call(ladder)
         await answered_by(ladder, "agent")
         assert states(ladder) == [CircuitState.CLOSED]
-    told = [line["event"] for line in logs if line["event"] in ("gateway down", "gateway up")]
-    assert told == ["gateway down", "gateway up"]
+    told = [
+        line["event"]
+        for line in logs
+        if line["event"] in ("trunk.gateway-down", "trunk.gateway-up")
+    ]
+    assert told == ["trunk.gateway-down", "trunk.gateway-up"]
 
     def statuses() -> list[int]:
         hooks = [hook["data"] for hook in ladder.app.told("verb:hook")]

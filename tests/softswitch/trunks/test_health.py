@@ -220,7 +220,7 @@ async def test_silence_opens_the_circuit_and_an_answer_closes_it(s: Stage) -> No
         assert s.ua.clock.now() - died < 66 + 2 * (8 + FASTEST_S) + 8
         assert not s.usable()
         assert s.state.last_error == "no answer in 8 s"
-        (down,) = lines(logs, "gateway down")
+        (down,) = lines(logs, "trunk.gateway-down")
         assert down["trunk"] == "carrier"
         assert down["gateway"] == str(s.one)
         assert down["reason"] == "OPTIONS: no answer in 8 s, 3 failures in a row"
@@ -232,7 +232,7 @@ async def test_silence_opens_the_circuit_and_an_answer_closes_it(s: Stage) -> No
         await asyncio.sleep(0.01)
         assert s.is_in(CircuitState.CLOSED)
         assert s.usable()
-        (up,) = lines(logs, "gateway up")
+        (up,) = lines(logs, "trunk.gateway-up")
         assert up["reason"] == "200 to OPTIONS"
         assert 60 <= up["down_s"] <= 65
 
@@ -244,8 +244,8 @@ async def test_a_gateway_that_stays_dead_is_logged_once(s: Stage) -> None:
         await answer(s.first)
         await asyncio.sleep(1800)
         assert not s.usable()
-    assert len(lines(logs, "gateway down")) == 1
-    assert not lines(logs, "gateway up")
+    assert len(lines(logs, "trunk.gateway-down")) == 1
+    assert not lines(logs, "trunk.gateway-up")
 
 
 @story(ASKED)
@@ -262,9 +262,7 @@ async def test_silence_of_one_who_never_answered_proves_nothing(s: Stage) -> Non
         await s.first.drain(0.1)
         assert not s.state.by_options, "it takes calls and no OPTIONS: it is not asked any more"
         assert await s.first.drain(600) == []
-    told = [
-        line for line in lines(logs, "gateway ignores OPTIONS") if line["gateway"] == str(s.one)
-    ]
+    told = [line for line in lines(logs, "trunk.options-ignored") if line["gateway"] == str(s.one)]
     assert len(told) == 1
 
 
@@ -385,14 +383,14 @@ async def test_three_dead_calls_in_a_row_open_the_circuit(s: Stage) -> None:
         assert not s.usable()
         assert s.is_in(CircuitState.OPEN)
         assert s.health.usable("carrier", s.two)
-        (down,) = lines(logs, "gateway down")
+        (down,) = lines(logs, "trunk.gateway-down")
         assert down["reason"] == "an INVITE got no answer, 3 failures in a row"
         assert (
             down["now"] == "the trunk's other gateways get its calls; in 60 s one call may try it"
         )
         for _ in range(3):
             s.health.note("carrier", s.two, None)
-        last = lines(logs, "gateway down")[-1]
+        last = lines(logs, "trunk.gateway-down")[-1]
         assert last["now"].startswith("the trunk places no calls;")
 
 
@@ -470,7 +468,7 @@ async def test_503_and_nothing_else_for_a_minute_is_a_gateway_out_of_service(s: 
         assert s.usable()
         s.call(486)
         assert s.is_in(CircuitState.CLOSED)
-    (down,) = lines(logs, "gateway down")
+    (down,) = lines(logs, "trunk.gateway-down")
     assert down["reason"] == "503 to every INVITE for 60 s and more, 3 failures in a row"
 
 

@@ -415,7 +415,7 @@ async def test_a_port_where_nobody_listens() -> None:
             again = caller.layer.flow_to(Target(flow.remote, NAME))
             assert again is not flow
             await caller.loses()
-    assert [line["reason"] for line in lines if line["event"] == "connection failed"] == [expected]
+    assert [line["reason"] for line in lines if line["event"] == "connection.failed"] == [expected]
 
 
 # what we refuse as a server
@@ -466,7 +466,7 @@ async def test_clients_that_are_refused(root: Authority, tmp_path: Path) -> None
                 await caller.loses()
         await until(lambda: server.layer.refused.total() == 6)
         assert server.layer.refused == {"expired": 2, "unknown CA": 2, "no certificate": 2}
-        told = [line for line in lines if line["event"] == "connection refused"]
+        told = [line for line in lines if line["event"] == "connection.refused"]
         assert [without_port(line["reason"]) for line in told] == [
             f"TLS from 127.0.0.1:40000: its client certificate has expired on {date(-2)}; it must "
             "be renewed",
@@ -507,7 +507,7 @@ async def test_a_client_that_does_not_accept_our_certificate(
             name = "other.example.com" if fault == "wrong name" else NAME
             await asyncio.to_thread(call, at.port, name)
             await until(lambda: server.layer.refused.total() == 1)
-        [line] = [line for line in lines if line["event"] == "connection refused"]
+        [line] = [line for line in lines if line["event"] == "connection.refused"]
         assert without_port(line["reason"]) == f"TLS from 127.0.0.1:40000: {reason}"
 
 
@@ -519,7 +519,7 @@ async def test_plain_text_on_a_tls_port(root: Authority) -> None:
         assert await asyncio.wait_for(reader.read(), 5) == b""
         writer.close()
         await until(lambda: server.layer.refused.total() == 1)
-        [line] = [line for line in lines if line["event"] == "connection refused"]
+        [line] = [line for line in lines if line["event"] == "connection.refused"]
         assert without_port(line["reason"]) == (
             "TLS from 127.0.0.1:40000: it speaks plain text on a TLS port: use TLS there, or our "
             "TCP port"
@@ -549,19 +549,21 @@ async def test_garbage_after_the_first_byte(root: Authority) -> None:
         assert list(server.layer.refused) == ["protocol"]
 
 
-@pytest.mark.parametrize(("days", "word"), [(-2, "has expired"), (2, "expires soon"), (20, None)])
+@pytest.mark.parametrize(
+    ("days", "event"), [(-2, "tls.expired"), (2, "tls.expires-soon"), (20, None)]
+)
 async def test_a_certificate_of_ours_that_nobody_will_accept(
-    root: Authority, days: int, word: str | None
+    root: Authority, days: int, event: str | None
 ) -> None:
     node = Node()
     async with running(node):
         with capture_logs() as lines:
             await node.layer.listen(ANY, tls=ServerTls(root.issue(NAME, days=(-9, days))))
         warnings = [line for line in lines if line["log_level"] == "warning"]
-        if word is None:
+        if event is None:
             assert warnings == []
         else:
-            assert warnings[0]["event"] == f"TLS certificate {word}"
+            assert warnings[0]["event"] == event
             assert warnings[0]["until"] == date(days)
 
 

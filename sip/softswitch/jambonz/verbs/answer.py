@@ -22,7 +22,7 @@ class Answer:
             await session.call.answer()
         except MediaError as error:
             status, reason = media_failure(error)
-            log.error("cannot answer", error=str(error), fault=error.fault.value, **session.log_ids)
+            log.error("answer.failed", error=str(error), fault=error.fault.value, **session.log_ids)
             session.call.reject(status, reason)
 
 

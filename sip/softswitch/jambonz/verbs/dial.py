@@ -11,7 +11,7 @@ from sip.core.value import frozen
 from sip.errors import ParseError
 from sip.softswitch.dialling.dialler import DialError
 from sip.softswitch.dialling.identity import ANONYMOUS, Caller
-from sip.softswitch.dialling.targets import PhoneTarget, SipTarget, Target
+from sip.softswitch.dialling.targets import DialTarget, PhoneTarget, SipTarget
 from sip.softswitch.jambonz.messages import dial_result
 from sip.softswitch.jambonz.session import Session, Verb
 from sip.softswitch.jambonz.verbs.schema import (
@@ -37,7 +37,7 @@ DEFAULT_TIMEOUT_S: Final = 60.0
 class Dial:
     """One target; `time_limit_s` is how long the two may talk."""
 
-    target: Target
+    target: DialTarget
     caller_id: str | None = None
     caller_name: str | None = None
     answer_on_bridge: bool = False
@@ -55,7 +55,7 @@ class Dial:
             child = await self._place(session, caller)
         except DialError as error:
             log.warning(
-                "cannot dial",
+                "dial.failed",
                 error=str(error),
                 fault=error.fault.value,
                 dialled=number,
@@ -67,7 +67,7 @@ class Dial:
             await session.ask(self.action_hook, result)
 
     def _caller(self, session: Session) -> Caller:
-        """Whom the B-leg shows: the same caller keeps name and secrecy, another has neither."""
+        """The caller that the B-leg shows: the same keeps name and secrecy, another has neither."""
         identity = session.info.caller
         number = self.caller_id or identity.shown
         if number == ANONYMOUS:
@@ -90,11 +90,11 @@ class Dial:
                 time_limit_s=self.time_limit_s,
             )
         if attempts.problems:
-            log.info("gateways passed over", problems=attempts.problems, **session.log_ids)
+            log.info("dial.gateways-skipped", problems=attempts.problems, **session.log_ids)
         return child
 
 
-def _target(what: str, key: str, value: object) -> Target:
+def _target(what: str, key: str, value: object) -> DialTarget:
     if not isinstance(value, list) or not value:
         raise VerbError(f"{what}: {key} must be a non-empty array")
     if len(value) > 1:
@@ -130,7 +130,7 @@ def _login(_what: str, _key: str, value: object) -> tuple[str, str] | None:
 
 
 #: What can be dialled, by `type`.
-TARGETS: Final[dict[str, Shape[Target]]] = {
+TARGETS: Final[dict[str, Shape[DialTarget]]] = {
     "phone": Shape(
         "dial target of type phone",
         PhoneTarget,
