@@ -161,7 +161,8 @@ def call(
     ] = None,
     seconds: Annotated[float, typer.Option(min=1, max=600, help="Talk no longer than this.")] = 20,
     answer_within: Annotated[
-        float, typer.Option(min=1, max=300, help="Hang up if nobody answers for so long.")
+        float,
+        typer.Option(min=1, max=300, help="Hang up after this many seconds without an answer."),
     ] = 45,
     expect: Annotated[
         Expect,

@@ -15,7 +15,7 @@ FRAME_BYTES = 2 * FRAME_SAMPLES
 SOUND_DBFS = -50.0
 """A frame louder than this is sound; the silence of a telephone line is quieter."""
 
-REFERENCE_MS = 5000  # so much of a played file is enough to know it again
+REFERENCE_MS = 5000  # this much of a played file is enough to know it again
 
 _BANDS = [range(low, low + 300, 100) for low in range(300, 3300, 300)]
 _BAND_FLOOR = 1e6  # energy under which a band counts as silent
