@@ -38,8 +38,8 @@ from testkit.phone.audio import AudioError
 from testkit.phone.options import CallOptions, Expect, PhoneError, parse_via
 from testkit.phone.place import place_call
 
+#: The test phone's own SIP port, by which config/sandbox.yaml knows it.
 PHONE_PORT = 5090
-"""The test phone's own SIP port, by which config/sandbox.yaml knows it."""
 
 app = typer.Typer(
     name=NAME,

@@ -27,8 +27,8 @@ _PLAYED_PAUSE_MS = 1000
 _PLAYED_AT_LEAST_MS = 1000  # anything shorter is like too much else
 _LAST_NOTES_S = 0.4
 _SOUND_WANTED_MS = 2000
+#: How like what was played what comes back must be (testkit.phone.audio.similarity).
 _LIKE_FROM = 0.7
-"""How like what was played what comes back must be (testkit.phone.audio.similarity)."""
 
 
 class _Call(VoIPCall):
