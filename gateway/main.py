@@ -264,7 +264,7 @@ async def _start_softswitch(parts: _Parts, stack: AsyncExitStack) -> None:
     try:
         await switch.registrar.restore()
         if banned := await gatekeeper.bans.restore(parts.shared.bans, clock):
-            log.info("bans.restored", bans=banned)
+            log.info("bans restored", bans=banned)
     except SQLAlchemyError as error:
         raise StartupError(f"storage.url: {error}") from None
     for listening in listeners(settings.sip):
@@ -340,7 +340,7 @@ def _day(epoch: float | None) -> str:
 
 
 def _own_addresses(settings: Settings) -> set[str]:
-    """Addresses that are ours: a request that comes from one is forged."""
+    """Addresses that are ours: nobody but a forger sends from there."""
     ours = {listening.address.host for listening in settings.sip.listen}
     ours |= {str(listening.advertise) for listening in settings.sip.listen if listening.advertise}
     return ours | ({str(settings.sip.advertise)} if settings.sip.advertise else set())
