@@ -94,7 +94,7 @@ def _listeners(value: Any) -> Any:
 
 class Login(Model):
     """What Retell must prove to us by digest. Without a password only the name is recognised,
-    because somebody else (a jambonz SBC) has checked the digest."""
+    because a jambonz SBC has checked the digest before."""
 
     username: Name
     password: Secret | None = None
@@ -113,7 +113,7 @@ class HttpSettings(Model):
 
 
 class TlsSettings(Model):
-    """Our certificate and whom we believe. Every TLS listener and connection uses it.
+    """Our certificate, and the authorities that we trust, of every TLS listener and connection.
 
     `ca` is a bundle of roots to verify servers with (default: the system's); `client_ca` the roots
     of client certificates, asked for where `client_certificates` is not off.

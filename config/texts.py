@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BeforeValidator, SecretStr, ValidationInfo
 
 from config.values import HOST, host_port, port_number, text_of
 
-# ITU-T E.164 6.1: at most 15 digits; no country uses fewer than 7 with its country code.
+#: ITU-T E.164 6.1: at most 15 digits; no country uses fewer than 7 with its country code.
 _E164 = re.compile(r"\+[1-9]\d{6,14}")
 _PREFIX = re.compile(r"(\+\d{0,15})?")
 _SIP_URI = re.compile(
@@ -24,10 +24,10 @@ _SIP_URI = re.compile(
     r"(?::(?P<port>\d{1,5}))?"
     r"(?P<params>(?:;[^;?\s]+)*)"
 )
-# RFC 3261 25.1: token; only extension headers may be fixed by configuration.
+#: RFC 3261 25.1: token; only extension headers may be fixed by configuration.
 _X_HEADER = re.compile(r"[Xx]-[A-Za-z0-9!%*_+`'~.-]+")
 _HEADER = re.compile(r"[A-Za-z0-9!%_+`'~.-]+")
-# RFC 3261 25.1: what may stand in a URI parameter as it is.
+#: RFC 3261 25.1: what may stand in a URI parameter as it is.
 _PARAMETER = re.compile(r"[A-Za-z0-9!%*_+`'~.()/:&$\[\]-]*")
 _DIALLED = re.compile(r"[A-Za-z0-9+*#._-]{0,32}")
 _INTERFACE = re.compile(r"interface:[A-Za-z0-9._-]{1,15}")

@@ -19,7 +19,7 @@ Style = Literal["auto", "json", "console"]
 MASK = "**********"
 _SECRET_WORDS = ("password", "secret", "token", "api_key", "authorization", "signature", "cookie")
 
-# These log every request as information; theirs is debugging to an operator.
+#: These log every request as information; theirs is debugging to an operator.
 _CHATTY = ("httpx", "httpcore", "aiohttp.access", "asyncio", "aiosqlite", "sqlalchemy", "retell")
 
 
@@ -45,7 +45,7 @@ def _render_json(_: WrappedLogger, __: str, event: EventDict) -> str:
     return _encode(event)
 
 
-# Without local variables, which may hold secrets.
+#: Without local variables, which may hold secrets.
 _TRACEBACKS = structlog.processors.ExceptionRenderer(
     structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
 )

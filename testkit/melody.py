@@ -26,14 +26,14 @@ Frequencies are multiples of 50 Hz and durations multiples of 20 ms, four frames
 note is a whole number of periods in each frame, and no other note leaks into its measurement.
 """
 
-# The two share no note, and no note comes twice in either, so that neither resembles the other,
-# nor itself played backwards. All notes lie well inside the telephone band of 300 to 3400 Hz.
+#: The two share no note, and no note comes twice in either, so that neither resembles the other,
+#: nor itself played backwards. All notes lie well inside the telephone band of 300 to 3400 Hz.
 AGENT: Melody = ((700, 160), (1300, 160), (500, 160), (1100, 160), (1500, 160), (900, 160))
 CALLER: Melody = ((1000, 160), (600, 160), (1400, 160), (800, 160), (1600, 160), (1200, 160))
 
+#: A score from here up counts as heard: five of the six notes, or all with some of their frames
+#: lost. What is not the melody stays far below (speech: under 0.4).
 HEARD_FROM = 0.75
-"""A score from here up counts as heard: five of the six notes, or all with some of their frames
-lost. What is not the melody stays far below (speech: under 0.4)."""
 
 _FADE_SAMPLES = SAMPLE_RATE_HZ * 5 // 1000  # 5 ms; a hard edge would click, and smear in a codec
 _FLOOR_RMS = 50.0  # about -56 dBFS: below it, a frame is silence and has no pitch

@@ -15,7 +15,7 @@ from config.reading.raw import (
 )
 from config.values import Source
 
-# With one of these a request says whose it is, though its address says the same of two trunks.
+#: With one of these a request says whose it is, though its address says the same of two trunks.
 _TELLS_APART = ("login", "identify_headers", "identify_certificates")
 
 

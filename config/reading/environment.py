@@ -11,7 +11,7 @@ from typing import Any, Self
 from config.problems import Problem
 from config.reading.source import Source, read_yaml
 
-# The example listens here when neither WS_PORT nor PORT is set.
+#: The example listens here when neither WS_PORT nor PORT is set.
 EXAMPLE_PORT = "3000"
 
 _LEVELS = {"trace": "debug", "fatal": "error", "silent": "error"}  # pino's, nearest of ours

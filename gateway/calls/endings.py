@@ -63,7 +63,7 @@ OUR_BUG: Final = Refusal(500, "Server Internal Error", "internal-error", Fault.G
 ANSWERED_BY_CALLER: Final = Ending("caller", "hangup", 200, Fault.NOBODY)
 ANSWERED_BY_CALLEE: Final = Ending("callee", "hangup", 200, Fault.NOBODY)
 ANSWERED_BY_GATEWAY: Final = Ending("gateway", "hangup", 200, Fault.NOBODY)
-# Answered calls that no party hung up, by the softswitch's cause.
+#: Answered calls that no party hung up, by the softswitch's cause.
 ANSWERED_ODDLY: Final = {
     "no-ack": Ending("caller", "no-ack", 200, Fault.CALLER),
     "dialog-lost": Ending("gateway", "dialog-lost", 200, Fault.UNKNOWN),
@@ -72,12 +72,12 @@ ANSWERED_ODDLY: Final = {
     "media": Ending("gateway", "media", 200, Fault.GATEWAY),
 }
 CANCELLED: Final = Ending("caller", "cancelled", 487, Fault.NOBODY)
-# The connection to jambonz closed and was not opened again: the call may go on without us.
+#: The connection to jambonz closed and was not opened again: the call may go on without us.
 LOST: Final = Ending("gateway", "connection-lost", 0, Fault.UNKNOWN)
 
 
-# A carrier that gets 5xx tries its next route, which helps when the trouble is Retell's and
-# passing; 480 ends the call there, which is right when only the operator can mend it.
+#: A carrier that gets 5xx tries its next route, which helps when the trouble is Retell's and
+#: passing; 480 ends the call there, which is right when only the operator can mend it.
 _REGISTRATION: Final = {
     RetellFailure.UNAUTHORIZED: (480, "Temporarily Unavailable", Fault.OPERATOR),
     RetellFailure.PAYMENT: (480, "Temporarily Unavailable", Fault.OPERATOR),
@@ -96,7 +96,7 @@ def registration_refusal(failure: RetellFailure) -> Refusal:
     return Refusal(status, reason, f"retell-{failure}", fault)
 
 
-# Final codes that say something of their own; the rest goes by class.
+#: Final codes that say something of their own; the rest goes by class.
 _CAUSES: Final = {
     401: "not-authorized",
     403: "forbidden",
@@ -119,7 +119,7 @@ _CAUSES: Final = {
 _CALLEE_CAUSES: Final = frozenset({"busy", "declined", "no-answer", "unknown-destination"})
 _OPERATOR_CAUSES: Final = frozenset({"not-authorized", "forbidden"})
 
-# What jambonz's words mean when they come without a final code.
+#: What jambonz's words mean when they come without a final code.
 _WORDS: Final = {"busy": 486, "no-answer": 480, "ringing": 480, "early-media": 480, "failed": 500}
 
 _REASONS: Final = {

@@ -46,9 +46,9 @@ from gateway.storage.call_records import CallRecord, CallStore
 
 log = structlog.get_logger("gateway.call")
 
-# jambonz tries to come back for 13.5 s, ours for longer; after this the call counts as lost.
+#: jambonz tries to come back for 13.5 s, ours for longer; after this the call counts as lost.
 RECONNECT_S: Final = 60.0
-# After a call's last status jambonz still sends the dial's hook and closes; then we do.
+#: After a call's last status jambonz still sends the dial's hook and closes; then we do.
 LINGER_S: Final = 6.0
 
 

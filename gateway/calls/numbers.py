@@ -7,7 +7,7 @@ from phonenumbers import ValidationResult
 
 _MARKS = str.maketrans("", "", " -.()/")
 
-# A shorter number is an extension or a short code, even where a country's plan would complete it.
+#: A shorter number is an extension or a short code, even where a country's plan would complete it.
 _MIN_DIGITS = 7
 
 

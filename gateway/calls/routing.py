@@ -16,22 +16,22 @@ from gateway.jambonz.verbs import PhoneTarget, SipTarget, Target
 
 CORRELATION_HEADER: Final = "X-Gateway-Call-Id"
 
-# docs.retellai.com/build/telephony/sip-headers: keep a header line under about 1024 bytes.
+#: docs.retellai.com/build/telephony/sip-headers: keep a header line under about 1024 bytes.
 MAX_HEADER_LINE: Final = 1024
-# All of them together stay far below jambonz's 24 KiB frame.
+#: All of them together stay far below jambonz's 24 KiB frame.
 MAX_HEADERS: Final = 12_000
 
-# Beside X- names the only ones that Retell keeps and a caller's side may send.
+#: Beside X- names the only ones that Retell keeps and a caller's side may send.
 _STANDARD_TO_RETELL: Final = frozenset(
     {"user-to-user", "diversion", "history-info", "p-asserted-identity"}
 )
-# Our softswitch passes it on for callers who show their number, where the trunk's pass_headers
-# allow it; a jambonz passes it on for all.
+#: Our softswitch passes it on for callers who show their number, where the trunk's pass_headers
+#: allow it; a jambonz passes it on for all.
 _ASSERTED_IDENTITY: Final = "p-asserted-identity"
-# What Retell itself sends beside X- names (docs.retellai.com: transfers).
+#: What Retell itself sends beside X- names (docs.retellai.com: transfers).
 _STANDARD_FROM_RETELL: Final = frozenset({"user-to-user"})
 
-# Headers between jambonz and this gateway alone: they neither go to a peer nor come from one.
+#: Headers between jambonz and this gateway alone: they neither go to a peer nor come from one.
 _INTERNAL: Final = frozenset(
     {
         "x-account-sid",

@@ -11,7 +11,7 @@ from yarl import URL
 from config.settings import Settings
 
 TIMEOUT_S = 5.0
-# A registrar is given ten seconds, then the state as it stands is told.
+#: A registrar is given ten seconds, then the state as it stands is told.
 REGISTER_TIMEOUT_S = 15.0
 
 

@@ -38,8 +38,8 @@ from testkit.phone.audio import AudioError
 from testkit.phone.options import CallOptions, Expect, PhoneError, parse_via
 from testkit.phone.place import place_call
 
+#: The test phone's own SIP port, by which config/sandbox.yaml knows it.
 PHONE_PORT = 5090
-"""The test phone's own SIP port, by which config/sandbox.yaml knows it."""
 
 app = typer.Typer(
     name=NAME,
@@ -165,7 +165,8 @@ def call(
     ] = None,
     seconds: Annotated[float, typer.Option(min=1, max=600, help="Talk no longer than this.")] = 20,
     answer_within: Annotated[
-        float, typer.Option(min=1, max=300, help="Hang up if nobody answers for so long.")
+        float,
+        typer.Option(min=1, max=300, help="Hang up after this many seconds without an answer."),
     ] = 45,
     expect: Annotated[
         Expect,

@@ -68,7 +68,7 @@ def bans(config_file: ConfigOption = None, as_json: JsonOption = False) -> None:
     if as_json:
         _print_json(listed)
     elif not listed:
-        out.print("nobody is banned")
+        out.print("no address is banned")
     else:
         out.print(trunk_tables.ban_table(listed))
 

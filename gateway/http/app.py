@@ -28,7 +28,7 @@ from gateway.jambonz.endpoint import JambonzEndpoint
 from gateway.retell.client import RetellClient
 from gateway.storage.call_records import open_store
 
-# A call's whole transcript is in Retell's call_ended.
+#: A call's whole transcript is in Retell's call_ended.
 MAX_BODY: Final = 8 * 1024 * 1024
 JAMBONZ_PATH: Final = "/retell"
 NOT_SERVED: Final = (

@@ -17,7 +17,7 @@ from gateway.storage.call_records import CallRecord, Query, sip_call_ids
 PREFIX: Final = "/api/v1"
 MAX_PAGE: Final = 1000
 
-# Query parameter -> column that must equal it.
+#: Query parameter -> column that must equal it.
 _FILTERS: Final = {
     "direction": "direction",
     "trunk": "trunk",

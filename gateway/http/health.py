@@ -11,7 +11,7 @@ from gateway.http.app_keys import METRICS, READY, STORE
 
 log = structlog.get_logger(__name__)
 
-# A check that takes longer is not passed: load balancers ask every few seconds.
+#: A check that takes longer is not passed: load balancers ask every few seconds.
 CHECK_S: Final = 2.0
 
 

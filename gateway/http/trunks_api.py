@@ -31,9 +31,7 @@ async def register_trunk(request: web.Request) -> web.Response:
     operations = _operations(request)
     trunk = _trunk(request, operations)
     if await operations.register_now(trunk["name"]) is None:
-        message = (
-            f"trunk {trunk['name']} does not register with anybody (register: true is not set)"
-        )
+        message = f"we do not register with trunk {trunk['name']}: register: true is not set"
         raise ApiError(409, "does-not-register", message)
     return web.json_response(_trunk(request, operations))
 

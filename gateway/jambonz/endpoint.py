@@ -15,7 +15,7 @@ from gateway.jambonz.web_socket import WebSocket
 
 log = structlog.get_logger("gateway.jambonz")
 
-# How often to look whose turn it is to be pinged: not all at once.
+#: How often to look whose turn it is to be pinged: not all at once.
 PING_ROUND_S: Final = 1.0
 
 

@@ -23,7 +23,7 @@ MAX_WAITING: Final = 256
 #: Characters in one text, as on the WebSocket.
 MAX_FROM_SOFTSWITCH: Final = 1_048_576
 
-# RFC 6455 §7.4.1
+#: RFC 6455 §7.4.1
 _NO_PATIENCE: Final = 1008
 _TOO_BIG: Final = 1009
 _FAILED: Final = 1011

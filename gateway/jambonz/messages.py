@@ -13,12 +13,12 @@ from gateway.jambonz.verbs import Verbs
 
 SUBPROTOCOL: Final = "ws.jambonz.org"
 
-# jambonz drops the connection on a larger frame (JAMBONES_WS_MAX_PAYLOAD, 24 KiB by default).
+#: jambonz drops the connection on a larger frame (JAMBONES_WS_MAX_PAYLOAD, 24 KiB by default).
 MAX_FRAME: Final = 24_000
 
 FINAL_STATUSES: Final = frozenset({"completed", "failed", "busy", "no-answer"})
 
-# The message types that jambonz awaits no ack for; every other one gets an ack, known or not.
+#: The message types that jambonz awaits no ack for; every other one gets an ack, known or not.
 UNACKED: Final = frozenset(
     {
         "call:status",

@@ -14,13 +14,13 @@ from gateway.jambonz.session import OnClosed, OnText
 
 log = structlog.get_logger("gateway.jambonz")
 
-# Proxies cut a silent connection after 60 s, some after 30.
+#: Proxies cut a silent connection after 60 s, some after 30.
 PING_S: Final = 25.0
-# jambonz's own frames are a few kB; its INVITE copy may carry long headers.
+#: jambonz's own frames are a few kB; its INVITE copy may carry long headers.
 MAX_INCOMING: Final = 1_048_576
-# Texts that may wait to be sent before nothing more is read from a peer that takes none.
+#: Texts that may wait to be sent before nothing more is read from a peer that takes none.
 MAX_WAITING: Final = 64
-# How long the peer may take to answer our close, and our last texts to be sent before it.
+#: How long the peer may take to answer our close, and our last texts to be sent before it.
 CLOSE_S: Final = 2.0
 
 

@@ -20,11 +20,11 @@ from gateway.retell.failures import RetellFailure
 
 log = structlog.get_logger(__name__)
 
-# The caller hears ringing meanwhile; a longer wait sounds like a dead line.
+#: The caller hears ringing meanwhile; a longer wait sounds like a dead line.
 BUDGET_S: Final = 2.0
-# The first try gets this much, so that the one retry has time to succeed.
+#: The first try gets this much, so that the one retry has time to succeed.
 FIRST_TRY_S: Final = 1.2
-# A retry with less than this left cannot succeed over the internet.
+#: A retry with less than this left cannot succeed over the internet.
 LEAST_RETRY_S: Final = 0.3
 PAUSE_S: Final = 0.1
 

@@ -60,7 +60,7 @@ class CallRecord:
 
 
 _JSON: Final = ("attempts", "media", "retell_headers")
-# The columns that Retell's webhooks write, at their own time: a call's end must not undo them.
+#: The columns that Retell's webhooks write, at their own time: a call's end must not undo them.
 _WEBHOOK: Final = ("disconnection_reason",)
 _NAMES: Final = tuple(column.name for column in calls.columns)
 _UPDATE: Final = (

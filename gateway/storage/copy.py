@@ -31,7 +31,7 @@ class Copied:
 
 
 class NotEmptyError(StorageError):
-    """The target has rows of its own, and nobody said that they may be mixed."""
+    """The target has rows of its own, and the operator did not say that they may be mixed."""
 
 
 async def copy(source_url: str, target_url: str, *, merge: bool = False) -> list[Copied]:

@@ -123,6 +123,11 @@ def _connect(dialect: Dialect, _: Any, arguments: Any, options: Any) -> Any:
         return dialect.connect(*arguments, **options)
     except SQLAlchemyError:
         raise
+    except OSError as error:
+        where = f"{options.get('host') or 'this machine'}, port {options.get('port') or 5432}"
+        told = plain(error) or "no answer"
+        text = f"no PostgreSQL answers at {where} ({told}): is it running, and reachable from here?"
+        raise OperationalError(text, None, ConnectionError(text)) from error
     except Exception as error:
         raise OperationalError(plain(error), None, error) from error
 

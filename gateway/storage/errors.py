@@ -2,7 +2,7 @@
 
 import re
 
-# How SQLAlchemy and its driver for PostgreSQL begin: the names of Python classes.
+#: How SQLAlchemy and its driver for PostgreSQL begin: the names of Python classes.
 _CLASSES = re.compile(r"^(\([\w.]+\) |<class '[\w.]+'>: )+")
 
 

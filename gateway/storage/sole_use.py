@@ -20,7 +20,7 @@ from sip.softswitch.shared import Lease, Leases
 log = structlog.get_logger(__name__)
 
 ROLE: Final = "gateway"
-#: How long the lease of a process that died stands where nobody can see that it did, in seconds.
+#: Seconds that the lease of a dead process stands where its death cannot be seen from here.
 LASTS_S: Final = 6.0
 RENEW_S: Final = 2.0
 #: How often a lease that may be a dead process's is looked at, in seconds.

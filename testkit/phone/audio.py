@@ -12,10 +12,10 @@ from pathlib import Path
 from testkit.melody import FRAME_MS, FRAME_SAMPLES, SAMPLE_RATE_HZ, Match, to_samples
 
 FRAME_BYTES = 2 * FRAME_SAMPLES
+#: A frame louder than this is sound; the silence of a telephone line is quieter.
 SOUND_DBFS = -50.0
-"""A frame louder than this is sound; the silence of a telephone line is quieter."""
 
-REFERENCE_MS = 5000  # so much of a played file is enough to know it again
+REFERENCE_MS = 5000  # this much of a played file is enough to know it again
 
 _BANDS = [range(low, low + 300, 100) for low in range(300, 3300, 300)]
 _BAND_FLOOR = 1e6  # energy under which a band counts as silent

@@ -18,7 +18,7 @@ from testkit.phone.rtp import Player, RtpStream
 from testkit.phone.sip import SipClient
 
 _LISTEN_EVERY_S = 0.25
-_SILENT_S = 10.0  # so long without any response at all means that none will come
+_SILENT_S = 10.0  # after this without any response, none will come
 _GREETING_S = 3.0  # we begin to play after this, if no agent's melody was heard
 _GREETING_AT_MOST_S = 8.0  # and after this, if it was and does not stop speaking
 _PAUSE_MS = 400
@@ -27,8 +27,8 @@ _PLAYED_PAUSE_MS = 1000
 _PLAYED_AT_LEAST_MS = 1000  # anything shorter is like too much else
 _LAST_NOTES_S = 0.4
 _SOUND_WANTED_MS = 2000
+#: How like what was played what comes back must be (testkit.phone.audio.similarity).
 _LIKE_FROM = 0.7
-"""How like what was played what comes back must be (testkit.phone.audio.similarity)."""
 
 
 class _Call(VoIPCall):

@@ -103,7 +103,7 @@ class CallReport:
                     " that none of its trunks explains: see identify in its configuration"
                 )
             case Ended.NO_ANSWER:
-                return "it rang, and nobody answered in time"
+                return "it rang, and was not answered in time"
             case _:
                 return f"{self.status} {self.reason}".strip()
 

@@ -9,7 +9,8 @@ Where pyVoIP 1.6.8 is at fault, and what is done here instead:
 - at a sequence number or timestamp's wrap it sends a malformed packet: both wrap;
 - it takes header extensions and padding for sound, and a short packet ends its receiving thread:
   cut off, and ignored;
-- it binds its port only when the call is answered, when somebody may have it: bound beforehand.
+- it binds its port only when the call is answered, when another program may have it: bound
+  beforehand.
 """
 
 import audioop
@@ -114,7 +115,7 @@ class RtpStream(RTP.RTPClient):
                 self.sout.sendto(packet, (self.outIP, self.outPort))
                 self.packets_sent += 1
             except OSError:
-                pass  # nobody there yet, or a full queue: the next packet is 20 ms away
+                pass  # the peer is not there yet, or a full queue: the next packet is 20 ms away
             marker = 0
             sequence += 1
             timestamp += FRAME_SAMPLES

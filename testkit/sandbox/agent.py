@@ -14,7 +14,7 @@ from testkit.sandbox.rtp import Beat, RtpPacket, dtmf_digit
 
 log = structlog.get_logger(__name__)
 
-#: An RMS below this, of 32767, is nobody speaking: -44 dBFS.
+#: An RMS below this, of 32767, is silence: -44 dBFS.
 VOICE_RMS = 200
 #: The echo never lags by more than this: 500 ms. Older audio is dropped.
 MAX_ECHO = 25 * FRAME_BYTES
@@ -52,7 +52,7 @@ class Conversation:
         return self._at >= len(self._script)
 
     def hear(self, audio: bytes) -> None:
-        """Audio from the other side; until the script is over, nobody will repeat it."""
+        """Audio from the other side; dropped until the script is over."""
         if not self.listening:
             return
         self._echo += audio

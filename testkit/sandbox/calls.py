@@ -149,7 +149,7 @@ class Calls:
         self._stop_expiry(call)
         call.status = Status.ONGOING
         call.start_ms = self.now_ms()
-        log.info("sandbox.call_started", **_ids(call))
+        log.info("sandbox.call-started", **_ids(call))
         self.webhooks.event("call_started", call)
 
     def ended(self, call: Call, reason: str) -> None:
@@ -162,7 +162,7 @@ class Calls:
         call.status = status_of(reason)
         call.disconnection_reason = reason
         call.end_ms = self.now_ms()
-        log.info("sandbox.call_ended", reason=reason, status=call.status.value, **_ids(call))
+        log.info("sandbox.call-ended", reason=reason, status=call.status.value, **_ids(call))
         self.webhooks.event("call_ended", call)
         if call.connected or self.settings.analyze_unconnected:
             call.analysis = _analysis(call)
@@ -170,11 +170,11 @@ class Calls:
         self._keep_recordings(call)
 
     def expire(self, call: Call) -> None:
-        """Nobody dialled the registered call in time."""
+        """The registered call was not dialled in time."""
         if call.status is Status.REGISTERED and not call.claimed:
             self.ended(call, Ending.REGISTERED_TIMEOUT.value)
         elif call.status is Status.REGISTERED:
-            # somebody is dialling it this moment; if that comes to nothing, the time is over too
+            # a peer is dialling it at this moment; if that fails, the time is over too
             self._expiry.pop(call.call_id, None)
 
     def unclaimed(self, call: Call) -> None:
@@ -208,7 +208,7 @@ class Calls:
         self._lines.pop(call.call_id, None)
 
     def close(self) -> None:
-        """Stop all timers; nothing is told to anybody."""
+        """Stop all timers, and send nothing."""
         for timer in self._expiry.values():
             timer.cancel()
         self._expiry.clear()

@@ -37,7 +37,7 @@ class Forward:
             target = termination(number, number.fallback_number or "")
             flow = await self._ua.flow_to(target)
         except (ParseError, ResolveError, OSError) as error:
-            log.info("sandbox.fallback_unreachable", error=str(error))
+            log.info("sandbox.fallback-unreachable", error=str(error))
             self._caller.reject(UNREACHABLE)
             return
         invitation = Invitation(

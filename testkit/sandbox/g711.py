@@ -9,8 +9,8 @@ from typing import Final
 
 from testkit import melody
 
+#: 20 ms
 FRAME_BYTES = 160
-"""20 ms"""
 _WIDTH = 2
 
 #: What the agent says first.

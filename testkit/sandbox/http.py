@@ -48,7 +48,7 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     except asyncio.CancelledError:
         raise
     except Exception:
-        log.exception("sandbox.internal_error", path=request.path)
+        log.exception("sandbox.internal-error", path=request.path)
         return error_response(500, "Internal server error")
 
 

@@ -25,7 +25,7 @@ from testkit.sandbox.webhooks import Webhooks
 
 log = structlog.get_logger(__name__)
 
-#: Requests that are being answered get so long to finish when the sandbox ends.
+#: Seconds that requests in progress get to finish when the sandbox ends.
 SHUTDOWN_S = 2.0
 
 

@@ -63,7 +63,7 @@ def read(
     if connection is None:
         raise ParseError("No Connection Address")
     if not is_address(connection.address):
-        raise ParseError("Connection Address Is A Name")  # nobody looks names up in the media path
+        raise ParseError("Connection Address Is A Name")  # the media path looks no names up
     return Remote(
         host=connection.address,
         port=audio.port,
@@ -107,7 +107,7 @@ class Negotiator:
         try:
             return read(sdp, (running,) if running else self._allowed, self._order)
         except ParseError as error:
-            log.info("sandbox.bad_sdp", error=str(error))
+            log.info("sandbox.bad-sdp", error=str(error))
             return None
 
     def answer(self, sdp: str, agreed: Remote) -> str:

@@ -82,7 +82,7 @@ class OutboundCall:
         try:
             agent, negotiator = self._voices.open(flow.local.host, host, call, number.codecs)
         except OSError as error:
-            log.warning("sandbox.no_port", error=str(error))
+            log.warning("sandbox.no-port", error=str(error))
             self._calls.ended(call, "error_retell")
             return
         caller = NameAddr(None, Uri("sip", user=call.from_number, host=host))

@@ -96,7 +96,7 @@ def _bind(family: socket.AddressFamily, host: str, port: int) -> socket.socket:
 
 
 class Beat:
-    """Calls everybody who joined every 20 ms, on one timer, without drifting."""
+    """Calls each `tick` that joined every 20 ms, on one timer, without drifting."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -109,7 +109,7 @@ class Beat:
         return len(self._members)
 
     def join(self, tick: Callable[[], None]) -> int:
-        """From now on `tick` is called; the answer is for `leave`."""
+        """From now on `tick` is called; `leave` takes what this returns."""
         self._next_key += 1
         self._members[self._next_key] = tick
         if self._timer is None:

@@ -107,7 +107,7 @@ class Session:
         self._finish(ending.value)
 
     def close(self) -> None:
-        """Give everything back without telling anybody."""
+        """Give everything back, and send nothing."""
         self._over = True
         for timer in self._timers.values():
             timer.cancel()

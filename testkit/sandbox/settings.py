@@ -60,7 +60,7 @@ class Agent(Model):
     end_call_after_silence_ms: int = Field(default=600_000, gt=0)
     ring_duration_ms: int = Field(default=30_000, gt=0)
     hangup_after_s: float | None = Field(default=None, ge=0)
-    """end the call as the `end_call` tool would, so long after it was answered"""
+    """end the call as the `end_call` tool would, this many seconds after its answer"""
     hangup_headers: dict[str, str] = Field(default_factory=dict)
     """`custom_sip_headers` of `end_call`: `X-` headers on the BYE"""
     greeting: bool = True
@@ -115,7 +115,7 @@ class SandboxSettings(Model):
     analysis_delay_s: float = Field(default=0.1, ge=0)
     """from `call_ended` to `call_analyzed`"""
     analyze_unconnected: bool = False
-    """undocumented: whether `call_analyzed` follows a call that nobody answered"""
+    """undocumented: whether `call_analyzed` follows a call that was not answered"""
 
     concurrency_limit: int = Field(default=20, ge=1)
     reserved_inbound: int = Field(default=0, ge=0)
@@ -144,10 +144,10 @@ class SandboxSettings(Model):
     first_audio_s: float | None = 30.0
     """hang up without any RTP by then (LiveKit SIP's rule; inferred for Retell); None: never"""
     audio_gap_s: float | None = 15.0
-    """hang up when RTP stops for so long (the same)"""
+    """hang up after this many seconds without RTP (the same)"""
     echo_delay_ms: int = Field(default=60, ge=0, multiple_of=20)
     """how much audio is held before it is echoed: rides out jitter"""
     record_s: float = Field(default=60.0, ge=0)
     """how much of what was heard is kept for recognition"""
     recordings: int = Field(default=200, ge=0)
-    """the last so many ended calls keep theirs"""
+    """how many ended calls keep theirs, the last ones"""

@@ -69,7 +69,7 @@ class SipEndpoint:
         }
 
     async def close(self) -> None:
-        """Hang up on everybody and close every socket."""
+        """Hang up every call and close every socket."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -16,7 +16,7 @@ def termination(number: Number, to_number: str) -> Uri:
 
 
 def credentials(number: Number) -> Credentials | None:
-    """What answers the trunk's challenge; None where the import named nobody."""
+    """What answers the trunk's challenge; None where the import gave no credentials."""
     if not number.auth_username:
         return None
     return Credentials(number.auth_username, number.auth_password or "")

@@ -97,7 +97,7 @@ class Webhooks:
         try:
             return InboundAnswer.model_validate_json(answer or b"{}").call_inbound
         except ValidationError as error:
-            log.warning("sandbox.inbound_answer_invalid", call_id=call_id, errors=error.errors())
+            log.warning("sandbox.inbound-answer-invalid", call_id=call_id, errors=error.errors())
             return InboundOverride()
 
     async def drain(self) -> None:
@@ -152,7 +152,7 @@ class Webhooks:
             )
             if status is not None and 200 <= status < 300:
                 return answer
-        log.warning("sandbox.webhook_failed", webhook=event, call_id=call_id, error=error)
+        log.warning("sandbox.webhook-failed", webhook=event, call_id=call_id, error=error)
         return None
 
     async def _attempt(

@@ -104,4 +104,4 @@ def test_a_ban_outlasts_a_crash_and_two_gateways_do_not_share_a_file(
         until_listed(config_file, "bans", SCANNER)
         lifted = ask(config_file, "unban", SCANNER)
         assert lifted.exit_code == 0
-        assert ask(config_file, "bans").stdout == "nobody is banned\n"
+        assert ask(config_file, "bans").stdout == "no address is banned\n"

@@ -216,10 +216,10 @@ def test_a_running_gateways_trunks(
         assert nobody.stderr.strip().endswith("there is no trunk nobody")
         phone = ask(edge_config, "trunks", "--register", "phone")
         assert phone.exit_code == 1
-        assert "trunk phone does not register with anybody" in phone.stderr
+        assert "we do not register with trunk phone" in phone.stderr
 
         bans = ask(edge_config, "bans")
-        assert (bans.exit_code, bans.stdout) == (0, "nobody is banned\n")
+        assert (bans.exit_code, bans.stdout) == (0, "no address is banned\n")
         assert json.loads(ask(edge_config, "bans", "--json").stdout) == []
         unban = ask(edge_config, "unban", SCANNER)
         assert unban.exit_code == 1
@@ -230,7 +230,7 @@ def test_a_running_gateways_trunks(
         assert "requests that no trunk" in listed_bans
         unban = ask(edge_config, "unban", SCANNER)
         assert (unban.exit_code, unban.stdout) == (0, f"{SCANNER} is listened to again\n")
-        assert ask(edge_config, "bans").stdout == "nobody is banned\n"
+        assert ask(edge_config, "bans").stdout == "no address is banned\n"
 
         other = tmp_path / "other.yaml"
         other.write_text(edge_config.read_text().replace("a-token", "another-token"))

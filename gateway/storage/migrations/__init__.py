@@ -23,9 +23,9 @@ NEWEST: Final = VERSIONS[-1]
 #: The table that holds the version: one row, one column.
 VERSION_TABLE: Final = "gateway_schema"
 
-# What tells a table of calls that 0.1.0 made from another program's.
+#: What tells a table of calls that 0.1.0 made from another program's.
 _OUR_COLUMNS: Final = {"call_id", "call_sid", "started_ms", "retell_headers"}
-# Any number that no other program on the same PostgreSQL is likely to lock.
+#: Any number that no other program on the same PostgreSQL is likely to lock.
 _ADVISORY_LOCK: Final = 0x5E7E11
 # Alembic keeps what it works on in globals: one upgrade at a time.
 _upgrading: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()

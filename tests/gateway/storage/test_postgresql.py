@@ -70,3 +70,11 @@ async def test_a_wrong_password_and_a_missing_database_are_one_line(
         assert "\n" not in str(raised.value)
         assert "s3cret" not in str(raised.value)
         assert password not in str(raised.value)
+
+
+async def test_a_server_that_is_not_there_is_named_with_what_to_look_at() -> None:
+    with pytest.raises(
+        StorageError, match=r"no PostgreSQL answers at 127\.0\.0\.1, port 1 .*running"
+    ):
+        async with open_engine("postgresql://gateway:secret@127.0.0.1:1/gateway"):
+            pytest.fail("opened what is not there")
