@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import structlog
 
 from tests.groups import Groups, turn
 
@@ -32,6 +33,20 @@ PLACE_MARKS: dict[str, str | None] = {
 }
 #: Marks of tests by what they ask for.
 FIXTURE_MARKS: dict[str, str] = {"engine": "programs", "relay_engine": "slow"}
+
+
+# Loggers that were used under a configuration that caches them keep it for good: what a later test
+# captures would pass it by.
+_configure = structlog.configure
+structlog.configure = lambda **given: _configure(**given | {"cache_logger_on_first_use": False})
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_it_was() -> Iterator[None]:
+    """What a test configures of the log is gone after it."""
+    yield
+    if structlog.is_configured():
+        structlog.reset_defaults()
 
 
 @pytest.hookimpl(tryfirst=True)

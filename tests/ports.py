@@ -2,13 +2,17 @@
 
 A port that the kernel chose (`bind` to 0) and that was closed again may be given to any other
 process before the program binds it. These are outside the range that the kernel chooses from, and
-one that was handed out comes again only after all the others.
+one that was handed out comes again only after all the others. Workers that run beside each other
+share none: two may look at a port at the same moment, and both find it free.
 """
 
 import os
 import socket
 
-_FIRST, _COUNT = 22_000, 2_000
+#: Each worker of pytest-xdist (gw0, gw1, …) has a share; beyond so many they would have to share.
+_WORKERS = 5
+_COUNT = 400
+_FIRST = 22_000 + int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % _WORKERS * _COUNT
 
 
 class _Turn:
