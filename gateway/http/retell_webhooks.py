@@ -85,7 +85,7 @@ def signed(body: str, api_key: str, signature: str) -> bool:
 
 
 class _RefusedError(Exception):
-    """A request that is none of Retell's, or none that we know."""
+    """Why a request is refused: Retell did not sign it, or we do not know its event."""
 
     def __init__(self, status: int, outcome: str) -> None:
         super().__init__(outcome)

@@ -65,7 +65,7 @@ def parse_inbound(body: str) -> InboundCall | None:
 
 
 def parse_event(body: str) -> Event | None:
-    """The event, or None when the body is none."""
+    """The event, or None when the body has another shape."""
     try:
         return Event.model_validate_json(body)
     except ValidationError:

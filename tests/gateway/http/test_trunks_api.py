@@ -120,7 +120,7 @@ async def test_registering_now_answers_with_the_trunk_as_it_is_then(
 async def test_a_trunk_without_a_registration_cannot_be_registered(gateway: Gateway) -> None:
     status, body = await send(gateway, "POST", "/api/v1/trunks/second/register")
     assert (status, body["error"]["code"]) == (409, "does-not-register")
-    assert "trunk second does not register" in body["error"]["message"]
+    assert "do not register with trunk second" in body["error"]["message"]
 
 
 async def test_bans_are_listed_and_lifted(gateway: Gateway, switch: Switch) -> None:
