@@ -10,7 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from functools import lru_cache
+from typing import Any, Final, TypeAlias
 
 from sip.core.uri import decode_text
 from sip.errors import ParseError
@@ -100,7 +101,10 @@ class _Attributes:
 
     def attribute(self, name: str) -> str | None:
         """The first value of an attribute: "" when it has none, None when it is absent."""
-        return next(iter(self.values(name)), None)
+        for key, value in self.attributes:
+            if key == name:
+                return value or ""
+        return None
 
     def values(self, name: str) -> list[str]:
         """Every value of an attribute, such as all `crypto` or `candidate` lines."""
@@ -108,7 +112,10 @@ class _Attributes:
 
 
 def _direction_in(attributes: Iterable[Attribute]) -> str | None:
-    return next((name for name, _ in attributes if name in DIRECTIONS), None)
+    for name, _ in attributes:
+        if name in DIRECTIONS:
+            return name
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,8 +154,10 @@ class Media(_Attributes):
 
     def rtpmap(self) -> dict[int, Codec]:
         """The codec of each payload type, in the order of preference of the `m=` line."""
-        mapped = dict(_read_rtpmap(value) for value in self.values("rtpmap"))
-        known = STATIC_CODECS | mapped
+        known = dict(STATIC_CODECS)
+        for value in self.values("rtpmap"):
+            number, codec = _read_rtpmap(value)
+            known[number] = codec
         numbers = [int(pt) for pt in self.formats if _SHORT_NUMBER.fullmatch(pt)]
         return {pt: known[pt] for pt in numbers if pt in known}
 
@@ -182,10 +191,11 @@ class Media(_Attributes):
         """The same with other values for the named fields."""
         return replace(self, **changes)
 
-    def lines(self) -> Iterable[str]:
+    def lines(self) -> list[str]:
+        """Its lines, the `m=` line first."""
         count = f"/{self.port_count}" if self.port_count != 1 else ""
-        yield " ".join((f"m={self.kind}", f"{self.port}{count}", self.protocol, *self.formats))
-        yield from _body_lines(self.connection, self.other, self.attributes)
+        first = " ".join((f"m={self.kind}", f"{self.port}{count}", self.protocol, *self.formats))
+        return [first, *_body_lines(self.connection, self.other, self.attributes)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,13 +279,17 @@ def _comes_late(line: Line) -> bool:
 
 def _body_lines(
     connection: Connection | None, other: Iterable[Line], attributes: Iterable[Attribute]
-) -> Iterable[str]:
+) -> list[str]:
     """What follows the first lines of a session or media, in the order of RFC 8866 5."""
-    yield from (f"{key}={value}" for key, value in other if not _comes_late((key, value)))
+    lines: list[str] = []
+    late: list[str] = []
+    for line in other:
+        (late if _comes_late(line) else lines).append(f"{line[0]}={line[1]}")
     if connection is not None:
-        yield f"c={connection}"
-    yield from (f"{key}={value}" for key, value in other if _comes_late((key, value)))
-    yield from (f"a={k}" if v is None else f"a={k}:{v}" for k, v in attributes)
+        lines.append(f"c={connection}")
+    lines += late
+    lines += [f"a={key}" if value is None else f"a={key}:{value}" for key, value in attributes]
+    return lines
 
 
 # --- reading -----------------------------------------------------------------------------------
@@ -298,50 +312,55 @@ def parse(text: bytes | str) -> SessionDescription:
     """
     if len(text) > MAX_SDP:
         raise ParseError("SDP Too Large", 413)
-    sections = _sections(decode_text(text) if isinstance(text, bytes) else text)
-    if len(sections) > MAX_MEDIA + 1:
+    whole = decode_text(text) if isinstance(text, bytes) else text
+    whole = whole.replace("\r\n", "\n").rstrip("\n")
+    if "\r" in whole or "\0" in whole:
+        raise ParseError("Malformed SDP Line")
+    session, *media = whole.split("\nm=")
+    if len(media) > MAX_MEDIA:
         raise ParseError("SDP With Too Many Media", 488)
-    description = _read_session(sections[0], sections[1:])
-    if not all(m.connection or description.connection for m in description.media if m.active):
-        raise ParseError("SDP Without Connection Address", 488)
+    description = _read_session(session, media)
+    if description.connection is None:
+        for part in description.media:
+            if part.active and part.connection is None:
+                raise ParseError("SDP Without Connection Address", 488)
     return description
 
 
-def _sections(text: str) -> list[list[Line]]:
-    """The lines, divided before each `m=`: the first section is the session's."""
-    sections: list[list[Line]] = [[]]
-    for line in text.replace("\r\n", "\n").rstrip("\n").split("\n"):
-        key, value = line[:1], line[2:]
-        if line[1:2] != "=" or not key.isalpha() or "\r" in value or "\0" in value:
-            raise ParseError("Malformed SDP Line")
-        if key == "m":
-            sections.append([])
-        sections[-1].append((key, value))
-    return sections
-
-
-def _read_session(lines: list[Line], media: list[list[Line]]) -> SessionDescription:
-    if len(lines) < 2 or lines[0] != ("v", "0") or lines[1][0] != "o":
+def _read_session(text: str, media: list[str]) -> SessionDescription:
+    """A description of the session's lines, and of each medium's after its ``m=``."""
+    version, _, rest = text.partition("\n")
+    origin = rest.partition("\n")[0]
+    if version != "v=0" or not origin.startswith("o="):
         raise ParseError("Malformed SDP Start")
-    username, session_id, version, address_type, address = _matched(_ORIGIN, lines[1][1], "Origin")
-    name = next((value for key, value in lines if key == "s"), "-")
-    connection, attributes, other = _read_body([line for line in lines[2:] if line[0] != "s"])
+    username, session_id, number, address_type, address = _matched(_ORIGIN, origin[2:], "Origin")
+    connection, attributes, lines = _body(rest[len(origin) :])
+    other = lines
+    name = "-"
+    for line in lines:
+        if line[0] == "s":
+            name = line[1]
+            other = tuple([line for line in lines if line[0] != "s"])
+            break
+    if "t" not in [key for key, _ in other]:
+        other = (*other, ("t", "0 0"))
     direction = _direction_in(attributes)
     return SessionDescription(
-        Origin(username, session_id, int(version), address_type, address),
+        Origin(username, session_id, int(number), address_type, address),
         name,
         connection,
         attributes,
-        tuple(_read_media(section, direction) for section in media),
-        other if any(key == "t" for key, _ in other) else (*other, ("t", "0 0")),
+        tuple([_read_media(section, direction) for section in media]),
+        other,
     )
 
 
-def _read_media(lines: list[Line], session_direction: str | None) -> Media:
-    kind, port, count, protocol, formats = _matched(_MEDIA, lines[0][1], "Media")
+def _read_media(text: str, session_direction: str | None) -> Media:
+    first = text.partition("\n")[0]
+    kind, port, count, protocol, formats = _matched(_MEDIA, first, "Media")
     if int(port) > 65535 or (int(port) and not formats):
         raise ParseError("Malformed SDP Media")
-    connection, attributes, other = _read_body(lines[1:])
+    connection, attributes, other = _body(text[len(first) :])
     return Media(
         kind,
         int(port),
@@ -355,13 +374,25 @@ def _read_media(lines: list[Line], session_direction: str | None) -> Media:
     )
 
 
-def _read_body(
-    lines: list[Line],
-) -> tuple[Connection | None, tuple[Attribute, ...], tuple[Line, ...]]:
+def _body(text: str) -> _Body:
+    """See `_read_body`.
+
+    A peer says the same of its codecs in every call, and that is remembered. Long texts hold what
+    is a call's own (candidates), and keys are nobody's to remember.
+    """
+    remembered = len(text) <= _SHORT_BODY and "crypto:" not in text
+    return _remembered_body(text) if remembered else _read_body(text)
+
+
+def _read_body(text: str) -> _Body:
+    """The lines after the first one of a session or media: `c=`, `a=`, and the others."""
     connection: Connection | None = None
     attributes: list[Attribute] = []
     other: list[Line] = []
-    for key, value in lines:
+    for line in text.split("\n")[1:]:
+        key, value = line[:1], line[2:]
+        if line[1:2] != "=" or not key.isalpha():
+            raise ParseError("Malformed SDP Line")
         if key == "a":
             attributes.append(_read_attribute(value))
         elif key == "c" and connection is None:
@@ -370,6 +401,11 @@ def _read_body(
             other.append((key, value))
     other.sort(key=_comes_late)  # as it will be written
     return connection, tuple(attributes), tuple(other)
+
+
+_Body: TypeAlias = tuple[Connection | None, tuple[Attribute, ...], tuple[Line, ...]]
+_SHORT_BODY: Final = 512
+_remembered_body = lru_cache(maxsize=512)(_read_body)
 
 
 def _read_attribute(text: str) -> Attribute:

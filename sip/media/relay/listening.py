@@ -84,7 +84,7 @@ class Listening:
         self._silences: Silences | None = None
         if wish.silence_s is not None:
             self._silences = Silences(wish.silence_s)
-            self._look(now)
+            self._look_again(self._silences.limit_s, now)
 
     def key(self, tag: str, press: Press, now: float) -> None:
         """The party let go of a key."""
@@ -105,7 +105,10 @@ class Listening:
         for change in self._silences.look(self._looks(), now):
             since_ms = round(change.since_s * 1000)
             self._tell(change.sound.value, change.tag, now, {"since": since_ms})
-        self._timer = self._timers.at(now + min(LOOK_S, self._silences.limit_s / 4), self._look)
+        self._look_again(self._silences.limit_s, now)
+
+    def _look_again(self, limit_s: float, now: float) -> None:
+        self._timer = self._timers.at(now + min(LOOK_S, limit_s / 4), self._look)
 
     def _tell(self, event: str, tag: str, now: float, more: Event) -> None:
         self._notices.tell(

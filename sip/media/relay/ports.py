@@ -106,7 +106,7 @@ class PortPool:
     def _pick(self) -> int:
         """Removes a random element in constant time."""
         free = self._free
-        index = self._rng.randrange(len(free))
+        index = int(self._rng.random() * len(free))
         free[index], free[-1] = free[-1], free[index]
         return free.pop()
 
@@ -119,9 +119,8 @@ class PortPool:
             raise
 
     def _socket(self, port: int) -> socket.socket:
-        sock = socket.socket(self._family, socket.SOCK_DGRAM)
+        sock = socket.socket(self._family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
         try:
-            sock.setblocking(False)
             if self._family == socket.AF_INET6:
                 sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             sock.bind((self.host, port))
