@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 
 from sip.clock import Clock, LoopClock
@@ -17,6 +18,9 @@ log = logging.getLogger(__name__)
 
 class RelayClient(NgClient):
     """Made by `connect`, like every `NgClient`. `silence_s` None tells no silences."""
+
+    #: It does by itself what another engine is told.
+    _engine_keys: Mapping[str, Encodable] = {}
 
     def __init__(
         self, clock: Clock, timeout_s: float, form: Form, silence_s: float | None = SILENCE_S
