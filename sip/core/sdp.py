@@ -8,18 +8,22 @@ passes through untouched.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
+from sip.core.sdp_lines import (
+    Attribute,
+    Codec,
+    Connection,
+    Line,
+    body_lines,
+    matched,
+    read_body,
+    read_rtpmap,
+)
 from sip.core.uri import decode_text
 from sip.errors import ParseError
-
-Attribute = tuple[str, str | None]
-"""`a=name:value`, or `a=name` with None."""
-Line = tuple[str, str]
-"""The letter of a line and what follows its equals sign."""
 
 MAX_SDP: Final = 16 * 1024
 """Longest description, in bytes or characters."""
@@ -35,18 +39,6 @@ _DIRECTION_OF: Final = {
     (False, True): "recvonly",
     (False, False): "inactive",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Codec:
-    """What a payload type stands for. `rate` is the RTP clock in Hz: 8000 for G.722 (RFC 3551)."""
-
-    name: str
-    rate: int
-    channels: int = 1
-
-    def __str__(self) -> str:
-        return f"{self.name}/{self.rate}" + (f"/{self.channels}" if self.channels > 1 else "")
 
 
 STATIC_CODECS: Final = {
@@ -75,22 +67,6 @@ class Origin:
     def __str__(self) -> str:
         where = f"IN {self.address_type} {self.address}"
         return f"{self.username} {self.session_id} {self.version} {where}"
-
-
-@dataclass(frozen=True, slots=True)
-class Connection:
-    """`c=`: where media is to be sent. `address_type` is IP4 or IP6."""
-
-    address_type: str
-    address: str
-
-    @property
-    def unspecified(self) -> bool:
-        """Whether this is the all-zero address, the older way of putting on hold (RFC 3264 8.4)."""
-        return self.address in ("0.0.0.0", "::")
-
-    def __str__(self) -> str:
-        return f"IN {self.address_type} {self.address}"
 
 
 class _Attributes:
@@ -156,7 +132,7 @@ class Media(_Attributes):
         """The codec of each payload type, in the order of preference of the `m=` line."""
         known = dict(STATIC_CODECS)
         for value in self.values("rtpmap"):
-            number, codec = _read_rtpmap(value)
+            number, codec = read_rtpmap(value)
             known[number] = codec
         numbers = [int(pt) for pt in self.formats if _SHORT_NUMBER.fullmatch(pt)]
         return {pt: known[pt] for pt in numbers if pt in known}
@@ -195,7 +171,7 @@ class Media(_Attributes):
         """Its lines, the `m=` line first."""
         count = f"/{self.port_count}" if self.port_count != 1 else ""
         first = " ".join((f"m={self.kind}", f"{self.port}{count}", self.protocol, *self.formats))
-        return [first, *_body_lines(self.connection, self.other, self.attributes)]
+        return [first, *body_lines(self.connection, self.other, self.attributes)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +193,10 @@ class SessionDescription(_Attributes):
     @property
     def audio(self) -> Media | None:
         """The first audio that is not refused, None when there is none."""
-        return next((m for m in self.media if m.kind == "audio" and m.active), None)
+        for media in self.media:
+            if media.kind == "audio" and media.port:
+                return media
+        return None
 
     def connection_of(self, media: Media) -> Connection | None:
         """Where that media is to be sent."""
@@ -258,7 +237,7 @@ class SessionDescription(_Attributes):
     def to_string(self) -> str:
         """The text, with CRLF after every line; raises ValueError for a line break inside one."""
         lines = ["v=0", f"o={self.origin}", f"s={self.name}"]
-        lines += _body_lines(self.connection, self.other, self.attributes)
+        lines += body_lines(self.connection, self.other, self.attributes)
         for media in self.media:
             lines += media.lines()
         text = "\r\n".join(lines) + "\r\n"
@@ -269,38 +248,13 @@ class SessionDescription(_Attributes):
     __str__ = to_string
 
 
-# --- writing -----------------------------------------------------------------------------------
-
-
-def _comes_late(line: Line) -> bool:
-    """Whether a line stands after the connection: all but i, u, e and p do (RFC 8866 5)."""
-    return line[0] not in "iuep"
-
-
-def _body_lines(
-    connection: Connection | None, other: Iterable[Line], attributes: Iterable[Attribute]
-) -> list[str]:
-    """What follows the first lines of a session or media, in the order of RFC 8866 5."""
-    lines: list[str] = []
-    late: list[str] = []
-    for line in other:
-        (late if _comes_late(line) else lines).append(f"{line[0]}={line[1]}")
-    if connection is not None:
-        lines.append(f"c={connection}")
-    lines += late
-    lines += [f"a={key}" if value is None else f"a={key}:{value}" for key, value in attributes]
-    return lines
-
-
 # --- reading -----------------------------------------------------------------------------------
 
 _SHORT_NUMBER: Final = re.compile(r"[0-9]{1,9}")
 _ORIGIN: Final = re.compile(r"(\S+) (\S+) ([0-9]{1,64}) IN (IP4|IP6) (\S+) *")
-_CONNECTION: Final = re.compile(r"IN (IP4|IP6) ([A-Za-z0-9.:%_-]+(?:/[0-9]{1,5}){0,2}) *")
 _MEDIA: Final = re.compile(
     r"([!-.0-~]++) ([0-9]{1,5})(?:/([0-9]{1,5}))? ([!-~]++)((?: [!-~]++)*+) *+"  # kind … formats
 )
-_RTPMAP: Final = re.compile(r"([0-9]{1,3})\s+([^\s/]+)/([0-9]{1,9})(?:/([0-9]{1,3}))?\s*")
 
 
 def parse(text: bytes | str) -> SessionDescription:
@@ -333,8 +287,8 @@ def _read_session(text: str, media: list[str]) -> SessionDescription:
     origin = rest.partition("\n")[0]
     if version != "v=0" or not origin.startswith("o="):
         raise ParseError("Malformed SDP Start")
-    username, session_id, number, address_type, address = _matched(_ORIGIN, origin[2:], "Origin")
-    connection, attributes, lines = _body(rest[len(origin) :])
+    username, session_id, number, address_type, address = matched(_ORIGIN, origin[2:], "Origin")
+    connection, attributes, lines = read_body(rest[len(origin) :])
     other = lines
     name = "-"
     for line in lines:
@@ -357,10 +311,10 @@ def _read_session(text: str, media: list[str]) -> SessionDescription:
 
 def _read_media(text: str, session_direction: str | None) -> Media:
     first = text.partition("\n")[0]
-    kind, port, count, protocol, formats = _matched(_MEDIA, first, "Media")
+    kind, port, count, protocol, formats = matched(_MEDIA, first, "Media")
     if int(port) > 65535 or (int(port) and not formats):
         raise ParseError("Malformed SDP Media")
-    connection, attributes, other = _body(text[len(first) :])
+    connection, attributes, other = read_body(text[len(first) :])
     return Media(
         kind,
         int(port),
@@ -372,60 +326,3 @@ def _read_media(text: str, session_direction: str | None) -> Media:
         other,
         session_direction,
     )
-
-
-def _body(text: str) -> _Body:
-    """See `_read_body`.
-
-    A peer says the same of its codecs in every call, and that is remembered. Long texts hold what
-    is a call's own (candidates), and keys are nobody's to remember.
-    """
-    remembered = len(text) <= _SHORT_BODY and "crypto:" not in text
-    return _remembered_body(text) if remembered else _read_body(text)
-
-
-def _read_body(text: str) -> _Body:
-    """The lines after the first one of a session or media: `c=`, `a=`, and the others."""
-    connection: Connection | None = None
-    attributes: list[Attribute] = []
-    other: list[Line] = []
-    for line in text.split("\n")[1:]:
-        key, value = line[:1], line[2:]
-        if line[1:2] != "=" or not key.isalpha():
-            raise ParseError("Malformed SDP Line")
-        if key == "a":
-            attributes.append(_read_attribute(value))
-        elif key == "c" and connection is None:
-            connection = Connection(*_matched(_CONNECTION, value, "Connection"))
-        else:
-            other.append((key, value))
-    other.sort(key=_comes_late)  # as it will be written
-    return connection, tuple(attributes), tuple(other)
-
-
-_Body: TypeAlias = tuple[Connection | None, tuple[Attribute, ...], tuple[Line, ...]]
-_SHORT_BODY: Final = 512
-_remembered_body = lru_cache(maxsize=512)(_read_body)
-
-
-def _read_attribute(text: str) -> Attribute:
-    name, colon, value = text.partition(":")
-    check = _CHECKED.get(name)
-    if check is not None:
-        check(value)
-    return name, value if colon else None
-
-
-def _read_rtpmap(value: str) -> tuple[int, Codec]:
-    number, name, rate, channels = _matched(_RTPMAP, value, "Rtpmap")
-    return int(number), Codec(name, int(rate), int(channels or 1))
-
-
-_CHECKED: Final[dict[str, Callable[[str], object]]] = {"rtpmap": _read_rtpmap}
-
-
-def _matched(pattern: re.Pattern[str], text: str, what: str) -> tuple[str, ...]:
-    match = pattern.fullmatch(text)
-    if match is None:
-        raise ParseError(f"Malformed SDP {what}")
-    return match.groups("")

@@ -86,7 +86,8 @@ class PortPool:
                 return pair
         finally:
             # Another program's; it rests as long as a used one before it is tried again.
-            self._draining.extend((now + self._drain_s, port) for port in foreign)
+            for port in foreign:
+                self._draining.append((now + self._drain_s, port))
         raise NoPortsError(
             f"all {self.size} port pairs are taken"
             f" ({self._leased} leased, {len(self._draining)} draining)"

@@ -13,15 +13,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
 
-from sip.core.sdp import (
-    Attribute,
-    Codec,
-    Connection,
-    Media,
-    Origin,
-    SessionDescription,
-    parse,
-)
+from sip.core.sdp import Media, Origin, SessionDescription, parse
+from sip.core.sdp_lines import Attribute, Codec, Connection
 from sip.errors import ParseError
 from sip.media.plane import MediaError
 from sip.media.relay import policy
