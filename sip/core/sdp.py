@@ -8,17 +8,22 @@ passes through untouched.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+from sip.core.sdp_lines import (
+    Attribute,
+    Codec,
+    Connection,
+    Line,
+    body_lines,
+    matched,
+    read_body,
+    read_rtpmap,
+)
 from sip.core.uri import decode_text
 from sip.errors import ParseError
-
-#: `a=name:value`, or `a=name` with None.
-Attribute = tuple[str, str | None]
-#: The letter of a line and what follows its equals sign.
-Line = tuple[str, str]
 
 #: Longest description, in bytes or characters.
 MAX_SDP: Final = 16 * 1024
@@ -34,18 +39,6 @@ _DIRECTION_OF: Final = {
     (False, True): "recvonly",
     (False, False): "inactive",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Codec:
-    """What a payload type stands for. `rate` is the RTP clock in Hz: 8000 for G.722 (RFC 3551)."""
-
-    name: str
-    rate: int
-    channels: int = 1
-
-    def __str__(self) -> str:
-        return f"{self.name}/{self.rate}" + (f"/{self.channels}" if self.channels > 1 else "")
 
 
 #: Payload types that need no rtpmap (RFC 3551 6).
@@ -76,22 +69,6 @@ class Origin:
         return f"{self.username} {self.session_id} {self.version} {where}"
 
 
-@dataclass(frozen=True, slots=True)
-class Connection:
-    """`c=`: where media is to be sent. `address_type` is IP4 or IP6."""
-
-    address_type: str
-    address: str
-
-    @property
-    def unspecified(self) -> bool:
-        """Whether this is the all-zero address, the older way of putting on hold (RFC 3264 8.4)."""
-        return self.address in ("0.0.0.0", "::")
-
-    def __str__(self) -> str:
-        return f"IN {self.address_type} {self.address}"
-
-
 class _Attributes:
     """Reading `a=` lines, of a session or of one of its media."""
 
@@ -100,7 +77,10 @@ class _Attributes:
 
     def attribute(self, name: str) -> str | None:
         """The first value of an attribute: "" when it has none, None when it is absent."""
-        return next(iter(self.values(name)), None)
+        for key, value in self.attributes:
+            if key == name:
+                return value or ""
+        return None
 
     def values(self, name: str) -> list[str]:
         """Every value of an attribute, such as all `crypto` or `candidate` lines."""
@@ -108,7 +88,10 @@ class _Attributes:
 
 
 def _direction_in(attributes: Iterable[Attribute]) -> str | None:
-    return next((name for name, _ in attributes if name in DIRECTIONS), None)
+    for name, _ in attributes:
+        if name in DIRECTIONS:
+            return name
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,8 +130,10 @@ class Media(_Attributes):
 
     def rtpmap(self) -> dict[int, Codec]:
         """The codec of each payload type, in the order of preference of the `m=` line."""
-        mapped = dict(_read_rtpmap(value) for value in self.values("rtpmap"))
-        known = STATIC_CODECS | mapped
+        known = dict(STATIC_CODECS)
+        for value in self.values("rtpmap"):
+            number, codec = read_rtpmap(value)
+            known[number] = codec
         numbers = [int(pt) for pt in self.formats if _SHORT_NUMBER.fullmatch(pt)]
         return {pt: known[pt] for pt in numbers if pt in known}
 
@@ -182,10 +167,11 @@ class Media(_Attributes):
         """The same with other values for the named fields."""
         return replace(self, **changes)
 
-    def lines(self) -> Iterable[str]:
+    def lines(self) -> list[str]:
+        """Its lines, the `m=` line first."""
         count = f"/{self.port_count}" if self.port_count != 1 else ""
-        yield " ".join((f"m={self.kind}", f"{self.port}{count}", self.protocol, *self.formats))
-        yield from _body_lines(self.connection, self.other, self.attributes)
+        first = " ".join((f"m={self.kind}", f"{self.port}{count}", self.protocol, *self.formats))
+        return [first, *body_lines(self.connection, self.other, self.attributes)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +193,10 @@ class SessionDescription(_Attributes):
     @property
     def audio(self) -> Media | None:
         """The first audio with a port above 0, None when all is refused."""
-        return next((m for m in self.media if m.kind == "audio" and m.active), None)
+        for media in self.media:
+            if media.kind == "audio" and media.port:
+                return media
+        return None
 
     def connection_of(self, media: Media) -> Connection | None:
         """Where that media is to be sent."""
@@ -247,7 +236,7 @@ class SessionDescription(_Attributes):
     def to_string(self) -> str:
         """The text, with CRLF after every line; raises ValueError for a line break inside one."""
         lines = ["v=0", f"o={self.origin}", f"s={self.name}"]
-        lines += _body_lines(self.connection, self.other, self.attributes)
+        lines += body_lines(self.connection, self.other, self.attributes)
         for media in self.media:
             lines += media.lines()
         text = "\r\n".join(lines) + "\r\n"
@@ -258,34 +247,13 @@ class SessionDescription(_Attributes):
     __str__ = to_string
 
 
-# --- writing -----------------------------------------------------------------------------------
-
-
-def _comes_late(line: Line) -> bool:
-    """Whether a line stands after the connection: all but i, u, e and p do (RFC 8866 5)."""
-    return line[0] not in "iuep"
-
-
-def _body_lines(
-    connection: Connection | None, other: Iterable[Line], attributes: Iterable[Attribute]
-) -> Iterable[str]:
-    """What follows the first lines of a session or media, in the order of RFC 8866 5."""
-    yield from (f"{key}={value}" for key, value in other if not _comes_late((key, value)))
-    if connection is not None:
-        yield f"c={connection}"
-    yield from (f"{key}={value}" for key, value in other if _comes_late((key, value)))
-    yield from (f"a={k}" if v is None else f"a={k}:{v}" for k, v in attributes)
-
-
 # --- reading -----------------------------------------------------------------------------------
 
 _SHORT_NUMBER: Final = re.compile(r"[0-9]{1,9}")
 _ORIGIN: Final = re.compile(r"(\S+) (\S+) ([0-9]{1,64}) IN (IP4|IP6) (\S+) *")
-_CONNECTION: Final = re.compile(r"IN (IP4|IP6) ([A-Za-z0-9.:%_-]+(?:/[0-9]{1,5}){0,2}) *")
 _MEDIA: Final = re.compile(
     r"([!-.0-~]++) ([0-9]{1,5})(?:/([0-9]{1,5}))? ([!-~]++)((?: [!-~]++)*+) *+"  # kind … formats
 )
-_RTPMAP: Final = re.compile(r"([0-9]{1,3})\s+([^\s/]+)/([0-9]{1,9})(?:/([0-9]{1,3}))?\s*")
 
 
 def parse(text: bytes | str) -> SessionDescription:
@@ -297,50 +265,55 @@ def parse(text: bytes | str) -> SessionDescription:
     """
     if len(text) > MAX_SDP:
         raise ParseError("SDP Too Large", 413)
-    sections = _sections(decode_text(text) if isinstance(text, bytes) else text)
-    if len(sections) > MAX_MEDIA + 1:
+    whole = decode_text(text) if isinstance(text, bytes) else text
+    whole = whole.replace("\r\n", "\n").rstrip("\n")
+    if "\r" in whole or "\0" in whole:
+        raise ParseError("Malformed SDP Line")
+    session, *media = whole.split("\nm=")
+    if len(media) > MAX_MEDIA:
         raise ParseError("SDP With Too Many Media", 488)
-    description = _read_session(sections[0], sections[1:])
-    if not all(m.connection or description.connection for m in description.media if m.active):
-        raise ParseError("SDP Without Connection Address", 488)
+    description = _read_session(session, media)
+    if description.connection is None:
+        for part in description.media:
+            if part.active and part.connection is None:
+                raise ParseError("SDP Without Connection Address", 488)
     return description
 
 
-def _sections(text: str) -> list[list[Line]]:
-    """The lines, divided before each `m=`: the first section is the session's."""
-    sections: list[list[Line]] = [[]]
-    for line in text.replace("\r\n", "\n").rstrip("\n").split("\n"):
-        key, value = line[:1], line[2:]
-        if line[1:2] != "=" or not key.isalpha() or "\r" in value or "\0" in value:
-            raise ParseError("Malformed SDP Line")
-        if key == "m":
-            sections.append([])
-        sections[-1].append((key, value))
-    return sections
-
-
-def _read_session(lines: list[Line], media: list[list[Line]]) -> SessionDescription:
-    if len(lines) < 2 or lines[0] != ("v", "0") or lines[1][0] != "o":
+def _read_session(text: str, media: list[str]) -> SessionDescription:
+    """A description of the session's lines, and of each medium's after its ``m=``."""
+    version, _, rest = text.partition("\n")
+    origin = rest.partition("\n")[0]
+    if version != "v=0" or not origin.startswith("o="):
         raise ParseError("Malformed SDP Start")
-    username, session_id, version, address_type, address = _matched(_ORIGIN, lines[1][1], "Origin")
-    name = next((value for key, value in lines if key == "s"), "-")
-    connection, attributes, other = _read_body([line for line in lines[2:] if line[0] != "s"])
+    username, session_id, number, address_type, address = matched(_ORIGIN, origin[2:], "Origin")
+    connection, attributes, lines = read_body(rest[len(origin) :])
+    other = lines
+    name = "-"
+    for line in lines:
+        if line[0] == "s":
+            name = line[1]
+            other = tuple([line for line in lines if line[0] != "s"])
+            break
+    if "t" not in [key for key, _ in other]:
+        other = (*other, ("t", "0 0"))
     direction = _direction_in(attributes)
     return SessionDescription(
-        Origin(username, session_id, int(version), address_type, address),
+        Origin(username, session_id, int(number), address_type, address),
         name,
         connection,
         attributes,
-        tuple(_read_media(section, direction) for section in media),
-        other if any(key == "t" for key, _ in other) else (*other, ("t", "0 0")),
+        tuple([_read_media(section, direction) for section in media]),
+        other,
     )
 
 
-def _read_media(lines: list[Line], session_direction: str | None) -> Media:
-    kind, port, count, protocol, formats = _matched(_MEDIA, lines[0][1], "Media")
+def _read_media(text: str, session_direction: str | None) -> Media:
+    first = text.partition("\n")[0]
+    kind, port, count, protocol, formats = matched(_MEDIA, first, "Media")
     if int(port) > 65535 or (int(port) and not formats):
         raise ParseError("Malformed SDP Media")
-    connection, attributes, other = _read_body(lines[1:])
+    connection, attributes, other = read_body(text[len(first) :])
     return Media(
         kind,
         int(port),
@@ -352,43 +325,3 @@ def _read_media(lines: list[Line], session_direction: str | None) -> Media:
         other,
         session_direction,
     )
-
-
-def _read_body(
-    lines: list[Line],
-) -> tuple[Connection | None, tuple[Attribute, ...], tuple[Line, ...]]:
-    connection: Connection | None = None
-    attributes: list[Attribute] = []
-    other: list[Line] = []
-    for key, value in lines:
-        if key == "a":
-            attributes.append(_read_attribute(value))
-        elif key == "c" and connection is None:
-            connection = Connection(*_matched(_CONNECTION, value, "Connection"))
-        else:
-            other.append((key, value))
-    other.sort(key=_comes_late)  # as it will be written
-    return connection, tuple(attributes), tuple(other)
-
-
-def _read_attribute(text: str) -> Attribute:
-    name, colon, value = text.partition(":")
-    check = _CHECKED.get(name)
-    if check is not None:
-        check(value)
-    return name, value if colon else None
-
-
-def _read_rtpmap(value: str) -> tuple[int, Codec]:
-    number, name, rate, channels = _matched(_RTPMAP, value, "Rtpmap")
-    return int(number), Codec(name, int(rate), int(channels or 1))
-
-
-_CHECKED: Final[dict[str, Callable[[str], object]]] = {"rtpmap": _read_rtpmap}
-
-
-def _matched(pattern: re.Pattern[str], text: str, what: str) -> tuple[str, ...]:
-    match = pattern.fullmatch(text)
-    if match is None:
-        raise ParseError(f"Malformed SDP {what}")
-    return match.groups("")

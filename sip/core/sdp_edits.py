@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from sip.core.sdp import DIRECTIONS, Attribute, Connection, Media, parse
+from sip.core.sdp import DIRECTIONS, Media, parse
+from sip.core.sdp_lines import Attribute, Connection
 
 #: Codec name of DTMF as events (RFC 4733).
 TELEPHONE_EVENT: Final = "telephone-event"

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sip.core import sdp
-from sip.core.sdp import Codec, Connection, Media, Origin, SessionDescription
+from sip.core.sdp import Media, Origin, SessionDescription
+from sip.core.sdp_lines import MAX_REMEMBERED, Codec, Connection, remembered
 from sip.errors import ParseError
 
 OFFERS = {
@@ -267,3 +268,30 @@ DESCRIPTIONS = st.builds(
 @given(DESCRIPTIONS)
 def test_reading_undoes_writing(description: SessionDescription) -> None:
     assert sdp.parse(description.to_string()) == description
+
+
+BODY = "c=IN IP4 192.0.2.1\na=rtpmap:0 PCMU/8000\na=sendonly\n"
+
+
+def described(body: str, origin: str = "- 1 1 IN IP4 192.0.2.1") -> SessionDescription:
+    return sdp.parse(f"v=0\no={origin}\ns=-\nt=0 0\nm=audio 4000 RTP/AVP 0\n{body}")
+
+
+def test_lines_seen_before_are_read_as_at_first() -> None:
+    """What is remembered of one description changes nothing of another."""
+    first, again = described(BODY), described(BODY, "- 2 7 IN IP4 192.0.2.2")
+    assert again.media == first.media
+    assert again.origin != first.origin
+    other = described(BODY.replace("sendonly", "inactive")).media[0]
+    assert (first.media[0].direction, other.direction) == ("sendonly", "inactive")
+
+
+@pytest.mark.parametrize(
+    "line", ["a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:c2VjcmV0", "a=x:" + "y" * MAX_REMEMBERED]
+)
+def test_keys_and_long_descriptions_are_not_remembered(line: str) -> None:
+    before = remembered()
+    described(f"{BODY}{line}\n")
+    assert remembered() == before
+    described(f"{BODY}a=x:{before}\n")
+    assert remembered() == before + 1

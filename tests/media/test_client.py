@@ -11,6 +11,7 @@ from sip.clock import Timer
 from sip.media.ng.bencode import Encodable
 from sip.media.ng.client import FIRST_WAIT_S, TIMEOUT_S, NgClient
 from sip.media.ng.form import Form, decode, encode
+from sip.media.ng.relay import RelayClient
 from sip.media.ng.reports import stats_of
 from sip.media.plane import Learn, MediaError
 
@@ -282,6 +283,26 @@ async def test_what_an_offer_tells_the_engine(client: NgClient, peer: Engine) ->
     assert request["received-from"] == ["IP4", "198.51.100.5"]
     assert request["learn"] == "any"
     assert "to-tag" not in request
+
+
+async def test_our_relay_is_told_what_it_reads_and_no_more(
+    engine: tuple[Engine, tuple[str, int]], clock: HandClock
+) -> None:
+    peer, address = engine
+    client = await RelayClient.connect(address, clock=clock)
+    task = asyncio.create_task(client.offer("c", "A", SDP, received_from="198.51.100.5"))
+    cookie, request, source = await peer.next()
+    peer.reply(cookie, source, result="ok", sdp=SDP)
+    await task
+    assert request.keys() == {
+        "command",
+        "call-id",
+        "from-tag",
+        "sdp",
+        "received-from",
+        "via-branch",
+    }
+    await client.close()
 
 
 async def test_delete_names_the_tag_that_began_the_call(client: NgClient, peer: Engine) -> None:

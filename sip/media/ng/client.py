@@ -81,6 +81,9 @@ class NgClient:
     (`sip.media.ng.relay`, `sip.media.ng.rtpengine`).
     """
 
+    #: What its engine has to be told with every description.
+    _engine_keys: Mapping[str, Encodable] = flags.ENGINE_KEYS
+
     def __init__(self, clock: Clock, timeout_s: float, form: Form) -> None:
         self._clock = clock
         self._timeout_s = timeout_s
@@ -153,7 +156,7 @@ class NgClient:
         learn: Learn = Learn.PEER,
     ) -> str:
         """See `MediaPlane.offer`."""
-        keys = flags.sdp_keys(sdp, media_address, received_from, learn)
+        keys = flags.sdp_keys(sdp, media_address, received_from, learn, self._engine_keys)
         keys |= {"call-id": call_id, "from-tag": from_tag, **self._wishes(call_id)}
         known = call_id in self._memories
         memory = self._memories.setdefault(call_id, _Memory(from_tag))
@@ -185,7 +188,7 @@ class NgClient:
         learn: Learn = Learn.PEER,
     ) -> str:
         """See `MediaPlane.answer`."""
-        keys = flags.sdp_keys(sdp, media_address, received_from, learn)
+        keys = flags.sdp_keys(sdp, media_address, received_from, learn, self._engine_keys)
         keys |= {"call-id": call_id, "from-tag": from_tag, "to-tag": to_tag}
         memory = self._memories.setdefault(call_id, _Memory(from_tag))
         if memory.from_tag == from_tag:

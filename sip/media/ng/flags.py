@@ -7,6 +7,8 @@ Read together with rtpengine's docs/ng_control_protocol.md; our relay looks at `
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from typing import Final
 
 from sip.core.sdp import MAX_SDP
 from sip.media.ng.bencode import Encodable
@@ -14,25 +16,36 @@ from sip.media.plane import Learn, MediaError
 
 #: rtpengine: use the SDP's address rather than the signalling's; after learning drop packets
 #: from elsewhere; keep our ports when a peer's address changes; offer no keys of its own.
-FLAGS = ("trust-address", "strict-source", "port-latching", "SDES-off")
+FLAGS: Final[list[Encodable]] = ["trust-address", "strict-source", "port-latching", "SDES-off"]
+
+#: What rtpengine is told with every description.
+ENGINE_KEYS: Final[Mapping[str, Encodable]] = {
+    "replace": ["origin", "session-connection"],
+    "ICE": "remove",
+    "rtcp-mux": ["demux", "reject"],
+    "flags": FLAGS,
+}
 
 #: Keys in a description that is relayed in the clear (RFC 4568, RFC 5763).
 _KEY_LINE = re.compile(r"^a=(?:crypto|fingerprint|setup|key-mgmt|tls-id)\b[^\n]*\n?", re.MULTILINE)
 
+#: A word of each attribute above: without any, no line has to be looked at.
+_KEY_WORDS: Final = ("crypto", "fingerprint", "setup", "key-mgmt", "tls-id")
+
 _MEDIA_LINE = re.compile(r"^m=(\S+) (\d+)(\S*) (\S+)", re.MULTILINE)
+
+_PLAIN: Final = ("RTP/AVP", "RTP/AVPF")
 
 
 def sdp_keys(
-    sdp: str, media_address: str | None, received_from: str | None, learn: Learn
+    sdp: str,
+    media_address: str | None,
+    received_from: str | None,
+    learn: Learn,
+    engine_keys: Mapping[str, Encodable] = ENGINE_KEYS,
 ) -> dict[str, Encodable]:
     """The keys of an offer or answer beside its tags. Raises `MediaError` bad-sdp."""
-    keys: dict[str, Encodable] = {
-        "sdp": relayable(sdp),
-        "replace": ["origin", "session-connection"],
-        "ICE": "remove",
-        "rtcp-mux": ["demux", "reject"],
-        "flags": list(FLAGS),
-    }
+    keys: dict[str, Encodable] = {"sdp": relayable(sdp), **engine_keys}
     if media_address is not None:
         keys["media-address"] = media_address
     if received_from is not None:
@@ -54,8 +67,12 @@ def relayable(sdp: str) -> str:
         raise MediaError("bad-sdp", "does not begin with v=0")
     if len(sdp) > MAX_SDP:  # an engine could not even be asked: it would not fit a datagram
         raise MediaError("bad-sdp", f"longer than {MAX_SDP} characters")
+    if not any(word in sdp for word in _KEY_WORDS) and sdp.count("\nm=") == 1:
+        only = _MEDIA_LINE.match(sdp, sdp.index("\nm=") + 1)
+        if only is not None and only[1] == "audio" and only[2] != "0" and only[4] in _PLAIN:
+            return sdp  # as nearly all are: there is nothing to refuse
     audio = [m for m in _MEDIA_LINE.finditer(sdp) if m[1] == "audio" and m[2] != "0"]
-    plain = [m.start() for m in audio if m[4].upper() in ("RTP/AVP", "RTP/AVPF")]
+    plain = [m.start() for m in audio if m[4].upper() in _PLAIN]
     if audio and not plain:
         raise MediaError("bad-sdp", f"audio by {audio[0][4]} is not supported")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import structlog
@@ -18,6 +19,9 @@ log = structlog.get_logger(__name__)
 
 class RelayClient(NgClient):
     """Made by `connect`, like every `NgClient`. `silence_s` None tells no silences."""
+
+    #: It does by itself what another engine is told.
+    _engine_keys: Mapping[str, Encodable] = {}
 
     def __init__(
         self, clock: Clock, timeout_s: float, form: Form, silence_s: float | None = SILENCE_S

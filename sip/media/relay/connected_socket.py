@@ -21,9 +21,8 @@ def open_connected(leased: socket.socket, peer: SocketAddress) -> socket.socket:
     at the sources of what is waiting. SO_REUSEADDR is on for this moment only, because while it
     is on another program could bind the port too.
     """
-    sock = socket.socket(leased.family, socket.SOCK_DGRAM)
+    sock = socket.socket(leased.family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
     try:
-        sock.setblocking(False)
         if leased.family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         _share(leased, sock, 1)

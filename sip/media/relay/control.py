@@ -227,9 +227,10 @@ class Control:
 def _party_report(party: Party, now: float, epoch: float) -> Encodable:
     stream = party.rtp.stream
     sent = party.rtp.sent
-    silent_s = stream.silent_s(now)
+    packets = stream.packets
+    silent_s = stream.silent_s(now) if packets else None
     rtp: dict[str, Encodable] = {
-        "packets": stream.packets,
+        "packets": packets,
         "bytes": stream.octets,
         "errors": party.rtp.send_errors,
         "packets sent": sent.packets,

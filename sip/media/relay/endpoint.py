@@ -36,7 +36,7 @@ class Poller(Protocol):
     def watch(self, sock: socket.socket, reader: Callable[[float], None]) -> None: ...
 
     def unwatch(self, sock: socket.socket) -> None:
-        """To be called before the socket is closed."""
+        """To be called before the socket is closed, which must follow."""
         ...
 
 
@@ -117,9 +117,13 @@ class Traffic(NamedTuple):
     octets: int = 0
 
     def plus(self, other: Traffic) -> Traffic:
+        if other is _NONE:
+            return self
         return Traffic(self.packets + other.packets, self.octets + other.octets)
 
     def minus(self, other: Traffic) -> Traffic:
+        if other is _NONE:
+            return self
         return Traffic(self.packets - other.packets, self.octets - other.octets)
 
 
@@ -168,6 +172,8 @@ class RtpEndpoint(Endpoint):
     @property
     def taken(self) -> Traffic:
         """What the party sent and we took."""
+        if self.stream.payload_type < 0:
+            return self._aside
         return Traffic(self.stream.packets, self.stream.octets).plus(self._aside)
 
     @property

@@ -31,15 +31,19 @@ class KeyWatch:
     def __init__(self, timers: Timers, tell: Callable[[Press, float], None]) -> None:
         self._timers = timers
         self._tell = tell
-        self._reader = KeyReader()
+        #: Made for the first key: most calls have none.
+        self._reader: KeyReader | None = None
         self._timer: Timer | None = None
         self._deadline = 0.0
 
     def take(self, packet: bytes, tick_s: float, now: float) -> None:
         """An RTP packet of a key, taken from the party."""
-        for press in self._reader.take(packet, tick_s):
+        reader = self._reader
+        if reader is None:
+            reader = self._reader = KeyReader()
+        for press in reader.take(packet, tick_s):
             self._tell(press, now)
-        if self._reader.held:
+        if reader.held:
             self._deadline = now + RELEASE_S
             if self._timer is None:
                 self._timer = self._timers.at(self._deadline, self._release)
@@ -52,7 +56,7 @@ class KeyWatch:
 
     def _release(self, now: float) -> None:
         self._timer = None
-        if not self._reader.held:
+        if self._reader is None or not self._reader.held:
             return
         if now < self._deadline:
             self._timer = self._timers.at(self._deadline, self._release)
@@ -84,7 +88,7 @@ class Listening:
         self._silences: Silences | None = None
         if wish.silence_s is not None:
             self._silences = Silences(wish.silence_s)
-            self._look(now)
+            self._look_again(self._silences.limit_s, now)
 
     def key(self, tag: str, press: Press, now: float) -> None:
         """The party let go of a key."""
@@ -105,7 +109,10 @@ class Listening:
         for change in self._silences.look(self._looks(), now):
             since_ms = round(change.since_s * 1000)
             self._tell(change.sound.value, change.tag, now, {"since": since_ms})
-        self._timer = self._timers.at(now + min(LOOK_S, self._silences.limit_s / 4), self._look)
+        self._look_again(self._silences.limit_s, now)
+
+    def _look_again(self, limit_s: float, now: float) -> None:
+        self._timer = self._timers.at(now + min(LOOK_S, limit_s / 4), self._look)
 
     def _tell(self, event: str, tag: str, now: float, more: Event) -> None:
         self._notices.tell(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sip.core.sdp import Codec
 from sip.core.sdp_edits import TELEPHONE_EVENT
+from sip.core.sdp_lines import Codec
 from sip.media.plane import Learn
 from sip.media.relay.endpoint import Poller, RtcpEndpoint, RtpEndpoint
 from sip.media.relay.listening import KeyWatch
@@ -137,12 +137,11 @@ class Party:
 
     def _codecs(self) -> list[tuple[int, Codec]]:
         """What the descriptions in force and staged have."""
-        return [
-            item
-            for description in (self._description, self._staged)
-            if description is not None
-            for item in description.media.codecs.items()
-        ]
+        codecs: list[tuple[int, Codec]] = []
+        for description in (self._description, self._staged):
+            if description is not None:
+                codecs += description.media.codecs.items()
+        return codecs
 
     def part(self, now: float) -> None:
         """Nothing flows to or from this party any more."""

@@ -86,7 +86,8 @@ class PortPool:
                 return pair
         finally:
             # Another program's; it rests as long as a used one before it is tried again.
-            self._draining.extend((now + self._drain_s, port) for port in foreign)
+            for port in foreign:
+                self._draining.append((now + self._drain_s, port))
         raise NoPortsError(
             f"all {self.size} port pairs are taken"
             f" ({self._leased} leased, {len(self._draining)} draining)"
@@ -106,7 +107,7 @@ class PortPool:
     def _pick(self) -> int:
         """Removes a random element in constant time."""
         free = self._free
-        index = self._rng.randrange(len(free))
+        index = int(self._rng.random() * len(free))
         free[index], free[-1] = free[-1], free[index]
         return free.pop()
 
@@ -119,9 +120,8 @@ class PortPool:
             raise
 
     def _socket(self, port: int) -> socket.socket:
-        sock = socket.socket(self._family, socket.SOCK_DGRAM)
+        sock = socket.socket(self._family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
         try:
-            sock.setblocking(False)
             if self._family == socket.AF_INET6:
                 sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             sock.bind((self.host, port))

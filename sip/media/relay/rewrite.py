@@ -8,10 +8,13 @@ order and every unknown line pass as they came.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from types import MappingProxyType
 
-from sip.core.sdp import Attribute, Codec, Connection, Media, SessionDescription, parse
+from sip.core.sdp import Media, Origin, SessionDescription, parse
+from sip.core.sdp_lines import Attribute, Codec, Connection
 from sip.errors import ParseError
 from sip.media.plane import MediaError
 from sip.media.relay import policy
@@ -47,7 +50,7 @@ class RemoteMedia:
 
     rtp: SocketAddress | None
     rtcp: SocketAddress | None
-    codecs: dict[int, Codec]
+    codecs: Mapping[int, Codec]
     sends: bool = False
     hears: bool = False
 
@@ -76,16 +79,19 @@ def remote_media(sdp: SessionDescription, version: int, *, offer: bool) -> Remot
     connection = sdp.connection_of(audio)
     if connection is None:
         raise _bad("no connection address")
-    codecs = _codecs(audio)
+    codecs = _codecs(
+        audio.formats, tuple([item for item in audio.attributes if item[0] == "rtpmap"])
+    )
     host = _remote_address(connection.address, version)
     if host is None:
         return RemoteMedia(None, None, codecs)
+    direction = audio.direction
     return RemoteMedia(
         _socket_address(host, audio.port),
         _rtcp_address(audio, host, version),
         codecs,
-        sends=audio.direction in ("sendrecv", "sendonly"),
-        hears=audio.direction in ("sendrecv", "recvonly"),
+        sends=direction in ("sendrecv", "sendonly"),
+        hears=direction in ("sendrecv", "recvonly"),
     )
 
 
@@ -96,12 +102,14 @@ def rewritten(sdp: SessionDescription, address: str, port: int) -> str:
     does not send it.
     """
     ours = Connection("IP6" if ":" in address else "IP4", address)
-    audio = sdp.audio
-    return sdp.replace(
-        origin=replace(sdp.origin, address_type=ours.address_type, address=ours.address),
-        connection=_connected(sdp.connection, ours),
-        attributes=_kept(sdp.attributes),
-        media=tuple(_relayed(m, ours, port) if m is audio else m.refused for m in sdp.media),
+    audio, origin = sdp.audio, sdp.origin
+    return SessionDescription(
+        Origin(origin.username, origin.session_id, origin.version, ours.address_type, ours.address),
+        sdp.name,
+        _connected(sdp.connection, ours),
+        _kept(sdp.attributes),
+        tuple([_relayed(m, ours, port) if m is audio else m.refused for m in sdp.media]),
+        sdp.other,
     ).to_string()
 
 
@@ -113,6 +121,7 @@ def own_address(text: str, version: int) -> str:
     return normal
 
 
+@lru_cache(maxsize=1024)
 def normal_address(text: str) -> str | None:
     """An IP address as `recvfrom` would write it; None for any other text."""
     try:
@@ -122,15 +131,21 @@ def normal_address(text: str) -> str | None:
 
 
 def _relayed(audio: Media, ours: Connection, port: int) -> Media:
-    attributes = [
-        (name, str(port + 1)) if name == "rtcp" else (name, value)
-        for name, value in _kept(audio.attributes)
-    ]
-    return audio.replace(
-        port=port,
-        port_count=1,
-        connection=_connected(audio.connection, ours),
-        attributes=tuple(attributes),
+    return Media(
+        audio.kind,
+        port,
+        audio.protocol,
+        audio.formats,
+        1,
+        _connected(audio.connection, ours),
+        tuple(
+            [
+                ("rtcp", str(port + 1)) if attribute[0] == "rtcp" else attribute
+                for attribute in audio.attributes
+                if attribute[0] not in STRIPPED
+            ]
+        ),
+        audio.other,
     )
 
 
@@ -140,7 +155,7 @@ def _connected(theirs: Connection | None, ours: Connection) -> Connection | None
 
 
 def _kept(attributes: Iterable[Attribute]) -> tuple[Attribute, ...]:
-    return tuple(attribute for attribute in attributes if attribute[0] not in STRIPPED)
+    return tuple([attribute for attribute in attributes if attribute[0] not in STRIPPED])
 
 
 def _rtcp_address(audio: Media, host: str, version: int) -> SocketAddress | None:
@@ -164,17 +179,21 @@ def _remote_address(text: str, version: int) -> str | None:
         raise _bad(str(error)) from None
 
 
-def _codecs(audio: Media) -> dict[int, Codec]:
-    """Each payload type's codec, its name in capitals; "" and G.711's clock where it is unsaid."""
-    known = audio.rtpmap()
+@lru_cache(maxsize=256)
+def _codecs(formats: tuple[str, ...], rtpmaps: tuple[Attribute, ...]) -> Mapping[int, Codec]:
+    """Each payload type's codec, its name in capitals; "" and G.711's clock where it is unsaid.
+
+    Not to be changed: it is remembered, as most calls have what others had.
+    """
+    known = Media("audio", 0, "RTP/AVP", formats, attributes=rtpmaps).rtpmap()
     codecs: dict[int, Codec] = {}
-    for text in audio.formats:
+    for text in formats:
         if not (text.isascii() and text.isdigit() and int(text) < 128):
             raise _bad(f"payload type {text}")
         codec = known.get(int(text), _UNSAID)
         rate = codec.rate or DEFAULT_CLOCK_RATE_HZ
         codecs[int(text)] = Codec(codec.name.upper(), rate, codec.channels)
-    return codecs
+    return MappingProxyType(codecs)
 
 
 def _socket_address(host: str, port: int) -> SocketAddress:

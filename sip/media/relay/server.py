@@ -186,10 +186,8 @@ class RelayServer:
         self._watch(sock.fileno(), reader)
 
     def unwatch(self, sock: socket.socket) -> None:
-        """See `Poller.unwatch`."""
-        fd = sock.fileno()
-        self._epoll.unregister(fd)
-        self._readers[fd] = None
+        """See `Poller.unwatch`. To close the socket takes it out of the epoll."""
+        self._readers[sock.fileno()] = None
 
     def _watch(self, fd: int, reader: Callable[[float], None]) -> None:
         self._epoll.register(fd, select.EPOLLIN)

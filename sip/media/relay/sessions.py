@@ -191,8 +191,8 @@ class Sessions:
             call.listening = Listening(
                 call.call_id, wish, self._notices, self._timers, call.looks, now
             )
-        for party in [*call.parties.values(), *filter(None, [call.pending])]:
-            if party.keys is None:
+        for party in (*call.parties.values(), call.pending):
+            if party is not None and party.keys is None:
                 party.watch_keys(KeyWatch(self._timers, _teller(call, party)))
 
     def _receiver(self, call: Call, from_tag: str, to_tag: str | None) -> Party | None:
