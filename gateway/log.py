@@ -7,9 +7,11 @@ the same format. Secrets are masked by the name of their key, whatever their typ
 import json
 import logging
 import sys
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Literal, TextIO, cast
 
+import orjson
 import structlog
 from pydantic import SecretStr
 from structlog.typing import EventDict, Processor, WrappedLogger
@@ -37,18 +39,34 @@ def _names_secret(key: str) -> bool:
     return any(word in low for word in _SECRET_WORDS)
 
 
+def _stamp(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """Add the moment, in UTC."""
+    event["timestamp"] = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+    return event
+
+
 # structlog's own renderer makes an encoder for every line.
 _encode = json.JSONEncoder(default=str).encode
 
 
 def _render_json(_: WrappedLogger, __: str, event: EventDict) -> str:
-    return _encode(event)
+    """One line, of ASCII whatever a peer wrote: nothing in it moves a terminal's cursor."""
+    try:
+        line = orjson.dumps(event, default=str)
+    except TypeError:  # half characters, numbers beyond 64 bits, keys that are no texts
+        return _encode(event)
+    return line.decode() if line.isascii() else _encode(event)
 
 
 #: Without local variables, which may hold secrets.
-_TRACEBACKS = structlog.processors.ExceptionRenderer(
+_show_traceback = structlog.processors.ExceptionRenderer(
     structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
 )
+
+
+def _tracebacks(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+    """Write out an error, where there is one."""
+    return _show_traceback(logger, method, event) if "exc_info" in event else event
 
 
 class _StandardError:
@@ -75,16 +93,15 @@ def configure(
     number = logging.getLevelNamesMapping()[level.upper()]
     console = style == "console" or (style == "auto" and out.isatty())
     shared: list[Processor] = [
-        structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _stamp,
         mask_secrets,
     ]
     last: list[Processor] = (
         [structlog.dev.ConsoleRenderer(colors=out.isatty())]
         if console
         else [
-            _TRACEBACKS,
+            _tracebacks,
             _render_json,
         ]
     )

@@ -32,6 +32,11 @@ class Traced:
     sip_call_id: str
 
 
+_StartLine = tuple[int | None, str, str]
+"""The status of a response, its reason or a request's URI, and the method."""
+_Noted = tuple[float, Direction, object, object, _StartLine]
+
+
 class Trace:
     """The last messages of the last dialogs, by SIP Call-ID; bounded in both.
 
@@ -40,8 +45,7 @@ class Trace:
     """
 
     def __init__(self, max_dialogs: int = MAX_DIALOGS) -> None:
-        self._dialogs: OrderedDict[str, list[tuple[float, Direction, object, object, str]]]
-        self._dialogs = OrderedDict()
+        self._dialogs: OrderedDict[str, list[_Noted]] = OrderedDict()
         self._max_dialogs = max_dialogs
 
     def add(
@@ -55,28 +59,34 @@ class Trace:
         """Remember `message`; `peer` and `local` print as their endpoints."""
         sip_call_id = message.call_id[:MAX_CALL_ID]
         messages = self._dialogs.get(sip_call_id)
+        line = _start_line(message)
         if messages is None:
-            if message.cseq.method != "INVITE":
+            if line[-1] != "INVITE":
                 return
             messages = self._dialogs[sip_call_id] = []
             if len(self._dialogs) > self._max_dialogs:
                 self._dialogs.popitem(last=False)
         if len(messages) < MAX_MESSAGES:
-            messages.append((at, direction, peer, local, _summary(message)))
+            messages.append((at, direction, peer, local, line))
 
     def ladder(self, sip_call_ids: Iterable[str]) -> list[Traced]:
         """All messages of these dialogs, in the order they passed."""
         found = [
-            Traced(at, direction, str(peer), str(local), summary, sip_call_id)
+            Traced(at, direction, str(peer), str(local), _summary(*line), sip_call_id)
             for sip_call_id in sip_call_ids
-            for at, direction, peer, local, summary in self._dialogs.get(
-                sip_call_id[:MAX_CALL_ID], ()
-            )
+            for at, direction, peer, local, line in self._dialogs.get(sip_call_id[:MAX_CALL_ID], ())
         ]
         return sorted(found, key=lambda traced: traced.at)
 
 
-def _summary(message: Request | Response) -> str:
+def _start_line(message: Request | Response) -> _StartLine:
+    """What `_summary` needs: a message is put down many times before one ladder is read."""
     if isinstance(message, Request):
-        return f"{message.method} {message.uri}"[:MAX_SUMMARY]
-    return f"{message.status} {message.reason[:MAX_SUMMARY]} ({message.cseq.method})"
+        return None, message.uri[:MAX_SUMMARY], message.method
+    return message.status, message.reason[:MAX_SUMMARY], message.cseq.method
+
+
+def _summary(status: int | None, text: str, method: str) -> str:
+    if status is None:
+        return f"{method} {text}"[:MAX_SUMMARY]
+    return f"{status} {text} ({method})"

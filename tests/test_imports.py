@@ -53,12 +53,14 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "sip.softswitch": (*_BELOW_SOFTSWITCH, "sip.softswitch"),
     # jambonz, retell, storage, log <- calls <- http <- start <- main <- cli
     "gateway.log": (),
-    "gateway.jambonz": ("config", "gateway.log"),
+    "gateway.value": (),
+    "gateway.jambonz": ("config", "gateway.log", "gateway.value"),
     "gateway.retell": ("config", "gateway.log"),
     "gateway.storage": ("config", "gateway.log", _SHARED),
     "gateway.calls": (
         "config",
         "gateway.log",
+        "gateway.value",
         "gateway.jambonz",
         "gateway.retell",
         "gateway.storage",

@@ -37,6 +37,7 @@ from gateway.calls.routing import Attempt, Dialling, Plan, Refusing
 from gateway.jambonz.messages import DialResult, LegStatus
 from gateway.jambonz.verbs import Config, Decline, Dial, Hangup, SipTarget, Verbs
 from gateway.retell.failures import RetellFailure
+from gateway.value import frozen
 
 DIAL_HOOK: Final = "/dial-action"
 
@@ -52,7 +53,7 @@ class Phase(Enum):
     OVER = "over"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Registered:
     """Retell took the call: dial `uri` within five minutes."""
 
@@ -61,7 +62,7 @@ class Registered:
     uri: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class RegistrationFailed:
     """Retell did not take the call."""
 
@@ -69,7 +70,7 @@ class RegistrationFailed:
     failure: RetellFailure
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class LegChanged:
     """A dialled leg (child) reported."""
 
@@ -77,7 +78,7 @@ class LegChanged:
     status: LegStatus
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class DialEnded:
     """The action hook of the dial in progress."""
 
@@ -85,7 +86,7 @@ class DialEnded:
     result: DialResult
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class CallChanged:
     """The caller's leg (parent) reported."""
 
@@ -93,14 +94,14 @@ class CallChanged:
     status: LegStatus
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Failed:
     """The application failed while it handled this call."""
 
     at: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Lost:
     """jambonz's connection is gone for good, and with it any news of the call."""
 

@@ -3,11 +3,11 @@
 No other module turns the outcome of a dialled leg or of Retell's API into a final status.
 """
 
-from dataclasses import dataclass
 from enum import Enum, StrEnum
 from typing import Final, assert_never
 
 from gateway.retell.failures import RetellFailure
+from gateway.value import frozen
 
 
 class Fault(StrEnum):
@@ -31,7 +31,7 @@ class Role(Enum):
     CARRIER = "carrier"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Ending:
     """How a call ended. `by`: caller, callee or gateway; `cause`: a slug; `sip_status`: what the
     caller got (200 when the call was answered)."""
@@ -42,7 +42,7 @@ class Ending:
     fault: Fault
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Refusal:
     """A call that is to be declined: the SIP status and phrase, and the verdict for the record."""
 

@@ -4,7 +4,7 @@ The result is a plan of dial attempts, tried one after another, or a refusal.
 """
 
 from collections.abc import Container, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import Final, TypeAlias
 
@@ -13,6 +13,7 @@ from gateway.calls.endings import NO_ROUTE, NOT_CONFIGURED, Refusal, Role
 from gateway.calls.numbers import e164
 from gateway.jambonz.messages import NewCall
 from gateway.jambonz.verbs import PhoneTarget, SipTarget, Target
+from gateway.value import frozen
 
 CORRELATION_HEADER: Final = "X-Gateway-Call-Id"
 
@@ -64,7 +65,7 @@ class Direction(StrEnum):
     RETELL = "retell"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Attempt:
     """One leg to try. `target` None: Retell's SIP URI, known once the call is registered."""
 
@@ -76,7 +77,7 @@ class Attempt:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Registration:
     """What register-phone-call says of a call before it is dialled (method 2)."""
 
@@ -86,7 +87,7 @@ class Registration:
     variables: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Dialling:
     """Try these attempts in turn, after registering the call where that is asked."""
 
@@ -99,7 +100,7 @@ class Dialling:
     registration: Registration | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Refusing:
     """Decline at once."""
 

@@ -4,12 +4,13 @@ Checked by hand, not by pydantic: a call has a dozen frames and their cost is pe
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Final
 
 import orjson
 
 from gateway.jambonz.verbs import Verbs
+from gateway.value import frozen
 
 SUBPROTOCOL: Final = "ws.jambonz.org"
 
@@ -51,7 +52,7 @@ class FrameTooLargeError(Exception):
     """What we wanted to send would make jambonz drop the connection: our fault."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Envelope:
     """One frame from jambonz. `call_sid` is absent on an adulted child's socket."""
 
@@ -66,7 +67,7 @@ class Envelope:
         return bool(self.msgid) and self.type not in UNACKED
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class NewCall:
     """`session:new` (or its repetition in `session:reconnect`): a call reached jambonz."""
 
@@ -106,7 +107,7 @@ class NewCall:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class LegStatus:
     """`call:status` of one leg: the caller's (the parent) or one that we dialled (a child).
 
@@ -148,7 +149,7 @@ class LegStatus:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class DialResult:
     """What the action hook of a dial says. `code` 0: nothing said.
 

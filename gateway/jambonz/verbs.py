@@ -3,13 +3,15 @@ so that only properties of its dial, sip:decline, hangup and config schemas are 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, TypeAlias
+
+from gateway.value import frozen
 
 Wire: TypeAlias = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PhoneTarget:
     """A number on a trunk, which jambonz calls a carrier."""
 
@@ -20,7 +22,7 @@ class PhoneTarget:
         return {"type": "phone", "number": self.number, "trunk": self.trunk}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SipTarget:
     """A SIP URI, its transport in its `;transport=` parameter."""
 
@@ -33,7 +35,7 @@ class SipTarget:
 Target: TypeAlias = PhoneTarget | SipTarget
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Dial:
     """Call one target and bridge it to the caller, who hears no answer before the target's.
 
@@ -64,7 +66,7 @@ class Dial:
         return verb
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Decline:
     """End an unanswered call with a final SIP status. `status` is 400-699."""
 
@@ -82,7 +84,7 @@ class Decline:
         return verb
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Hangup:
     """End an answered call. An unanswered one would go on waiting: decline that."""
 
@@ -90,7 +92,7 @@ class Hangup:
         return {"verb": "hangup"}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Config:
     """Nothing at all: acknowledges a call without answering it, verbs follow by command."""
 

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, fields
+from operator import attrgetter
 from typing import Any, Final, Literal, TypeAlias
 
 import orjson
@@ -264,10 +265,11 @@ async def open_store(url: str) -> AsyncIterator[CallStore]:
 
 _LENGTHS: Final = lengths(calls)
 _FIELDS: Final = tuple(item.name for item in fields(CallRecord))
+_values: Final = attrgetter(*_FIELDS)
 
 
 def _row(record: CallRecord) -> dict[str, Any]:
-    row = {name: getattr(record, name) for name in _FIELDS}
+    row = dict(zip(_FIELDS, _values(record), strict=True))
     for name in _JSON:
         value = row[name]
         row[name] = None if value is None else orjson.dumps(value).decode()

@@ -23,7 +23,10 @@ def fit(row: dict[str, Any], of: Lengths) -> dict[str, Any]:
     """The same row, its texts cut to their columns in place."""
     for name, length in of.items():
         value = row.get(name)
-        if value is not None:
+        if not value:
+            continue
+        long = length is not None and len(value) > length
+        if long or "\0" in value or not value.isascii():
             row[name] = fitting(value, length)
     return row
 

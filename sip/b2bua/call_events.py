@@ -3,9 +3,9 @@
 What the media plane says of a leg (`sip.media.events`) comes to the call among them.
 """
 
-from dataclasses import dataclass
 from enum import Enum
 
+from sip.core.value import frozen
 from sip.media.events import PartyEvent
 
 
@@ -39,14 +39,14 @@ class Cause(Enum):
 Headers = tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class CallEvent:
     """`at` is the clock's monotonic time of arrival."""
 
     at: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Ring(CallEvent):
     """A provisional response above 100; with SDP it carries early media (RFC 3960)."""
 
@@ -55,19 +55,19 @@ class Ring(CallEvent):
     sdp: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Connect(CallEvent):
     """An outbound leg was answered; `sdp` is the answer."""
 
     sdp: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Confirm(CallEvent):
     """An inbound leg's answer was acknowledged: both sides know that the call is up."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Offer(CallEvent):
     """The peer's re-INVITE or UPDATE; answer it with `Leg.accept` or `Leg.refuse`.
 
@@ -77,7 +77,7 @@ class Offer(CallEvent):
     sdp: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class OfferEnded(CallEvent):
     """The outcome of our re-INVITE: the answer, or the status that refused it."""
 
@@ -85,7 +85,7 @@ class OfferEnded(CallEvent):
     sdp: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Described(CallEvent):
     """The peer described its session in answer to an offer that a leg made by itself.
 
@@ -95,7 +95,7 @@ class Described(CallEvent):
     sdp: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Disconnect(CallEvent):
     """The leg is over. `headers` are those of the peer's BYE that may interest the application."""
 
@@ -104,7 +104,7 @@ class Disconnect(CallEvent):
     headers: Headers = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Fail(CallEvent):
     """An outbound leg was never answered. `status` is the peer's, or the one that says as much.
 

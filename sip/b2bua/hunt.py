@@ -1,7 +1,7 @@
 """Attempts to place a leg, and which follows a failed one: RFC 3263 4.3, RFC 3261 8.1.3.4."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Protocol
 
 from sip.b2bua.call_events import Cause, Fail, Headers
@@ -9,6 +9,7 @@ from sip.b2bua.legs.options import LegOptions
 from sip.core.digest_client import Credentials
 from sip.core.header_values import NameAddr
 from sip.core.uri import Uri
+from sip.core.value import frozen
 from sip.errors import ParseError
 from sip.transport.endpoint import Flow, Target
 from sip.transport.servers.resolver import ResolveError
@@ -26,7 +27,7 @@ def _unnoted(_: int | None, __: str | None) -> None:
     """Default for `on_outcome`."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Attempt:
     """One way to place a leg: where its INVITE goes and what it says.
 

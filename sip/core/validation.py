@@ -64,8 +64,9 @@ def _check_fields(headers: Headers) -> None:
         if name not in fields:
             raise ParseError(f"Missing {wire_name(name)}")
     for name, (shown, lines) in fields.items():
-        if name in _CHECKS:
-            _CHECKS[name](lines[0])
+        check = _CHECKS.get(name)
+        if check is not None:
+            check(lines[0])
             if len(lines) > 1:
                 _check_further(name, shown, lines)
 

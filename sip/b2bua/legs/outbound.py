@@ -1,7 +1,5 @@
 """The leg of a call that we place: an INVITE, its challenges, its forks, its cancelling."""
 
-from dataclasses import dataclass
-
 from sip.b2bua.call_events import Cause, Connect, Fail, Headers, Ring
 from sip.b2bua.legs.early_dialogs import EarlyDialog, EarlyDialogs
 from sip.b2bua.legs.leg import Direction, OnEvent
@@ -16,6 +14,7 @@ from sip.core.message import Headers as Fields
 from sip.core.message import Request, Response
 from sip.core.reasons import reason_phrase
 from sip.core.reliable import TAG, RAck, read_rseq
+from sip.core.value import frozen
 from sip.errors import ParseError
 from sip.transport.endpoint import Flow
 from sip.ua.refusals import ALLOW
@@ -28,7 +27,7 @@ NO_RESPONSE_S = 8.0
 MAX_RAISES = 2
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Invitation:
     """What to dial: Request-URI, identities, offer; `routes` are Route values, first hop first."""
 
