@@ -65,7 +65,7 @@ async def start_softswitch(
     try:
         await switch.registrar.restore()
         if banned := await gatekeeper.bans.restore(shared.bans, clock):
-            log.info("bans restored", bans=banned)
+            log.info("bans.restored", bans=banned)
     except SQLAlchemyError as error:
         raise StartupError(f"storage.url: {error}") from None
     await _listen(switch, settings)
