@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
 
 from sip.media.ng.bencode import Decoded
 from sip.media.plane import MediaStats, PartyStats
 
 _Dict = Mapping[str, Decoded]
-
-_COUNTERS: Final = (
-    "packets", "bytes", "packets sent", "bytes sent", "lost", "jitter us", "foreign", "refused",
-)  # fmt: skip
-_RTCP_COUNTERS: Final = ("packets", "packets sent")
 
 
 def stats_of(reply: _Dict, epoch: float) -> MediaStats:
@@ -54,33 +48,29 @@ def may_send_of(reply: _Dict) -> frozenset[str]:
 
 
 def _party(rtp: _Dict, rtcp: _Dict, qualities: _Dict, epoch: float) -> PartyStats:
-    stats = _dict(rtp.get("stats"))
-    packets, octets, sent, octets_sent, lost, jitter_us, foreign, refused = _ints(stats, _COUNTERS)
-    rtcp_received, rtcp_sent = _ints(_dict(rtcp.get("stats")), _RTCP_COUNTERS)
-    jitter_ms = jitter_us / 1000
-    if qualities:  # rtpengine's
-        quality = _dict(qualities.get(str(_int(rtp, "SSRC"))))
-        lost = lost or _int(quality, "cumulative loss")
-        jitter_ms = jitter_ms or float(_int(_dict(quality.get("average MOS")), "jitter"))
+    stats, rtcp_stats = _dict(rtp.get("stats")), _dict(rtcp.get("stats"))
+    packets = _int(stats, "packets")
     silent_s: float | None = None
     if packets:
         silent_s = max(0.0, epoch - _int(rtp, "last packet"))
         if "silent ms" in stats:
             silent_s = _int(stats, "silent ms") / 1000
+    quality = _dict(qualities.get(str(_int(rtp, "SSRC"))))
+    average = _dict(quality.get("average MOS"))
     return PartyStats(
         address=_address(_dict(rtp.get("endpoint"))),
         packets_received=packets,
-        octets_received=octets,
-        packets_sent=sent,
-        octets_sent=octets_sent,
-        lost=lost,
-        jitter_ms=jitter_ms,
-        foreign=foreign,
-        refused=refused,
+        octets_received=_int(stats, "bytes"),
+        packets_sent=_int(stats, "packets sent"),
+        octets_sent=_int(stats, "bytes sent"),
+        lost=_int(stats, "lost") or _int(quality, "cumulative loss"),
+        jitter_ms=_int(stats, "jitter us") / 1000 or float(_int(average, "jitter")),
+        foreign=_int(stats, "foreign"),
+        refused=_int(stats, "refused"),
         payload_type=_int(stats, "payload type") if "payload type" in stats else None,
         silent_s=silent_s,
-        rtcp_received=rtcp_received,
-        rtcp_sent=rtcp_sent,
+        rtcp_received=_int(rtcp_stats, "packets"),
+        rtcp_sent=_int(rtcp_stats, "packets sent"),
     )
 
 
@@ -125,8 +115,3 @@ def _list(value: Decoded | None) -> list[Decoded]:
 def _int(entry: _Dict, key: str) -> int:
     value = entry.get(key, 0)
     return value if isinstance(value, int) else 0
-
-
-def _ints(entry: _Dict, keys: tuple[str, ...]) -> list[int]:
-    """As `_int`, for many keys at once."""
-    return [value if isinstance(value, int) else 0 for value in map(entry.get, keys)]
