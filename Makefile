@@ -1,7 +1,7 @@
 # make run     one proven call, then a gateway to try things with (Ctrl-C ends it)
 # make test    every test; system programs are installed where this user may
 # make test T=tests/b2bua   one folder, one file, or whatever else pytest takes
-# make quick   the tests that need nothing but Python, within a minute
+# make quick   the pure tests and those on virtual time, within a minute
 # make check   formatting, lint, strict types
 # make programs  what the tests talk to, and nothing else
 # make bench   measurements, written to bench/results/
@@ -48,8 +48,11 @@ else
 	exit $$((beside || alone))
 endif
 
+# Folders without a quick test are not even read.
+unread := $(addprefix --ignore=tests/,interop packaging testkit hostile contract gateway/storage)
+
 quick: .venv/.installed-dev
-	@$(python) -m pytest -n 2 -m "not programs and not slow and not alone" $(T)
+	@$(python) -m pytest -n 2 -m "not programs and not slow and not alone" $(unread) $(T)
 
 bench: .venv/.installed-bench
 	@.ci/system-packages
