@@ -106,7 +106,7 @@ class Bindings:
 
     def __init__(self, clock: Clock, store: BindingStore | None = None) -> None:
         self._clock = clock
-        self._store: BindingStore = store or MemoryStore()
+        self._store: BindingStore = store if store is not None else MemoryStore()
         self._bindings: dict[tuple[str, str, str], Binding] = {}
         self._flows: dict[tuple[str, str, str], Flow] = {}
         self._from: dict[Endpoint, list[Binding]] = {}

@@ -49,7 +49,7 @@ class TrunkLimits:
     """Counts the calls of every trunk: `max_calls` both ways, `calls_per_second` as we place."""
 
     def __init__(self, slots: Slots | None = None) -> None:
-        self._slots: Slots = slots or MemorySlots()
+        self._slots: Slots = slots if slots is not None else MemorySlots()
         self._placed: dict[str, deque[float]] = {}
 
     def calls(self, trunk: str) -> int:
