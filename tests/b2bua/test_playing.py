@@ -86,3 +86,31 @@ async def test_an_engine_that_does_not_play_says_so_and_the_call_goes_on(stage: 
         await play
     assert not call.over
     await carrier.hang_up()
+
+
+@staged
+async def test_a_play_that_is_stopped_before_the_engine_answered_is_stopped_there(
+    stage: Stage,
+) -> None:
+    """The request is out: the engine may be playing, whether or not its reply has come."""
+    asked, never = asyncio.Event(), asyncio.Event()
+
+    async def slow(call_id: str, tag: str, wav: object, play_id: int) -> None:
+        asked.set()
+        await never.wait()
+
+    stage.media.play = slow  # type: ignore[method-assign]
+    carrier = stage.peer("carrier")
+    await carrier.send("INVITE", sdp=sdp_at(CARRIER))
+    await carrier.expect(100)
+    [call] = stage.calls
+    play = asyncio.create_task(call.play(WAV))
+    await carrier.expect(200, of="INVITE")
+    await carrier.send("ACK")
+    await asked.wait()
+    play.cancel()
+    await asyncio.wait([play])
+    await asyncio.sleep(0.1)
+    assert stage.media.asked[-1] == ("stop", call.status.call_sid, "a")
+    call.hangup()
+    await carrier.is_hung_up()

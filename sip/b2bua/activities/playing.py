@@ -49,7 +49,8 @@ class Playing:
     def stop(self) -> bool:
         """End the play where it is."""
         self._work.stop()
-        if self._play_id is not None and not self._leg.gone:
+        # the engine may be playing as soon as it was asked, before its reply is here
+        if self._seat is not None and not self._leg.gone:
             self._call.errands.add(self._silence)
         return False
 
