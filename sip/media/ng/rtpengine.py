@@ -73,7 +73,8 @@ class RtpengineClient(NgClient):
         super().__init__(clock, timeout_s, form)
         self._options = options
         self._dtmf_log: asyncio.DatagramTransport | None = None
-        self._peers: dict[tuple[str, str], str] = {}
+        #: the other side of each party: by call, then by the party's tag
+        self._peers: dict[str, dict[str, str]] = {}
         self._plays: dict[tuple[str, str], _Play] = {}
         self._watched: dict[str, _Watched] = {}
         self._next_look: Timer | None = None
@@ -132,7 +133,7 @@ class RtpengineClient(NgClient):
         )
         self._watch(call_id)
         for tag, peer in ((from_tag, to_tag), (to_tag, from_tag)):
-            self._peers[call_id, tag] = peer
+            self._peers.setdefault(call_id, {})[tag] = peer
             play = self._plays.get((call_id, tag))
             if play is not None and play.blocked != peer:  # another party came meanwhile
                 play.blocked = await self._block(call_id, peer)
@@ -156,7 +157,7 @@ class RtpengineClient(NgClient):
         if before is not None:
             before.timer.cancel()
             self._tell_played(call_id, tag, before, finished=False)
-        peer = self._peers.get((call_id, tag))
+        peer = self._peers.get(call_id, {}).get(tag)
         if peer is not None and play.blocked != peer:
             play.blocked = await self._block(call_id, peer)
 
@@ -188,8 +189,7 @@ class RtpengineClient(NgClient):
         self._watched.pop(call_id, None)
         for key in [key for key in self._plays if key[0] == call_id]:
             self._plays.pop(key).timer.cancel()
-        for key in [key for key in self._peers if key[0] == call_id]:
-            del self._peers[key]
+        self._peers.pop(call_id, None)
 
     # playing
 
