@@ -13,7 +13,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from sip.core.sdp import SessionDescription
 from sip.media.ng.bencode import Decoded, Encodable
 from sip.media.ng.form import Form, FormError, decode, encode
 from sip.media.plane import Learn, MediaError
@@ -22,6 +21,7 @@ from sip.media.relay.endpoint import Endpoint, RtpEndpoint
 from sip.media.relay.listening import Wish
 from sip.media.relay.notices import Client, Notices, Problems
 from sip.media.relay.party import Description, Party
+from sip.media.relay.rewrite import ReceivedSdp
 from sip.media.relay.sessions import Call, Sessions
 
 #: Seconds that a reply is kept for retransmissions of its request.
@@ -138,7 +138,7 @@ class Control:
         return {"result": "pong"}
 
     def _offer(self, request: _Request, now: float) -> Reply:
-        sdp = rewrite.read(_text(request, "sdp"))
+        sdp = rewrite.read(_text(request, "sdp"), self._version, offer=True)
         from_tag = _text(request, "from-tag")
         to_tag = _text(request, "to-tag") if "to-tag" in request.keys else None
         _check_tags(from_tag, to_tag)
@@ -146,21 +146,21 @@ class Control:
             _text(request, "call-id"),
             from_tag,
             to_tag,
-            self._description(request, sdp, offer=True),
+            _description(request, sdp),
             now,
             _wish(request),
         )
         return self._sdp_reply(request, sdp, receiver)
 
     def _answer(self, request: _Request, now: float) -> Reply:
-        sdp = rewrite.read(_text(request, "sdp"))
+        sdp = rewrite.read(_text(request, "sdp"), self._version, offer=False)
         from_tag, to_tag = _text(request, "from-tag"), _text(request, "to-tag")
         _check_tags(from_tag, to_tag)
         sender = self._sessions.answer(
             _text(request, "call-id"),
             from_tag,
             to_tag,
-            self._description(request, sdp, offer=False),
+            _description(request, sdp),
             now,
         )
         return self._sdp_reply(request, sdp, sender)
@@ -200,20 +200,11 @@ class Control:
         self._sessions.stop_play(_text(request, "call-id"), _text(request, "from-tag"), now)
         return {"result": "ok"}
 
-    def _description(
-        self, request: _Request, sdp: SessionDescription, *, offer: bool
-    ) -> Description:
-        return Description(
-            media=rewrite.remote_media(sdp, self._version, offer=offer),
-            signalling_ip=_received_from(request),
-            learn=_learn(request),
-        )
-
-    def _sdp_reply(self, request: _Request, sdp: SessionDescription, facing: Party) -> Reply:
+    def _sdp_reply(self, request: _Request, sdp: ReceivedSdp, facing: Party) -> Reply:
         address = self._advertise
         if "media-address" in request.keys:
             address = rewrite.own_address(_text(request, "media-address"), self._version)
-        return {"result": "ok", "sdp": rewrite.rewritten(sdp, address, facing.pair.port)}
+        return {"result": "ok", "sdp": sdp.rewritten(address, facing.pair.port)}
 
     def _report(self, call: Call, now: float) -> Reply:
         epoch = self._epoch()
@@ -286,6 +277,10 @@ def _stream_report(
 
 def _error(error: MediaError) -> Reply:
     return {"result": "error", "error-reason": str(error)}
+
+
+def _description(request: _Request, sdp: ReceivedSdp) -> Description:
+    return Description(sdp.media, _received_from(request), _learn(request))
 
 
 def _text(request: _Request, key: str) -> str:
