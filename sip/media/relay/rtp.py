@@ -196,7 +196,7 @@ class RtpStream:
     @property
     def heard_at(self) -> float | None:
         """The time of the last packet; None if there was none."""
-        return self._arrival_s if self.packets else None
+        return None if self.payload_type < 0 else self._arrival_s
 
     def silent_s(self, now: float) -> float | None:
         """Seconds since the last packet; None if there was none."""
