@@ -3,7 +3,6 @@
 from contextlib import AsyncExitStack
 
 from aiohttp import web
-from sqlalchemy.exc import SQLAlchemyError
 
 from config.settings import Settings
 from gateway.calls.live_calls import LiveCall
@@ -29,7 +28,7 @@ async def start_http(
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=5)
     try:
         await runner.setup()
-    except (StorageError, SQLAlchemyError) as error:
+    except StorageError as error:
         await runner.cleanup()
         raise StartupError(f"storage.url: {error}") from None
     stack.push_async_callback(runner.cleanup)

@@ -5,12 +5,12 @@ import secrets
 from contextlib import AsyncExitStack
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 
 from config.settings import Settings
 from gateway.start.errors import StartupError, cannot_listen
 from gateway.start.shown import Shown
 from gateway.start.tls import read_client_tls
+from gateway.storage.errors import StorageError
 from gateway.storage.shared_state import SharedState
 from sip import collector
 from sip.clock import LoopClock
@@ -66,7 +66,7 @@ async def start_softswitch(
         await switch.registrar.restore()
         if banned := await gatekeeper.bans.restore(shared.bans, clock):
             log.info("bans.restored", bans=banned)
-    except SQLAlchemyError as error:
+    except StorageError as error:
         raise StartupError(f"storage.url: {error}") from None
     await _listen(switch, settings)
     switch.start()
