@@ -5,9 +5,11 @@ what was started before it is stopped again.
 """
 
 import asyncio
+import os
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from types import MappingProxyType
 
 import structlog
 
@@ -23,9 +25,15 @@ from sip import collector
 log = structlog.get_logger(__name__)
 
 
-async def serve(settings: Settings, *, on_ready: Callable[[], None] = lambda: None) -> None:
+async def serve(
+    settings: Settings,
+    *,
+    about: Mapping[str, str] = MappingProxyType({}),
+    on_ready: Callable[[], None] = lambda: None,
+) -> None:
     """Run the gateway until SIGINT or SIGTERM. Raises StartupError.
 
+    `about` is what the log shall say of the program: its version, and its file of settings.
     `on_ready` is called once calls are taken.
     """
     stopped = asyncio.Event()
@@ -34,6 +42,7 @@ async def serve(settings: Settings, *, on_ready: Callable[[], None] = lambda: No
         loop.add_signal_handler(number, stopped.set)
     async with running(settings):
         collector.spare()
+        log.info("gateway.ready", **about, **_summary(settings))
         on_ready()
         await stopped.wait()
         log.info("gateway.stopping")
@@ -55,12 +64,12 @@ async def running(settings: Settings) -> AsyncIterator[None]:
             await start_softswitch(
                 settings, shown, stack, shared=shared, media=shown.media, link=link
             )
-        log.info("gateway.ready", **_summary(settings))
         yield
 
 
 def _summary(settings: Settings) -> dict[str, object]:
     return {
+        "pid": os.getpid(),
         "sip": [str(listening.address) for listening in settings.sip.listen],
         "http": f"{settings.http.listen.host}:{settings.http.listen.port}",
         "trunks": [trunk.name for trunk in settings.trunks],

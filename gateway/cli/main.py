@@ -34,6 +34,7 @@ from gateway.cli.common import (
 from gateway.cli.storage import storage
 from gateway.cli.trunks import bans, profiles, trunks, unban
 from gateway.cli.version import NAME, version
+from gateway.log_queue import LogQueue
 from testkit.phone.audio import AudioError
 from testkit.phone.options import CallOptions, Expect, PhoneError, parse_via
 from testkit.phone.place import place_call
@@ -116,9 +117,11 @@ def run(
     relay = relay_ports(settings)
     if relay is not None and relay.outcome is Outcome.WRONG:
         fail(f"{relay.subject}: {relay.text}", MISUSED)
-    log.configure(settings.log.level, settings.log.format)
     try:
-        _run_loop(serve(settings))
+        with LogQueue() as lines:
+            log.configure(settings.log.level, settings.log.format, lines, watch=settings.log.watch)
+            origin = "the environment" if path is None else str(path.absolute())
+            _run_loop(serve(settings, about={"version": version(), "file": origin}))
     except StartupError as error:
         fail(one_line(error), MISUSED)
 
@@ -228,9 +231,10 @@ def sandbox(
     from testkit.sandbox.main import serve
 
     settings = settings_of(config_path(config_file))
-    log.configure(settings.log.level, settings.log.format)
     try:
-        _run_loop(serve(stand_in(settings)))
+        with LogQueue() as lines:
+            log.configure(settings.log.level, settings.log.format, lines)
+            _run_loop(serve(stand_in(settings)))
     except (SandboxError, StandInError) as error:
         fail(one_line(error), MISUSED)
 

@@ -27,6 +27,7 @@ from gateway.http.app_keys import (
 from gateway.jambonz.endpoint import JambonzEndpoint
 from gateway.retell.client import RetellClient
 from gateway.storage.call_records import open_store
+from gateway.storage.retention import Keep
 
 #: A call's whole transcript is in Retell's call_ended.
 MAX_BODY: Final = 8 * 1024 * 1024
@@ -81,7 +82,11 @@ def make_app(
 
     async def resources(app: web.Application) -> AsyncIterator[None]:
         async with (
-            open_store(settings.storage.url.get_secret_value()) as store,
+            open_store(
+                settings.storage.url.get_secret_value(),
+                spool=settings.storage.spool,
+                keep=Keep(settings.storage.keep_days, settings.storage.keep_calls),
+            ) as store,
             RetellClient(settings.retell, clock=time.monotonic) as retell,
         ):
             calls = LiveCalls(settings, store, retell, metrics, now=now)

@@ -16,6 +16,8 @@ from sip import collector
 from sip.clock import LoopClock
 from sip.ids import Ids
 from sip.media.plane import MediaPlane
+from sip.message_log import MessageLog
+from sip.redaction import Redaction
 from sip.softswitch.admission.gatekeeper import Gatekeeper
 from sip.softswitch.jambonz.link import AppLink
 from sip.softswitch.listeners import listeners
@@ -61,6 +63,7 @@ async def start_softswitch(
         tls=read_client_tls(settings.sip),
         binding_store=shared.bindings,
     )
+    switch.ua.message_log = _message_log(settings)
     stack.push_async_callback(switch.close)
     try:
         await switch.registrar.restore()
@@ -82,6 +85,14 @@ async def start_softswitch(
     )
     shown.takes_calls(switch, report)
     _start_collector(switch, stack)
+
+
+def _message_log(settings: Settings) -> MessageLog:
+    """Headers by which trunks are known are secrets."""
+    secret = {name for trunk in settings.every_trunk() for name in trunk.identify_headers}
+    message_log = MessageLog(Redaction(sorted(secret)))
+    message_log.configure(every=settings.log.sip, watching=bool(settings.log.watch))
+    return message_log
 
 
 async def _listen(switch: Softswitch, settings: Settings) -> None:

@@ -26,10 +26,10 @@ DAY_MS: Final = 86_400_000
 
 @dataclass(frozen=True, slots=True)
 class Keep:
-    """How long records are kept, in days from the call's start, and how many; None for all."""
+    """How long records are kept, in days from the call's start, and how many; 0 for all."""
 
-    days: int | None = None
-    calls: int | None = None
+    days: int = 0
+    calls: int = 0
 
 
 KEEP_ALL: Final = Keep()
@@ -52,35 +52,29 @@ async def deleting_old(engine: AsyncEngine, keep: Keep) -> AsyncIterator[None]:
 async def delete_old(engine: AsyncEngine, keep: Keep, *, now_ms: int, batch: int = BATCH) -> int:
     """Delete what is not to be kept, calls in progress excepted; how many records. A record's id
     begins with the call's start. Raises whatever the driver does."""
+    too_old = f"{now_ms - keep.days * DAY_MS:012x}" if keep.days else None
     deleted = 0
-    for newest in [
-        await _newest_too_old(engine, keep, now_ms),
-        await _newest_too_many(engine, keep),
-    ]:
-        while newest is not None:
-            old = (
-                select(calls.c.call_id)
-                .where(calls.c.call_id <= newest, calls.c.state != "live")
-                .order_by(calls.c.call_id)
-                .limit(batch)
-            )
-            async with engine.begin() as connection:
-                gone = await connection.execute(
-                    delete(calls).where(calls.c.call_id.in_(old.scalar_subquery()))
-                )
-            deleted += gone.rowcount
-            if gone.rowcount < batch:
-                break
-            await asyncio.sleep(PAUSE_S)
+    for newest in (too_old, await _newest_too_many(engine, keep)):
+        if newest is not None:
+            deleted += await _delete_up_to(engine, newest, batch)
     return deleted
 
 
-async def _newest_too_old(engine: AsyncEngine, keep: Keep, now_ms: int) -> str | None:
-    return None if keep.days is None else f"{now_ms - keep.days * DAY_MS:012x}"
+async def _delete_up_to(engine: AsyncEngine, newest: str, batch: int) -> int:
+    old = select(calls.c.call_id).where(calls.c.call_id <= newest, calls.c.state != "live")
+    some = old.order_by(calls.c.call_id).limit(batch).scalar_subquery()
+    deleted = 0
+    while True:
+        async with engine.begin() as connection:
+            gone = await connection.execute(delete(calls).where(calls.c.call_id.in_(some)))
+        deleted += gone.rowcount
+        if gone.rowcount < batch:
+            return deleted
+        await asyncio.sleep(PAUSE_S)
 
 
 async def _newest_too_many(engine: AsyncEngine, keep: Keep) -> str | None:
-    if keep.calls is None:
+    if not keep.calls:
         return None
     newest_first = select(calls.c.call_id).order_by(calls.c.call_id.desc())
     async with engine.connect() as connection:

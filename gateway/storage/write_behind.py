@@ -65,7 +65,7 @@ class WriteBehind(Generic[K, V]):
         self._spool = spool
         self._most = most
         self._waiting: dict[K, V] = {}
-        self._in_hand = 0
+        self._in_hand: dict[K, V] = {}  # being stored
         self._pending = asyncio.Event()
         self._told_at = float("-inf")
         #: held while something is being stored
@@ -74,11 +74,11 @@ class WriteBehind(Generic[K, V]):
         self.healthy = True
 
     def __len__(self) -> int:
-        return len(self._waiting) + self._in_hand
+        return len(self._waiting) + len(self._in_hand)
 
     def get(self, key: K) -> V | None:
-        """The value that waits under that key."""
-        return self._waiting.get(key)
+        """The value of that key, if it is not stored yet."""
+        return self._waiting.get(key, self._in_hand.get(key))
 
     def note(self, key: K, value: V) -> None:
         """Store `value`, in place of an earlier one of the same key."""
@@ -91,7 +91,7 @@ class WriteBehind(Generic[K, V]):
             if not self._waiting and not self._spool.holds:
                 return
             batch, self._waiting = self._waiting, {}
-            self._in_hand = len(batch)
+            self._in_hand = batch
             try:
                 with as_storage_error():
                     await self._store_all(batch)
@@ -102,7 +102,7 @@ class WriteBehind(Generic[K, V]):
                 self.healthy = self.healthy and not isinstance(error, StorageError)
                 raise
             finally:
-                self._in_hand = 0
+                self._in_hand = {}
             if not self.healthy:
                 self.healthy = True
                 self._told_at = float("-inf")
@@ -215,12 +215,12 @@ class WriteBehind(Generic[K, V]):
         oldest = dict(list(self._waiting.items())[:count])
         for key in oldest:
             del self._waiting[key]
-        lines = [self._rows.line(key, value) for key, value in oldest.items()]
-        told: dict[str, Any] = {"records": count, "file": str(self._spool.file)}
+        told: dict[str, Any] = {"records": len(oldest), "file": str(self._spool.file)}
         try:
+            lines = [self._rows.line(key, value) for key, value in oldest.items()]
             await asyncio.to_thread(self._spool.add, lines)
-        except OSError as error:
-            log.error(f"{self._name}.lost", error=str(error), **told)
+        except Exception as error:  # the disk is full as well
+            log.error(f"{self._name}.lost", error=plain(error), **told)
         else:
             log.warning(f"{self._name}.spooled", **told)
 

@@ -10,7 +10,6 @@ when its standard input does, that is when we do, however that happens.
 from __future__ import annotations
 
 import asyncio
-import logging
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from sip.media.ng.client import TIMEOUT_S
 from sip.media.ng.relay import RelayClient
 from sip.media.plane import SILENCE_S, MediaError
 from sip.media.relay import __name__ as relay_program
+from sip.media.relay_lines import pass_on
 
 log = structlog.get_logger(__name__)
 
@@ -39,8 +39,6 @@ MAX_BACKOFF_S = 10.0
 
 #: A relay that lived this long died of something new: the back-off begins afresh.
 STABLE_S = 30.0
-
-_LEVELS = {"info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,7 +148,7 @@ class RelayProcess:
         self._process = process
         assert process.stdout is not None
         assert process.stderr is not None
-        self._logger = asyncio.create_task(_pass_on(process.stderr), name="media-relay-log")
+        self._logger = asyncio.create_task(pass_on(process.stderr), name="media-relay-log")
         try:
             async with asyncio.timeout(START_TIMEOUT_S):
                 line = (await process.stdout.readline()).decode().strip()
@@ -222,15 +220,3 @@ class RelayProcess:
         if self._logger is not None:
             await asyncio.wait([self._logger])
             self._logger = None
-
-
-async def _pass_on(stream: asyncio.StreamReader) -> str:
-    """Logs the relay's lines at their level; returns the last."""
-    last = ""
-    async for raw in stream:
-        last = raw.decode("utf-8", "replace").strip()
-        level, _, text = last.removeprefix("level=").partition(" ")
-        if level in _LEVELS:
-            last = text
-        log.log(_LEVELS.get(level, logging.ERROR), "relay.says", line=last)
-    return last

@@ -105,7 +105,7 @@ async def test_a_killed_relay_is_started_again() -> None:
                     a.snd(packet)
                 async with asyncio.timeout(5):  # and hears of it from the new relay
                     assert isinstance(await told.get(), Digit)
-    assert [line for line in lines if line["event"] != "relay.says"] == [
+    assert [line for line in lines if line["event"] != "relay.parent-gone"] == [
         {
             "event": "relay.ended",
             "log_level": "error",
@@ -144,8 +144,8 @@ async def test_a_taken_control_address_is_said_on_entering() -> None:
             await relay.__aenter__()
     assert refused.value.slug == "refused"
     (line,) = lines
-    assert (line["event"], line["log_level"]) == ("relay.says", "error")
-    assert "already in use" in line["line"]
+    assert (line["event"], line["log_level"]) == ("relay.cannot-start", "error")
+    assert "already in use" in line["reason"]
 
 
 async def test_audio_flows_while_the_parent_stalls() -> None:

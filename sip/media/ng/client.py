@@ -17,6 +17,7 @@ import structlog
 
 from sip.clock import Clock, LoopClock, Timer
 from sip.media.events import Listener, Lost, MediaEvent
+from sip.media.log_ids import log_ids
 from sip.media.ng import flags
 from sip.media.ng.bencode import Decoded, Encodable
 from sip.media.ng.form import Form, FormError, decode, encode
@@ -275,7 +276,7 @@ class NgClient:
         except Exception:
             # The listener's fault; other calls' events go on all the same.
             log.exception(
-                "media.event-failed", ng_call_id=call_id, media_event=type(event).__name__
+                "media.event-failed", **log_ids(call_id), media_event=type(event).__name__
             )
 
     def _send_datagram(self, datagram: bytes) -> None:

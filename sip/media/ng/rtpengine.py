@@ -20,6 +20,7 @@ import structlog
 
 from sip.clock import Clock, LoopClock, Timer
 from sip.media.events import Digit, Heard, Lost, MediaEvent, OneWay, Played, Silent
+from sip.media.log_ids import log_ids
 from sip.media.ng.bencode import Decoded
 from sip.media.ng.client import TIMEOUT_S, NgClient, play_keys
 from sip.media.ng.form import Form
@@ -206,7 +207,7 @@ class RtpengineClient(NgClient):
         try:
             await self.request("block media", {"call-id": call_id, "from-tag": tag})
         except MediaError as error:
-            log.warning("rtpengine.block-failed", ng_call_id=call_id, leg=tag, error=str(error))
+            log.warning("rtpengine.block-failed", **log_ids(call_id), leg=tag, error=str(error))
             return None
         return tag
 
@@ -217,7 +218,7 @@ class RtpengineClient(NgClient):
             await self.request("unblock media", {"call-id": call_id, "from-tag": play.blocked})
         except MediaError as error:
             log.warning(
-                "rtpengine.unblock-failed", ng_call_id=call_id, leg=play.blocked, error=str(error)
+                "rtpengine.unblock-failed", **log_ids(call_id), leg=play.blocked, error=str(error)
             )
 
     def _tell_played(self, call_id: str, tag: str, play: _Play, *, finished: bool) -> None:
