@@ -151,6 +151,7 @@ class BanSettings(Model):
     first_s: Seconds = 300
     longest_s: Seconds = 86_400
     packets_per_second: Positive = 200
+    strangers_per_second: Positive = 300
     scanners: tuple[HeaderValue, ...] = (
         *("friendly-scanner", "sipvicious", "sundayddr", "sip-scan", "sipsak", "iwar"),
         *("sipcli", "VaxSIPUserAgent", "pplsip", "SIP Call", "scan"),
@@ -260,8 +261,11 @@ class OutboundSettings(Model):
 
 
 class LimitSettings(Model):
+    """`trunk_share` is the part of both that one trunk's calls may take: the rest is for others."""
+
     calls: Positive = 500
     calls_per_second: Positive = 20
+    trunk_share: Annotated[float, Field(gt=0, le=1)] = 0.8
 
 
 class LogSettings(Model):
