@@ -33,8 +33,8 @@ START_TIMEOUT_S = 10.0
 #: Seconds that a relay has to end after its standard input did.
 STOP_TIMEOUT_S = 3.0
 
-#: Seconds between two questions to a relay whether it answers, and those that it may take to. Another
-#: one starts in half a second: its calls hear nothing for three seconds at most.
+#: Seconds between two questions to a relay whether it answers, and those that it may take to.
+#: Another one starts in half a second: its calls hear nothing for three seconds at most.
 PING_EVERY_S = 0.5
 PING_S = 1.2
 
@@ -83,8 +83,8 @@ class RelayProcess:
     Entering raises `MediaError` refused with the relay's own words if it cannot start, for
     instance because a port is taken. A relay that dies later is started again, its calls being
     lost: `on_restart` is called when the new one serves, and `plane` speaks to that one. A request
-    gives up after `timeout_s`; one that is under way during a restart goes to the new relay. A relay
-    that hangs is as good as dead: it is killed.
+    gives up after `timeout_s`; one that is under way during a restart goes to the new relay. A
+    relay that hangs is as good as dead: it is killed.
     """
 
     def __init__(

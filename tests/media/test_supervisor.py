@@ -118,7 +118,7 @@ async def test_a_killed_relay_is_started_again() -> None:
 
 
 async def test_a_relay_that_hangs_is_noticed_killed_and_replaced_within_three_seconds() -> None:
-    """It neither ends nor answers, as in an endless loop; a call that is offered meanwhile waits."""
+    """It neither ends nor answers, as in an endless loop; a request meanwhile waits."""
     restarted = asyncio.Event()
     with capture_logs() as lines:
         async with RelayProcess(OPTIONS, on_restart=restarted.set) as relay:

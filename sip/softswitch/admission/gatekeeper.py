@@ -146,11 +146,8 @@ class Gatekeeper:
         """
         source, standing = flow.remote, flow.standing
         host = source.host
-        if type(standing) is _Standing:
-            is_peer = standing.is_peer
-        else:
-            is_peer = self.peers.configured(host)
-        if is_peer:
+        judged = standing if type(standing) is _Standing else None
+        if self.peers.configured(host) if judged is None else judged.is_peer:
             return True
         now = self._clock.now()
         if self.peers.met(host, now):

@@ -1,7 +1,7 @@
 """Room for the calls that come: their trunk's first, then that of all.
 
-A trunk is refused for itself before it takes from the others, so that one that goes mad, or somebody
-who forges its address, leaves them the rest.
+A trunk is refused for itself before it takes from the others, so that one that goes mad, or
+somebody who forges its address, leaves them the rest.
 """
 
 from collections import Counter

@@ -99,4 +99,3 @@ async def test_a_call_for_which_there_is_no_room_gets_one_503(ladder: Ladder) ->
     assert refused.headers.get("retry-after") == "5"
     assert await mad.drain(40) == []
     await ladder.hung_up_by("carrier")
-

@@ -138,6 +138,8 @@ def test_more_calls_than_allowed_are_told_to_come_later() -> None:
                     assert refusal.headers.get("retry-after") == "5"
                     await agent.send("ACK")
             assert ladder.switch.refused == {"limits.calls": 3}
-            assert [line["reason"] for line in lines] == ["limits.calls: 1 are up"], "a flood is one line"
+            assert [line["reason"] for line in lines] == ["limits.calls: 1 are up"], (
+                "a flood is one line"
+            )
 
     run()
