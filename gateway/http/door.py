@@ -11,7 +11,7 @@ import ssl
 from collections import Counter
 from collections.abc import Callable
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Self, cast
 
 import structlog
 from aiohttp import web
@@ -183,11 +183,10 @@ class Connection(web.RequestHandler):
         self._early = bytearray()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
         if self.seat is None:
-            self.seat = self.door.enter(transport)
+            self.seat = self.door.enter(cast(asyncio.Transport, transport))
         if self.seat is None:
-            transport.abort()
+            cast(asyncio.Transport, transport).abort()
             return
         super().connection_made(transport)
         if self._early:
@@ -229,13 +228,13 @@ class _Handshake(asyncio.Protocol):
         self._task: asyncio.Task[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        seat = self._connection.seat = self._connection.door.enter(transport)
+        plain = cast(asyncio.Transport, transport)  # uvloop's own is none by its class
+        seat = self._connection.seat = self._connection.door.enter(plain)
         if seat is None:
-            transport.abort()
+            plain.abort()
             return
-        transport.pause_reading()
-        self._task = asyncio.get_running_loop().create_task(self._upgrade(transport, seat))
+        plain.pause_reading()
+        self._task = asyncio.get_running_loop().create_task(self._upgrade(plain, seat))
 
     async def _upgrade(self, plain: asyncio.Transport, seat: Seat) -> None:
         connection, door = self._connection, self._connection.door

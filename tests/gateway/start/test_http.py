@@ -11,6 +11,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+import uvloop
 from cryptography import x509
 
 from config.settings import Settings
@@ -79,6 +80,20 @@ async def test_https_shows_a_new_certificate_once_its_file_has_changed(tmp_path:
         with pytest.raises(aiohttp.ClientError):
             async with aiohttp.ClientSession() as http:
                 await http.get(url.replace("https", "http") + "/healthz")
+
+
+def test_it_is_served_on_uvloop_too(tmp_path: Path) -> None:
+    """What the gateway runs on; its transports are none of asyncio's classes."""
+    tls = files(tmp_path, Authority(tmp_path), "gateway.example.com")
+
+    async def ask() -> None:
+        for wanted in (settings(tmp_path), settings(tmp_path, tls=tls, connections_per_address=5)):
+            async with started(wanted), ApiClient(wanted) as api:
+                assert await api.ready()
+                assert await api.calls(1) == []
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(ask())
 
 
 async def test_the_command_line_gives_its_token_to_no_other_certificate(tmp_path: Path) -> None:
