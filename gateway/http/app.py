@@ -134,7 +134,7 @@ def make_app(
         ]
     )
     if settings.http.metrics.listen is None:
-        app.router.add_get("/metrics", health.MetricsPage(app).handle)
+        app.router.add_get("/metrics", health.MetricsPage(app, settings.http.metrics).handle)
     return app
 
 
@@ -142,7 +142,7 @@ def make_metrics_app(app: web.Application) -> web.Application:
     """What `http.metrics.listen` serves of that application."""
     shown = web.Application(middlewares=[seated, problems, fairness], client_max_size=0)
     shown[CLIENTS] = app[CLIENTS]
-    shown.router.add_get("/metrics", health.MetricsPage(app).handle)
+    shown.router.add_get("/metrics", health.MetricsPage(app, app[SETTINGS].http.metrics).handle)
     return shown
 
 

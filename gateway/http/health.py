@@ -8,9 +8,10 @@ from typing import Final
 import structlog
 from aiohttp import web
 
+from config.settings import MetricsSettings
 from gateway.calls.metrics import CONTENT_TYPE
 from gateway.http import problems
-from gateway.http.app_keys import METRICS, READY, SETTINGS, STORE
+from gateway.http.app_keys import METRICS, READY, STORE
 from gateway.http.calls_api import bears
 from gateway.http.clients import PROVEN
 
@@ -46,16 +47,16 @@ class MetricsPage:
     as it was is shown again, some milliseconds old.
     """
 
-    def __init__(self, app: web.Application) -> None:
+    def __init__(self, app: web.Application, settings: MetricsSettings) -> None:
         self._app = app
+        self._token = settings.token
         self._page = b""
         self._fresh_until = float("-inf")
 
     async def handle(self, request: web.Request) -> web.Response:
         """The aiohttp handler. Raises ProblemError."""
-        token = self._app[SETTINGS].http.metrics.token
-        if token is not None:
-            if not bears(request, token):
+        if self._token is not None:
+            if not bears(request, self._token):
                 detail = "send Authorization: Bearer with http.metrics.token"
                 challenge = {"WWW-Authenticate": "Bearer"}
                 raise problems.ProblemError(401, "unauthorized", detail, challenge)
