@@ -41,7 +41,7 @@ _LINGER_S: Final = 1.0
 class Seat:
     """One connection's place, from accept to close."""
 
-    __slots__ = ("address", "busy", "exempt", "proven", "since", "transport")
+    __slots__ = ("address", "busy", "counted", "exempt", "proven", "since", "transport")
 
     def __init__(self, transport: asyncio.Transport, address: str, now: float) -> None:
         self.transport = transport
@@ -51,6 +51,8 @@ class Seat:
         self.busy = False
         #: its client has proved itself, or is a proxy
         self.proven = False
+        #: it is one of those that an address may have so many of
+        self.counted = True
         #: a conversation of a jambonz: no limit is for it
         self.exempt = False
 
@@ -109,16 +111,15 @@ class Door:
             self.refused["too many"] += 1
             return None
         self._seats[seat] = None
-        self._of[address] += 1
+        seat.counted = not seat.proven
+        self._of[address] += seat.counted
         return seat
 
     def leave(self, seat: Seat) -> None:
         """The connection is closed, or needs no seat any more."""
         if seat in self._seats:
             del self._seats[seat]
-            self._of[seat.address] -= 1
-            if not self._of[seat.address]:
-                del self._of[seat.address]
+            self._count_no_more(seat)
 
     def begin(self, seat: Seat) -> None:
         """A request of it is being served."""
@@ -133,18 +134,32 @@ class Door:
             del self._seats[seat]
             self._seats[seat] = None
 
+    def prove(self, seat: Seat) -> None:
+        """Its client has proved itself: it is no stranger, of whom an address has so many."""
+        if seat in self._seats:
+            seat.proven = True
+            self._count_no_more(seat)
+
     def exempt(self, seat: Seat) -> None:
         """It has become a conversation of a jambonz, which lasts as long as its call."""
         seat.exempt = True
         self.leave(seat)
 
+    def _count_no_more(self, seat: Seat) -> None:
+        if seat.counted:
+            seat.counted = False
+            self._of[seat.address] -= 1
+            if not self._of[seat.address]:
+                del self._of[seat.address]
+
     def _make_room(self) -> bool:
-        """Whether a connection that was idle could be ended for a new one."""
-        for seat in self._seats:
-            if not seat.busy:
-                self._end(seat, "idle, and no room")
-                return True
-        return False
+        """Whether a connection that was idle could be ended for a new one: a stranger's, if there
+        is any."""
+        idle = [seat for seat in self._seats if not seat.busy]
+        seat = next((one for one in idle if not one.proven), idle[0] if idle else None)
+        if seat is not None:
+            self._end(seat, "idle, and no room")
+        return seat is not None
 
     def _sweep(self) -> None:
         self._sweeper = asyncio.get_running_loop().call_later(SWEEP_S, self._sweep)
@@ -301,7 +316,8 @@ async def seated(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
     finally:
-        seat.proven = seat.proven or PROVEN in request
+        if PROVEN in request:
+            door.prove(seat)
         door.end(seat)
 
 

@@ -170,6 +170,21 @@ async def test_one_address_has_so_many_connections_and_others_go_on(house: House
     assert await (await house.client()).ask() == 200
 
 
+@house_test(max_connections=12, connections_per_address=3)
+async def test_who_has_proved_itself_is_no_stranger_of_its_address(house: House) -> None:
+    """As Retell, all of whose webhooks come from one address; its idle ones go last."""
+    known = []
+    for _ in range(9):
+        known.append(await house.client())
+        assert await known[-1].ask(ASK.replace(b"/ ", b"/mine ")) == 200
+    strangers = [await house.client() for _ in range(5)]
+    assert house.door.refused["too many of one address"] == 2
+    other = await house.client("127.0.0.10")
+    assert await other.ask() == 200
+    assert await strangers[0].closed_after() < 0.1
+    assert not any(client.reader.at_eof() for client in known)
+
+
 @house_test(max_connections=5, connections_per_address=5)
 async def test_where_there_is_no_room_the_longest_idle_goes(house: House) -> None:
     """Thousands of idle connections from everywhere keep nobody out who has something to ask."""
