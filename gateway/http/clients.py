@@ -48,16 +48,15 @@ class Clients:
         return bool(self._proxies) and _within(host, self._proxies)
 
     def address(self, request: web.Request) -> str:
-        """The client's address. What a proxy adds stands at the end; what is before the first that
-        is no proxy of ours is the client's own word, and counts for nothing."""
+        """Who is counted as the client. What a proxy adds stands at the end; what is before the
+        first that is no proxy of ours is the client's own word, and counts for nothing."""
         host = request.remote or ""
-        if not self.is_proxy(host):
-            return host
-        for told in reversed(_forwarded(request)):
-            host = told
-            if not self.is_proxy(told):
-                break
-        return host
+        if self.is_proxy(host):
+            for told in reversed(_forwarded(request)):
+                host = told
+                if not self.is_proxy(told):
+                    break
+        return counted_as(host)
 
     def take_turn(self, client: str) -> "Turn":
         """A turn for a request of `client`. Raises ProblemError (429) where there are too many."""
@@ -131,6 +130,17 @@ async def fairness(request: web.Request, handler: Handler) -> web.StreamResponse
         return await handler(request)
     finally:
         turn.end(proven=PROVEN in request)
+
+
+def counted_as(host: str) -> str:
+    """The address that stands for `host`: an IPv6 host has all of its network's 64 bits, and an
+    IPv4 host may come to an IPv6 socket."""
+    if ":" not in host:
+        return host
+    address = IPv6Address(host.partition("%")[0])
+    if address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)
+    return str(IPv6Network((int(address) >> 64 << 64, 64)))
 
 
 def _forwarded(request: web.Request) -> list[str]:

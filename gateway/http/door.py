@@ -18,7 +18,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from config.settings import HttpSettings
-from gateway.http.clients import PROVEN, TURN, Clients
+from gateway.http.clients import PROVEN, TURN, Clients, counted_as
 from gateway.http.problems import CONTENT_TYPE, document
 
 log = structlog.get_logger(__name__)
@@ -101,9 +101,10 @@ class Door:
     def enter(self, transport: asyncio.Transport) -> Seat | None:
         """A seat for a new connection; None where it may have none, and is to be closed."""
         peer = transport.get_extra_info("peername") or ("",)
-        address = str(peer[0])
+        host = str(peer[0])
+        address = counted_as(host)
         seat = Seat(transport, address, self._now())
-        seat.proven = self._clients.is_proxy(address)
+        seat.proven = self._clients.is_proxy(host)
         if not seat.proven and self._of[address] >= self._per_address:
             self.refused["too many of one address"] += 1
             return None

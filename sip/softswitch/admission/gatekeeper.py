@@ -347,7 +347,7 @@ class Gatekeeper:
     def _is_new(self, request: Request, host: str) -> bool:
         """Whether this request of a wrong password is not one that was judged before: a challenge
         is forgotten once it is sent, and who did not get it asks again."""
-        key = (host, *_authorizations(request))
+        key = (host, request.call_id, str(request.cseq.number), *_authorizations(request))
         if key in self._wrong:
             return False
         self._wrong[key] = None
