@@ -36,7 +36,8 @@ class Trunk:
     `login` is the user name and password that the peer must prove, `credentials` are ours.
     `secret_headers` (lower-case name to value) prove the peer and stay hidden.
     `country` (ISO 3166) is what a number without a country code is taken for. `max_calls` counts
-    both directions, `calls_per_second` what we place; None is no limit.
+    both directions, `calls_per_second` what we place, `accept_per_second` what it brings; None is
+    no limit of its own.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Trunk:
     pass_headers: PassHeaderSettings = field(default_factory=PassHeaderSettings)
     max_calls: int | None = None
     calls_per_second: int | None = None
+    accept_per_second: int | None = None
 
     @classmethod
     def of(cls, settings: PeerSettings, *, default_country: str | None = None) -> "Trunk":
@@ -97,6 +99,7 @@ class Trunk:
             pass_headers=settings.pass_headers,
             max_calls=settings.max_calls,
             calls_per_second=settings.calls_per_second,
+            accept_per_second=settings.accept_per_second,
         )
 
     @property
