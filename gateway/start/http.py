@@ -8,6 +8,7 @@ from aiohttp import web
 
 from config.settings import Settings
 from config.values import Address
+from gateway import log
 from gateway.calls.live_calls import LiveCall
 from gateway.http.app import make_app, make_metrics_app
 from gateway.http.app_keys import ENDPOINT, METRICS
@@ -35,7 +36,7 @@ async def start_http(
         ready=shown.ready,
         ladder=shown.ladder,
         find_operations=lambda: shown.report,
-        gauges=shown.gauges(),
+        gauges={**shown.gauges(), "log_lines_dropped": lambda: float(log.dropped())},
     )
     tls = http_context(settings.http)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S)
