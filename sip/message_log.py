@@ -35,7 +35,7 @@ class MessageLog:
         """Log a message that came (`in`) or goes (`out`)."""
         log.log(
             logging.INFO if self._every else logging.DEBUG,
-            "sip.message",
+            "message.sip",
             direction=direction,
             peer=str(peer),
             local=str(local),

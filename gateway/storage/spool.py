@@ -18,7 +18,7 @@ from gateway.storage.texts import as_json
 Line: TypeAlias = Mapping[str, Any]
 
 #: The folder of a database that is no file.
-DEFAULT_FOLDER: Final = "gateway.spool"
+DEFAULT_FOLDER: Final = "gateway-spool"
 
 
 def spool_folder(url: str, given: Path | None = None) -> Path:

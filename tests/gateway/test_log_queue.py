@@ -172,9 +172,9 @@ def test_one_grep_by_call_id_finds_lines_that_were_written_before_it_was_known(
     with LogQueue(writer) as queue:
         log.configure("debug", style, queue)
         logger = structlog.get_logger()
-        logger.info("sip.message", sip_call_id="a-leg@host", message="INVITE")
+        logger.info("message.sip", sip_call_id="a-leg@host", message="INVITE")
         logger.info("media.silent", call_sid="sid-1", leg="a")
-        logger.info("sip.message", sip_call_id="stranger@host")
+        logger.info("message.sip", sip_call_id="stranger@host")
         log.name_call("0123", "sid-1", "a-leg@host")
         logger.info("call.begin", call_id="0123")
         log.name_call("0123", "sid-1b", "b-leg@host")
@@ -208,16 +208,16 @@ def test_a_watched_call_tells_everything_and_no_other_does(
         log.configure("info", "json", queue, watch=[watch])
         logger = structlog.get_logger()
         parties = {"from": "12125550100", "to": "+1 415 555-0100"}
-        logger.debug("sip.message", sip_call_id="a-leg@host", trunk="carrier", **parties)
+        logger.debug("message.sip", sip_call_id="a-leg@host", trunk="carrier", **parties)
         log.name_call("0123", "sid-1", "a-leg@host")
         logger.info("call.begin", call_id="0123")
         log.name_call("0123", "sid-1b", "other-leg@host")
-        logger.debug("sip.message", sip_call_id="other-leg@host")
+        logger.debug("message.sip", sip_call_id="other-leg@host")
         logger.debug("call.phase", call_id="0123")
         logger.debug("call.phase", call_id="4567", sip_call_id="of another call")
     os.close(writer)
     events = [line["event"] for line in read_all(reader)]
-    everything = ["sip.message", "call.begin", "sip.message", "call.phase"]
+    everything = ["message.sip", "call.begin", "sip.message", "call.phase"]
     assert events == (everything if seen else ["call.begin"])
 
 
