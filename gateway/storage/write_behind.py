@@ -106,7 +106,7 @@ class WriteBehind(Generic[K, V]):
             if not self.healthy:
                 self.healthy = True
                 self._told_at = float("-inf")
-                log.info(f"{self._name}.stored-again")
+                log.info(f"{self._name}.stored-again", rows=len(batch))
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
