@@ -8,13 +8,13 @@ write.
 
 import os
 import select
-import sys
 import threading
 from collections import deque
 from collections.abc import Callable
 from types import TracebackType
 from typing import Final, Self, TypeAlias
 
+STANDARD_ERROR: Final = 2
 #: How long lines are gathered, in seconds: a line waits for so long at least, and twice as long at
 #: most. A killed process loses as much.
 GATHER_S: Final = 0.05
@@ -35,9 +35,8 @@ class LogQueue:
     `told` makes the line that says how many were dropped, and why the last one was.
     """
 
-    def __init__(self, descriptor: int | None = None) -> None:
-        """To the standard error output unless told otherwise."""
-        self._descriptor = sys.stderr.fileno() if descriptor is None else descriptor
+    def __init__(self, descriptor: int = STANDARD_ERROR) -> None:
+        self._descriptor = descriptor
         self._lines: deque[Line] = deque()
         self._size = 0
         self._some = threading.Event()
