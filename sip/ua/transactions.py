@@ -10,7 +10,7 @@ from sip.clock import Clock
 from sip.clock import Timer as Running
 from sip.core.header_values import parse_via
 from sip.core.message import Headers, Request, Response
-from sip.core.parser import reread
+from sip.core.parser import reread_request, reread_response
 from sip.core.timers import RETRANSMISSION, Timer, Timers
 from sip.core.transaction import Action, Input, Kind, Machine, State
 from sip.errors import ParseError
@@ -87,9 +87,13 @@ class _Transaction:
 
 
 class ClientTransaction(_Transaction):
-    """A request of ours and what came back for it."""
+    """A request of ours and what came back for it.
 
-    __slots__ = ("_data", "_on_failure", "_on_response", "key", "request")
+    Once it has its final response it remembers, for half a minute, no more than the bytes of what
+    it sent: a message is some thirty objects, which the garbage collector would have to walk.
+    """
+
+    __slots__ = ("_data", "_on_failure", "_on_response", "_request", "key")
 
     def __init__(
         self,
@@ -103,11 +107,16 @@ class ClientTransaction(_Transaction):
     ) -> None:
         kind = Kind.INVITE_CLIENT if request.method == "INVITE" else Kind.CLIENT
         super().__init__(layer, kind, flow)
-        self.request = request
+        self._request: Request | None = request
         self.key: ClientKey = (branch, request.method)
         self._data = data
         self._on_response = on_response
         self._on_failure = on_failure
+
+    @property
+    def request(self) -> Request:
+        """What we asked; after its final response it is read again from its bytes."""
+        return self._request or reread_request(self._data)
 
     def start(self) -> None:
         self._step(Input.START)
@@ -115,10 +124,11 @@ class ClientTransaction(_Transaction):
     def receive(self, response: Response) -> None:
         if response.status < 200:
             self._step(Input.PROVISIONAL, response)
-        elif response.status < 300:
-            self._step(Input.SUCCESS, response)
-        else:
-            self._step(Input.FAILURE, response)
+            return
+        self._step(Input.SUCCESS if response.status < 300 else Input.FAILURE, response)
+        self._request = None
+        if self.machine.state is State.COMPLETED:  # nothing more is passed on
+            self.release()
 
     def restart(self, flow: Flow) -> None:
         """Send the request, whose Via has changed, anew over `flow`: the way before failed."""
@@ -239,7 +249,7 @@ class ServerTransaction(_Transaction):
 
     def _do(self, action: Action, message: Request | Response | None) -> None:
         if action is Action.SEND and self._last:
-            response = message if isinstance(message, Response) else reread(self._last)
+            response = message if isinstance(message, Response) else reread_response(self._last)
             if self.flow.closed:
                 self.flow = self._layer.reply_flow(self.flow, response)
             self._layer.transmit(self._last, self.flow, response)

@@ -140,17 +140,18 @@ class OutboundLeg(SipLeg):
         self._transaction = self.ua.send(
             request,
             self.flow,
-            lambda response: self._on_response(request, response),
+            self._on_response,
             self._on_failure,
             host=host,
         )
 
-    def _on_response(self, request: Request, response: Response) -> None:
+    def _on_response(self, response: Response) -> None:
+        assert self._transaction is not None, "a response answers an INVITE"
         self._stop("no response")
         if response.status < 200:
-            self._on_provisional(request, response)
+            self._on_provisional(self._transaction.request, response)
         elif response.status < 300:
-            self._on_success(request, response)
+            self._on_success(self._transaction.request, response)
         elif not (self._raise_interval(response) or self._answer_challenge(response)):
             self._on_rejection(response)
 
