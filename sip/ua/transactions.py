@@ -12,10 +12,11 @@ from sip.core.header_values import parse_via
 from sip.core.message import Headers, Request, Response
 from sip.core.parser import reread_request, reread_response
 from sip.core.timers import RETRANSMISSION, Timer, Timers
-from sip.core.transaction import Action, Input, Kind, Machine, State
+from sip.core.transaction import LINGERING, Action, Input, Kind, Machine, State
 from sip.errors import ParseError
 from sip.ids import MAGIC_COOKIE
 from sip.transport.endpoint import Flow
+from sip.ua.lingering import Lingering
 
 ClientKey = tuple[str, str]
 ServerKey = tuple[str | int | None, ...]
@@ -57,10 +58,15 @@ class _Transaction:
 
     def _start(self, timer: Timer) -> None:
         delay_s = self.machine.start_s(timer)
-        if delay_s is not None:
-            self._running[timer] = self._layer.clock.call_later(delay_s, self._fire, timer)
+        if delay_s is None:
+            return
+        if timer in LINGERING:
+            self._layer.lingering.add(self, timer, delay_s)
+        else:
+            self._running[timer] = self._layer.clock.call_later(delay_s, self.fire, timer)
 
-    def _fire(self, timer: Timer) -> None:
+    def fire(self, timer: Timer) -> None:
+        """The time of `timer` is over."""
         self._running.pop(timer, None)
         self._step(timer)
 
@@ -276,6 +282,7 @@ class TransactionLayer:
         self._clients: dict[ClientKey, ClientTransaction] = {}
         self._servers: dict[ServerKey, ServerTransaction] = {}
         self._merges: dict[MergeKey, ServerTransaction] = {}
+        self.lingering = Lingering(clock)
 
     def __len__(self) -> int:
         return len(self._clients) + len(self._servers)
@@ -348,6 +355,7 @@ class TransactionLayer:
         self._clients.clear()
         self._servers.clear()
         self._merges.clear()
+        self.lingering.stop()
 
 
 def _ignore(_: object) -> None:
