@@ -52,6 +52,20 @@ class DialogClient:
         self._acks: dict[int, tuple[bytes, Flow]] = {}
         self._lookups: set[asyncio.Task[None]] = set()
 
+    def beside(self, dialog: Dialog) -> "DialogClient":
+        """The same in another dialog, that another fork of the same INVITE made."""
+        return DialogClient(
+            self._ua,
+            dialog,
+            self._flow,
+            self._proofs,
+            advertise=self._advertise,
+            domain=self._domain,
+            supported=self._supported,
+            symmetric=self._symmetric,
+            secure=self._secure,
+        )
+
     def request(
         self,
         method: str,

@@ -93,13 +93,13 @@ class _Transaction:
 
 
 class ClientTransaction(_Transaction):
-    """A request of ours and what came back for it.
+    """A request of ours and what came back for it, which goes to `on_response`.
 
     Once it has its final response it remembers, for half a minute, no more than the bytes of what
     it sent: a message is some thirty objects, which the garbage collector would have to walk.
     """
 
-    __slots__ = ("_data", "_on_failure", "_on_response", "_request", "key")
+    __slots__ = ("_data", "_on_failure", "_request", "key", "on_response")
 
     def __init__(
         self,
@@ -116,7 +116,7 @@ class ClientTransaction(_Transaction):
         self._request: Request | None = request
         self.key: ClientKey = (branch, request.method)
         self._data = data
-        self._on_response = on_response
+        self.on_response = on_response
         self._on_failure = on_failure
 
     @property
@@ -168,14 +168,14 @@ class ClientTransaction(_Transaction):
                     self._layer.transmit(ack.to_bytes(), self.flow, ack)
             case Action.PASS:
                 if isinstance(message, Response):
-                    self._on_response(message)
+                    self.on_response(message)
             case Action.TIMEOUT:
                 self._on_failure(Failure.TIMEOUT)
             case Action.UNREACHABLE:
                 self._on_failure(Failure.UNREACHABLE)
 
     def release(self) -> None:
-        self._on_response = _ignore
+        self.on_response = _ignore
         self._on_failure = _ignore
 
     def _hop_by_hop(self, method: str, to: str) -> Request:
