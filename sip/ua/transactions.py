@@ -133,8 +133,9 @@ class ClientTransaction(_Transaction):
             return
         self._step(Input.SUCCESS if response.status < 300 else Input.FAILURE, response)
         self._request = None
+        self._on_failure = _ignore
         if self.machine.state is State.COMPLETED:  # nothing more is passed on
-            self.release()
+            self.on_response = _ignore
 
     def restart(self, flow: Flow) -> None:
         """Send the request, whose Via has changed, anew over `flow`: the way before failed."""

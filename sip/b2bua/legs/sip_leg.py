@@ -107,7 +107,11 @@ class SipLeg(ABC):
 
     def host(self, flow: Flow) -> str:
         """Our host in Via and Contact towards the peer."""
-        return self.options.contact_domain or self.ua.host(flow, self.options.advertise)
+        if self.options.contact_domain is not None:
+            return self.options.contact_domain
+        if flow is self.flow:
+            return self.media_address
+        return self.ua.host(flow, self.options.advertise)
 
     # what the call may do
 
