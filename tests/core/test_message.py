@@ -4,7 +4,14 @@ import pytest
 
 from sip.core.header_values import CSeq
 from sip.core.message import Headers, MessageError, Request, Response, make_response
-from sip.core.parser import MAX_BODY, MAX_HEAD, best_effort, parse_message, reread_request, reread_response
+from sip.core.parser import (
+    MAX_BODY,
+    MAX_HEAD,
+    best_effort,
+    parse_message,
+    reread_request,
+    reread_response,
+)
 from sip.core.reasons import REASONS
 from sip.core.validation import validate
 from sip.errors import ParseError
