@@ -203,9 +203,12 @@ class Control:
     def _description(
         self, request: _Request, sdp: SessionDescription, *, offer: bool
     ) -> Description:
+        signalling_ip = _received_from(request)
         return Description(
-            media=rewrite.remote_media(sdp, self._version, offer=offer),
-            signalling_ip=_received_from(request),
+            media=rewrite.remote_media(
+                sdp, self._version, offer=offer, signalling_ip=signalling_ip
+            ),
+            signalling_ip=signalling_ip,
             learn=_learn(request),
         )
 

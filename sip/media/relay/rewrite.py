@@ -38,6 +38,7 @@ STRIPPED = frozenset(
 )  # fmt: skip
 
 
+_SEVEN_BITS = frozenset(map(str, range(128)))
 _UNSAID = Codec("", DEFAULT_CLOCK_RATE_HZ)
 
 
@@ -63,11 +64,14 @@ def read(text: str) -> SessionDescription:
         raise _bad(error.reason) from None
 
 
-def remote_media(sdp: SessionDescription, version: int, *, offer: bool) -> RemoteMedia:
+def remote_media(
+    sdp: SessionDescription, version: int, *, offer: bool, signalling_ip: str | None = None
+) -> RemoteMedia:
     """What the relay needs of a description; `MediaError` bad-sdp if it cannot be relayed.
 
     `version` is the relay's address family, 4 or 6. An offer must have audio; an answer may
-    refuse it.
+    refuse it. Media for a host name goes to `signalling_ip`, where the description came from: a
+    look-up would hold up every call.
     """
     audio = sdp.audio
     if audio is None:
@@ -82,7 +86,10 @@ def remote_media(sdp: SessionDescription, version: int, *, offer: bool) -> Remot
     codecs = _codecs(
         audio.formats, tuple([item for item in audio.attributes if item[0] == "rtpmap"])
     )
-    host = _remote_address(connection.address, version)
+    where = _host(connection.address)
+    if normal_address(where) is None:
+        where = signalling_ip or where
+    host = _remote_address(where, version)
     if host is None:
         return RemoteMedia(None, None, codecs)
     direction = audio.direction
@@ -135,7 +142,7 @@ def _relayed(audio: Media, ours: Connection, port: int) -> Media:
         audio.kind,
         port,
         audio.protocol,
-        audio.formats,
+        _payload_types(audio.formats),
         1,
         _connected(audio.connection, ours),
         tuple(
@@ -159,24 +166,33 @@ def _kept(attributes: Iterable[Attribute]) -> tuple[Attribute, ...]:
 
 
 def _rtcp_address(audio: Media, host: str, version: int) -> SocketAddress | None:
-    """RFC 3605: a port and perhaps an address; without it the port above RTP's (RFC 3550 11)."""
-    value = audio.attribute("rtcp")
-    if not value:
+    """RFC 3605: a port and perhaps an address.
+
+    Without it, or where it says nothing that can be used, the port above RTP's (RFC 3550 11): no
+    call fails for want of reports.
+    """
+    port, *network = (audio.attribute("rtcp") or "").split() or [""]
+    if not (port.isascii() and port.isdigit() and 0 < int(port[:6]) < 65536):
         return _socket_address(host, audio.port + 1) if audio.port < 65535 else None
-    words = value.split()
-    if not words[0].isdigit() or not 0 < int(words[0]) < 65536 or len(words) not in (1, 4):
-        raise _bad(f"a=rtcp:{value}")
-    if len(words) == 4:
-        other = _remote_address(words[3], version)
-        return None if other is None else _socket_address(other, int(words[0]))
-    return _socket_address(host, int(words[0]))
+    if len(network) != 3 or normal_address(network[2]) is None:
+        return _socket_address(host, int(port))
+    try:
+        other = policy.media_address(network[2], version)
+    except policy.AddressRefusedError:
+        return None
+    return None if other is None else _socket_address(other, int(port))
 
 
 def _remote_address(text: str, version: int) -> str | None:
     try:
-        return policy.media_address(text.partition("/")[0], version)
+        return policy.media_address(text, version)
     except policy.AddressRefusedError as error:
         raise _bad(str(error)) from None
+
+
+def _host(text: str) -> str:
+    """An address without the TTL and count of multicast (RFC 8866 5.7)."""
+    return text.partition("/")[0]
 
 
 @lru_cache(maxsize=256)
@@ -187,13 +203,18 @@ def _codecs(formats: tuple[str, ...], rtpmaps: tuple[Attribute, ...]) -> Mapping
     """
     known = Media("audio", 0, "RTP/AVP", formats, attributes=rtpmaps).rtpmap()
     codecs: dict[int, Codec] = {}
-    for text in formats:
-        if not (text.isascii() and text.isdigit() and int(text) < 128):
-            raise _bad(f"payload type {text}")
+    for text in _payload_types(formats):
         codec = known.get(int(text), _UNSAID)
         rate = codec.rate or DEFAULT_CLOCK_RATE_HZ
         codecs[int(text)] = Codec(codec.name.upper(), rate, codec.channels)
+    if not codecs:
+        raise _bad(f"no payload type among {' '.join(formats)}")
     return MappingProxyType(codecs)
+
+
+def _payload_types(formats: tuple[str, ...]) -> tuple[str, ...]:
+    """What can be one (RFC 3550 5.1: seven bits); some senders list 255 for what they lack."""
+    return tuple([text for text in formats if text in _SEVEN_BITS])
 
 
 def _socket_address(host: str, port: int) -> SocketAddress:
