@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from sip.core import sdp
+from sip.core.auth_header import AuthHeader
 from sip.core.body import takes_session
-from sip.core.digest import AuthHeader
 from sip.core.message import MessageError, Request, Response, make_response
 from sip.core.parser import parse_message
 from sip.core.validation import validate

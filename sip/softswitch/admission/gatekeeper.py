@@ -13,7 +13,8 @@ from enum import Enum, auto
 
 from config.settings import BanSettings, SipAuthSettings
 from sip.clock import Clock
-from sip.core.digest import AuthHeader, DigestServer, Outcome
+from sip.core.auth_header import AuthHeader
+from sip.core.digest import DigestServer, Outcome
 from sip.core.header_values import unescape
 from sip.core.message import Request
 from sip.core.value import frozen
@@ -343,5 +344,6 @@ def _credentials_of(request: Request) -> set[str]:
     users: set[str] = set()
     for value in _authorizations(request):
         with suppress(ParseError):
-            users.add(unescape(AuthHeader.parse(value).params.get("username", "")))
+            found = AuthHeader.parse_all(value)
+            users.update(unescape(header.params.get("username", "")) for header in found)
     return users
