@@ -160,6 +160,10 @@ class Gatekeeper:
             for trunk in self._anywhere
         )
 
+    def answers_at_source(self, flow: Flow) -> bool:
+        """As the trunks of that address want it, else those that may call from anywhere."""
+        return any(trunk.force_rport for trunk in self._standing(flow).trunks or self._anywhere)
+
     def met(self, peer: Endpoint) -> None:
         """We send `peer` a request of ours: it is a stranger no more."""
         self.peers.meet(peer.host, self._clock.now())
