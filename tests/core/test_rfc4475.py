@@ -84,7 +84,7 @@ VALID: dict[str, dict[str, object]] = {
         "request_uri.user": "1_unusual.URI~(to-be!sure)&isn't+it$/crazy?,/;;*",
         "request_uri.password": "&it+has=1,weird!*pas$wo~d_too.(doesn't-it)",
         "branch": "z9hG4bK-.!%66*_+`'~",
-        "to.display_name": "BEL:\x07 NUL:\x00 DEL:\x7f",
+        "to.display_name": "BEL:\ufffd NUL:\ufffd DEL:\ufffd",
         "from_.display_name": "token1~` token2'+_ token3*%!.-",
         "from_.params": (("fromParam''~+*_!.-%", '"работающий"'), ("tag", "_token~1'+`*%!-.")),
         "call_id": "intmeth.word%ZK-!.*_+'@word`~)(><:\\/\"][?}{",
@@ -102,8 +102,8 @@ VALID: dict[str, dict[str, object]] = {
         "content_type": "application/sdp",
     },
     "escnull": {
-        "to.uri.user": "null-\0-null",
-        "from_.uri.user": "null-\0-null",
+        "to.uri.user": "null-%00-null",
+        "from_.uri.user": "null-%00-null",
         "headers:contact": ["<sip:%00@host5.example.com>", "<sip:%00%00@host5.example.com>"],
     },
     "esc02": {
