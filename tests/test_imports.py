@@ -55,7 +55,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "gateway.log": ("gateway.visible",),
     "gateway.value": (),
     "gateway.visible": (),
-    "gateway.jambonz": ("config", "gateway.log", "gateway.value"),
+    "gateway.jambonz": ("config", "gateway.log", "gateway.value", "gateway.visible"),
     "gateway.retell": ("config", "gateway.log"),
     "gateway.storage": ("config", "gateway.log", _SHARED),
     "gateway.calls": (
