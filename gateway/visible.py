@@ -9,8 +9,8 @@ _HARMFUL: Final = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u
 
 
 def visible(text: str) -> str:
-    """`text` with a sign of its own in place of each harmful character."""
-    return text if text.isprintable() else _HARMFUL.sub("\ufffd", text)
+    """`text` with a sign in place of each harmful character, and no line end behind it."""
+    return text if text.isprintable() else _HARMFUL.sub("\ufffd", text.rstrip("\r\n"))
 
 
 def all_visible(value: Any) -> Any:
