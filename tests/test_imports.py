@@ -52,9 +52,10 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "sip.softswitch.jambonz": (*_BELOW_SOFTSWITCH, _TRUNKS, "sip.softswitch.dialling"),
     "sip.softswitch": (*_BELOW_SOFTSWITCH, "sip.softswitch"),
     # jambonz, retell, storage, log <- calls <- http <- start <- main <- cli
-    "gateway.log": (),
+    "gateway.log": ("gateway.visible",),
     "gateway.value": (),
-    "gateway.jambonz": ("config", "gateway.log", "gateway.value"),
+    "gateway.visible": (),
+    "gateway.jambonz": ("config", "gateway.log", "gateway.value", "gateway.visible"),
     "gateway.retell": ("config", "gateway.log"),
     "gateway.storage": ("config", "gateway.log", _SHARED),
     "gateway.calls": (

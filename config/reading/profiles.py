@@ -103,6 +103,12 @@ def titles() -> dict[str, Profile]:
     return {name: profile(name) for name in names()}
 
 
+def misses_profile(trunk: Mapping[str, Any]) -> bool:
+    """Whether a trunk names a profile that does not exist: what it lacks may be there."""
+    name = trunk.get("profile")
+    return isinstance(name, str) and name not in names()
+
+
 def lay_under(source: Source) -> None:
     """Give every trunk of `source` that names a profile the keys it does not have itself.
 
@@ -114,7 +120,7 @@ def lay_under(source: Source) -> None:
         if not isinstance(name, str):
             continue
         path = ("trunks", index)
-        if name not in names():
+        if misses_profile(trunk):
             reason = f"there is no profile named {name}{did_you_mean(name, names())}"
             source.problems.append(Problem((*path, "profile"), reason))
             continue

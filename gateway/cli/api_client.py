@@ -1,4 +1,4 @@
-"""The gateway's own HTTP interface, as its command line uses it."""
+"""The gateway's own HTTP interface, as its command line uses it: all texts fit for a terminal."""
 
 from collections.abc import Mapping
 from types import TracebackType
@@ -9,6 +9,7 @@ import aiohttp
 from yarl import URL
 
 from config.settings import Settings
+from gateway.visible import all_visible
 
 TIMEOUT_S = 5.0
 #: A registrar is given ten seconds, then the state as it stands is told.
@@ -124,7 +125,7 @@ class ApiClient:
                 method, url, params=query, timeout=timeout
             ) as response:
                 text_is_json = response.content_type == "application/json"
-                return response.status, await response.json() if text_is_json else None
+                return response.status, all_visible(await response.json()) if text_is_json else None
         except (TimeoutError, OSError, aiohttp.ClientError) as error:
             raise ApiError(
                 f"no gateway answers at {self.base_url} ({_reason(error, timeout_s)}):"

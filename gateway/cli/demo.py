@@ -91,7 +91,14 @@ class _Demo:
         return 0 if proved else 1
 
     async def _nothing_in_the_way(self) -> None:
-        """Another gateway, or whatever has a port of ours: one line each, and nothing is begun."""
+        """Another gateway, what has a port of ours, or a configuration that takes no call: one
+        line each, and nothing is begun."""
+        if not self._settings.sip.listen:
+            text = (
+                "error: sip.listen is empty, so a jambonz does the SIP: there is nothing that the"
+                " test phone could call. Give sip.listen an address, such as udp:127.0.0.1:5060"
+            )
+            raise DemoError([text], 2)
         async with ApiClient(self._settings) as api:
             if await api.ready():
                 text = f"error: a gateway is running already at {api.base_url}; end it first"

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from config.settings import Settings
@@ -257,7 +258,7 @@ def calls(
     if as_json:
         out.print_json(data=record | {"ladder": messages})
         return
-    out.print(json.dumps(record, indent=2, ensure_ascii=False))
+    out.print(json.dumps(record, indent=2, ensure_ascii=False), markup=False)
     out.print(ladder_drawing.draw(messages, a_leg=record["a_sip_call_id"]))
 
 
@@ -282,7 +283,7 @@ def _table(listed: list[dict[str, Any]]) -> Table:
         table.add_column(title, overflow="fold")
     for record in listed:
         talked = record["duration_s"]
-        table.add_row(
+        cells = (
             record["call_id"],
             str(record["started_at"])[5:19].replace("T", " "),
             record["from"],
@@ -292,6 +293,7 @@ def _table(listed: list[dict[str, Any]]) -> Table:
             record["ended_by"] or record["state"],
             f"{record['sip_status'] or ''} {record['cause'] or ''}".strip() or "-",
         )
+        table.add_row(*map(escape, cells))
     return table
 
 

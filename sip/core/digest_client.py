@@ -9,7 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from sip.core.digest import AuthHeader, answer_challenges
+from sip.core.auth_header import AuthHeader
+from sip.core.digest import answer_challenges
 from sip.core.message import Response
 from sip.errors import ParseError
 

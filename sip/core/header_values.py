@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Final
 
 from sip.core.memo import memo
@@ -253,6 +254,13 @@ _VIA: Final = re.compile(
 _NAME_ADDR: Final = re.compile(
     rf"\s*+(?:({_QUOTED})|([^\"<>,;\\\x00-\x08\x0a-\x1f]*+))\s*+<([^<>]*+)>\s*+(;.*+)?", re.DOTALL
 )
+#: What should have been quoted, or escaped between its quotes: plain as long as no other address,
+#: and no quote that is left open (RFC 4475 3.1.2.15), stands before the URI.
+_ODD_NAME_ADDR: Final = re.compile(
+    r"\s*+(?:\"([^<>]*)\"|([^\"<>@]*+))\s*+<([^<>]*+)>\s*+(;.*+)?", re.DOTALL
+)
+#: An address between others that cannot be read.
+_BRACKETED: Final = re.compile(r"(<[^<>]*+>[^,<>]*+)")
 #: Without <> all after a semicolon belongs to the field, and , and ? are refused (RFC 3261 20.10).
 _ADDR_SPEC: Final = re.compile(r'\s*+([^\s<>",;?]++)\s*+(;.*+)?', re.DOTALL)
 _CSEQ: Final = re.compile(rf"([0-9]++)\s++({TOKEN.pattern})")
@@ -276,6 +284,11 @@ def parse_name_addr(value: str) -> NameAddr:
         quoted, plain, uri, params = match.groups()
         name = (plain.strip() or None) if quoted is None else unquote(quoted)
         return NameAddr(name, Uri.parse(uri), parse_params(params))
+    match = _ODD_NAME_ADDR.fullmatch(value)
+    if match is not None:
+        quoted, plain, uri, params = match.groups()
+        name = plain.strip() if quoted is None else unescape(quoted).rstrip("\\")
+        return NameAddr(name, Uri.parse(uri), parse_params(params))
     match = _ADDR_SPEC.fullmatch(value)
     if match is None:
         raise ParseError("Malformed Address")
@@ -285,6 +298,27 @@ def parse_name_addr(value: str) -> NameAddr:
 def parse_name_addrs(values: Iterable[str]) -> list[NameAddr]:
     """Every address of a field that may be repeated or comma-separated; raises ParseError(400)."""
     return [parse_name_addr(item) for value in values for item in split_commas(value)]
+
+
+def readable_addresses(values: Iterable[str]) -> list[NameAddr]:
+    """Every address that can be read: of a field that is only as good as what it tells."""
+    found: list[NameAddr] = []
+    for value in values:
+        try:
+            found += parse_name_addrs((value,))
+        except ParseError:
+            found += _plain_to_see(value)
+    return found
+
+
+def _plain_to_see(value: str) -> Iterable[NameAddr]:
+    with suppress(ParseError):
+        return (parse_name_addr(value),)
+    found = []
+    for address in _BRACKETED.findall(value):
+        with suppress(ParseError):
+            found.append(parse_name_addr(address))
+    return found
 
 
 @memo

@@ -13,6 +13,7 @@ from sip.core.header_fields import Headers, field_name
 from sip.core.header_values import TOKEN, read_content_length, split_commas
 from sip.core.message import MessageError, Request, Response, answerable
 from sip.core.uri import decode_text
+from sip.core.visible import HARMFUL, visible
 from sip.errors import ParseError
 
 #: Longest start line and header fields, in bytes.
@@ -87,16 +88,21 @@ def _read_head(head: bytes) -> Request | Response:
 
 
 def _lines(head: bytes) -> list[str]:
-    """The lines of a head, folded ones joined by a space (RFC 3261 7.3.1)."""
+    """The lines of a head, folded ones joined by a space (RFC 3261 7.3.1).
+
+    Whatever is read of a header holds no control character; what the request line holds refuses it.
+    """
     text = decode_text(head)
     if "\r\n " in text or "\r\n\t" in text:
         text = _FOLD.sub(" ", text)
     lines = text.split("\r\n")
     # A lone CR or LF would end a line for an element further on, but not for us.
     rest = "".join(lines)
+    if rest.isprintable():
+        return lines
     if "\r" in rest or "\n" in rest:
         raise MessageError("Stray Line Break")
-    return lines
+    return [lines[0], *map(visible, lines[1:])]
 
 
 def _read_headers(lines: list[str]) -> tuple[Headers, str]:
@@ -131,7 +137,7 @@ def _split_vias(lines: list[str]) -> None:
 
 def _read_start_line(line: str, headers: Headers) -> Request | Response:
     match = _REQUEST_LINE.fullmatch(line)
-    if match is not None:
+    if match is not None and not HARMFUL.search(line):
         return Request(match[1], match[2], headers)
     if line[:4].upper() == "SIP/":
         return _read_status_line(line, headers)
@@ -147,7 +153,7 @@ def _read_status_line(line: str, headers: Headers) -> Response:
     match = _STATUS_LINE.fullmatch(line)
     if match is None:
         raise MessageError("Malformed Status-Line")
-    return Response(int(match[1]), match[2] or "", headers)
+    return Response(int(match[1]), visible(match[2] or ""), headers)
 
 
 def _read_body(headers: Headers, rest: bytes) -> bytes:

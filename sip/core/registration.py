@@ -22,6 +22,8 @@ LONGEST_BACK_OFF_S: Final = 600.0
 SLOW_RETRY_S: Final = 600.0
 #: Longest Retry-After that is honoured, in seconds.
 LONGEST_RETRY_AFTER_S: Final = 3600
+#: The URI parameter of our Contact that tells it from all others of its address of record.
+INSTANCE: Final = "rinstance"
 #: Seconds within which a connection that ends after its registration was meant to: without a
 #: pause the two sides would go on connecting and dropping as fast as they can.
 STABLE_S: Final = 30.0
@@ -171,9 +173,10 @@ def judge(status: int) -> RegisterReply:
 def granted_s(response: Response, ours: Uri, asked_s: int) -> int:
     """How long our binding holds, in seconds; 0 when it does not (RFC 3261 10.2.4).
 
-    The 2xx lists every binding of the address of record: ours is found by its URI, or by user and
-    host where the registrar left parameters out, or because it is the only one. Its `expires`
-    counts before the Expires header. Never longer than `asked_s`.
+    The 2xx lists every binding of the address of record. Ours is found by its URI; by its instance
+    where the registrar wrote another address into it; by its user and host where that left the
+    parameters out; or because it is the only one. Of several the one that lasts longest is the
+    newest. Its `expires` counts before the Expires header. Never longer than `asked_s`.
     """
     for binding in _ours_first(_contacts(response), ours):
         return min(_read_s(binding.param("expires"), _header_s(response, asked_s)), asked_s)
@@ -188,13 +191,18 @@ def _contacts(response: Response) -> list[NameAddr]:
 
 
 def _ours_first(found: list[NameAddr], ours: Uri) -> list[NameAddr]:
-    def distance(binding: NameAddr) -> int:
-        uri = binding.uri
+    instance = ours.param(INSTANCE)
+
+    def distance(binding: NameAddr) -> tuple[int, int]:
+        uri, theirs = binding.uri, binding.uri.param(INSTANCE)
+        lasts_s = _read_s(binding.param("expires"), 0)
         if same_uri(uri, ours):
-            return 0
-        if (uri.user, uri.host.lower()) == (ours.user, ours.host.lower()):
-            return 1
-        return 2
+            return 0, -lasts_s
+        if theirs:
+            return (1 if theirs == instance else 5), -lasts_s
+        if uri.user != ours.user:
+            return 4, -lasts_s
+        return (2 if uri.host.lower() == ours.host.lower() else 3), -lasts_s
 
     return sorted(found, key=distance)
 

@@ -9,6 +9,7 @@ from urllib.parse import quote, unquote_to_bytes
 
 from sip.core.memo import memo
 from sip.core.value import frozen, kept
+from sip.core.visible import HARMFUL
 from sip.errors import ParseError
 
 Params = tuple[tuple[str, str | None], ...]
@@ -18,7 +19,8 @@ Params = tuple[tuple[str, str | None], ...]
 class Uri:
     """One URI.
 
-    sip and sips: `user`, `password` and `params` are kept unescaped, `host` without the brackets
+    sip and sips: `user`, `password` and `params` are kept unescaped (`%00` and other control
+    characters stay escapes), `host` without the brackets
     of an IPv6 reference, `headers` as received (the text after `?`). tel: the number is in `user`
     and `host` is empty. Any other scheme: all that follows the colon is in `user`, untouched, and
     `host` is empty.
@@ -231,9 +233,11 @@ def _params_text(params: Params) -> str:
 
 
 def _unescape(text: str) -> str:
+    """Without escapes, but for those of control characters: nobody wants to meet them."""
     if "%" not in text:
         return text
-    return decode_text(unquote_to_bytes(text))
+    plain = decode_text(unquote_to_bytes(text))
+    return plain if plain.isprintable() else HARMFUL.sub(lambda match: quote(match[0]), plain)
 
 
 def decode_text(raw: bytes) -> str:
@@ -245,9 +249,19 @@ def decode_text(raw: bytes) -> str:
 
 
 def _escape(text: str, safe: str) -> str:
-    return text if _PLAIN.fullmatch(text) else quote(text, safe=safe, errors="replace")
+    if _PLAIN.fullmatch(text):
+        return text
+    if "%" not in text:
+        return quote(text, safe=safe, errors="replace")
+    pieces = _KEPT_ESCAPE.split(text)  # each second one is such an escape
+    pieces[::2] = [quote(piece, safe=safe, errors="replace") for piece in pieces[::2]]
+    return "".join(pieces)
 
 
+#: What `_unescape` has left as it was.
+_KEPT_ESCAPE: Final = re.compile(
+    "(%[01][0-9A-F]|%7F|%C2%[89][0-9A-F]|%E2%80%A[89A-E]|%E2%81%A[6-9])"
+)
 _NEVER_DEFAULTED: Final = ("transport", "user", "ttl", "method", "maddr")
 
 

@@ -20,6 +20,7 @@ from sip.core.header_values import (
 )
 from sip.core.memo import memo
 from sip.core.message import MessageError, Request, Response
+from sip.core.visible import REPLACEMENT
 from sip.errors import ParseError
 
 #: What a transaction and a response are made of (RFC 3261 8.1.1, 8.2.6).
@@ -100,7 +101,7 @@ def _check_addresses(line: str) -> None:
 
 
 def _check_call_id(line: str) -> None:
-    if not line or _SPACE.search(line):
+    if not line or _SPACE.search(line) or REPLACEMENT in line:
         raise ParseError("Malformed Call-ID")
 
 

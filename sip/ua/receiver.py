@@ -114,7 +114,13 @@ class Receiver:
             return
         mark_source(request, flow)
         response = self._agent.response(request, error.status, error.reason)
-        way_back(self._transport, request, flow).send(response.to_bytes())
+        self._way_back(request, flow).send(response.to_bytes())
+
+    def _way_back(self, request: Request, flow: Flow) -> Flow:
+        """Where responses to `request` go."""
+        if self._doorkeeper.answers_at_source(flow):
+            return flow
+        return way_back(self._transport, request, flow)
 
     def _on_response(self, response: Response, flow: Flow) -> None:
         self._agent.note("in", flow, response)
@@ -161,7 +167,7 @@ class Receiver:
     def _cancel(self, request: Request, flow: Flow, key: ServerKey) -> None:
         """RFC 3261 9.2: answer the CANCEL itself, with the To tag of the INVITE, then tell that."""
         invite = self._transactions.find_invite(request)
-        way = way_back(self._transport, request, flow)
+        way = self._way_back(request, flow)
         transaction = self._transactions.open_server(request, way, key)
         if invite is None:
             transaction.respond(self._agent.response(request, 481))
@@ -173,7 +179,7 @@ class Receiver:
     def _take(self, request: Request, flow: Flow, key: ServerKey, user: DialogUser | None) -> None:
         """Serve a new request in a transaction of its own. Where that breaks, it is refused and
         leaves no dialog behind."""
-        way = way_back(self._transport, request, flow)
+        way = self._way_back(request, flow)
         transaction = self._transactions.open_server(request, way, key)
         if transaction.merged:
             transaction.respond(self._agent.response(request, 482))

@@ -42,7 +42,8 @@ class Refusals:
 
         `in_dialog` says that a dialog of ours is known to be meant.
         """
-        if request.method not in (_ALLOWED if in_dialog else self._outside):
+        allowed = _ALLOWED if in_dialog else self._outside
+        if request.method not in allowed and not (in_dialog and _asks_for_life(request)):
             status = 405 if request.method in _KNOWN else 501
             return status, (("Allow", self.allow),)
         if request.request_uri.scheme not in ("sip", "sips", "tel"):
@@ -61,6 +62,11 @@ class Refusals:
         if request.method == "INVITE" and not takes_session(request):
             return 406, (("Accept", SDP),)
         return None
+
+
+def _asks_for_life(request: Request) -> bool:
+    """An INFO that says nothing (RFC 2976 2.2): PBXs end a call in which it is refused."""
+    return request.method == "INFO" and not request.body and "info-package" not in request.headers
 
 
 def _readable(request: Request) -> bool:

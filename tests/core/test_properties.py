@@ -8,7 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sip.core import sdp
-from sip.core.digest import AuthHeader, DigestServer, answer_challenges
+from sip.core.auth_header import AuthHeader
+from sip.core.digest import DigestServer, answer_challenges
 from sip.core.framing import PING, StreamFramer
 from sip.core.header_values import (
     CSeq,

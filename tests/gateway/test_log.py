@@ -68,6 +68,17 @@ def test_level_and_console(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().err == ""
 
 
+@pytest.mark.parametrize("style", ["console", "json"])
+def test_nothing_in_a_line_moves_the_cursor(style: log.Style) -> None:
+    stream = io.StringIO()
+    log.configure("info", style, stream)
+    harm = "".join(map(chr, [0, 7, 8, 27, 127, 0x9B, 0x202E]))
+    structlog.get_logger().info("seen", uri=f"sip:{harm}@a", reason=f"a {harm}b", found=[harm])
+    logging.getLogger("somebody").warning("a%sb", harm)
+    assert "seen" in stream.getvalue()
+    assert not set(stream.getvalue()) & set(harm)
+
+
 async def test_call_has_one_opening_and_one_closing_line(start: Start) -> None:
     stream = io.StringIO()
     log.configure("info", "json", stream)

@@ -93,7 +93,7 @@ async def test_what_the_engine_says_and_we_cannot_read_is_a_bad_description(
     session = MediaSession(plane, "c")
 
     async def strange(*_: object, **__: object) -> str:
-        return "v=0\r\nstrange\r\n"
+        return "strange\r\n"
 
     monkeypatch.setattr(plane, "offer", strange)
     with pytest.raises(MediaError) as bad:

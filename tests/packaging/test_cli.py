@@ -188,6 +188,19 @@ def test_a_taken_port_is_one_line_and_nothing_is_half_started(
     assert not _listening(ports.sip)
 
 
+@pytest.mark.parametrize("command", [["sandbox"], ["run", "--demo", "--once"]])
+def test_nothing_to_call_is_one_line(
+    command: list[str], config_file: Path, config_text: str, program: Run
+) -> None:
+    """`sip.listen: []`: a jambonz does the SIP."""
+    text = re.sub(r"(?m)^  listen: \[.*$", "  listen: []", config_text)
+    config_file.write_text(text)
+    ended = program(*command, "--config", config_file)
+    assert ended.code == 2
+    (line,) = ended.lines
+    assert line.startswith("error: sip.listen is empty")
+
+
 def test_taken_relay_ports_are_one_line(config_file: Path, ports: Ports, program: Run) -> None:
     held = [hold(socket.SOCK_DGRAM, port) for port in range(ports.relay, ports.relay + 40)]
     try:

@@ -171,6 +171,8 @@ class SipLeg(ABC):
             self.negotiation.on_offer(transaction)
         elif request.method == "PRACK":
             self._on_prack(transaction)
+        elif request.method == "INFO":
+            transaction.respond(self.ua.response(request, 200))
         else:
             headers = (*self.response_headers(transaction.flow), *CAPABILITIES)
             transaction.respond(self.ua.response(request, 200, headers=headers))

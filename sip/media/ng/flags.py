@@ -10,7 +10,8 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from sip.core.sdp import MAX_SDP
+from sip.core.sdp import MAX_SDP, parse
+from sip.errors import ParseError
 from sip.media.ng.bencode import Encodable
 from sip.media.plane import Learn, MediaError
 
@@ -45,6 +46,8 @@ def sdp_keys(
     engine_keys: Mapping[str, Encodable] = ENGINE_KEYS,
 ) -> dict[str, Encodable]:
     """The keys of an offer or answer beside its tags. Raises `MediaError` bad-sdp."""
+    if engine_keys:  # our relay reads what rtpengine would refuse for an odd line
+        sdp = _straight(sdp)
     keys: dict[str, Encodable] = {"sdp": relayable(sdp), **engine_keys}
     if media_address is not None:
         keys["media-address"] = media_address
@@ -83,3 +86,11 @@ def relayable(sdp: str) -> str:
         return f"m={kind} 0{rest} {protocol}"
 
     return _KEY_LINE.sub("", _MEDIA_LINE.sub(refuse, sdp))
+
+
+def _straight(sdp: str) -> str:
+    """The description without what we do not read of it. Raises `MediaError` bad-sdp."""
+    try:
+        return parse(sdp).to_string()
+    except ParseError as error:
+        raise MediaError("bad-sdp", error.reason) from None

@@ -135,7 +135,9 @@ class Control:
         return {"result": "pong"}
 
     def _offer(self, request: _Request, now: float) -> Reply:
-        sdp = rewrite.read(_text(request, "sdp"), self._version, offer=True)
+        sdp = rewrite.read(
+            _text(request, "sdp"), self._version, offer=True, signalling_ip=_received_from(request)
+        )
         from_tag = _text(request, "from-tag")
         to_tag = _text(request, "to-tag") if "to-tag" in request.keys else None
         _check_tags(from_tag, to_tag)
@@ -150,7 +152,9 @@ class Control:
         return self._sdp_reply(request, sdp, receiver)
 
     def _answer(self, request: _Request, now: float) -> Reply:
-        sdp = rewrite.read(_text(request, "sdp"), self._version, offer=False)
+        sdp = rewrite.read(
+            _text(request, "sdp"), self._version, offer=False, signalling_ip=_received_from(request)
+        )
         from_tag, to_tag = _text(request, "from-tag"), _text(request, "to-tag")
         _check_tags(from_tag, to_tag)
         sender = self._sessions.answer(

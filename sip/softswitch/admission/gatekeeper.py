@@ -13,7 +13,8 @@ from enum import Enum, auto
 
 from config.settings import BanSettings, SipAuthSettings
 from sip.clock import Clock
-from sip.core.digest import AuthHeader, DigestServer, Outcome
+from sip.core.auth_header import AuthHeader
+from sip.core.digest import DigestServer, Outcome
 from sip.core.header_values import unescape
 from sip.core.message import Request
 from sip.core.value import frozen
@@ -158,6 +159,10 @@ class Gatekeeper:
             or (trunk.certificates and source.transport == "tls")
             for trunk in self._anywhere
         )
+
+    def answers_at_source(self, flow: Flow) -> bool:
+        """As the trunks of that address want it, else those that may call from anywhere."""
+        return any(trunk.force_rport for trunk in self._standing(flow).trunks or self._anywhere)
 
     def met(self, peer: Endpoint) -> None:
         """We send `peer` a request of ours: it is a stranger no more."""
@@ -343,5 +348,6 @@ def _credentials_of(request: Request) -> set[str]:
     users: set[str] = set()
     for value in _authorizations(request):
         with suppress(ParseError):
-            users.add(unescape(AuthHeader.parse(value).params.get("username", "")))
+            found = AuthHeader.parse_all(value)
+            users.update(unescape(header.params.get("username", "")) for header in found)
     return users

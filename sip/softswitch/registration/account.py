@@ -4,6 +4,7 @@ import hashlib
 from dataclasses import dataclass
 
 from sip.core.digest_client import Credentials
+from sip.core.registration import INSTANCE
 from sip.core.uri import Params, Uri
 from sip.softswitch.trunks.trunk import Trunk
 from sip.transport.advertise import Advertiser
@@ -81,9 +82,9 @@ def _aor(username: str, host: str) -> Uri:
 def _contact_params(trunk: str, aor: Uri, configured: dict[str, str]) -> Params:
     """The URI parameters of our Contact: who calls it says by them which registration he means.
 
-    `rinstance` is made of the names, not of chance: after a restart the new registration takes the
+    The instance is made of the names, not of chance: after a restart the new registration takes the
     old one's place instead of standing beside it.
     """
     token = hashlib.blake2b(f"{trunk} {aor}".encode(), digest_size=8).hexdigest()
-    params = {"rinstance": token} | configured
+    params = {INSTANCE: token} | configured
     return tuple((name, value or None) for name, value in params.items())

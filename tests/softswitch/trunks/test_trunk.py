@@ -120,3 +120,16 @@ def test_credentials_for_one_realm_are_shown_to_no_other(realm: str | None, answ
     proofs = Credentials("user", "password", realm).proofs()
     assert proofs.learn(challenge) is answered
     assert bool(proofs.headers("INVITE", request.uri, Ids().cnonce)) is answered
+
+
+@pytest.mark.parametrize(
+    ("entry", "forced"),
+    [
+        ({}, False),
+        ({"kind": "pbx"}, True),
+        ({"kind": "pbx", "force_rport": False}, False),
+        ({"kind": "carrier", "force_rport": True}, True),
+    ],
+)
+def test_pbxs_are_answered_at_their_source(entry: dict[str, object], forced: bool) -> None:
+    assert only(**entry).force_rport is forced
