@@ -66,20 +66,6 @@ class Capability(Enum):
     """Tell that a party is not heard."""
 
 
-class Learn(Enum):
-    """From where a party's RTP may come if not from the address in its SDP (RFC 4961, NAT).
-
-    Whatever is chosen here, a source is learned once per negotiated address and then kept.
-    """
-
-    SDP = "sdp"
-    """Only the very address and port of the SDP."""
-    PEER = "peer"
-    """Same IP as in the SDP or as the signalling's source, or (early on) the same /24 or /64."""
-    ANY = "any"
-    """Any source of the same address family, early on; for carriers that send from anywhere."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartyStats:
     """One party's side of the media, RTP only.
@@ -139,7 +125,6 @@ class MediaPlane(Protocol):
         to_tag: str | None = None,
         media_address: str | None = None,
         received_from: str | None = None,
-        learn: Learn = Learn.PEER,
     ) -> str:
         """Takes `from_tag`'s offer and returns the one to send on.
 
@@ -149,8 +134,8 @@ class MediaPlane(Protocol):
         sent to once the answer came, so that a refused re-INVITE leaves everything as it was.
 
         `media_address` is written into the returned SDP in place of the engine's own address,
-        `received_from` is the IP the signalling came from, and with `learn` it says which
-        sources may be learned.
+        `received_from` is the IP the signalling came from: the party's packets may come from
+        there as well as from the SDP's (RFC 4961, NAT), and from no other.
         """
         ...
 
@@ -163,7 +148,6 @@ class MediaPlane(Protocol):
         *,
         media_address: str | None = None,
         received_from: str | None = None,
-        learn: Learn = Learn.PEER,
     ) -> str:
         """Takes `to_tag`'s answer to `from_tag`'s offer and returns the one for `from_tag`."""
         ...

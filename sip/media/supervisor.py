@@ -52,7 +52,6 @@ class RelayOptions:
     ports: tuple[int, int] = (20000, 29999)
     control: tuple[str, int] = ("127.0.0.1", 0)
     drain_s: float | None = None
-    window_s: float | None = None
     #: Told by the relay's client to calls that listen; no option of the command line.
     silence_s: float | None = SILENCE_S
 
@@ -64,8 +63,6 @@ class RelayOptions:
         arguments += ["--advertise", self.advertise, "--ports", f"{self.ports[0]}-{self.ports[1]}"]
         if self.drain_s is not None:
             arguments += ["--drain", f"{self.drain_s:g}"]
-        if self.window_s is not None:
-            arguments += ["--window", f"{self.window_s:g}"]
         return arguments
 
 

@@ -100,10 +100,6 @@ def test_a_strange_received_from_is_refused(desk: Desk, value: Encodable) -> Non
     assert "received-from" in reason(desk.offer(received_from=value))
 
 
-def test_a_strange_learn_is_refused(desk: Desk) -> None:
-    assert "learn" in reason(desk.offer(learn="everybody"))
-
-
 def test_a_repeated_offer_keeps_the_ports_until_somebody_answers(desk: Desk) -> None:
     first = port(desk.offer())
     assert port(desk.offer()) == first
@@ -200,7 +196,7 @@ def test_any_body_is_answered(desk: Desk, body: bytes) -> None:
     assert decode(reply.partition(b" ")[2])[0]["result"] == "error"
 
 
-KEYS = ["command", "call-id", "from-tag", "to-tag", "sdp", "received-from", "learn", "flags",
+KEYS = ["command", "call-id", "from-tag", "to-tag", "sdp", "received-from", "flags",
         "notify", "silence", "blob", "file", "play-id"]  # fmt: skip
 JUNK = st.recursive(
     st.integers()

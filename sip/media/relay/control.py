@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from sip.media.ng.bencode import Decoded, Encodable
 from sip.media.ng.form import Form, FormError, decode, encode
-from sip.media.plane import Learn, MediaError
+from sip.media.plane import MediaError
 from sip.media.relay import rewrite, wav
 from sip.media.relay.listening import Wish
 from sip.media.relay.notices import Client, Notices, Problems
@@ -239,7 +239,7 @@ def _error(error: MediaError) -> Reply:
 
 
 def _description(request: _Request, sdp: ReceivedSdp) -> Description:
-    return Description(sdp.media, _received_from(request), _learn(request))
+    return Description(sdp.media, _received_from(request))
 
 
 def _text(request: _Request, key: str) -> str:
@@ -264,16 +264,6 @@ def _received_from(request: _Request) -> str | None:
         if normal is not None:
             return normal
     raise MediaError("refused", "received-from is not a list of family and address")
-
-
-def _learn(request: _Request) -> Learn:
-    if "learn" not in request.keys:
-        return Learn.PEER
-    value = _text(request, "learn")
-    try:
-        return Learn(value)
-    except ValueError:
-        raise MediaError("refused", f"learn {value!r} is not supported") from None
 
 
 def _wish(request: _Request) -> Wish | None:

@@ -19,7 +19,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from sip.media.relay.control import Control
-from sip.media.relay.latch import WINDOW_S
 from sip.media.relay.notices import Notices
 from sip.media.relay.ports import PortPool
 from sip.media.relay.problems import ProblemLog
@@ -59,7 +58,7 @@ SPARE_FILES = 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerOptions:
-    """What the command line says. Ports are inclusive; `drain_s` and `window_s` are seconds."""
+    """What the command line says. Ports are inclusive; `drain_s` is seconds."""
 
     control: tuple[str, int]
     listen: str
@@ -67,7 +66,6 @@ class ServerOptions:
     first_port: int
     last_port: int
     drain_s: float
-    window_s: float = WINDOW_S
     has_parent: bool = False
 
 
@@ -102,7 +100,6 @@ class RelayServer:
             timers=self._timers,
             notices=notices,
             rng=rng,
-            window_s=options.window_s,
         )
         self._control = Control(
             self._sessions,
