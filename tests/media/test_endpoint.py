@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from sip.media.relay import rtcp
 from sip.media.relay.connected_socket import open_connected
-from sip.media.relay.endpoint import CONNECT_AFTER, MAX_PACKET, RtcpEndpoint, RtpEndpoint
+from sip.media.relay.endpoint import CONNECT_AFTER, MAX_PACKET, RtpEndpoint
+from sip.media.relay.rtcp_endpoint import RtcpEndpoint
 from tests.media.talk import PATIENCE_S, key_packets, receiver_report, rtp
 
 PARTY = "127.0.0.2"

@@ -1,4 +1,4 @@
-"""One socket facing one party, and what happens to a packet that arrives on it.
+"""The RTP socket facing one party, and what happens to a packet that arrives on it.
 
 `RtpEndpoint.on_connected_readable` is the path of nearly every packet: read, look at the header,
 count, write. Its cost is that of the two system calls and about as much again, as `bench/` shows.
@@ -12,7 +12,6 @@ import socket
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
-from sip.media.relay import rtcp
 from sip.media.relay.connected_socket import open_connected
 from sip.media.relay.latch import Latch, SocketAddress
 from sip.media.relay.routes import Route, marked
@@ -24,9 +23,9 @@ MAX_PACKET = 4096
 #: Packets from the learned source after which it gets a socket of its own, 0.3 s of them.
 CONNECT_AFTER = 16
 
-
 #: Before any packet.
 NEVER = float("-inf")
+
 
 _read = os.read
 _write = os.write
@@ -380,43 +379,3 @@ class RtpEndpoint(Endpoint):
         if connected is not None:
             self._poller.unwatch(connected)
             connected.close()
-
-
-class RtcpEndpoint(Endpoint):
-    """The RTCP socket facing a party; reports pass as they are, as no SSRC is rewritten."""
-
-    __slots__ = ("_heard_at", "_ssrc", "packets", "packets_sent", "peer")
-
-    def __init__(self, sock: socket.socket, poller: Poller) -> None:
-        super().__init__(sock, poller)
-        self.peer: RtcpEndpoint | None = None
-        self._heard_at = NEVER
-        self._ssrc = b""
-        self.packets = 0
-        self.packets_sent = 0
-
-    def on_readable(self, now: float) -> None:
-        try:
-            packet, source = self._receive(MAX_PACKET)
-        except OSError:
-            return
-        if not rtcp.valid(packet) or len(packet) == MAX_PACKET:
-            self.refused += 1
-            return
-        ssrc = rtcp.ssrc(packet)
-        if source != self.source and not self._learn(
-            source, now, self._heard_at, ssrc == self._ssrc
-        ):
-            self.foreign += 1
-            return
-        self._heard_at, self._ssrc = now, ssrc
-        self.packets += 1
-        peer = self.peer
-        if peer is None or peer.remote is None:
-            return
-        try:
-            peer.socket.sendto(packet, peer.remote)
-        except OSError:
-            peer.send_errors += 1
-            return
-        peer.packets_sent += 1

@@ -9,12 +9,13 @@ from typing import NamedTuple
 
 from sip.core.sdp_edits import TELEPHONE_EVENT
 from sip.core.sdp_lines import Codec
-from sip.media.relay.endpoint import Poller, RtcpEndpoint, RtpEndpoint
+from sip.media.relay.endpoint import Poller, RtpEndpoint
 from sip.media.relay.listening import KeyWatch
 from sip.media.relay.player import Player, Voice
 from sip.media.relay.ports import PortPair
 from sip.media.relay.rewrite import Codecs, RemoteMedia
 from sip.media.relay.routes import OwnStream
+from sip.media.relay.rtcp_endpoint import RtcpEndpoint
 from sip.media.relay.wav import RATE_HZ, Coding
 
 #: Keys, by the name that SDP gives them, as `rewrite` writes it.
