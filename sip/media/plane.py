@@ -55,6 +55,16 @@ class MediaError(SipError):
         self.text = text
 
 
+def session_id(call_sid: str, number: int) -> str:
+    """What an engine calls a call's media session; the first, number 0, as the call itself."""
+    return f"{call_sid}/{number}" if number else call_sid
+
+
+def call_sid_of(session_id: str) -> str:
+    """The call that a media session is of."""
+    return session_id.partition("/")[0]
+
+
 class Capability(Enum):
     """What an engine can do beside relaying; what it cannot is refused as ``unsupported``."""
 

@@ -149,7 +149,7 @@ def test_exhaustion_is_no_ports_and_takes_nothing(desk: Desk) -> None:
     desk.offer(call_id="2")
     assert reason(desk.offer(call_id="3")).startswith("no-ports: all 4 port pairs are taken")
     assert desk.pool.leased == 4
-    assert desk.logged == ["no-ports"]
+    assert desk.logged == ["relay.no-ports"]
     desk.ask("delete", call_id="1")
     assert desk.offer(call_id="3")["result"] == "ok"
 
@@ -184,7 +184,7 @@ def test_a_bad_offer_changes_nothing(desk: Desk) -> None:
 )
 def test_what_is_no_ng_message_gets_no_answer(desk: Desk, datagram: bytes) -> None:
     assert desk.raw(datagram) is None
-    assert desk.logged == ["control-garbage"]
+    assert desk.logged == ["relay.control-garbage"]
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])

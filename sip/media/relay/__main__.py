@@ -117,7 +117,7 @@ def main() -> int:
         server = RelayServer(options, log, random.SystemRandom())
     except (OSError, ValueError) as error:
         host, port = options.control
-        log.line("error", "cannot-start", control=f"{host}:{port}", reason=error)
+        log.line("error", "relay.cannot-start", control=f"{host}:{port}", reason=error)
         return 2
     server.handle_signals()
     host, port = server.control_address

@@ -170,7 +170,7 @@ class RelayServer:
                     timers.run(now)
             except Exception as error:
                 # Our fault; what was not served in this turn is ready in the next one.
-                self._problems.problem("internal-error", reason=repr(error))
+                self._problems.problem("relay.internal-error", reason=repr(error))
             if self._control_waits:
                 self._control_waits = False
                 self._serve_control()
@@ -215,12 +215,12 @@ class RelayServer:
         try:
             self._control_socket.sendto(datagram, client)
         except OSError as error:
-            self._problems.problem("control-reply", to=client, reason=error)
+            self._problems.problem("relay.control-reply", to=client, reason=error)
 
     def _stdin_ready(self, now: float) -> None:
         """The parent holds the other end of the pipe; its end is the parent's."""
         if not os.read(0, 4096):
-            self._problems.line("info", "parent-gone")
+            self._problems.line("info", "relay.parent-gone")
             self.stop()
 
     def _woken(self, now: float) -> None:
@@ -235,7 +235,7 @@ class RelayServer:
         if limit < wanted:
             self._problems.line(
                 "warning",
-                "file-limit",
+                "relay.file-limit",
                 limit=limit,
                 wanted=wanted,
                 calls=(limit - SPARE_FILES) // (2 * FILES_PER_PAIR),
