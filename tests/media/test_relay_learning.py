@@ -4,7 +4,7 @@ Who is heard when is told on virtual time in test_sources.py.
 """
 
 from sip.media.plane import PartyStats
-from tests.media.talk import Talk, receiver_report, rtp
+from tests.media.talk import Socket, Talk, receiver_report, rtp
 
 NEIGHBOUR = "127.0.0.77"
 """In the phones' /24."""
@@ -68,6 +68,34 @@ async def test_a_phone_behind_nat_is_known_by_its_signalling_address(relay_talk:
     packet = b.voice()
     b.snd(packet)
     await a.rcv(packet, on=natted)
+
+
+async def test_late_packets_do_not_win_a_mapping_back(relay_talk: Talk) -> None:
+    """A phone behind NAT moves by re-INVITE; packets of the old mapping come after its answer."""
+    a, b = relay_talk.phone("A"), relay_talk.phone("B")
+    old, new = relay_talk.socket(STRANGER), relay_talk.socket(STRANGER)
+
+    async def invite(port: int, *, again: bool) -> None:
+        sdp = a.sdp(address="10.20.30.40", port=port)
+        await relay_talk.offer(a, b, sdp, again=again, received_from=STRANGER)
+        await relay_talk.answer(a, b)
+
+    async def is_heard(mapping: Socket) -> None:
+        packet = a.voice()
+        a.snd(packet, by=mapping)
+        await b.rcv(packet)
+
+    await invite(4000, again=False)
+    await is_heard(old)
+    await invite(4002, again=True)
+    a.snd(a.voice(), by=old)
+    await is_heard(new)
+    a.snd(a.voice(), by=old)
+    await is_heard(new)
+    packet = b.voice()
+    b.snd(packet)
+    await a.rcv(packet, on=new)
+    assert (await stats_of(relay_talk, "A")).foreign == 2
 
 
 async def test_rtcp_is_learned_and_locked_too(relay_talk: Talk) -> None:
