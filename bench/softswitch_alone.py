@@ -23,7 +23,7 @@ from sip.clock import LoopClock
 from sip.core.uri import Uri
 from sip.ids import Ids
 from sip.media.events import Listener
-from sip.media.plane import Capability, Learn, MediaError, MediaPlane, MediaStats
+from sip.media.plane import Capability, MediaError, MediaPlane, MediaStats
 from sip.media.supervisor import RelayOptions, RelayProcess
 from sip.softswitch.admission.gatekeeper import Gatekeeper
 from sip.softswitch.softswitch import Softswitch
@@ -57,7 +57,6 @@ class PassThrough:
         to_tag: str | None = None,
         media_address: str | None = None,
         received_from: str | None = None,
-        learn: Learn = Learn.PEER,
     ) -> str:
         return sdp
 
@@ -70,7 +69,6 @@ class PassThrough:
         *,
         media_address: str | None = None,
         received_from: str | None = None,
-        learn: Learn = Learn.PEER,
     ) -> str:
         return sdp
 

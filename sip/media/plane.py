@@ -55,6 +55,16 @@ class MediaError(SipError):
         self.text = text
 
 
+def session_id(call_sid: str, number: int) -> str:
+    """What an engine calls a call's media session; the first, number 0, as the call itself."""
+    return f"{call_sid}/{number}" if number else call_sid
+
+
+def call_sid_of(session_id: str) -> str:
+    """The call that a media session is of."""
+    return session_id.partition("/")[0]
+
+
 class Capability(Enum):
     """What an engine can do beside relaying; what it cannot is refused as ``unsupported``."""
 
@@ -64,20 +74,6 @@ class Capability(Enum):
     """Tell the keys that a party presses (RFC 4733)."""
     SILENCE = "silence"
     """Tell that a party is not heard."""
-
-
-class Learn(Enum):
-    """From where a party's RTP may come if not from the address in its SDP (RFC 4961, NAT).
-
-    Whatever is chosen here, a source is learned once per negotiated address and then kept.
-    """
-
-    SDP = "sdp"
-    """Only the very address and port of the SDP."""
-    PEER = "peer"
-    """Same IP as in the SDP or as the signalling's source, or (early on) the same /24 or /64."""
-    ANY = "any"
-    """Any source of the same address family, early on; for carriers that send from anywhere."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,7 +135,6 @@ class MediaPlane(Protocol):
         to_tag: str | None = None,
         media_address: str | None = None,
         received_from: str | None = None,
-        learn: Learn = Learn.PEER,
     ) -> str:
         """Takes `from_tag`'s offer and returns the one to send on.
 
@@ -149,8 +144,8 @@ class MediaPlane(Protocol):
         sent to once the answer came, so that a refused re-INVITE leaves everything as it was.
 
         `media_address` is written into the returned SDP in place of the engine's own address,
-        `received_from` is the IP the signalling came from, and with `learn` it says which
-        sources may be learned.
+        `received_from` is the IP the signalling came from: the party's packets may come from
+        there as well as from the SDP's (RFC 4961, NAT), and from no other.
         """
         ...
 
@@ -163,7 +158,6 @@ class MediaPlane(Protocol):
         *,
         media_address: str | None = None,
         received_from: str | None = None,
-        learn: Learn = Learn.PEER,
     ) -> str:
         """Takes `to_tag`'s answer to `from_tag`'s offer and returns the one for `from_tag`."""
         ...

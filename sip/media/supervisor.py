@@ -10,12 +10,14 @@ when its standard input does, that is when we do, however that happens.
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import structlog
 
@@ -42,6 +44,10 @@ STABLE_S = 30.0
 
 _LEVELS = {"info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
+#: What Python needs of our environment. The rest is not the relay's: our secrets are there.
+_NEEDED = {"HOME", "LANG", "LD_LIBRARY_PATH", "PATH", "TMPDIR", "TZ", "VIRTUAL_ENV"}
+_NEEDED_BEGIN = ("LC_", "PYTHON")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RelayOptions:
@@ -52,7 +58,6 @@ class RelayOptions:
     ports: tuple[int, int] = (20000, 29999)
     control: tuple[str, int] = ("127.0.0.1", 0)
     drain_s: float | None = None
-    window_s: float | None = None
     #: Told by the relay's client to calls that listen; no option of the command line.
     silence_s: float | None = SILENCE_S
 
@@ -64,8 +69,6 @@ class RelayOptions:
         arguments += ["--advertise", self.advertise, "--ports", f"{self.ports[0]}-{self.ports[1]}"]
         if self.drain_s is not None:
             arguments += ["--drain", f"{self.drain_s:g}"]
-        if self.window_s is not None:
-            arguments += ["--window", f"{self.window_s:g}"]
         return arguments
 
 
@@ -143,6 +146,7 @@ class RelayProcess:
             "-m",
             relay_program,
             *self._options.arguments(),
+            env=_environment(),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
@@ -150,7 +154,7 @@ class RelayProcess:
         self._process = process
         assert process.stdout is not None
         assert process.stderr is not None
-        self._logger = asyncio.create_task(_pass_on(process.stderr), name="media-relay-log")
+        self._logger = asyncio.create_task(pass_on(process.stderr), name="media-relay-log")
         try:
             async with asyncio.timeout(START_TIMEOUT_S):
                 line = (await process.stdout.readline()).decode().strip()
@@ -224,13 +228,33 @@ class RelayProcess:
             self._logger = None
 
 
-async def _pass_on(stream: asyncio.StreamReader) -> str:
-    """Logs the relay's lines at their level; returns the last."""
+def _environment() -> dict[str, str]:
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name in _NEEDED or name.startswith(_NEEDED_BEGIN)
+    }
+
+
+async def pass_on(stream: asyncio.StreamReader) -> str:
+    """Logs the relay's lines at their level, with their keys; returns what the last one says."""
     last = ""
     async for raw in stream:
-        last = raw.decode("utf-8", "replace").strip()
-        level, _, text = last.removeprefix("level=").partition(" ")
-        if level in _LEVELS:
-            last = text
-        log.log(_LEVELS.get(level, logging.ERROR), "relay.says", line=last)
+        text = raw.decode("utf-8", "replace").strip()
+        line = _read(text)
+        level = _LEVELS.get(str(line.pop("level", "")), logging.ERROR)
+        event = line.pop("event")
+        log.log(level, event, **line)
+        last = " ".join(str(value) for value in line.values())
     return last
+
+
+def _read(text: str) -> dict[str, Any]:
+    """The event and keys of a line; one that is not of the relay's log is a fact itself."""
+    try:
+        line = json.loads(text)
+    except ValueError:
+        line = None
+    if isinstance(line, dict) and isinstance(line.get("event"), str):
+        return line
+    return {"event": "relay.says", "line": text}

@@ -13,7 +13,7 @@ from sip.media.ng.client import FIRST_WAIT_S, TIMEOUT_S, NgClient
 from sip.media.ng.form import Form, decode, encode
 from sip.media.ng.relay import RelayClient
 from sip.media.ng.reports import stats_of
-from sip.media.plane import Learn, MediaError
+from sip.media.plane import MediaError
 
 SDP = (
     "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n"
@@ -270,7 +270,6 @@ async def test_what_an_offer_tells_the_engine(client: NgClient, peer: Engine) ->
             SDP,
             media_address="203.0.113.10",
             received_from="198.51.100.5",
-            learn=Learn.ANY,
         )
     )
     cookie, request, source = await peer.next()
@@ -281,7 +280,6 @@ async def test_what_an_offer_tells_the_engine(client: NgClient, peer: Engine) ->
     assert request["replace"] == ["origin", "session-connection"]
     assert request["media-address"] == "203.0.113.10"
     assert request["received-from"] == ["IP4", "198.51.100.5"]
-    assert request["learn"] == "any"
     assert "to-tag" not in request
 
 

@@ -21,7 +21,7 @@ from sip.media.ng import flags
 from sip.media.ng.bencode import Decoded, Encodable
 from sip.media.ng.form import Form, FormError, decode, encode
 from sip.media.ng.reports import stats_of
-from sip.media.plane import MAX_BLOB, Capability, Learn, MediaError, MediaSlug, MediaStats
+from sip.media.plane import MAX_BLOB, Capability, MediaError, MediaSlug, MediaStats
 
 log = structlog.get_logger(__name__)
 
@@ -153,10 +153,9 @@ class NgClient:
         to_tag: str | None = None,
         media_address: str | None = None,
         received_from: str | None = None,
-        learn: Learn = Learn.PEER,
     ) -> str:
         """See `MediaPlane.offer`."""
-        keys = flags.sdp_keys(sdp, media_address, received_from, learn, self._engine_keys)
+        keys = flags.sdp_keys(sdp, media_address, received_from, self._engine_keys)
         keys |= {"call-id": call_id, "from-tag": from_tag, **self._wishes(call_id)}
         known = call_id in self._memories
         memory = self._memories.setdefault(call_id, _Memory(from_tag))
@@ -185,10 +184,9 @@ class NgClient:
         *,
         media_address: str | None = None,
         received_from: str | None = None,
-        learn: Learn = Learn.PEER,
     ) -> str:
         """See `MediaPlane.answer`."""
-        keys = flags.sdp_keys(sdp, media_address, received_from, learn, self._engine_keys)
+        keys = flags.sdp_keys(sdp, media_address, received_from, self._engine_keys)
         keys |= {"call-id": call_id, "from-tag": from_tag, "to-tag": to_tag}
         memory = self._memories.setdefault(call_id, _Memory(from_tag))
         if memory.from_tag == from_tag:

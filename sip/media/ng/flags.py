@@ -1,7 +1,7 @@
 """The NG keys that make rtpengine do what our relay does by itself, and SDP that only we refuse.
 
-Read together with rtpengine's docs/ng_control_protocol.md; our relay looks at `received-from`,
-`media-address` and `learn` only.
+Read together with rtpengine's docs/ng_control_protocol.md; our relay looks at `received-from`
+and `media-address` only.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Final
 from sip.core.sdp import MAX_SDP, parse
 from sip.errors import ParseError
 from sip.media.ng.bencode import Encodable
-from sip.media.plane import Learn, MediaError
+from sip.media.plane import MediaError
 
 #: rtpengine: use the SDP's address rather than the signalling's; after learning drop packets
 #: from elsewhere; keep our ports when a peer's address changes; offer no keys of its own.
@@ -42,7 +42,6 @@ def sdp_keys(
     sdp: str,
     media_address: str | None,
     received_from: str | None,
-    learn: Learn,
     engine_keys: Mapping[str, Encodable] = ENGINE_KEYS,
 ) -> dict[str, Encodable]:
     """The keys of an offer or answer beside its tags. Raises `MediaError` bad-sdp."""
@@ -54,8 +53,6 @@ def sdp_keys(
     if received_from is not None:
         family = "IP6" if ":" in received_from else "IP4"
         keys["received-from"] = [family, received_from]
-    if learn is not Learn.PEER:
-        keys["learn"] = learn.value
     return keys
 
 

@@ -24,7 +24,7 @@ from sip.media.ng.bencode import Decoded
 from sip.media.ng.client import TIMEOUT_S, NgClient, play_keys
 from sip.media.ng.form import Form
 from sip.media.ng.reports import may_send_of, stats_of
-from sip.media.plane import SILENCE_S, Capability, Learn, MediaError
+from sip.media.plane import SILENCE_S, Capability, MediaError
 from sip.media.silence import Change, Look, Silences, Sound
 
 log = structlog.get_logger(__name__)
@@ -119,7 +119,6 @@ class RtpengineClient(NgClient):
         *,
         media_address: str | None = None,
         received_from: str | None = None,
-        learn: Learn = Learn.PEER,
     ) -> str:
         """See `MediaPlane.answer`."""
         told = await super().answer(
@@ -129,7 +128,6 @@ class RtpengineClient(NgClient):
             sdp,
             media_address=media_address,
             received_from=received_from,
-            learn=learn,
         )
         self._watch(call_id)
         for tag, peer in ((from_tag, to_tag), (to_tag, from_tag)):

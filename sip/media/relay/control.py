@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from sip.media.ng.bencode import Decoded, Encodable
 from sip.media.ng.form import Form, FormError, decode, encode
-from sip.media.plane import Learn, MediaError
+from sip.media.plane import MediaError, call_sid_of
 from sip.media.relay import rewrite, wav
 from sip.media.relay.listening import Wish
 from sip.media.relay.notices import Client, Notices, Problems
@@ -79,7 +79,7 @@ class Control:
         """
         cookie, space, body = datagram.partition(b" ")
         if not space or not cookie or len(cookie) > MAX_COOKIE:
-            self._problems.problem("control-garbage", source=source, size=len(datagram))
+            self._problems.problem("relay.control-garbage", source=source, size=len(datagram))
             return None
         key = (source, cookie)
         cached = self._replies.get(key)
@@ -107,7 +107,7 @@ class Control:
         try:
             message, form = decode(body)
         except FormError as error:
-            self._problems.problem("control-malformed", source=source, reason=error)
+            self._problems.problem("relay.control-malformed", source=source, reason=error)
             return _error(MediaError("refused", f"malformed request: {error}")), Form.BENCODE
         if "command" not in message and "number" in message:
             self._notices.acknowledged(source, message, now)
@@ -124,11 +124,11 @@ class Control:
             return command(request, now)
         except MediaError as error:
             if error.slug == "no-ports":
-                self._problems.problem("no-ports", reason=error.text)
+                self._problems.problem("relay.no-ports", **_ids(request), reason=error.text)
             return _error(error)
         except Exception as error:
             # Our fault. The request gets an answer and every other call goes on.
-            self._problems.problem("internal-error", reason=repr(error))
+            self._problems.problem("relay.internal-error", **_ids(request), reason=repr(error))
             return _error(MediaError("refused", f"internal error: {error!r}"))
 
     def _ping(self, request: _Request, now: float) -> Reply:
@@ -168,18 +168,16 @@ class Control:
 
     def _delete(self, request: _Request, now: float) -> Reply:
         call = self._sessions.delete(_text(request, "call-id"), now)
+        ids = _ids(request)
         for party in call.parties.values():
             foreign = party.rtp.foreign + party.rtcp.foreign
             if foreign:
                 self._problems.problem(
-                    "foreign-packets", call_id=call.call_id, tag=party.tag, packets=foreign
+                    "relay.foreign-packets", **ids, party=party.tag, packets=foreign
                 )
             if party.rtp.send_errors:
                 self._problems.problem(
-                    "send-errors",
-                    call_id=call.call_id,
-                    tag=party.tag,
-                    packets=party.rtp.send_errors,
+                    "relay.send-errors", **ids, party=party.tag, packets=party.rtp.send_errors
                 )
         return _report(call, now)
 
@@ -243,7 +241,7 @@ def _error(error: MediaError) -> Reply:
 
 
 def _description(request: _Request, sdp: ReceivedSdp) -> Description:
-    return Description(sdp.media, _received_from(request), _learn(request))
+    return Description(sdp.media, _received_from(request))
 
 
 def _text(request: _Request, key: str) -> str:
@@ -251,6 +249,12 @@ def _text(request: _Request, key: str) -> str:
     if not isinstance(value, str) or not value:
         raise MediaError("refused", f"key {key!r} is missing or not a string")
     return value
+
+
+def _ids(request: _Request) -> dict[str, str]:
+    """The call's, for a line of the log."""
+    call_id = request.keys.get("call-id")
+    return {"call_sid": call_sid_of(call_id)} if isinstance(call_id, str) else {}
 
 
 def _check_tags(from_tag: str, to_tag: str | None) -> None:
@@ -268,16 +272,6 @@ def _received_from(request: _Request) -> str | None:
         if normal is not None:
             return normal
     raise MediaError("refused", "received-from is not a list of family and address")
-
-
-def _learn(request: _Request) -> Learn:
-    if "learn" not in request.keys:
-        return Learn.PEER
-    value = _text(request, "learn")
-    try:
-        return Learn(value)
-    except ValueError:
-        raise MediaError("refused", f"learn {value!r} is not supported") from None
 
 
 def _wish(request: _Request) -> Wish | None:

@@ -1,4 +1,4 @@
-"""Every judgement about addresses in one place: where media may go, and whose it may be."""
+"""Every judgement about addresses in one place: where media may go, and who is behind NAT."""
 
 from __future__ import annotations
 
@@ -6,11 +6,15 @@ import ipaddress
 from functools import lru_cache
 
 from sip.errors import Fault, SipError
-from sip.media.plane import Learn
 
-#: Networks in which two addresses are neighbours: an IPv4 /24, an IPv6 /64.
-NEIGHBOURS_V4 = 24
-NEIGHBOURS_V6 = 64
+#: Networks behind NAT: RFC 1918, RFC 6598 (of carriers), RFC 3927; RFC 4193, RFC 4291.
+_PRIVATE = tuple(
+    ipaddress.ip_network(text)
+    for text in (
+        "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16",
+        "fc00::/7", "fe80::/10",
+    )
+)  # fmt: skip
 
 
 class AddressRefusedError(SipError, ValueError):
@@ -47,35 +51,16 @@ def media_address(text: str, version: int) -> str | None:
     return str(address)
 
 
-def plausible(
-    source_ip: str,
-    *,
-    expected_ip: str | None,
-    signalling_ip: str | None,
-    learn: Learn,
-    early: bool,
-) -> bool:
-    """Whether a packet from `source_ip` may be that of a party expected at `expected_ip`.
-
-    `early` is true inside the learning window. The family needs no check: a socket receives
-    only its own.
-    """
-    if learn is Learn.SDP:
-        return False
-    if source_ip in (expected_ip, signalling_ip):
-        return True
-    if not early:
-        return False
-    if learn is Learn.ANY:
-        return True
-    return expected_ip is not None and _neighbours(source_ip, expected_ip)
-
-
 @lru_cache(maxsize=4096)
-def _neighbours(one: str, other: str) -> bool:
-    length = NEIGHBOURS_V6 if ":" in other else NEIGHBOURS_V4
-    network = ipaddress.ip_network(f"{other}/{length}", strict=False)
-    try:
-        return ipaddress.ip_address(one) in network
-    except ValueError:
-        return False  # a scoped link-local address
+def behind_nat(sdp_ip: str | None, signalling_ip: str | None) -> bool:
+    """Whether a party's packets cannot come from the address of its SDP.
+
+    So it is where the SDP names a private address and its signalling came from elsewhere, and
+    where it names none.
+    """
+    if sdp_ip is None:
+        return True
+    if signalling_ip is None or signalling_ip == sdp_ip:
+        return False
+    address = ipaddress.ip_address(sdp_ip)
+    return any(address in network for network in _PRIVATE if network.version == address.version)
