@@ -56,6 +56,7 @@ class Caller:
             f"To: <sip:a@127.0.0.1>{tag}\r\n"
             "Call-ID: one@127.0.0.1\r\n"
             f"CSeq: {self._cseq} {method}\r\n"
+            f"Contact: <sip:b@127.0.0.1:{port}>\r\n"
             f"{headers}Content-Length: 0\r\n\r\n".encode(),
             self._to,
         )

@@ -48,7 +48,7 @@ class EarlyDialogs:
 
     def open(self, request: Request, response: Response) -> EarlyDialog | None:
         """The early dialog that `response` belongs to; None for one too many."""
-        tag = response.to.tag
+        tag = response.to_tag
         if not tag:
             return None
         early = self._ringing.get(tag)
@@ -63,7 +63,7 @@ class EarlyDialogs:
 
     def confirm(self, request: Request, response: Response) -> tuple[Dialog, EarlyDialog | None]:
         """The dialog that a 2xx makes of its early one, if it had one."""
-        early = self._ringing.pop(response.to.tag or "", None)
+        early = self._ringing.pop(response.to_tag or "", None)
         dialog = early.dialog if early is not None else Dialog.as_uac(request, response)
         dialog.learn(response)
         return dialog, early
@@ -75,7 +75,7 @@ class EarlyDialogs:
         client_in: Callable[[Dialog], DialogClient],
     ) -> None:
         """A second answer to a forked INVITE (RFC 3261 13.2.2.4): acknowledge it, say BYE."""
-        tag = response.to.tag or ""
+        tag = response.to_tag or ""
         known = self._late.get(tag)
         if known is not None:
             known.resend_ack(request.cseq.number)
