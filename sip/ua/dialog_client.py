@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 from sip.core.body import SDP
 from sip.core.dialog import Dialog
-from sip.core.digest_client import Proofs
+from sip.core.digest_client import Proofs, Tried
 from sip.core.message import Request, Response
 from sip.core.uri import Uri
 from sip.transport.address import is_address, is_private
@@ -59,13 +59,14 @@ class DialogClient:
         headers: Sequence[tuple[str, str]] = (),
         sdp: str | None = None,
         on_end: Callable[[Response | None], None],
-        challenged: frozenset[int] = frozenset(),
+        tried: Tried | None = None,
     ) -> None:
         """Send a request; `on_end` gets its final response, or None if none came.
 
-        A challenge is answered, unless by its status it was `challenged` before and has not become
-        stale. The 2xx to a re-INVITE is acknowledged here.
+        A challenge is answered, unless the same was `tried` before. The 2xx to a re-INVITE is
+        acknowledged here.
         """
+        asked = Tried() if tried is None else tried
         request = self.dialog.request(method, headers=headers)
         if sdp is not None:
             request.headers.add("content-type", SDP)
@@ -82,12 +83,8 @@ class DialogClient:
                 self.dialog.refresh_target(response)
                 if method == "INVITE":
                     self.ack(request, lambda: on_end(None))
-            status, proofs = response.status, self._proofs
-            if proofs is None or not ours:
-                on_end(response)
-            elif proofs.learn(response, anew=status not in challenged):
-                asked = challenged | {status}
-                self.request(method, headers=headers, sdp=sdp, on_end=on_end, challenged=asked)
+            if ours and self._proofs is not None and self._proofs.learn(response, asked):
+                self.request(method, headers=headers, sdp=sdp, on_end=on_end, tried=asked)
             else:
                 on_end(response)
 

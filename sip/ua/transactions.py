@@ -217,6 +217,12 @@ class ServerTransaction(_Transaction):
         """Whether a final response was sent."""
         return self.machine.state not in (State.TRYING, State.PROCEEDING)
 
+    @property
+    def ongoing(self) -> bool:
+        """Whether it waits for its final response, or has begun a call. What was refused, or has
+        had all that it asked for, may be asked again with the same identifiers."""
+        return not self.answered or self.machine.state is State.ACCEPTED
+
     def respond(self, response: Response) -> None:
         """Send `response`; ignored when a final one went out before (a 2xx may be repeated)."""
         if self.answered and self.machine.state is not State.ACCEPTED:
@@ -310,9 +316,11 @@ class TransactionLayer:
     def open_server(self, request: Request, flow: Flow, key: ServerKey) -> ServerTransaction:
         """A new server transaction, for a request whose `key` is new."""
         transaction = ServerTransaction(self, request, flow, key)
-        transaction.merged = transaction.merge_key in self._merges and not request.to.tag
+        ongoing = self._merges.get(transaction.merge_key)
+        transaction.merged = ongoing is not None and ongoing.ongoing and not request.to.tag
         self._servers[key] = transaction
-        self._merges[transaction.merge_key] = transaction
+        if not transaction.merged:
+            self._merges[transaction.merge_key] = transaction
         return transaction
 
     def forget(self, transaction: _Transaction) -> None:

@@ -235,6 +235,7 @@ class Ringing:
             credentials=attempt.credentials,
             options=attempt.options,
             no_response_s=attempt.no_response_s,
+            post_dial_s=attempt.post_dial_s,
         )
 
     # the end
