@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Callable, Sequence
 
+import structlog
+
 from sip.core.body import SDP
 from sip.core.dialog import Dialog
 from sip.core.digest_client import Proofs, Tried
@@ -13,6 +15,8 @@ from sip.transport.endpoint import Flow
 from sip.transport.servers.resolver import ResolveError
 from sip.ua.refusals import ALLOW
 from sip.ua.user_agent import UserAgent
+
+log = structlog.get_logger(__name__)
 
 #: Requests that refresh the target of the dialog (RFC 3261 12.2, RFC 3311 5.1).
 REFRESHING = frozenset({"INVITE", "UPDATE"})
@@ -103,7 +107,14 @@ class DialogClient:
                 request.headers.add("contact", self._ua.contact(flow, host, secure=self._secure))
                 request.headers.add("allow", ALLOW)
                 request.headers.add("supported", self._supported)
-            self._ua.send(request, flow, on_response, lambda _: on_end(None), host=host)
+            self._ua.send(
+                request,
+                flow,
+                on_response,
+                lambda _: on_end(None),
+                host=host,
+                elsewhere=self._next_hop_now,
+            )
 
         self._find_way(send, lambda: on_end(None))
 
@@ -147,22 +158,44 @@ class DialogClient:
         host = Uri.parse(self.dialog.target).host
         return is_address(host) and is_private(host) and not is_private(self._flow.remote.host)
 
+    def _next_hop_now(self) -> Flow | None:
+        """The way by the route or Contact alone, where no name must be looked up."""
+        try:
+            return self._ua.flow_now(self.dialog.next_hop())
+        except (ResolveError, OSError):
+            return None
+
     def _find_way(self, send: Callable[[Flow], None], lost: Callable[[], None]) -> None:
         """Call `send` with the way to the dialog's next hop, or `lost` where there is none.
 
         The connection that the dialog came up on is used while it lives: a peer behind NAT or a
         TCP client cannot be reached otherwise. Over UDP the next hop is the route's or Contact's,
         unless that is a NATed peer's own address. Of a name with several servers it is the one
-        that has the dialog already.
+        that has the dialog already. Where it leads nowhere, such as to a name of the peer's own
+        network, requests go where those of the peer come from.
         """
-        if not self._flow.closed and (self._flow.reliable or self._symmetric or self._behind_nat):
+        usable = not (self._flow.closed or self._flow.deaf)
+        if usable and (self._flow.reliable or self._symmetric or self._behind_nat):
             send(self._flow)
             return
         uri = self.dialog.next_hop()
+
+        def nowhere(error: Exception) -> None:
+            way = self._flow if usable else self._ua.flow_anew(self._flow)
+            if way is None:
+                lost()
+                return
+            self._symmetric = True  # so that later requests need not wait to hear the same
+            peer, sip_call_id = str(way.remote), self.dialog.sip_call_id
+            log.warning(
+                "contact.unreachable", sip_call_id=sip_call_id, peer=peer, reason=str(error)
+            )
+            send(way)
+
         try:
             flow = self._ua.flow_now(uri, self._flow)
-        except OSError:
-            lost()
+        except (ResolveError, OSError) as error:
+            nowhere(error)
             return
         if flow is not None:
             send(flow)
@@ -171,8 +204,8 @@ class DialogClient:
         async def look_up() -> None:
             try:
                 found = await self._ua.flow_to(uri, self._flow)
-            except (ResolveError, OSError):
-                lost()
+            except (ResolveError, OSError) as error:
+                nowhere(error)
             else:
                 send(found)
 

@@ -12,14 +12,17 @@ from sip.core.header_values import parse_via
 from sip.core.message import Headers, Request, Response
 from sip.core.parser import reread
 from sip.core.timers import RETRANSMISSION, Timer, Timers
-from sip.core.transaction import Action, Input, Kind, Machine, State
+from sip.core.transaction import FIRST_STATE, Action, Input, Kind, Machine, State
 from sip.errors import ParseError
 from sip.ids import MAGIC_COOKIE
-from sip.transport.endpoint import Flow
+from sip.transport.endpoint import Endpoint, Flow
 
 ClientKey = tuple[str, str]
 ServerKey = tuple[str | int | None, ...]
 MergeKey = tuple[str, str, int, str]
+#: From the flow that failed to the one to try instead.
+AnotherWay = Callable[[Flow], Flow | None]
+_OPEN = frozenset({State.CALLING, State.TRYING, State.PROCEEDING})
 
 
 class Failure(Enum):
@@ -89,7 +92,15 @@ class _Transaction:
 class ClientTransaction(_Transaction):
     """A request of ours and what came back for it."""
 
-    __slots__ = ("_data", "_on_failure", "_on_response", "key", "request")
+    __slots__ = (
+        "_another_way",
+        "_data",
+        "_on_failure",
+        "_on_response",
+        "key",
+        "problem",
+        "request",
+    )
 
     def __init__(
         self,
@@ -100,6 +111,7 @@ class ClientTransaction(_Transaction):
         flow: Flow,
         on_response: Callable[[Response], None],
         on_failure: Callable[[Failure], None],
+        another_way: AnotherWay | None,
     ) -> None:
         kind = Kind.INVITE_CLIENT if request.method == "INVITE" else Kind.CLIENT
         super().__init__(layer, kind, flow)
@@ -108,6 +120,9 @@ class ClientTransaction(_Transaction):
         self._data = data
         self._on_response = on_response
         self._on_failure = on_failure
+        self._another_way = another_way
+        #: a sentence: why the transport failed, where it was not a connection that did
+        self.problem: str | None = None
 
     def start(self) -> None:
         self._step(Input.START)
@@ -120,15 +135,44 @@ class ClientTransaction(_Transaction):
         else:
             self._step(Input.FAILURE, response)
 
-    def restart(self, flow: Flow) -> None:
-        """Send the request, whose Via has changed, anew over `flow`: the way before failed."""
+    @property
+    def _open(self) -> bool:
+        """Whether it still waits for its final response."""
+        return self.machine.state in _OPEN
+
+    @property
+    def unheard(self) -> bool:
+        """Whether no response has come yet."""
+        return self.machine.state in FIRST_STATE.values()
+
+    def transport_failed(self) -> None:
+        if not (self._open and self._go_another_way()):
+            super().transport_failed()
+
+    def fell_silent(self) -> None:
+        """Nothing came by the connection since the request went out."""
+        if self.unheard:
+            self._go_another_way()
+
+    def _go_another_way(self) -> bool:
+        """Send the request once more by another way, where there is one that was not tried."""
+        another_way, self._another_way = self._another_way, None
+        flow = another_way(self.flow) if another_way is not None else None
+        if flow is None:
+            return False
+        for timer in self._running.values():
+            timer.cancel()
+        self._running.clear()
         self.flow = flow
         self.machine = Machine(self.machine.kind, flow.reliable, self._layer.timers)
         self._data = self.request.to_bytes()
         self.start()
+        self._layer.watch(self)
+        return True
 
     def stop_resending(self) -> None:
         """The request is withdrawn: leave a peer asleep that has slept until now."""
+        self._another_way = None
         for timer in RETRANSMISSION & self._running.keys():
             self._running.pop(timer).cancel()
 
@@ -161,6 +205,7 @@ class ClientTransaction(_Transaction):
     def release(self) -> None:
         self._on_response = _ignore
         self._on_failure = _ignore
+        self._another_way = None
 
     def _hop_by_hop(self, method: str, to: str) -> Request:
         """ACK to a failure (RFC 3261 17.1.1.3) or CANCEL (9.1): same branch, route, From."""
@@ -284,17 +329,26 @@ class TransactionLayer:
         flow: Flow,
         on_response: Callable[[Response], None],
         on_failure: Callable[[Failure], None],
+        another_way: AnotherWay | None = None,
     ) -> ClientTransaction:
         """Start a client transaction for `request`, whose top Via is ours with this `branch`.
 
-        `data` is its text.
+        `data` is its text. Where its connection fails, or falls silent, `another_way` is asked
+        once: it gets that flow, and gives the one to use instead, for which it has changed the Via
+        of `request`, or None.
         """
-        transaction = ClientTransaction(self, request, branch, data, flow, on_response, on_failure)
+        transaction = ClientTransaction(
+            self, request, branch, data, flow, on_response, on_failure, another_way
+        )
         self._clients[transaction.key] = transaction
         transaction.start()
-        if flow.closed:  # it broke, or could not be made, before the transaction was known
-            self.clock.call_later(0.0, transaction.transport_failed)
+        self.watch(transaction)
         return transaction
+
+    def watch(self, transaction: ClientTransaction) -> None:
+        """Its flow may have broken, or not have come up, before the transaction was known."""
+        if transaction.flow.closed:
+            self.clock.call_later(0.0, transaction.transport_failed)
 
     def find_client(self, response: Response) -> ClientTransaction | None:
         """The request of ours that `response` answers (RFC 3261 17.1.3)."""
@@ -336,6 +390,25 @@ class TransactionLayer:
     def flow_lost(self, flow: Flow) -> None:
         """Tell the client transactions on a broken connection."""
         for client in [client for client in self._clients.values() if client.flow is flow]:
+            client.transport_failed()
+
+    def flow_deaf(self, flow: Flow) -> None:
+        """Nothing came by a connection since a request went out."""
+        for client in [client for client in self._clients.values() if client.flow is flow]:
+            client.fell_silent()
+
+    def unreachable(self, remote: Endpoint, why: str) -> None:
+        """RFC 3261 18.4: nothing can be sent to `remote` over UDP.
+
+        Requests that begin something fail at once, as there may be another server. Those in a
+        dialog are sent again as ever: a peer that restarts is not to lose its calls.
+        """
+        for client in [
+            client
+            for client in self._clients.values()
+            if client.flow.remote == remote and client.unheard and not client.request.to.tag
+        ]:
+            client.problem = why
             client.transport_failed()
 
     def close(self) -> None:

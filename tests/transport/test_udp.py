@@ -1,8 +1,12 @@
 """The UDP listener."""
 
+import asyncio
+import socket
+
 from structlog.testing import capture_logs
 
 from sip.transport.endpoint import Endpoint
+from tests.transport.loops import on_each_loop
 from tests.transport.node import Node, running
 
 
@@ -23,3 +27,25 @@ async def test_what_the_kernel_will_not_send_is_told_of_once() -> None:
             "error": "Permission denied",
         }
     ]
+
+
+@on_each_loop
+async def test_a_closed_port_is_told_of_and_others_are_still_heard() -> None:
+    """RFC 3261 18.4. libuv stops to watch a socket with an error; nobody else may suffer by it."""
+    told: list[tuple[Endpoint, str]] = []
+    node, other = Node(on_unreachable=lambda *what: told.append(what)), Node()
+    async with running(node, other):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as unused:
+            unused.bind(("127.0.0.1", 0))
+            closed = Endpoint("udp", "127.0.0.1", unused.getsockname()[1])
+        at = await node.layer.listen(Endpoint("udp", "127.0.0.1", 0))
+        there = await other.layer.listen(Endpoint("udp", "127.0.0.1", 0))
+        for number in range(1, 4):
+            node.layer.flow_to(closed).send(b"to nobody")
+            # the error of the line before is not this peer's
+            node.layer.flow_to(there).send(b"to somebody %d" % number)
+            assert (await other.take())[0] == b"to somebody %d" % number
+            await asyncio.sleep(0.05)
+            other.layer.flow_to(at).send(b"from somebody %d" % number)
+            assert (await node.take())[0] == b"from somebody %d" % number
+    assert told == [(closed, "connection refused: nothing listens there")] * 3

@@ -291,9 +291,10 @@ class OutboundLeg(SipLeg):
 
     def _failure(self, status: int, reason: str, cause: Cause) -> Fail:
         """No response said so: the way to the peer, or its silence, did."""
-        way = self._transaction.flow if self._transaction is not None else self.flow
+        sent = self._transaction
+        detail = self.flow.error if sent is None else sent.problem or sent.flow.error
         return Fail(
-            at=self.ua.clock.now(), status=status, reason=reason, cause=cause, detail=way.error
+            at=self.ua.clock.now(), status=status, reason=reason, cause=cause, detail=detail
         )
 
     def _failed(self, event: Fail) -> None:
