@@ -141,10 +141,11 @@ async def test_a_peer_that_is_only_slow_keeps_its_connection() -> None:
         peer = await refused_call(callee, ladder)
         carrier = await calling(ladder)
         invite = await asked(peer, "INVITE")
-        for number in range(5):
+        late = make_response(invite, 486, to_tag="of another transaction")
+        late.headers.replace_first("via", str(invite.via.with_param("branch", "z9hG4bKover")))
+        for _ in range(5):
             await asyncio.sleep(1)
-            peer.send(peer.request("OPTIONS", number))
-            await peer.expect(200)
+            peer.send(late)
         callee.respond(peer, invite, 486)
         await peer.expect("ACK")
         await carrier.expect(603)

@@ -142,9 +142,9 @@ class SipLeg(ABC):
         """Send a re-INVITE; its outcome comes as `OfferEnded`. False if an offer is open."""
         return self.negotiation.reoffer(sdp)
 
-    def accept(self, sdp: str) -> None:
-        """Answer the peer's open offer (re-INVITE, UPDATE)."""
-        self.negotiation.accept(sdp)
+    def accept(self, sdp: str) -> bool:
+        """Answer the peer's open offer (re-INVITE, UPDATE); False where it is open no more."""
+        return self.negotiation.accept(sdp)
 
     def refuse(self, status: int, headers: Sequence[tuple[str, str]] = ()) -> None:
         """Refuse the peer's open offer; the session stays as it was (RFC 3261 14.2)."""
