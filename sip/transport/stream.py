@@ -18,8 +18,9 @@ from sip.transport.tls.session import TlsSession, TlsSessionError
 CONNECT_TIMEOUT_S = 5.0
 #: Bytes queued for a peer beyond which it loses its connection: it does not read.
 MAX_QUEUED = 1 << 20
-#: How what wants no response begins: responses, ACKs and keepalives.
-_UNANSWERED = (b"SIP/", b"ACK ", b"\r\n")
+#: How what wants no response begins: responses, ACKs and keepalives; and OPTIONS, which many peers
+#: ignore.
+_UNANSWERED = (b"SIP/", b"ACK ", b"OPTIONS ", b"\r\n")
 #: Milliseconds that the kernel may wait for an acknowledgement of what we sent (tcp(7)).
 USER_TIMEOUT_MS = 30_000
 #: Seconds of silence after which the kernel asks whether the peer's host is still there.

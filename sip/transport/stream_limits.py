@@ -10,6 +10,8 @@ from dataclasses import dataclass
 PONG_S = 10.0
 #: Seconds without a byte after a request that make a connection doubtful.
 DEAF_S = 2.0
+#: Seconds for which a doubtful one may still be heard on; then it is given up.
+VANISHED_S = 40.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +62,7 @@ class ConnectionClock:
         "_answers_pings",
         "_asked_at",
         "_begun_at",
+        "_deaf_at",
         "_heard_at",
         "_keepalive_s",
         "_limits",
@@ -84,6 +87,7 @@ class ConnectionClock:
         self._begun_at: float | None = None
         self._pinged_at: float | None = None
         self._asked_at: float | None = None
+        self._deaf_at: float | None = None
         self._answers_pings = False
         #: messages can pass: after the TLS handshake, at once over TCP
         self.established = False
@@ -93,7 +97,7 @@ class ConnectionClock:
     def heard(self, now: float, *, pong: bool, messages: bool, waiting: bool) -> None:
         """Bytes came: a pong perhaps, whole messages, or the beginning of one that is waiting."""
         self._heard_at = now
-        self._asked_at = None
+        self._asked_at = self._deaf_at = None
         self._answers_pings |= pong
         if messages:
             self._message_at = now
@@ -120,7 +124,11 @@ class ConnectionClock:
         """What must be done with the connection now."""
         if self._asked_at is not None and now - self._asked_at >= DEAF_S:
             self._asked_at = None
+            if self._deaf_at is None:
+                self._deaf_at = now
             return Deaf()
+        if self._deaf_at is not None and now - self._deaf_at > VANISHED_S:
+            return End("vanished", f"nothing came for {VANISHED_S:g} s after a request")
         limits = self._limits
         if not self.established:
             if now - self._opened_at > limits.handshake_s:
