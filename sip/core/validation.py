@@ -123,9 +123,12 @@ _USED: Final[dict[str, Check]] = {
     "max-forwards": read_max_forwards,
     "content-length": read_content_length,
 }
-#: The same with what some methods add to it.
+#: Of a request in a dialog nothing hangs on Max-Forwards: it goes no further.
+_USED_IN_DIALOGS: Final = {name: check for name, check in _USED.items() if name != "max-forwards"}
+#: The same with what some methods add to it, or do without.
 _USED_BY: Final[dict[str, dict[str, Check]]] = {
     "INVITE": _USED | {"record-route": _check_addresses},
     "REGISTER": _USED | {"contact": _check_contacts},
+    **dict.fromkeys(("ACK", "BYE", "CANCEL", "PRACK", "UPDATE"), _USED_IN_DIALOGS),
 }
 _REPEATABLE: Final = frozenset({"via", "contact", "record-route"})

@@ -117,6 +117,22 @@ async def test_a_call_is_served_whatever_else_is_in_its_invite(line: str) -> Non
         await ladder.settled()
 
 
+@ladder_test
+async def test_no_request_in_a_dialog_hangs_on_its_max_forwards(ladder: Ladder) -> None:
+    carrier, agent = ladder.peer("carrier"), ladder.peer("agent")
+    ladder.app.verbs = lambda _: [dial("agent"), {"verb": "hangup"}]
+    await carrier.send("INVITE", sdp=PCMU)
+    await carrier.expect(100)
+    await agent.answer_call()
+    await carrier.expect(180)
+    await carrier.expect(200, of="INVITE")
+    for method in ("ACK", "BYE"):
+        request = carrier._request(method, DID, (), None, again=False)
+        await carrier.transmit(with_field(request.to_bytes(), carrier, "Max-Forwards: 300"))
+    await carrier.expect(200, of="BYE")
+    await agent.is_hung_up()
+
+
 @pytest.mark.parametrize("contact", [None, "<tel:+12125550101>", "<nowhere>", "*"])
 @virtual_time
 async def test_an_invite_that_leads_nowhere_back_is_refused(contact: str | None) -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from tests.b2bua.test_call_stories import bridged, talk
 from tests.b2bua.test_reinvites import HOLD
-from tests.b2bua.test_reliable import hang_up
+from tests.b2bua.test_reliable import SUPPORTS, hang_up, prack
 from tests.ladder import PCMU, Ladder, dial, ladder_test, make_ladder
 from tests.virtual import virtual_time
 
@@ -70,6 +70,23 @@ async def test_a_delayed_offer_that_is_refused_ends_the_call(ladder: Ladder) -> 
     bye = await carrier.is_hung_up()
     assert "cause=488" in (bye.headers.get("reason") or "")
     await agent.is_hung_up()
+
+
+@ladder_test
+async def test_a_delayed_offer_that_is_refused_in_a_prack_ends_the_call(ladder: Ladder) -> None:
+    bridged(ladder)
+    carrier, agent = ladder.peer("carrier"), ladder.peer("agent")
+    await carrier.send("INVITE", headers=SUPPORTS)
+    await carrier.expect(100)
+    await agent.expect("INVITE")
+    await agent.send(183, sdp=PCMU)
+    await prack(carrier, await carrier.expect(183), sdp=REFUSED)
+    await carrier.expect(488)
+    await carrier.send("ACK")
+    await agent.expect("CANCEL")
+    await agent.send(200, answering="CANCEL")
+    await agent.send(487)
+    await agent.expect("ACK")
 
 
 @ladder_test

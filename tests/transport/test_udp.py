@@ -3,6 +3,7 @@
 import asyncio
 import socket
 
+import pytest
 from structlog.testing import capture_logs
 
 from sip.transport.endpoint import Endpoint
@@ -29,17 +30,19 @@ async def test_what_the_kernel_will_not_send_is_told_of_once() -> None:
     ]
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
 @on_each_loop
-async def test_a_closed_port_is_told_of_and_others_are_still_heard() -> None:
+async def test_a_closed_port_is_told_of_and_others_are_still_heard(host: str) -> None:
     """RFC 3261 18.4. libuv stops to watch a socket with an error; nobody else may suffer by it."""
     told: list[tuple[Endpoint, str]] = []
     node, other = Node(on_unreachable=lambda *what: told.append(what)), Node()
     async with running(node, other):
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as unused:
-            unused.bind(("127.0.0.1", 0))
-            closed = Endpoint("udp", "127.0.0.1", unused.getsockname()[1])
-        at = await node.layer.listen(Endpoint("udp", "127.0.0.1", 0))
-        there = await other.layer.listen(Endpoint("udp", "127.0.0.1", 0))
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        with socket.socket(family, socket.SOCK_DGRAM) as unused:
+            unused.bind((host, 0))
+            closed = Endpoint("udp", host, unused.getsockname()[1])
+        at = await node.layer.listen(Endpoint("udp", host, 0))
+        there = await other.layer.listen(Endpoint("udp", host, 0))
         for number in range(1, 4):
             node.layer.flow_to(closed).send(b"to nobody")
             # the error of the line before is not this peer's
