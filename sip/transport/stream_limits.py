@@ -11,7 +11,7 @@ PONG_S = 10.0
 #: Seconds without a byte after a request that make a connection doubtful.
 DEAF_S = 2.0
 #: Seconds for which a doubtful one may still be heard on; then it is given up.
-VANISHED_S = 40.0
+VANISHED_S = 120.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

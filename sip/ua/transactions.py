@@ -141,6 +141,10 @@ class ClientTransaction(_Transaction):
         return self.machine.state in _OPEN
 
     @property
+    def begins_a_call(self) -> bool:
+        return self.request.method == "INVITE" and not self.request.to.tag
+
+    @property
     def unheard(self) -> bool:
         """Whether no response has come yet."""
         return self.machine.state in FIRST_STATE.values()
@@ -400,13 +404,13 @@ class TransactionLayer:
     def unreachable(self, remote: Endpoint, why: str) -> None:
         """RFC 3261 18.4: nothing can be sent to `remote` over UDP.
 
-        Requests that begin something fail at once, as there may be another server. Those in a
-        dialog are sent again as ever: a peer that restarts is not to lose its calls.
+        An INVITE that begins a call fails at once, as there may be another server. All others are
+        sent again as ever: a peer that restarts is to lose no call, and no registration.
         """
         for client in [
             client
             for client in self._clients.values()
-            if client.flow.remote == remote and client.unheard and not client.request.to.tag
+            if client.flow.remote == remote and client.unheard and client.begins_a_call
         ]:
             client.problem = why
             client.transport_failed()
