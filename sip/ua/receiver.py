@@ -20,16 +20,12 @@ from sip.log_throttle import Throttle
 from sip.trace import Direction
 from sip.transport.endpoint import Flow
 from sip.transport.layer import TransportLayer
+from sip.ua.client_transaction import ClientTransaction
 from sip.ua.dialogs import Dialogs, DialogUser
 from sip.ua.doorkeeper import Doorkeeper
 from sip.ua.refusals import Refusals
-from sip.ua.transactions import (
-    ClientTransaction,
-    ServerKey,
-    ServerTransaction,
-    TransactionLayer,
-    server_key,
-)
+from sip.ua.server_transaction import ServerKey, ServerTransaction, server_key
+from sip.ua.transactions import TransactionLayer
 from sip.ua.way_back import mark_source, way_back
 
 log = structlog.get_logger(__name__)

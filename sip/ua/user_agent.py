@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from sip.clock import Clock
 from sip.core.body import SDP
 from sip.core.message import MessageError, Request, Response, make_response
+from sip.core.parser import reread_request
 from sip.core.timers import Timers
 from sip.core.uri import Uri, join_hostport
 from sip.ids import Ids
@@ -19,17 +20,15 @@ from sip.transport.layer import TransportLayer
 from sip.transport.servers.resolver import Resolver
 from sip.transport.stream_limits import StreamLimits
 from sip.transport.tls.contexts import ClientTls, ServerTls
+from sip.ua.client_transaction import ClientTransaction
 from sip.ua.dialogs import Dialogs, DialogUser
 from sip.ua.doorkeeper import Doorkeeper, OpenDoor
 from sip.ua.long_requests import LongRequests
 from sip.ua.receiver import Receiver
 from sip.ua.refusals import Refusals
-from sip.ua.transactions import (
-    ClientTransaction,
-    Failure,
-    ServerTransaction,
-    TransactionLayer,
-)
+from sip.ua.server_transaction import ServerTransaction
+from sip.ua.transaction import Failure
+from sip.ua.transactions import TransactionLayer
 from sip.ua.way_back import way_back_anew
 
 
@@ -244,9 +243,9 @@ class UserAgent:
         self._transmit(data, flow, ack)
         return data
 
-    def resend(self, data: bytes, flow: Flow, message: Request | Response) -> None:
-        """Send the same bytes again: an ACK, or a 2xx that waits for one."""
-        self._transmit(data, flow, message)
+    def resend_ack(self, data: bytes, flow: Flow) -> None:
+        """Send the same ACK again."""
+        self._transmit(data, flow, reread_request(data))
 
     def forget(self, transaction: ClientTransaction | ServerTransaction) -> None:
         """Drop a transaction that its peer never ends, or that is to stay without a response."""

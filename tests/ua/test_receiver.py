@@ -12,7 +12,7 @@ from sip.core.parser import parse_message
 from sip.errors import ParseError
 from sip.ids import Ids
 from sip.transport.endpoint import Endpoint
-from sip.ua.transactions import ServerTransaction
+from sip.ua.server_transaction import ServerTransaction
 from sip.ua.user_agent import UserAgent
 from tests.virtual import virtual_time
 

@@ -15,7 +15,7 @@ from sip.core.message import Request
 from sip.core.reliable import TAG, read_rack
 from sip.core.session_timer import TooSmall, agree_as_uas
 from sip.ua.reliable_provisionals import ReliableProvisionals
-from sip.ua.transactions import ServerTransaction
+from sip.ua.server_transaction import ServerTransaction
 from sip.ua.user_agent import UserAgent
 
 HeaderList = Sequence[tuple[str, str]]

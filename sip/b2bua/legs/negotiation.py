@@ -18,8 +18,8 @@ from sip.core.message import Request, Response
 from sip.core.offer_answer import OfferAnswer, OfferInput, OfferState
 from sip.core.sdp_origin import SessionOrigin
 from sip.core.session_timer import Agreement, TooSmall, agree_as_uac, agree_as_uas
+from sip.ua.server_transaction import ServerTransaction
 from sip.ua.session_timer import SessionTimer
-from sip.ua.transactions import ServerTransaction
 from sip.ua.user_agent import UserAgent
 
 #: RFC 3261 14.1: wait this long after a 491, by who owns the Call-ID, in seconds.

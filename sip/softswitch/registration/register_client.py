@@ -23,7 +23,7 @@ from sip.softswitch.registration.registrar_servers import RegistrarServers
 from sip.transport.endpoint import Flow
 from sip.transport.servers.resolver import ResolveError
 from sip.ua.refusals import ALLOW
-from sip.ua.transactions import Failure
+from sip.ua.transaction import Failure
 from sip.ua.user_agent import UserAgent
 
 #: What came of a REGISTER: for the machine, the status (None for no response), and what is wrong in

@@ -10,7 +10,7 @@ from sip.core.uri import Uri, at_domain
 from sip.softswitch.trunks.trunk import Trunk
 from sip.transport.endpoint import Flow
 from sip.ua.refusals import ALLOW
-from sip.ua.transactions import Failure
+from sip.ua.transaction import Failure
 from sip.ua.user_agent import UserAgent
 
 #: Statuses of a peer that is there, but of no use: a proxy in front of a dead
