@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from sip.core.digest import AuthHeader, answer_challenges
+from sip.core.header_values import escape
 from sip.core.message import Response
 from sip.errors import ParseError
 
@@ -116,7 +117,7 @@ class Proofs:
         return answer_challenges(
             challenge.values,
             method=method,
-            uri=uri,
+            uri=escape(uri),  # some peers' Contacts have quotes in them
             username=self.username,
             password=self.password,
             cnonce=cnonce,

@@ -172,11 +172,16 @@ class DialogClient:
         return is_address(host) and is_private(host) and not is_private(self._flow.remote.host)
 
     def _next_hop_now(self) -> Flow | None:
-        """The way by the route or Contact alone, where no name must be looked up."""
+        """The way by the route or Contact alone, where no name must be looked up.
+
+        None to another host, where our digests may be in the request (see `request`).
+        """
         try:
-            return self._ua.flow_now(self.dialog.next_hop())
+            flow = self._ua.flow_now(self.dialog.next_hop())
         except (ResolveError, OSError):
             return None
+        elsewhere = flow is not None and flow.remote.host != self._flow.remote.host
+        return None if elsewhere and self._proofs is not None else flow
 
     def _find_way(self, send: Callable[[Flow], None], lost: Callable[[], None]) -> None:
         """Call `send` with the way to the dialog's next hop, or `lost` where there is none.
