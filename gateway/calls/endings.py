@@ -69,6 +69,7 @@ ANSWERED_ODDLY: Final = {
     "dialog-lost": Ending("gateway", "dialog-lost", 200, Fault.UNKNOWN),
     "session-expired": Ending("gateway", "session-expired", 200, Fault.UNKNOWN),
     "no-sdp-answer": Ending("gateway", "no-sdp-answer", 200, Fault.CALLER),
+    "no-common-codec": Ending("gateway", "no-common-codec", 200, Fault.CALLER),
     "media": Ending("gateway", "media", 200, Fault.GATEWAY),
 }
 CANCELLED: Final = Ending("caller", "cancelled", 487, Fault.NOBODY)

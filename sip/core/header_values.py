@@ -100,7 +100,10 @@ def _split_quoted(value: str) -> list[str]:
 
 
 def parse_params(text: str | None) -> Params:
-    """`;name=value;flag` as pairs, quoted values kept in their quotes; raises ParseError(400)."""
+    """`;name=value;flag` as pairs, quoted values kept in their quotes; raises ParseError(400).
+
+    One semicolon at the end, which some senders leave, says nothing.
+    """
     if not text:
         return ()
     params: list[tuple[str, str | None]] = []
@@ -108,6 +111,8 @@ def parse_params(text: str | None) -> Params:
     while at < end:
         match = _PARAM.match(text, at)
         if match is None:
+            if text[at:].strip() == ";":
+                break
             raise ParseError("Malformed Header Parameter")
         params.append((match[1], match[2]))
         at = match.end()
@@ -263,6 +268,10 @@ _ODD_NAME_ADDR: Final = re.compile(
 _BRACKETED: Final = re.compile(r"(<[^<>]*+>[^,<>]*+)")
 #: Without <> all after a semicolon belongs to the field, and , and ? are refused (RFC 3261 20.10).
 _ADDR_SPEC: Final = re.compile(r'\s*+([^\s<>",;?]++)\s*+(;.*+)?', re.DOTALL)
+#: The first URI of Contact, whatever stands around it.
+_TARGET: Final = re.compile(
+    rf'\s*+(?:(?:[^"<>,]|{_QUOTED})*+<([^<>]++)>|([^\s<>",;?]++))', re.DOTALL
+)
 _CSEQ: Final = re.compile(rf"([0-9]++)\s++({TOKEN.pattern})")
 
 
@@ -293,6 +302,21 @@ def parse_name_addr(value: str) -> NameAddr:
     if match is None:
         raise ParseError("Malformed Address")
     return NameAddr(None, Uri.parse(match[1]), parse_params(match[2]))
+
+
+@memo
+def read_target(value: str) -> tuple[str, Uri]:
+    """The first URI of a Contact, to the letter and parsed; raises ParseError(400).
+
+    Where requests in a dialog go (RFC 3261 12.1) is all that we need of it: a display name or
+    parameters that break the grammar do not matter.
+    """
+    match = _TARGET.match(value)
+    text = "" if match is None else match[1] or match[2]
+    try:
+        return text, Uri.parse(text)
+    except ParseError:
+        raise ParseError("Malformed Contact") from None
 
 
 def parse_name_addrs(values: Iterable[str]) -> list[NameAddr]:

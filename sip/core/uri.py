@@ -154,16 +154,16 @@ _TEL_SAFE: Final = "-.()*#+"
 _PARAM_SAFE: Final = "-_.!~*'()[]/:&+$"
 
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_.+-]*+")
-_FORBIDDEN: Final = re.compile(r"[\x00-\x20\x7f<>\"\\]|%(?![0-9A-Fa-f]{2})")
+_FORBIDDEN: Final = re.compile(r"[\x00-\x20\x7f<>\\]|%(?![0-9A-Fa-f]{2})")
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*+):")
 #: A user may hold what the grammar wants escaped, such as the # of a feature code: PBXs send it so.
 _SIP: Final = re.compile(
-    r"(?:([^@:]++)(?::([^@]*+))?@)?"  # user, password
+    r"(?:([^@:\"]++)(?::([^@\"]*+))?@)?"  # user, password
     r"(\[[0-9A-Fa-f:.]++\]|[A-Za-z0-9._-]++)(?::([0-9]{1,5}))?"  # host, port
-    r"((?:;[^;?@]++)*+)"  # parameters
-    r"(?:\?([^@]++))?"  # headers
+    r"((?:;[^;?@]++)*+);?"  # parameters; some senders put one in quotes, or a semicolon at the end
+    r"(?:\?([^@\"]++))?"  # headers
 )
-_TEL: Final = re.compile(r"(\+?[0-9A-Fa-f*#().-]++)((?:;[^;]++)*+)")
+_TEL: Final = re.compile(r"(\+?[0-9A-Fa-f*#().-]++)((?:;[^;]++)*+);?")
 
 
 @memo
@@ -174,7 +174,11 @@ def _parse_uri(text: str) -> Uri:
     scheme = start[1].lower()
     reader = _READERS.get(scheme)
     rest = text[start.end() :]
-    return Uri(scheme, user=rest) if reader is None else reader(scheme, rest)
+    if reader is not None:
+        return reader(scheme, rest)
+    if '"' in rest:
+        raise ParseError("Malformed URI")
+    return Uri(scheme, user=rest)
 
 
 Uri.parse = _parse_uri

@@ -39,7 +39,7 @@ from sip.trace import Trace
 from sip.transport.endpoint import Endpoint
 from sip.transport.tls.contexts import ClientTls
 from sip.ua.refusals import CAPABILITIES, SUPPORTED
-from sip.ua.transactions import ServerTransaction
+from sip.ua.server_transaction import ServerTransaction
 from sip.ua.user_agent import UserAgent
 
 log = structlog.get_logger(__name__)

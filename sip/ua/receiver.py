@@ -11,23 +11,21 @@ from typing import Protocol
 
 import structlog
 
+from sip.clock import Clock
 from sip.core.message import MessageError, Request, Response
 from sip.core.parser import parse_message
 from sip.core.validation import validate
 from sip.errors import ParseError
+from sip.log_throttle import Throttle
 from sip.trace import Direction
 from sip.transport.endpoint import Flow
 from sip.transport.layer import TransportLayer
+from sip.ua.client_transaction import ClientTransaction
 from sip.ua.dialogs import Dialogs, DialogUser
 from sip.ua.doorkeeper import Doorkeeper
 from sip.ua.refusals import Refusals
-from sip.ua.transactions import (
-    ClientTransaction,
-    ServerKey,
-    ServerTransaction,
-    TransactionLayer,
-    server_key,
-)
+from sip.ua.server_transaction import ServerKey, ServerTransaction, server_key
+from sip.ua.transactions import TransactionLayer
 from sip.ua.way_back import mark_source, way_back
 
 log = structlog.get_logger(__name__)
@@ -35,6 +33,9 @@ log = structlog.get_logger(__name__)
 
 class Agent(Protocol):
     """The user agent that a receiver works for."""
+
+    @property
+    def clock(self) -> Clock: ...
 
     def response(
         self,
@@ -77,6 +78,7 @@ class Receiver:
         self._dialogs = dialogs
         self._refusals = refusals
         self._on_request = on_request
+        self._throttle = Throttle()
 
     def receive(self, data: bytes, flow: Flow) -> None:
         """One datagram, or one message as framed from a stream."""
@@ -97,8 +99,10 @@ class Receiver:
                 self._on_message(message, flow)
             else:
                 self._on_response(message, flow)
-        except ParseError:  # in a field that nothing had read before
+        except ParseError as error:  # in a field that nothing had read before
             self.dropped["malformed"] += 1
+            if isinstance(message, Response):
+                self._unusable(error, flow)
         except Exception:
             # An error of ours: the connection that it came by, and what follows, go on.
             log.exception("message.broke", peer=str(flow.remote), sip_call_id=message.call_id)
@@ -111,6 +115,7 @@ class Receiver:
             return
         request = error.request
         if request is None:
+            self._unusable(error, flow)
             return
         mark_source(request, flow)
         response = self._agent.response(request, error.status, error.reason)
@@ -121,6 +126,17 @@ class Receiver:
         if self._doorkeeper.answers_at_source(flow):
             return flow
         return way_back(self._transport, request, flow)
+
+    def _unusable(self, error: ParseError, flow: Flow) -> None:
+        """One line about what cannot even be refused: a call may wait for this response."""
+        peer = str(flow.remote)
+        if self._throttle.is_new(peer, error.reason, self._agent.clock.now()):
+            log.warning(
+                "message.unusable",
+                peer=peer,
+                reason=f"{error.reason}: the peer sends what RFC 3261 does not allow; it was "
+                "passed over, and a call that needs it waits in vain",
+            )
 
     def _on_response(self, response: Response, flow: Flow) -> None:
         self._agent.note("in", flow, response)

@@ -54,6 +54,7 @@ def test_softswitch_understands_the_profile(name: str, tmp_path: Path) -> None:
     trunk = Trunk.of(settings, default_country="US")
     assert [str(gateway) for gateway in trunk.gateways] == list(settings.gateways)
     assert trunk.no_response_s == settings.no_response_s
+    assert trunk.post_dial_s == settings.post_dial_s
     assert trunk.leg.reliable.value == settings.reliable
     assert trunk.leg.session_timer.min_se_s == settings.session_timer.min_se_s
     assert trunk.country == settings.country or trunk.country == "US"

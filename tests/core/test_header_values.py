@@ -71,7 +71,7 @@ class TestParams:
         params = parse_params(';a=1; b ;c = "x;\\"y" ;d=[2001:db8::1]')
         assert params == (("a", "1"), ("b", None), ("c", '"x;\\"y"'), ("d", "[2001:db8::1]"))
 
-    @pytest.mark.parametrize("text", [";", ";;a", ";a=", ";=1", ";a b", ';a="', "a=1", ";a=1;"])
+    @pytest.mark.parametrize("text", [";;", ";;a", ";a=", ";=1", ";a b", ';a="', "a=1", ";a=1;;"])
     def test_malformed(self, text: str) -> None:
         with pytest.raises(ParseError):
             parse_params(text)

@@ -57,10 +57,11 @@ class StreamLeg:
         self._emit(OfferEnded(at=self._clock.now(), status=200, sdp=self.remote_sdp))
         return True
 
-    def accept(self, sdp: str) -> None:
+    def accept(self, sdp: str) -> bool:
         self.asked.append("accept")
         self.local_sdp = sdp
         self.remote_sdp, self._offered = self._offered or self.remote_sdp, None
+        return True
 
     def refuse(self, status: int) -> None:
         if self._offered is not None:

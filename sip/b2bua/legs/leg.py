@@ -103,8 +103,8 @@ class Leg(Protocol):
         """Offer a new session; its outcome comes as `OfferEnded`. False if an offer is open."""
         ...
 
-    def accept(self, sdp: str) -> None:
-        """Answer the peer's open `Offer`."""
+    def accept(self, sdp: str) -> bool:
+        """Answer the peer's open `Offer`; False where it was refused or withdrawn meanwhile."""
         ...
 
     def refuse(self, status: int) -> None:

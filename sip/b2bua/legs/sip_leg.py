@@ -22,7 +22,8 @@ from sip.core.warning import EXPLAINED, warning
 from sip.transport.endpoint import Flow
 from sip.ua.dialog_client import DialogClient
 from sip.ua.refusals import ALLOW, CAPABILITIES
-from sip.ua.transactions import Failure, ServerTransaction
+from sip.ua.server_transaction import ServerTransaction
+from sip.ua.transaction import Failure
 from sip.ua.unacked_2xx import Unacked2xx
 from sip.ua.user_agent import UserAgent
 
@@ -146,9 +147,9 @@ class SipLeg(ABC):
         """Send a re-INVITE; its outcome comes as `OfferEnded`. False if an offer is open."""
         return self.negotiation.reoffer(sdp)
 
-    def accept(self, sdp: str) -> None:
-        """Answer the peer's open offer (re-INVITE, UPDATE)."""
-        self.negotiation.accept(sdp)
+    def accept(self, sdp: str) -> bool:
+        """Answer the peer's open offer (re-INVITE, UPDATE); False where it is open no more."""
+        return self.negotiation.accept(sdp)
 
     def refuse(self, status: int, headers: Sequence[tuple[str, str]] = ()) -> None:
         """Refuse the peer's open offer; the session stays as it was (RFC 3261 14.2)."""

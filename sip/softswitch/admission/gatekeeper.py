@@ -6,7 +6,7 @@ stands for the digest, which it was proven by. Whoever offends is banned (`…ad
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -329,11 +329,16 @@ def _claims(request: Request, users: set[str], trunk: Trunk) -> bool:
         return False
     if trunk.login[0] in users:
         return True
-    contact = request.contact
-    return needs_password_alone(trunk) and (
-        request.from_.uri.user == trunk.login[0]
-        or (contact is not None and contact.uri.user == trunk.login[0])
-    )
+    return needs_password_alone(trunk) and trunk.login[0] in _names(request)
+
+
+def _names(request: Request) -> Iterator[str | None]:
+    """The users of From and Contact."""
+    yield request.from_.uri.user
+    with suppress(ParseError):
+        target = request.target
+        if target is not None:
+            yield target[1].user
 
 
 def _authorizations(request: Request) -> list[str]:

@@ -18,7 +18,7 @@ from sip.errors import Fault, ParseError, SipError
 from sip.softswitch.registration.bindings import Binding, Bindings, OutOfOrderError
 from sip.softswitch.trunks.trunk import Trunk, Trunks
 from sip.transport.endpoint import Target
-from sip.ua.transactions import ServerTransaction
+from sip.ua.server_transaction import ServerTransaction
 from sip.ua.user_agent import UserAgent
 
 log = structlog.get_logger(__name__)

@@ -21,7 +21,7 @@ from config.settings import (
 from config.values import Source
 from sip.b2bua.call_events import Headers
 from sip.b2bua.legs.options import DEFAULT, LegOptions, Reliable
-from sip.b2bua.legs.outbound import NO_RESPONSE_S
+from sip.b2bua.legs.outbound import NO_RESPONSE_S, POST_DIAL_S
 from sip.core.digest_client import Credentials
 from sip.core.header_values import canonical
 from sip.core.session_timer import Mode, Policy
@@ -53,6 +53,7 @@ class Trunk:
     registrar: bool = False
     no_response_s: float = NO_RESPONSE_S
     force_rport: bool = False
+    post_dial_s: float = POST_DIAL_S
     leg: LegOptions = DEFAULT
     follows_redirects: bool = False
     health: HealthSettings = field(default_factory=HealthSettings)
@@ -90,6 +91,7 @@ class Trunk:
             registrar=settings.registrar,
             no_response_s=settings.no_response_s,
             force_rport=_force_rport(settings),
+            post_dial_s=settings.post_dial_s,
             leg=_leg_options(settings),
             follows_redirects=settings.redirects == "follow",
             health=settings.health,

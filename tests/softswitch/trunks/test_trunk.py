@@ -4,7 +4,7 @@ import pytest
 
 from config.settings import Settings
 from sip.b2bua.legs.options import Reliable
-from sip.core.digest_client import Credentials
+from sip.core.digest_client import Credentials, Tried
 from sip.core.message import Request, make_response
 from sip.core.session_timer import Mode
 from sip.ids import Ids
@@ -118,7 +118,7 @@ def test_credentials_for_one_realm_are_shown_to_no_other(realm: str | None, answ
     asked = ("WWW-Authenticate", 'Digest realm="out.example.com", nonce="n", qop="auth"')
     challenge = make_response(request, 401, headers=[asked])
     proofs = Credentials("user", "password", realm).proofs()
-    assert proofs.learn(challenge) is answered
+    assert proofs.learn(challenge, Tried()) is answered
     assert bool(proofs.headers("INVITE", request.uri, Ids().cnonce)) is answered
 
 
