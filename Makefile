@@ -5,7 +5,7 @@
 # make check   formatting, lint, strict types
 # make programs  what the tests talk to, and nothing else
 # make bench   measurements, written to bench/results/
-# make hostile a million damaged datagrams and 10,000 broken streams, with figures (15 minutes)
+# make hostile a million damaged datagrams, broken streams, honest calls under attack (20 minutes)
 # make lock    resolve the dependencies anew into the requirements*.lock files
 # make clean   remove what the other targets made
 #

@@ -107,9 +107,32 @@ class Fallback(Model):
     to: Name
 
 
+class HttpTlsSettings(Model):
+    """The certificate that the HTTP side shows, and its key."""
+
+    certificate: ReadableFile
+    key: ReadableFile
+
+
+class MetricsSettings(Model):
+    """Who may read /metrics: whoever reaches `listen`, where that is set, and has the `token`."""
+
+    listen: ListenAddress | None = None
+    token: Secret | None = None
+
+
 class HttpSettings(Model):
+    """`trusted_proxies` are those whose word on a client's address counts. `max_connections` are
+    in all, `connections_per_address` and `requests_per_second` of each client."""
+
     listen: ListenAddress = Address("0.0.0.0", 8080)
     admin_token: Secret | None = None
+    tls: HttpTlsSettings | None = None
+    trusted_proxies: tuple[PeerSource, ...] = ()
+    metrics: MetricsSettings = MetricsSettings()
+    max_connections: Positive = 500
+    connections_per_address: Positive = 50
+    requests_per_second: Positive = 20
 
 
 class TlsSettings(Model):
@@ -151,6 +174,7 @@ class BanSettings(Model):
     first_s: Seconds = 300
     longest_s: Seconds = 86_400
     packets_per_second: Positive = 200
+    strangers_per_second: Positive = 300
     scanners: tuple[HeaderValue, ...] = (
         *("friendly-scanner", "sipvicious", "sundayddr", "sip-scan", "sipsak", "iwar"),
         *("sipcli", "VaxSIPUserAgent", "pplsip", "SIP Call", "scan"),
@@ -260,8 +284,11 @@ class OutboundSettings(Model):
 
 
 class LimitSettings(Model):
+    """`trunk_share` is the part of both that one trunk's calls may take: the rest is for others."""
+
     calls: Positive = 500
     calls_per_second: Positive = 20
+    trunk_share: Annotated[float, Field(gt=0, le=1)] = 0.8
 
 
 class LogSettings(Model):

@@ -150,6 +150,7 @@ class PeerSettings(Model):
     pass_headers: PassHeaderSettings = PassHeaderSettings()
     max_calls: Positive | None = None
     calls_per_second: Positive | None = None
+    accept_per_second: Positive | None = None
 
 
 class TrunkSettings(PeerSettings):

@@ -394,8 +394,8 @@ PEERS = ("carrier", "agent", "second", "stranger", "retell")
 async def make_ladder(**options: Any) -> AsyncIterator[Ladder]:
     """A softswitch whose trunks are the peers: all open by source, but retell by digest.
 
-    Options: `limits`, more `trunks`, `trunks_to`: a function that makes more, given the peers, and
-    `legs`: how the trunk of a peer wants its legs.
+    Options: `limits`, `bans`, more `trunks`, `trunks_to`: a function that makes more, given the
+    peers, and `legs`: how the trunk of a peer wants its legs.
     """
     app = FakeApplication()
     await app.start()
@@ -429,6 +429,7 @@ async def make_ladder(**options: Any) -> AsyncIterator[Ladder]:
                 "gateway.test",
                 b"secret",
                 SipAuthSettings(algorithms=("SHA-256", "MD5")),
+                options.pop("bans", None),
             ),
             link=WebSocketLink(http, AppAddress(url=app.url)),
             limits=options.pop("limits", LimitSettings(calls=100, calls_per_second=1000)),

@@ -1,6 +1,9 @@
 """The gateway's own HTTP interface, as its command line uses it: all texts fit for a terminal."""
 
+import hashlib
+import ssl
 from collections.abc import Mapping
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote
@@ -12,8 +15,11 @@ from config.settings import Settings
 from gateway.visible import all_visible
 
 TIMEOUT_S = 5.0
+_BEGIN, _END = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
 #: A registrar is given ten seconds, then the state as it stands is told.
 REGISTER_TIMEOUT_S = 15.0
+#: The second is an error's (RFC 9457).
+JSON_TYPES = ("application/json", "application/problem+json")
 
 
 class ApiError(Exception):
@@ -26,13 +32,19 @@ class ApiClient:
     def __init__(self, settings: Settings) -> None:
         listen, token = settings.http.listen, settings.http.admin_token
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(listen.host, listen.host)
-        self.base_url = f"http://[{host}]" if ":" in host else f"http://{host}"
+        scheme = "http" if settings.http.tls is None else "https"
+        self.base_url = f"{scheme}://[{host}]" if ":" in host else f"{scheme}://{host}"
         self.base_url += f":{listen.port}"
+        self._tls = settings.http.tls
         self._headers = {"Authorization": f"Bearer {token.get_secret_value()}"} if token else {}
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
-        self._session = aiohttp.ClientSession(headers=self._headers)
+        connector = None
+        if self._tls is not None:
+            # no certificate names this address: the one that is configured is the proof
+            connector = aiohttp.TCPConnector(ssl=_fingerprint(self._tls.certificate))
+        self._session = aiohttp.ClientSession(headers=self._headers, connector=connector)
         return self
 
     async def __aexit__(
@@ -97,8 +109,8 @@ class ApiClient:
             return body
         if status in (401, 403):
             raise ApiError(f"{self.base_url}: {self._why_refused(status)}")
-        told = body.get("error") if isinstance(body, dict) else None
-        reason = told.get("message") if isinstance(told, dict) else f"HTTP {status} for {path}"
+        told = body.get("detail") if isinstance(body, dict) else None
+        reason = told or f"HTTP {status} for {path}"
         raise ApiError(f"{self.base_url}: {reason}")
 
     def _why_refused(self, status: int) -> str:
@@ -124,13 +136,23 @@ class ApiClient:
             async with self._session.request(
                 method, url, params=query, timeout=timeout
             ) as response:
-                text_is_json = response.content_type == "application/json"
+                text_is_json = response.content_type in JSON_TYPES
                 return response.status, all_visible(await response.json()) if text_is_json else None
         except (TimeoutError, OSError, aiohttp.ClientError) as error:
             raise ApiError(
                 f"no gateway answers at {self.base_url} ({_reason(error, timeout_s)}):"
                 " is it running?"
             ) from error
+
+
+def _fingerprint(certificate: Path) -> aiohttp.Fingerprint:
+    """Of the first certificate of a PEM file. Raises ApiError."""
+    try:
+        first = certificate.read_text().partition(_END)[0] + _END
+        der = ssl.PEM_cert_to_DER_cert(first[first.index(_BEGIN) :])
+    except (OSError, ValueError) as error:
+        raise ApiError(f"http.tls.certificate: {certificate} cannot be read: {error}") from None
+    return aiohttp.Fingerprint(hashlib.sha256(der).digest())
 
 
 def _segment(text: str) -> str:

@@ -137,7 +137,8 @@ def check(config_file: ConfigOption = None) -> None:
     log.configure("error")
     try:
         shown = [
-            Finding(listener, Outcome.FINE, text) for listener, text in certificates(settings.sip)
+            Finding(listener, Outcome.FINE, text)
+            for listener, text in certificates(settings.sip, settings.http)
         ]
     except StartupError as error:
         subject, _, text = str(error).partition(": ")

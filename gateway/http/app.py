@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Final
 
+import structlog
 from aiohttp import web
 
 from config.settings import Settings
@@ -24,16 +25,22 @@ from gateway.http.app_keys import (
     Ladder,
     Ready,
 )
+from gateway.http.bodies import BODIES, Bodies
+from gateway.http.clients import CLIENTS, Clients, fairness
+from gateway.http.door import exempt_sockets, seated
+from gateway.http.problems import ProblemError, problems
 from gateway.jambonz.endpoint import JambonzEndpoint
 from gateway.retell.client import RetellClient
 from gateway.storage.call_records import open_store
 
-#: A call's whole transcript is in Retell's call_ended.
-MAX_BODY: Final = 8 * 1024 * 1024
+log = structlog.get_logger("gateway.jambonz")
+
+#: Bytes of a body, where it is not one of Retell's (`gateway.http.bodies`).
+MAX_BODY: Final = 64 << 10
 JAMBONZ_PATH: Final = "/retell"
 NOT_SERVED: Final = (
     "This gateway answers its own softswitch only. A jambonz may connect here where the"
-    " configuration has application.serve: true, or an empty sip.listen.\n"
+    " configuration has application.serve: true, or an empty sip.listen"
 )
 
 
@@ -68,8 +75,12 @@ def make_app(
     credentials when `application.username` is set. The softswitch of this process begins its
     conversations with `app[ENDPOINT]` directly. `len(app[CALLS])` counts calls in progress.
     """
-    app = web.Application(middlewares=[calls_api.guard], client_max_size=MAX_BODY)
+    app = web.Application(
+        middlewares=[seated, problems, fairness, calls_api.guard], client_max_size=MAX_BODY
+    )
     app[SETTINGS] = settings
+    app[CLIENTS] = Clients(settings.http, time.monotonic)
+    app[BODIES] = Bodies()
     app[METRICS] = metrics = Metrics()
     metrics.add(gauges or {})
     app[OPERATIONS] = find_operations
@@ -102,6 +113,7 @@ def make_app(
 
     app.cleanup_ctx.append(resources)
     app.on_shutdown.append(_leave_sockets)
+    app.on_response_prepare.append(exempt_sockets)
     app.add_routes(
         [
             web.get(JAMBONZ_PATH, _jambonz),
@@ -110,7 +122,6 @@ def make_app(
             web.post("/webhooks/retell/inbound", retell_webhooks.inbound),
             web.get("/healthz", health.healthz),
             web.get("/readyz", health.readyz),
-            web.get("/metrics", health.metrics),
             web.get(f"{calls_api.PREFIX}/calls", calls_api.list_calls),
             web.get(f"{calls_api.PREFIX}/calls/{{call_id}}", calls_api.get_call),
             web.get(f"{calls_api.PREFIX}/calls/{{call_id}}/ladder", calls_api.get_ladder),
@@ -122,12 +133,27 @@ def make_app(
             web.delete(f"{calls_api.PREFIX}/bans/{{address:.+}}", trunks_api.lift_ban),
         ]
     )
+    if settings.http.metrics.listen is None:
+        app.router.add_get("/metrics", health.MetricsPage(app, settings.http.metrics).handle)
     return app
+
+
+def make_metrics_app(app: web.Application) -> web.Application:
+    """What `http.metrics.listen` serves of that application."""
+    shown = web.Application(middlewares=[seated, problems, fairness], client_max_size=0)
+    shown[CLIENTS] = app[CLIENTS]
+    shown.router.add_get("/metrics", health.MetricsPage(app, app[SETTINGS].http.metrics).handle)
+    return shown
 
 
 async def _jambonz(request: web.Request) -> web.StreamResponse:
     if not request.app[SETTINGS].serves_jambonz:
-        raise web.HTTPNotFound(text=NOT_SERVED)
+        raise ProblemError(404, "not-served", NOT_SERVED)
+    origin = request.headers.get("Origin")
+    if origin is not None and origin.partition("://")[2].lower() != request.host.lower():
+        # a page in somebody's browser, which would speak with that browser's address
+        log.warning("jambonz.foreign-origin", origin=origin[:200], peer=request.remote)
+        raise ProblemError(403, "foreign-origin", "no web page commands calls here")
     return await request.app[ENDPOINT].handle(request)
 
 

@@ -17,6 +17,7 @@ from retell import (
 
 from config.settings import RetellSettings
 from gateway.retell.failures import RetellFailure
+from gateway.retell.replies import ReplyTooLongError, bounded
 
 log = structlog.get_logger(__name__)
 
@@ -71,7 +72,9 @@ class RetellClient:
         self._settings = settings
         self._clock = clock
         self._budget_s = budget_s
-        self._http = DefaultAioHttpClient()
+        self._http = DefaultAioHttpClient(
+            event_hooks={"response": [bounded]}, headers={"Accept-Encoding": "identity"}
+        )
         key = settings.api_key
         self._sdk = AsyncRetell(
             # The SDK refuses to exist without a key; with method 1 alone it is never used.
@@ -151,6 +154,9 @@ class RetellClient:
             raise RegistrationError(failure, error.status_code, text) from None
         except APIConnectionError as error:
             cause = error.__cause__
+            if isinstance(cause, ReplyTooLongError):
+                failure = RetellFailure.SERVER_ERROR
+                raise RegistrationError(failure, cause.status, str(cause)) from None
             # httpx-aiohttp calls a refused connection a ConnectTimeout
             connected = isinstance(error, APITimeoutError) and not isinstance(
                 cause, httpx.ConnectTimeout

@@ -1,11 +1,13 @@
-"""Reads the certificates of the SIP side."""
+"""Reads the certificates of the SIP side and of the HTTP side."""
 
+import ssl
 import time
+from collections.abc import Callable
 
-from config.settings import SipSettings
+from config.settings import HttpSettings, SipSettings
 from gateway.start.errors import StartupError
 from sip.softswitch.listeners import client_tls, listeners
-from sip.transport.tls.contexts import ClientTls, TlsError
+from sip.transport.tls.contexts import ClientTls, ServerTls, TlsError
 
 
 def read_client_tls(sip: SipSettings) -> ClientTls:
@@ -16,9 +18,23 @@ def read_client_tls(sip: SipSettings) -> ClientTls:
         raise StartupError(f"sip.tls: {error}") from None
 
 
-def certificates(sip: SipSettings) -> list[tuple[str, str]]:
+def http_context(http: HttpSettings) -> Callable[[], ssl.SSLContext] | None:
+    """What HTTPS connections begin with, a changed certificate at once; None where there is none.
+
+    Raises StartupError for unusable files.
+    """
+    if http.tls is None:
+        return None
+    try:
+        return ServerTls(http.tls.certificate, http.tls.key).context
+    except TlsError as error:
+        raise StartupError(f"http.tls: {error}") from None
+
+
+def certificates(sip: SipSettings, http: HttpSettings) -> list[tuple[str, str]]:
     """Each TLS listener and what its certificate says. Raises StartupError for unusable files."""
     read_client_tls(sip)
+    http_context(http)
     try:
         return [
             (str(one.endpoint), f"{', '.join(one.tls.names)} until {_day(one.tls.expires_at)}")

@@ -35,6 +35,14 @@ START_TIMEOUT_S = 10.0
 #: Seconds that a relay has to end after its standard input did.
 STOP_TIMEOUT_S = 3.0
 
+#: Seconds between two questions to a relay whether it answers, and those that it may take to.
+#: Another one starts in half a second: its calls hear nothing for three seconds at most.
+PING_EVERY_S = 0.5
+PING_S = 1.2
+
+#: A question that took so much longer was held up by ourselves, and says nothing of the relay.
+OUR_STALL_S = 0.3
+
 #: Seconds before the first restart, doubled with each failure up to the second figure.
 FIRST_BACKOFF_S = 0.1
 MAX_BACKOFF_S = 10.0
@@ -78,7 +86,8 @@ class RelayProcess:
     Entering raises `MediaError` refused with the relay's own words if it cannot start, for
     instance because a port is taken. A relay that dies later is started again, its calls being
     lost: `on_restart` is called when the new one serves, and `plane` speaks to that one. A request
-    gives up after `timeout_s`; one that is under way during a restart goes to the new relay.
+    gives up after `timeout_s`; one that is under way during a restart goes to the new relay. A
+    relay that hangs is as good as dead: it is killed.
     """
 
     def __init__(
@@ -173,7 +182,7 @@ class RelayProcess:
         while True:
             assert self._process is not None
             started = clock.now()
-            code = await self._process.wait()
+            code = await self._ended(self._process, clock)
             if clock.now() - started > STABLE_S:
                 backoff_s = FIRST_BACKOFF_S
             log.error("relay.ended", code=code, now="its calls have no audio; it is started again")
@@ -188,6 +197,29 @@ class RelayProcess:
                 except Exception:
                     # The listener's fault; the relay must be watched all the same.
                     log.exception("relay.restart-unannounced")
+
+    async def _ended(self, process: asyncio.subprocess.Process, clock: Clock) -> int:
+        """The exit code, once the relay has ended; one that answers no ping is made to."""
+        ended = asyncio.ensure_future(process.wait())
+        try:
+            while not (await asyncio.wait((ended,), timeout=PING_EVERY_S))[0]:
+                if not await self._answers(clock) and not ended.done():
+                    log.error("relay.hangs", pid=process.pid, unanswered_s=PING_S, now="killed")
+                    process.kill()
+                    break
+            return await ended
+        finally:
+            ended.cancel()
+
+    async def _answers(self, clock: Clock) -> bool:
+        """Whether the relay answers a ping; also true where it was not given the time."""
+        asked = clock.now()
+        try:
+            async with asyncio.timeout(PING_S):
+                await self.plane.ping()
+        except (TimeoutError, MediaError):
+            return clock.now() - asked > PING_S + OUR_STALL_S
+        return True
 
     async def _restart(self, clock: Clock, backoff_s: float) -> None:
         while True:

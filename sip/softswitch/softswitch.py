@@ -1,7 +1,7 @@
 """The embedded softswitch: a user agent, its trunks and limits, and a driver for every call."""
 
 import asyncio
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterable
 from functools import partial
 
@@ -20,6 +20,7 @@ from sip.ids import Ids
 from sip.log_throttle import Throttle
 from sip.media.plane import MediaPlane
 from sip.softswitch.admission.gatekeeper import Gatekeeper, Judgement, Verdict
+from sip.softswitch.admission.intake import FullError, Intake, Place
 from sip.softswitch.dialling.called_number import called_number
 from sip.softswitch.dialling.dialler import Dialler
 from sip.softswitch.dialling.header_policy import told_headers
@@ -33,7 +34,7 @@ from sip.softswitch.registration.registrar import Registrar
 from sip.softswitch.registration.registrations import Registrations
 from sip.softswitch.shared import BindingStore
 from sip.softswitch.trunks.health import TrunkHealth
-from sip.softswitch.trunks.limits import RETRY_AFTER_S, Slot, TrunkFullError
+from sip.softswitch.trunks.limits import RETRY_AFTER_S
 from sip.softswitch.trunks.trunk import Trunk, Trunks
 from sip.trace import Trace
 from sip.transport.endpoint import Endpoint
@@ -77,10 +78,8 @@ class Softswitch:
         self._link = link
         self._media = media
         self._gatekeeper = gatekeeper
-        self._limits = limits
         self._realm = sip.realm
         self._calls: dict[asyncio.Task[None], Driver] = {}
-        self._recent: deque[float] = deque()
         self._draining = False
         self._throttle = Throttle(REFUSED_AGAIN_S)
         #: calls refused before any application heard of them, by reason
@@ -113,6 +112,7 @@ class Softswitch:
             locations=lambda trunk: self.bindings.of(trunk, clock.now()),
             service_route=self.registrations.route,
         )
+        self._intake = Intake(limits, self.dialler.limits)
 
     async def listen(self, listeners: Iterable[Endpoint | ListenerSpec]) -> None:
         """Open the listeners. Raises OSError for the first that cannot be."""
@@ -205,7 +205,7 @@ class Softswitch:
                 self._admit(transaction, judgement)
             case Verdict.CHALLENGE:
                 challenge = self._gatekeeper.challenge(request, stale=judgement.stale)
-                self._answer(transaction, challenge.status, challenge.headers)
+                self.ua.answer_once(transaction, challenge.status, challenge.headers)
             case Verdict.IGNORE:
                 self.refused[judgement.reason] += 1
                 self.ua.forget(transaction)
@@ -213,24 +213,24 @@ class Softswitch:
     def _admit(self, transaction: ServerTransaction, judgement: Judgement) -> None:
         request, trunk = transaction.request, judgement.trunk
         assert trunk is not None, "an admitted request is of a trunk"
-        refusal = self._over_limit()
-        if refusal is not None:
-            self._refuse(transaction, trunk, refusal, refusal)
+        if self._draining:
+            self._refuse(transaction, trunk, "closing", "closing")
+            return
+        try:
+            place = self._intake.take(trunk, self._clock.now())
+        except FullError as error:
+            self._refuse(transaction, trunk, error.limit, str(error))
             return
         cannot = refusal_of(request, trunk.leg)
         if cannot is not None:
+            place.give_back()
             self.refused[f"{cannot[0]} at the door"] += 1
             self._answer(transaction, *cannot)
             return
-        try:
-            slot = self.dialler.limits.receive(trunk)
-        except TrunkFullError as error:
-            self._refuse(transaction, trunk, "trunks[].max_calls", str(error))
-            return
-        self._take(transaction, trunk, judgement.username, slot)
+        self._take(transaction, trunk, judgement.username, place)
 
     def _take(
-        self, transaction: ServerTransaction, trunk: Trunk, username: str | None, slot: Slot
+        self, transaction: ServerTransaction, trunk: Trunk, username: str | None, place: Place
     ) -> None:
         """Run the call. If an error of ours prevents it: 500, and nothing of it stays behind."""
         driver: Driver | None = None
@@ -242,14 +242,14 @@ class Softswitch:
             call_id = transaction.request.call_id
             log.exception("call.not-taken", sip_call_id=call_id, trunk=trunk.name)
             self.refused["error of ours"] += 1
-            slot.give_back()
+            place.give_back()
             if driver is None:
                 self._answer(transaction, 500)
             else:
                 driver.call.reject(500, None)
             return
         self._calls[task] = driver
-        task.add_done_callback(partial(self._forget, slot))
+        task.add_done_callback(partial(self._forget, place))
 
     def _driver(self, transaction: ServerTransaction, trunk: Trunk, username: str | None) -> Driver:
         """A call that `trunk` explains and its driver; `username` is what the peer proved.
@@ -282,31 +282,21 @@ class Softswitch:
     def _refuse(
         self, transaction: ServerTransaction, trunk: Trunk, limit: str, reason: str
     ) -> None:
-        """There is no room for this call: 503. All are counted, one a minute is logged."""
+        """There is no room for this call: 503. All are counted, one a minute is logged.
+
+        It is sent once, since a flood of such calls is to leave nothing behind.
+        """
         self.refused[limit] += 1
         if self._throttle.is_new(trunk.name, limit, self._clock.now()):
             log.warning("call.refused", reason=reason, trunk=trunk.name)
-        self._answer(transaction, 503, [("Retry-After", str(RETRY_AFTER_S))])
+        self.ua.answer_once(transaction, 503, [("Retry-After", str(RETRY_AFTER_S))])
 
-    def _forget(self, slot: Slot, task: asyncio.Task[None]) -> None:
-        slot.give_back()
+    def _forget(self, place: Place, task: asyncio.Task[None]) -> None:
+        place.give_back()
         driver = self._calls.pop(task)
         if not task.cancelled() and task.exception() is not None:
             sid = driver.call.status.call_sid
             log.error("call.broke", call_sid=sid, exc_info=task.exception())
-
-    def _over_limit(self) -> str | None:
-        if self._draining:
-            return "closing"
-        if len(self._calls) >= self._limits.calls:
-            return "limits.calls"
-        now = self._clock.now()
-        while self._recent and self._recent[0] <= now - 1.0:
-            self._recent.popleft()
-        if len(self._recent) >= self._limits.calls_per_second:
-            return "limits.calls_per_second"
-        self._recent.append(now)
-        return None
 
     def _answer(
         self,

@@ -49,6 +49,10 @@ class Agent(Protocol):
         """A response that names our product."""
         ...
 
+    def tag_of(self, request: Request) -> str:
+        """The To tag of an answer to `request` that was given once and forgotten."""
+        ...
+
     def note(self, direction: Direction, flow: Flow, message: Request | Response) -> None:
         """A message for the record of its call."""
         ...
@@ -167,6 +171,9 @@ class Receiver:
         user = self._dialogs.user_of(request)
         if user is not None:
             flow.keep()
+        elif request.method == "ACK" and request.to.tag == self._agent.tag_of(request):
+            self._agent.note("in", flow, request)
+            return
         elif not self._doorkeeper.message(request, flow):
             self.dropped["unknown source"] += 1
             flow.abort()

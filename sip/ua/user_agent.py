@@ -247,6 +247,25 @@ class UserAgent:
         """Send the same ACK again."""
         self._transmit(data, flow, reread_request(data))
 
+    def answer_once(
+        self, transaction: ServerTransaction, status: int, headers: Iterable[tuple[str, str]] = ()
+    ) -> None:
+        """Answer a request and forget it (RFC 3261 8.2.7): if that gets lost, the peer asks again.
+
+        For what anybody can have us say: nothing is kept, and nothing is sent that was not asked
+        for. The ACK that follows is known by its tag.
+        """
+        request = transaction.request
+        response = self.response(request, status, to_tag=self.tag_of(request), headers=headers)
+        self._transmit(response.to_bytes(), transaction.flow, response)
+        self.forget(transaction)
+
+    def tag_of(self, request: Request) -> str:
+        """The To tag of `answer_once`; the INVITE and its ACK have the same."""
+        via, cseq = request.via, request.cseq
+        sender = request.from_.tag or ""
+        return self.ids.tag_of(via.branch or "", request.call_id, sender, str(cseq.number))
+
     def forget(self, transaction: ClientTransaction | ServerTransaction) -> None:
         """Drop a transaction that its peer never ends, or that is to stay without a response."""
         transaction.abandon()

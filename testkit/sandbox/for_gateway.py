@@ -50,7 +50,7 @@ def stand_in(settings: Settings) -> SandboxSettings:
         http_port=rest.port or 80,
         sip_listen=(f"udp:{listen}", f"tcp:{listen}"),
         api_key=retell.api_key.get_secret_value() if retell.api_key else defaults.api_key,
-        webhook_url=f"http://{_reachable(settings)}/webhooks/retell/events",
+        webhook_url=f"{_reachable(settings)}/webhooks/retell/events",
         preset_numbers=numbers,
     )
 
@@ -63,9 +63,11 @@ def _gateway(settings: Settings) -> str:
 
 
 def _reachable(settings: Settings) -> str:
+    """Where our HTTP side listens, as this machine reaches it."""
+    scheme = "http" if settings.http.tls is None else "https"
     listen = settings.http.listen
     host = "127.0.0.1" if listen.host == "0.0.0.0" else listen.host
-    return f"{host}:{listen.port}"
+    return f"{scheme}://{host}:{listen.port}"
 
 
 def _is_here(host: str) -> bool:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import random
 import re
 from pathlib import Path
@@ -17,6 +18,8 @@ from tests.transport.tls.authority import Authority
 
 #: Timers of transactions end 32 s after the last message (RFC 3261 17), a call's goodbye later.
 QUIET_S = 150.0
+#: Limits that damaged messages do not reach: all of them are to be read.
+WIDE = {"calls": 5000, "calls_per_second": 5000}
 #: Within so many seconds of that it has collected its garbage (`sip.collector`).
 COLLECTED_S = EVERY_S + 5
 
@@ -24,7 +27,9 @@ COLLECTED_S = EVERY_S + 5
 class Victim:
     """Async context manager: `retell-sip-gateway run` and the addresses around it."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, limits: dict[str, int] | None = WIDE) -> None:
+        """Without `limits`, those that a gateway has by default."""
+        self._limits = limits
         self._network = Network()
         self._directory = directory
         self._callee: Callee | None = None
@@ -65,7 +70,10 @@ class Victim:
         certificate = str(Authority(self._directory).issue("gateway.example.com"))
         settings["sip"]["listen"].append(f"tls:{self._network.secure_gateway}")
         settings["sip"]["tls"] = {"certificate": certificate, "key": certificate}
-        settings["limits"] = {"calls": 5000, "calls_per_second": 5000}
+        settings.pop("limits")
+        if self._limits is not None:
+            settings["limits"] = self._limits
+            settings["sip"]["bans"] = {"strangers_per_second": 1_000_000}
         # the usual ones: a pair rests for seconds after use, and a thousand ports are soon at rest
         settings.pop("media")
 
@@ -81,6 +89,11 @@ class Victim:
     @property
     def secure_gateway(self) -> Address:
         return self._network.secure_gateway.host, self._network.secure_gateway.port
+
+    @property
+    def http(self) -> Address:
+        host, _, port = self._network.http.rpartition(":")
+        return host, int(port)
 
     @property
     def fuzzed(self) -> str:
@@ -112,6 +125,11 @@ class Victim:
 
     def peak_mb(self) -> float:
         return self._status("VmHWM")
+
+    def cpu_s(self) -> float:
+        """Processor time of the gateway process so far, in seconds, without the relay's."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def _status(self, key: str) -> float:
         text = Path(f"/proc/{self.pid}/status").read_text()

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -122,6 +123,38 @@ async def test_a_killed_relay_is_started_again() -> None:
         {"event": "relay.restarted", "log_level": "warning", "pid": second},
         {"event": "relay.parent-gone", "log_level": "info"},
     ]
+
+
+async def test_a_relay_that_hangs_is_noticed_killed_and_replaced_within_three_seconds() -> None:
+    """It neither ends nor answers, as in an endless loop; a request meanwhile waits."""
+    restarted = asyncio.Event()
+    with capture_logs() as lines:
+        async with RelayProcess(OPTIONS, on_restart=restarted.set) as relay:
+            first, began = relay.pid, time.monotonic()
+            os.kill(first, signal.SIGSTOP)
+            await relay.plane.ping()
+            async with asyncio.timeout(1):
+                await restarted.wait()
+            assert time.monotonic() - began < 3
+            assert relay.pid != first
+            with pytest.raises(ProcessLookupError):
+                os.kill(first, 0)
+    assert [line["event"] for line in lines if line["event"] != "relay.says"] == [
+        "relay.hangs",
+        "relay.ended",
+        "relay.restarted",
+    ]
+
+
+async def test_a_stall_of_our_own_is_not_taken_for_the_relays() -> None:
+    async with RelayProcess(OPTIONS) as relay:
+        first = relay.pid
+        for _ in range(2):
+            await asyncio.sleep(0.6)
+            time.sleep(2.5)  # noqa: ASYNC251 - the stall
+        await asyncio.sleep(2.5)
+        assert relay.pid == first
+        assert relay.restarts == 0
 
 
 async def test_requests_during_the_restart_wait_for_the_new_relay() -> None:

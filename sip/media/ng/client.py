@@ -115,7 +115,8 @@ class NgClient:
         return client
 
     async def retarget(self, address: tuple[str, int]) -> None:
-        """Speaks to another address from now on; requests under way are repeated there."""
+        """Speaks to another address from now on; requests under way are repeated there at
+        once."""
         loop = asyncio.get_running_loop()
         try:
             transport, _ = await loop.create_datagram_endpoint(
@@ -127,6 +128,8 @@ class NgClient:
             ) from None
         old, self._transport = self._transport, transport
         self.address = address
+        for exchange in self._exchanges.values():
+            transport.sendto(exchange.datagram)
         if old is not None:
             old.close()
 

@@ -5,11 +5,13 @@ certificate, secret headers (`sip.softswitch.admission.evidence`), digest. A liv
 stands for the digest, which it was proven by. Whoever offends is banned (`…admission.bans`).
 """
 
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum, auto
+
+import structlog
 
 from config.settings import BanSettings, SipAuthSettings
 from sip.clock import Clock
@@ -19,6 +21,7 @@ from sip.core.header_values import unescape
 from sip.core.message import Request
 from sip.core.value import frozen
 from sip.errors import ParseError
+from sip.log_throttle import Throttle
 from sip.softswitch.admission.bans import Bans, Offence
 from sip.softswitch.admission.evidence import (
     certificate_shows,
@@ -33,11 +36,17 @@ from sip.softswitch.admission.packet_rates import Rates
 from sip.softswitch.trunks.trunk import Trunk, Trunks
 from sip.transport.endpoint import Endpoint, Flow
 
+log = structlog.get_logger(__name__)
+
 #: The trunk that a live registration, a peer's with us or ours with it, says a request is of:
 #: `(request, source, now)`, the request None where only a packet or a connection is there yet.
 RegisteredAs = Callable[[Request | None, Endpoint, float], str | None]
 #: Credentials looked at in one request: a realm and algorithm each, several proxies on the way.
 MAX_CREDENTIALS = 8
+#: Requests with a wrong password that are remembered, to know one that is sent again.
+MAX_WRONG = 1000
+#: Seconds until the next line about strangers that are too many.
+FLOOD_AGAIN_S = 60.0
 #: The first challenge of a request: the one that is worth no line.
 _NO_CREDENTIALS = "no credentials yet"
 
@@ -115,6 +124,10 @@ class Gatekeeper:
         self._with_certificates = tuple(trunk for trunk in trunks if trunk.certificates)
         self._secret_headers = {name for trunk in trunks for name in trunk.secret_headers}
         self._rates = Rates(bans.packets_per_second)
+        #: all that nothing is known of share one bucket
+        self._strangers = Rates(bans.strangers_per_second)
+        self._throttle = Throttle(FLOOD_AGAIN_S)
+        self._wrong: OrderedDict[tuple[str, ...], None] = OrderedDict()
         self.bans = Bans(bans)
         self.peers = Peers((s.network for trunk in trunks for s in trunk.sources), own)
         #: packets and connections turned away unread, by reason
@@ -128,11 +141,16 @@ class Gatekeeper:
     # before a message is read
 
     def packet(self, flow: Flow) -> bool:
-        """Whether what came by `flow` is to be read at all: no ban, no flood."""
-        if self._standing(flow).is_peer:
-            return True
-        source, now = flow.remote, self._clock.now()
+        """Whether what came by `flow` is to be read at all: no ban, no flood.
+
+        Decided by the address alone, and in microseconds: a flood brings a new one each time.
+        """
+        source, standing = flow.remote, flow.standing
         host = source.host
+        judged = standing if type(standing) is _Standing else None
+        if self.peers.configured(host) if judged is None else judged.is_peer:
+            return True
+        now = self._clock.now()
         if self.peers.met(host, now):
             return True
         if self.bans.banned(host, now) and self.registered(None, source, now) is None:
@@ -142,7 +160,20 @@ class Gatekeeper:
             self.turned_away["too fast"] += 1
             self.bans.strike(host, now, Offence.FLOOD)
             return False
+        if not self._strangers.take("all", now) and self.registered(None, source, now) is None:
+            self._too_many(now)
+            return False
         return True
+
+    def _too_many(self, now: float) -> None:
+        """A packet of a stranger beyond what all of them may send: lost, as on a busy line."""
+        self.turned_away["too many strangers"] += 1
+        if self._throttle.is_new("strangers", "flood", now):
+            log.warning(
+                "strangers.flood",
+                limit="sip.bans.strangers_per_second",
+                unread=self.turned_away["too many strangers"],
+            )
 
     def connection(self, flow: Flow) -> bool:
         """Whether this source may open a connection: it is known, or may prove itself on it."""
@@ -311,11 +342,23 @@ class Gatekeeper:
             case Outcome.ABSENT:
                 return Judgement(verdict=Verdict.CHALLENGE, reason=_NO_CREDENTIALS)
             case Outcome.WRONG:
-                self._offended(flow, Offence.DIGEST)
+                if self._is_new(request, host):
+                    self._offended(flow, Offence.DIGEST)
                 elsewhere = self._trunks.by_login(result.username)
                 foreign = elsewhere is not None and elsewhere not in logins
                 reason = "login from a foreign address" if foreign else "wrong credentials"
                 return Judgement(verdict=Verdict.CHALLENGE, reason=reason)
+
+    def _is_new(self, request: Request, host: str) -> bool:
+        """Whether this request of a wrong password is not one that was judged before: a challenge
+        is forgotten once it is sent, and who did not get it asks again."""
+        key = (host, request.call_id, str(request.cseq.number), *_authorizations(request))
+        if key in self._wrong:
+            return False
+        self._wrong[key] = None
+        if len(self._wrong) > MAX_WRONG:
+            self._wrong.popitem(last=False)
+        return True
 
     def _is_scanner(self, request: Request) -> bool:
         agent = (request.headers.get("user-agent") or "").lower()

@@ -7,6 +7,7 @@ would have cut us off from it.
 from collections import OrderedDict
 from collections.abc import Iterable
 from ipaddress import IPv4Network, IPv6Network, ip_address
+from socket import inet_aton
 
 #: Seconds that a host is known after our last request to it, or its last proof.
 KNOWN_S = 3600.0
@@ -23,7 +24,15 @@ class Peers:
     ) -> None:
         """`configured` are the networks that trunks are identified by, whatever the port;
         `own` our addresses: what seems to come from there is forged, or from this machine."""
-        self._networks = tuple(dict.fromkeys(configured))
+        networks = dict.fromkeys(configured)
+        self._networks = tuple(one for one in networks if one.version == 6)
+        #: IPv4, by the number of host bits: a flood asks for each packet
+        self._prefixes: dict[int, set[int]] = {}
+        for network in networks:
+            if network.version == 4:
+                bits = 32 - network.prefixlen
+                prefix = int(network.network_address) >> bits
+                self._prefixes.setdefault(bits, set()).add(prefix)
         self._own = frozenset((*own, *_LOOPBACK))
         self._met: OrderedDict[str, float] = OrderedDict()
 
@@ -31,9 +40,15 @@ class Peers:
         """Whether `host` is an address of a trunk, or of ours."""
         if host in self._own:
             return True
+        if ":" not in host:
+            try:
+                number = int.from_bytes(inet_aton(host))
+            except OSError:  # a socket without a peer's address
+                return False
+            return any(number >> bits in known for bits, known in self._prefixes.items())
         try:
             address = ip_address(host.partition("%")[0])
-        except ValueError:  # a socket without a peer's address
+        except ValueError:
             return False
         return any(address in network for network in self._networks)
 

@@ -37,7 +37,8 @@ class Trunk:
     `secret_headers` (lower-case name to value) prove the peer and stay hidden.
     `force_rport` answers its requests at the port that they came from (RFC 3581), asked or not.
     `country` (ISO 3166) is what a number without a country code is taken for. `max_calls` counts
-    both directions, `calls_per_second` what we place; None is no limit.
+    both directions, `calls_per_second` what we place, `accept_per_second` what it brings; None is
+    no limit of its own.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Trunk:
     pass_headers: PassHeaderSettings = field(default_factory=PassHeaderSettings)
     max_calls: int | None = None
     calls_per_second: int | None = None
+    accept_per_second: int | None = None
 
     @classmethod
     def of(cls, settings: PeerSettings, *, default_country: str | None = None) -> "Trunk":
@@ -102,6 +104,7 @@ class Trunk:
             pass_headers=settings.pass_headers,
             max_calls=settings.max_calls,
             calls_per_second=settings.calls_per_second,
+            accept_per_second=settings.accept_per_second,
         )
 
     @property
