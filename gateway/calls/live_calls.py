@@ -41,7 +41,8 @@ from gateway.calls.routing import (
 from gateway.jambonz.messages import DialResult, LegStatus, NewCall, redirect
 from gateway.jambonz.verbs import Verbs
 from gateway.log import seconds
-from gateway.retell.client import RegistrationError, RetellClient
+from gateway.retell.client import RetellClient
+from gateway.retell.failures import RegistrationError
 from gateway.storage.call_records import CallRecord, CallStore
 
 log = structlog.get_logger("gateway.call")

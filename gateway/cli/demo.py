@@ -19,11 +19,13 @@ import aiohttp
 from rich.console import Console
 from rich.padding import Padding
 
+from config.findings import Level
+from config.problems import key_text
 from config.settings import Settings
 from gateway import __name__ as gateway_program
 from gateway.cli import ladder_drawing
 from gateway.cli.api_client import ApiClient, ApiError
-from gateway.cli.checks import Outcome, each_port
+from gateway.cli.checks import each_port
 from testkit.phone.audio import AudioError
 from testkit.phone.options import CallOptions, Expect, PhoneError
 from testkit.phone.place import place_call
@@ -96,9 +98,9 @@ class _Demo:
             if await api.ready():
                 text = f"error: a gateway is running already at {api.base_url}; end it first"
                 raise DemoError([text], 2)
-        in_use = [one for one in each_port(self._settings) if one.outcome is Outcome.WRONG]
+        in_use = [one for one in each_port(self._settings) if one.level is Level.ERROR]
         if in_use:
-            raise DemoError([f"error: {one.subject}: {one.text}" for one in in_use], 2)
+            raise DemoError([f"error: {key_text(one.path)}: {one.text}" for one in in_use], 2)
 
     async def _all_ready(self, running: list["_Running"], stop: asyncio.Event) -> None:
         give_up_at = time.monotonic() + STARTS_WITHIN_S

@@ -16,10 +16,13 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
+from config.findings import Level
+from config.problems import key_text
 from config.settings import Settings
 from gateway import log
 from gateway.cli import ladder_drawing
 from gateway.cli.api_client import ApiClient, ApiError
+from gateway.cli.check import check
 from gateway.cli.common import (
     FAILED,
     MISUSED,
@@ -109,46 +112,18 @@ def run(
         from gateway.cli.demo import demonstrate
 
         raise typer.Exit(demonstrate(settings, path, once=once, console=out))
-    from gateway.cli.checks import Outcome, relay_ports
+    from gateway.cli.checks import relay_ports
     from gateway.main import serve
     from gateway.start.errors import StartupError
 
     relay = relay_ports(settings)
-    if relay is not None and relay.outcome is Outcome.WRONG:
-        fail(f"{relay.subject}: {relay.text}", MISUSED)
+    if relay is not None and relay.level is Level.ERROR:
+        fail(f"{key_text(relay.path)}: {relay.text}; {relay.fix}", MISUSED)
     log.configure(settings.log.level, settings.log.format)
     try:
         _run_loop(serve(settings))
     except StartupError as error:
         fail(one_line(error), MISUSED)
-
-
-@app.command()
-def check(config_file: ConfigOption = None) -> None:
-    """Check the configuration, the ports and the storage, and start nothing."""
-    from gateway.cli.checks import Finding, Outcome, inspect
-    from gateway.start.errors import StartupError
-    from gateway.start.tls import certificates
-
-    path = config_path(config_file)
-    settings = settings_of(path)
-    findings = asyncio.run(inspect(settings))
-    log.configure("error")
-    try:
-        shown = [
-            Finding(listener, Outcome.FINE, text) for listener, text in certificates(settings.sip)
-        ]
-    except StartupError as error:
-        subject, _, text = str(error).partition(": ")
-        shown = [Finding(subject, Outcome.WRONG, text)]
-    findings += shown
-    out.print(f"{_shown(path)}: [green]fine[/green]")
-    colours = {Outcome.FINE: "green", Outcome.NOTE: "yellow", Outcome.WRONG: "red"}
-    for finding in findings:
-        colour = colours[finding.outcome]
-        out.print(f"{finding.subject}: [{colour}]{finding.text}[/{colour}]", soft_wrap=True)
-    if any(finding.outcome is Outcome.WRONG for finding in findings):
-        raise typer.Exit(FAILED)
 
 
 @app.command()
@@ -262,8 +237,8 @@ def calls(
 
 
 app.add_typer(storage, name="storage")
-for edge_command in (trunks, bans, unban, profiles):
-    app.command()(edge_command)
+for command in (check, trunks, bans, unban, profiles):
+    app.command()(command)
 
 
 async def _list(settings: Settings, limit: int) -> list[dict[str, Any]]:
@@ -293,14 +268,6 @@ def _table(listed: list[dict[str, Any]]) -> Table:
             f"{record['sip_status'] or ''} {record['cause'] or ''}".strip() or "-",
         )
     return table
-
-
-def _shown(path: Path | None) -> str:
-    if path is None:
-        return "the environment"
-    with suppress(ValueError):
-        return str(path.resolve().relative_to(Path.cwd()))
-    return str(path)
 
 
 def _run_loop(job: Coroutine[Any, Any, None]) -> None:

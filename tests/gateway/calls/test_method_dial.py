@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from gateway.retell import client
+from gateway.retell import client, failures
 from gateway.retell.failures import RetellFailure
 from tests.gateway.conftest import (
     DIAL_DID,
@@ -162,7 +162,7 @@ async def test_silent_retell_is_given_up_within_the_budget(
     )
     begun = asyncio.get_running_loop().time()
     async with api:
-        with pytest.raises(client.RegistrationError) as caught:
+        with pytest.raises(failures.RegistrationError) as caught:
             await api.register(
                 call_id="c", agent="a", from_number="+1", to_number="+2", variables={}
             )
@@ -178,7 +178,7 @@ async def test_unreachable_retell(start: Start, retell: Retell) -> None:
     async with client.RetellClient(
         settings, clock=asyncio.get_running_loop().time, budget_s=0.35
     ) as api:
-        with pytest.raises(client.RegistrationError) as caught:
+        with pytest.raises(failures.RegistrationError) as caught:
             await api.register(
                 call_id="c", agent="a", from_number="+1", to_number="+2", variables={}
             )
