@@ -264,6 +264,7 @@ class OutboundSettings(Model):
 class LimitSettings(Model):
     calls: Positive = 500
     calls_per_second: Positive = 20
+    drain_s: Seconds = 60
 
 
 class LogSettings(Model):

@@ -12,6 +12,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import structlog
 
 from config.settings import Settings
+from gateway.start.drain import Drain
 from gateway.start.http import start_http
 from gateway.start.link import open_link
 from gateway.start.media import start_media
@@ -24,29 +25,31 @@ log = structlog.get_logger(__name__)
 
 
 async def serve(settings: Settings, *, on_ready: Callable[[], None] = lambda: None) -> None:
-    """Run the gateway until SIGINT or SIGTERM. Raises StartupError.
+    """Run the gateway until SIGINT or SIGTERM, and until its calls are over or their time is; a
+    second signal ends them at once. Raises StartupError.
 
     `on_ready` is called once calls are taken.
     """
-    stopped = asyncio.Event()
+    drain = Drain(settings.limits.drain_s)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stopped.set)
-    async with running(settings):
+        loop.add_signal_handler(number, drain.signalled)
+    async with running(settings, drain):
         collector.spare()
         on_ready()
-        await stopped.wait()
-        log.info("gateway.stopping")
+        await drain.over()
+        log.info("gateway.stopping", calls=drain.open_calls)
 
 
 @asynccontextmanager
-async def running(settings: Settings) -> AsyncIterator[None]:
+async def running(settings: Settings, drain: Drain | None = None) -> AsyncIterator[None]:
     """The gateway, taking calls from entering to leaving. Raises StartupError on entering.
 
     What is started later is stopped first.
     """
+    drain = drain or Drain(settings.limits.drain_s)
     async with AsyncExitStack() as stack:
-        shown = Shown(expected=bool(settings.sip.listen))
+        shown = Shown(expected=bool(settings.sip.listen), drain=drain)
         shared = await open_storage(settings.storage, stack)
         endpoint = await start_http(settings, shown, stack)
         if settings.sip.listen:

@@ -74,6 +74,16 @@ class ApiClient:
         path = f"/api/v1/trunks/{_segment(name)}/register"
         return self._result(path, *await self._ask("POST", path, {}, REGISTER_TIMEOUT_S))
 
+    async def drain(self, within_s: float | None) -> dict[str, Any]:
+        """Have the gateway stop when its calls are over; how far it is."""
+        body = {} if within_s is None else {"within_s": within_s}
+        path = "/api/v1/drain"
+        return self._result(path, *await self._ask("POST", path, {}, TIMEOUT_S, body))
+
+    async def draining(self) -> dict[str, Any]:
+        """How far it is. Raises ApiError once it is gone."""
+        return await self._json("/api/v1/drain", {})
+
     async def bans(self) -> list[dict[str, Any]]:
         """The bans that hold."""
         return list((await self._json("/api/v1/bans", {}))["bans"])
@@ -92,7 +102,7 @@ class ApiClient:
 
     def _result(self, path: str, status: int, body: Any) -> dict[str, Any]:
         """The body of a 200; of anything else what the operator can do about it."""
-        if status == 200 and isinstance(body, dict):
+        if status in (200, 202) and isinstance(body, dict):
             return body
         if status in (401, 403):
             raise ApiError(f"{self.base_url}: {self._why_refused(status)}")
@@ -114,14 +124,19 @@ class ApiClient:
         return await self._ask("GET", path, query, TIMEOUT_S)
 
     async def _ask(
-        self, method: str, path: str, query: Mapping[str, str], timeout_s: float
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str],
+        timeout_s: float,
+        body: Mapping[str, Any] | None = None,
     ) -> tuple[int, Any]:
         assert self._session is not None, "enter the client first"
         url = URL(self.base_url + path, encoded=True)
         timeout = aiohttp.ClientTimeout(total=timeout_s)
         try:
             async with self._session.request(
-                method, url, params=query, timeout=timeout
+                method, url, params=query, timeout=timeout, json=body
             ) as response:
                 text_is_json = response.content_type == "application/json"
                 return response.status, await response.json() if text_is_json else None

@@ -34,6 +34,7 @@ from gateway.cli.common import (
     out,
     settings_of,
 )
+from gateway.cli.lifecycle import drain
 from gateway.cli.storage import storage
 from gateway.cli.trunks import bans, profiles, trunks, unban
 from gateway.cli.version import NAME, version
@@ -237,7 +238,7 @@ def calls(
 
 
 app.add_typer(storage, name="storage")
-for command in (check, trunks, bans, unban, profiles):
+for command in (check, trunks, bans, unban, profiles, drain):
     app.command()(command)
 
 

@@ -10,11 +10,12 @@ from aiohttp import web
 from config.settings import Settings
 from gateway.calls.live_calls import LiveCalls
 from gateway.calls.metrics import Metrics
-from gateway.http import calls_api, health, retell_webhooks, trunks_api
+from gateway.http import calls_api, health, lifecycle_api, retell_webhooks, trunks_api
 from gateway.http.app_keys import (
     CALLS,
     ENDPOINT,
     LADDER,
+    LIFECYCLE,
     METRICS,
     OPERATIONS,
     READY,
@@ -24,6 +25,7 @@ from gateway.http.app_keys import (
     Ladder,
     Ready,
 )
+from gateway.http.ports import Lifecycle
 from gateway.jambonz.endpoint import JambonzEndpoint
 from gateway.retell.client import RetellClient
 from gateway.storage.call_records import open_store
@@ -44,6 +46,7 @@ def make_app(
     ladder: Ladder | None = None,
     find_operations: FindOperations = lambda: None,
     gauges: Mapping[str, Callable[[], float]] | None = None,
+    lifecycle: Lifecycle | None = None,
     now: Callable[[], float] = time.time,
 ) -> web.Application:
     """The application for one configuration; it opens and closes its storage and clients itself.
@@ -51,7 +54,8 @@ def make_app(
     `ready` is awaited by /readyz and names further checks (`{"sip": True, "media": True}`);
     without it only the storage is checked. `ladder` is called with SIP Call-IDs and returns their
     messages for /api/v1/calls/{call_id}/ladder. `find_operations` gives what is behind
-    /api/v1/trunks and /api/v1/bans, once it is there. `gauges` are read for /metrics and shown with
+    /api/v1/trunks and /api/v1/bans, once it is there; `lifecycle` is behind /api/v1/drain. `gauges`
+    are read for /metrics and shown with
     `gateway_` before their names (`{"open_legs": …}`). `now` is wall-clock time in seconds
     since 1970.
 
@@ -74,6 +78,8 @@ def make_app(
     metrics.add(gauges or {})
     app[OPERATIONS] = find_operations
     metrics.registry.register(trunks_api.TrunkMetrics(app))
+    if lifecycle is not None:
+        app[LIFECYCLE] = lifecycle
     if ready is not None:
         app[READY] = ready
     if ladder is not None:
@@ -118,6 +124,8 @@ def make_app(
             web.get(f"{calls_api.PREFIX}/trunks/{{name}}", trunks_api.get_trunk),
             web.post(f"{calls_api.PREFIX}/trunks/{{name}}/register", trunks_api.register_trunk),
             web.get(f"{calls_api.PREFIX}/bans", trunks_api.list_bans),
+            web.get(f"{calls_api.PREFIX}/drain", lifecycle_api.show_drain),
+            web.post(f"{calls_api.PREFIX}/drain", lifecycle_api.drain),
             # an IPv6 ban is of a network, and has a slash
             web.delete(f"{calls_api.PREFIX}/bans/{{address:.+}}", trunks_api.lift_ban),
         ]

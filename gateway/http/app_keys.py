@@ -8,7 +8,7 @@ from aiohttp import web
 from config.settings import Settings
 from gateway.calls.live_calls import LiveCall, LiveCalls
 from gateway.calls.metrics import Metrics
-from gateway.http.ports import Operations
+from gateway.http.ports import Lifecycle, Operations
 from gateway.jambonz.endpoint import JambonzEndpoint
 from gateway.storage.call_records import CallStore
 
@@ -26,4 +26,5 @@ METRICS: Final = web.AppKey("metrics", Metrics)
 ENDPOINT: Final[web.AppKey[JambonzEndpoint[LiveCall]]] = web.AppKey("endpoint")
 READY: Final[web.AppKey[Ready]] = web.AppKey("ready")
 LADDER: Final[web.AppKey[Ladder]] = web.AppKey("ladder")
+LIFECYCLE: Final[web.AppKey[Lifecycle]] = web.AppKey("lifecycle")
 OPERATIONS: Final[web.AppKey[FindOperations]] = web.AppKey("operations")

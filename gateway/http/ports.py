@@ -5,6 +5,19 @@ from typing import Any, Protocol, TypeAlias
 Json: TypeAlias = dict[str, Any]
 
 
+class Lifecycle(Protocol):
+    """How the gateway stops."""
+
+    def begin(self, within_s: float | None = None) -> None:
+        """Take no new calls, and stop when those in progress are over, at the latest in
+        `within_s` seconds (None: as configured)."""
+        ...
+
+    def view(self) -> Json:
+        """How far it is: `draining`, `calls`, `ends_in_s`."""
+        ...
+
+
 class Operations(Protocol):
     """The softswitch, as the application needs it. Everything is JSON and free of secrets."""
 

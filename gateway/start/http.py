@@ -8,7 +8,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from config.settings import Settings
 from gateway.calls.live_calls import LiveCall
 from gateway.http.app import make_app
-from gateway.http.app_keys import ENDPOINT
+from gateway.http.app_keys import CALLS, ENDPOINT
 from gateway.jambonz.endpoint import JambonzEndpoint
 from gateway.start.errors import StartupError, cannot_listen
 from gateway.start.shown import Shown
@@ -25,6 +25,7 @@ async def start_http(
         ladder=shown.ladder,
         find_operations=lambda: shown.report,
         gauges=shown.gauges(),
+        lifecycle=shown.drain,
     )
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=5)
     try:
@@ -33,6 +34,7 @@ async def start_http(
         await runner.cleanup()
         raise StartupError(f"storage.url: {error}") from None
     stack.push_async_callback(runner.cleanup)
+    shown.drain.add(app[CALLS])
     listen = settings.http.listen
     address = f"{listen.host}:{listen.port}"
     try:

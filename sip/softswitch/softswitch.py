@@ -48,6 +48,8 @@ _OnStatus = Callable[[LegReport], None]
 
 #: Seconds until the next line about calls of one trunk that were refused for want of room.
 REFUSED_AGAIN_S = 60.0
+#: When to come back to a gateway that stops, in seconds: it ends its calls and starts anew.
+DRAIN_RETRY_AFTER_S = 60
 #: How long live calls may take to say goodbye when the switch closes, in seconds.
 CLOSE_TIMEOUT_S = 5.0
 #: How long their BYEs may take to be answered after that, in seconds.
@@ -159,12 +161,31 @@ class Softswitch:
         whole = self.ua.dropped + self.refused + self._gatekeeper.turned_away
         return whole + Counter(connections)
 
+    @property
+    def open_calls(self) -> int:
+        """How many calls are up, or on the way."""
+        return len(self._calls)
+
+    def drain(self) -> None:
+        """Take no new calls, for good. Those that ring are refused, so that another gateway is
+        tried while somebody still waits; those that talk go on."""
+        self._draining = True
+        for driver in tuple(self._calls.values()):
+            first = driver.call.first
+            if first is not None and not first.up:
+                driver.shut_down(DRAIN_RETRY_AFTER_S)
+
+    async def none_left(self) -> None:
+        """Returns when no call is up; only a switch that drains stays without."""
+        while self._calls:
+            await asyncio.wait(self._calls)
+
     async def close(self) -> None:
         """Refuse new calls, end the live ones, close the sockets."""
         self._draining = True
         await self.health.close()
-        for driver in self._calls.values():
-            driver.end()
+        for driver in tuple(self._calls.values()):
+            driver.shut_down(DRAIN_RETRY_AFTER_S)
         unregistering = asyncio.create_task(self.registrations.close())
         if self._calls:
             _, late = await asyncio.wait(self._calls, timeout=CLOSE_TIMEOUT_S)
@@ -213,6 +234,9 @@ class Softswitch:
     def _admit(self, transaction: ServerTransaction, judgement: Judgement) -> None:
         request, trunk = transaction.request, judgement.trunk
         assert trunk is not None, "an admitted request is of a trunk"
+        if self._draining:
+            self._refuse(transaction, trunk, "draining", "draining", DRAIN_RETRY_AFTER_S)
+            return
         refusal = self._over_limit()
         if refusal is not None:
             self._refuse(transaction, trunk, refusal, refusal)
@@ -280,13 +304,18 @@ class Softswitch:
         return Driver(self._link, self.dialler, info, make_call)
 
     def _refuse(
-        self, transaction: ServerTransaction, trunk: Trunk, limit: str, reason: str
+        self,
+        transaction: ServerTransaction,
+        trunk: Trunk,
+        limit: str,
+        reason: str,
+        retry_after_s: int = RETRY_AFTER_S,
     ) -> None:
         """There is no room for this call: 503. All are counted, one a minute is logged."""
         self.refused[limit] += 1
         if self._throttle.is_new(trunk.name, limit, self._clock.now()):
             log.warning("call.refused", reason=reason, trunk=trunk.name)
-        self._answer(transaction, 503, [("Retry-After", str(RETRY_AFTER_S))])
+        self._answer(transaction, 503, [("Retry-After", str(retry_after_s))])
 
     def _forget(self, slot: Slot, task: asyncio.Task[None]) -> None:
         slot.give_back()
@@ -296,8 +325,6 @@ class Softswitch:
             log.error("call.broke", call_sid=sid, exc_info=task.exception())
 
     def _over_limit(self) -> str | None:
-        if self._draining:
-            return "closing"
         if len(self._calls) >= self._limits.calls:
             return "limits.calls"
         now = self._clock.now()
