@@ -137,6 +137,10 @@ class LiveCalls:
     def __len__(self) -> int:
         return len(self._calls)
 
+    def configure(self, settings: Settings) -> None:
+        """Plan new calls by these settings."""
+        self._settings = settings
+
     @property
     def open_calls(self) -> int:
         """How many calls are in progress."""

@@ -11,6 +11,8 @@ from yarl import URL
 from config.settings import Settings
 
 TIMEOUT_S = 5.0
+#: A long file, a database and Retell's SDK are read in less.
+RELOAD_TIMEOUT_S = 20.0
 #: A registrar is given ten seconds, then the state as it stands is told.
 REGISTER_TIMEOUT_S = 15.0
 
@@ -79,6 +81,15 @@ class ApiClient:
         body = {} if within_s is None else {"within_s": within_s}
         path = "/api/v1/drain"
         return self._result(path, *await self._ask("POST", path, {}, TIMEOUT_S, body))
+
+    async def reload(self) -> tuple[list[str], dict[str, Any]]:
+        """Have the gateway read its configuration anew: the problems for which it was refused, and
+        what changed."""
+        path = "/api/v1/reload"
+        status, body = await self._ask("POST", path, {}, RELOAD_TIMEOUT_S)
+        if status == 422:
+            return list(body["error"]["problems"]), {}
+        return [], self._result(path, status, body)
 
     async def draining(self) -> dict[str, Any]:
         """How far it is. Raises ApiError once it is gone."""

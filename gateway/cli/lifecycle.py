@@ -1,6 +1,7 @@
-"""The command that stops a running gateway: drain."""
+"""The commands that stop a running gateway, or give it other settings: drain, reload."""
 
 import asyncio
+import sys
 from typing import Annotated, Any
 
 import typer
@@ -9,6 +10,7 @@ from config.settings import Settings
 from gateway.cli.api_client import ApiClient, ApiError
 from gateway.cli.common import (
     FAILED,
+    MISUSED,
     ConfigOption,
     JsonOption,
     config_path,
@@ -64,6 +66,31 @@ async def _drain(settings: Settings, within: float | None, *, wait: bool, as_jso
                 break
     if not as_json:
         out.print("stopped")
+
+
+def reload(config_file: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Have the running gateway read its configuration anew, with no call dropped."""
+    settings = settings_of(config_path(config_file))
+    try:
+        problems, told = asyncio.run(_reload(settings))
+    except ApiError as error:
+        fail(f"{one_line(error)}; SIGHUP reloads without the API", FAILED)
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    if problems:
+        raise typer.Exit(MISUSED)
+    if as_json:
+        out.print_json(data=told)
+        return
+    out.print(f"changed: {', '.join(told['changed']) or 'nothing'}", soft_wrap=True, markup=False)
+    if told["restart"]:
+        text = f"needs a restart: {', '.join(told['restart'])}"
+        out.print(text, soft_wrap=True, markup=False, style="yellow")
+
+
+async def _reload(settings: Settings) -> tuple[list[str], dict[str, Any]]:
+    async with ApiClient(settings) as api:
+        return await api.reload()
 
 
 def _line(view: dict[str, Any]) -> str:

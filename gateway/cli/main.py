@@ -10,6 +10,7 @@ import json
 import os
 from collections.abc import Coroutine
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,7 +19,7 @@ from rich.table import Table
 
 from config.findings import Level
 from config.problems import key_text
-from config.settings import Settings
+from config.settings import Settings, load
 from gateway import log
 from gateway.cli import ladder_drawing
 from gateway.cli.api_client import ApiClient, ApiError
@@ -34,7 +35,7 @@ from gateway.cli.common import (
     out,
     settings_of,
 )
-from gateway.cli.lifecycle import drain
+from gateway.cli.lifecycle import drain, reload
 from gateway.cli.storage import storage
 from gateway.cli.trunks import bans, profiles, trunks, unban
 from gateway.cli.version import NAME, version
@@ -122,7 +123,7 @@ def run(
         fail(f"{key_text(relay.path)}: {relay.text}; {relay.fix}", MISUSED)
     log.configure(settings.log.level, settings.log.format)
     try:
-        _run_loop(serve(settings))
+        _run_loop(serve(settings, reread=partial(load, path, os.environ)))
     except StartupError as error:
         fail(one_line(error), MISUSED)
 
@@ -238,7 +239,7 @@ def calls(
 
 
 app.add_typer(storage, name="storage")
-for command in (check, trunks, bans, unban, profiles, drain):
+for command in (check, trunks, bans, unban, profiles, drain, reload):
     app.command()(command)
 
 

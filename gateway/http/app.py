@@ -19,13 +19,16 @@ from gateway.http.app_keys import (
     METRICS,
     OPERATIONS,
     READY,
+    RELOADING,
+    RETELL,
     SETTINGS,
     STORE,
     FindOperations,
+    InForce,
     Ladder,
     Ready,
 )
-from gateway.http.ports import Lifecycle
+from gateway.http.ports import Lifecycle, Reloading
 from gateway.jambonz.endpoint import JambonzEndpoint
 from gateway.retell.client import RetellClient
 from gateway.storage.call_records import open_store
@@ -47,6 +50,7 @@ def make_app(
     find_operations: FindOperations = lambda: None,
     gauges: Mapping[str, Callable[[], float]] | None = None,
     lifecycle: Lifecycle | None = None,
+    reloading: Reloading | None = None,
     now: Callable[[], float] = time.time,
 ) -> web.Application:
     """The application for one configuration; it opens and closes its storage and clients itself.
@@ -54,10 +58,9 @@ def make_app(
     `ready` is awaited by /readyz and names further checks (`{"sip": True, "media": True}`);
     without it only the storage is checked. `ladder` is called with SIP Call-IDs and returns their
     messages for /api/v1/calls/{call_id}/ladder. `find_operations` gives what is behind
-    /api/v1/trunks and /api/v1/bans, once it is there; `lifecycle` is behind /api/v1/drain. `gauges`
-    are read for /metrics and shown with
-    `gateway_` before their names (`{"open_legs": …}`). `now` is wall-clock time in seconds
-    since 1970.
+    /api/v1/trunks and /api/v1/bans, once it is there; `lifecycle` is behind /api/v1/drain and
+    `reloading` behind /api/v1/reload. `gauges` are read for /metrics and shown with `gateway_`
+    before their names (`{"open_legs": …}`). `now` is wall-clock time in seconds since 1970.
 
     Run it so that records are complete: start it before the softswitch takes calls, stop it after
     the last call is over. Give AppRunner `access_log=None`: calls have their own lines.
@@ -73,13 +76,15 @@ def make_app(
     conversations with `app[ENDPOINT]` directly. `len(app[CALLS])` counts calls in progress.
     """
     app = web.Application(middlewares=[calls_api.guard], client_max_size=MAX_BODY)
-    app[SETTINGS] = settings
+    app[SETTINGS] = InForce(settings)
     app[METRICS] = metrics = Metrics()
     metrics.add(gauges or {})
     app[OPERATIONS] = find_operations
     metrics.registry.register(trunks_api.TrunkMetrics(app))
     if lifecycle is not None:
         app[LIFECYCLE] = lifecycle
+    if reloading is not None:
+        app[RELOADING] = reloading
     if ready is not None:
         app[READY] = ready
     if ladder is not None:
@@ -92,6 +97,7 @@ def make_app(
         ):
             calls = LiveCalls(settings, store, retell, metrics, now=now)
             app[STORE] = store
+            app[RETELL] = retell
             app[CALLS] = calls
             app[ENDPOINT] = endpoint = JambonzEndpoint(
                 settings.application,
@@ -126,6 +132,7 @@ def make_app(
             web.get(f"{calls_api.PREFIX}/bans", trunks_api.list_bans),
             web.get(f"{calls_api.PREFIX}/drain", lifecycle_api.show_drain),
             web.post(f"{calls_api.PREFIX}/drain", lifecycle_api.drain),
+            web.post(f"{calls_api.PREFIX}/reload", lifecycle_api.reload),
             # an IPv6 ban is of a network, and has a slash
             web.delete(f"{calls_api.PREFIX}/bans/{{address:.+}}", trunks_api.lift_ban),
         ]
@@ -133,8 +140,15 @@ def make_app(
     return app
 
 
+async def configure(app: web.Application, settings: Settings) -> None:
+    """Go on with other settings; calls in progress keep the plans that they began with."""
+    app[SETTINGS].settings = settings
+    app[CALLS].configure(settings)
+    await app[RETELL].configure(settings.retell)
+
+
 async def _jambonz(request: web.Request) -> web.StreamResponse:
-    if not request.app[SETTINGS].serves_jambonz:
+    if not request.app[SETTINGS].settings.serves_jambonz:
         raise web.HTTPNotFound(text=NOT_SERVED)
     return await request.app[ENDPOINT].handle(request)
 

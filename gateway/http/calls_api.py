@@ -112,7 +112,7 @@ def same_secret(given: str, secret: SecretStr) -> bool:
 
 
 def _authorize(request: web.Request) -> None:
-    token = request.app[SETTINGS].http.admin_token
+    token = request.app[SETTINGS].settings.http.admin_token
     if token is None:
         message = "the API is off: set http.admin_token in the configuration"
         raise ApiError(403, "api-off", message)

@@ -1,12 +1,12 @@
-"""How an operator stops the gateway: /api/v1/drain."""
+"""How an operator stops the gateway, or gives it other settings: /api/v1/drain, …/reload."""
 
 from typing import Any
 
 from aiohttp import web
 
-from gateway.http.app_keys import LIFECYCLE
+from gateway.http.app_keys import LIFECYCLE, RELOADING
 from gateway.http.errors import ApiError
-from gateway.http.ports import Lifecycle
+from gateway.http.ports import Lifecycle, ReloadRefusedError
 
 #: The longest that calls may be waited for, in seconds: a day.
 LONGEST_S = 86_400
@@ -26,6 +26,20 @@ async def drain(request: web.Request) -> web.Response:
     lifecycle = _lifecycle(request)
     lifecycle.begin(_within_s(await _body(request)))
     return web.json_response(lifecycle.view(), status=202)
+
+
+async def reload(request: web.Request) -> web.Response:
+    """`POST /api/v1/reload`: read the configuration anew. 422 with the `problems` of a file that
+    cannot be used; then all is as it was."""
+    reloading = request.app.get(RELOADING)
+    if reloading is None:
+        raise ApiError(404, "not-here", "this application was given its settings, not a file")
+    try:
+        return web.json_response(await reloading.reload())
+    except ReloadRefusedError as refused:
+        message = "the configuration cannot be used; what was in force stays so"
+        error = {"code": "bad-configuration", "message": message, "problems": refused.problems}
+        return web.json_response({"error": error}, status=422)
 
 
 async def _body(request: web.Request) -> Any:

@@ -5,6 +5,23 @@ from typing import Any, Protocol, TypeAlias
 Json: TypeAlias = dict[str, Any]
 
 
+class ReloadRefusedError(Exception):
+    """The new configuration cannot be used; `problems` are lines for the operator."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
+
+
+class Reloading(Protocol):
+    """How the gateway reads its configuration anew."""
+
+    async def reload(self) -> Json:
+        """What changed (`changed`) and what waits for a restart (`restart`), by keys. Raises
+        ReloadRefusedError; then all is as it was."""
+        ...
+
+
 class Lifecycle(Protocol):
     """How the gateway stops."""
 

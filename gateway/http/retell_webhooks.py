@@ -59,7 +59,7 @@ async def inbound(request: web.Request) -> web.Response:
             raise _RefusedError(400, "not-an-event")
     except _RefusedError as refused:
         return _refuse(request, refused)
-    settings = request.app[SETTINGS]
+    settings = request.app[SETTINGS].settings
     entry = settings.number(e164(call.to_number, settings.outbound.default_country) or "")
     answer: dict[str, object] = {}
     if entry is not None and entry.agent is not None:
@@ -100,7 +100,7 @@ async def _signed_body(request: web.Request) -> str:
         body = (await request.read()).decode()
     except UnicodeDecodeError:
         raise _RefusedError(400, "not-text") from None
-    key = request.app[SETTINGS].retell.api_key
+    key = request.app[SETTINGS].settings.retell.api_key
     if key is None:
         raise _RefusedError(503, "no-api-key")
     if not signed(body, key.get_secret_value(), request.headers.get("X-Retell-Signature", "")):

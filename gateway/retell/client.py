@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -42,14 +43,27 @@ class RetellClient:
         self._clock = clock
         self._budget_s = budget_s
         self._sdk: Sdk | None = None
+        #: of earlier settings, with calls that may still be under way
+        self._replaced: list[Sdk | None] = []
 
     async def __aenter__(self) -> "RetellClient":
         self._sdk = _sdk_of(self._settings)
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._sdk is not None:
-            await self._sdk.close()
+        for sdk in (*self._replaced, self._sdk):
+            if sdk is not None:
+                await sdk.close()
+
+    async def configure(self, settings: RetellSettings) -> None:
+        """Register calls by these settings; registrations under way go on by the old ones."""
+        before, self._settings = self._settings, settings
+        if (before.api_key, before.base_url) == (settings.api_key, settings.base_url):
+            return
+        if settings.api_key is not None:
+            await asyncio.to_thread(import_module, "gateway.retell.sdk")
+        self._replaced.append(self._sdk)
+        self._sdk = _sdk_of(settings)
 
     async def register(
         self,

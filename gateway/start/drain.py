@@ -1,9 +1,12 @@
 """Stops the gateway without cutting anybody off: begun once, hurried by a second signal."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any, Final, Protocol
 
 import structlog
+
+from config.settings import Settings
 
 log = structlog.get_logger(__name__)
 
@@ -40,6 +43,14 @@ class Drain:
         self._begun = asyncio.Event()
         self._hurried = asyncio.Event()
         self._ends_at = 0.0
+
+    def configure(self, settings: Settings) -> Callable[[], Awaitable[None]]:
+        """After a reload, `limits.drain_s` is what it is then."""
+
+        async def take() -> None:
+            self.drain_s = settings.limits.drain_s
+
+        return take
 
     @property
     def begun(self) -> bool:

@@ -1,22 +1,24 @@
 """Starts the HTTP server, and the application within it."""
 
 from contextlib import AsyncExitStack
+from functools import partial
 
 from aiohttp import web
 from sqlalchemy.exc import SQLAlchemyError
 
 from config.settings import Settings
 from gateway.calls.live_calls import LiveCall
-from gateway.http.app import make_app
+from gateway.http.app import configure, make_app
 from gateway.http.app_keys import CALLS, ENDPOINT
 from gateway.jambonz.endpoint import JambonzEndpoint
 from gateway.start.errors import StartupError, cannot_listen
+from gateway.start.reload import Reloader
 from gateway.start.shown import Shown
 from gateway.storage.errors import StorageError
 
 
 async def start_http(
-    settings: Settings, shown: Shown, stack: AsyncExitStack
+    settings: Settings, shown: Shown, stack: AsyncExitStack, reloader: Reloader
 ) -> JambonzEndpoint[LiveCall]:
     """The application's end of conversations with a softswitch. Raises StartupError."""
     app = make_app(
@@ -26,6 +28,7 @@ async def start_http(
         find_operations=lambda: shown.report,
         gauges=shown.gauges(),
         lifecycle=shown.drain,
+        reloading=reloader,
     )
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=5)
     try:
@@ -35,6 +38,7 @@ async def start_http(
         raise StartupError(f"storage.url: {error}") from None
     stack.push_async_callback(runner.cleanup)
     shown.drain.add(app[CALLS])
+    reloader.add(lambda settings: partial(configure, app, settings))
     listen = settings.http.listen
     address = f"{listen.host}:{listen.port}"
     try:

@@ -98,14 +98,14 @@ class Softswitch:
             tls=tls,
             keepalive_s=sip.keepalive_s,
             tcp_above_bytes=sip.tcp_above_bytes,
-            methods=("REGISTER",) if any(trunk.registrar for trunk in trunks) else (),
+            methods=_further_methods(trunks),
         )
         #: the peers that registered with us, and our registrations with registrars
         self.bindings = Bindings(clock, binding_store)
         self.registrar = Registrar(self.ua, trunks, self.bindings, sip.registrar)
         self.registrations = Registrations(self.ua, trunks, sip.keepalive_s)
-        if any(trunk.registrar or trunk.registers for trunk in trunks):
-            gatekeeper.registered = self._registered_as
+        self._nobody_registered = gatekeeper.registered
+        self._watch_registrations(trunks)
         self.health = TrunkHealth(self.ua, trunks)
         #: places calls
         self.dialler = Dialler(
@@ -129,6 +129,22 @@ class Softswitch:
         self.health.start()
         self.registrar.start()
         self.registrations.start()
+
+    def configure(self, trunks: Trunks, limits: LimitSettings) -> None:
+        """Go on with other trunks and limits; calls that are up keep what they began with."""
+        self._limits = limits
+        self._gatekeeper.configure(trunks)
+        self._watch_registrations(trunks)
+        self.ua.refusals.serve(_further_methods(trunks))
+        self.dialler.trunks = trunks
+        self.health.configure(trunks)
+        self.registrar.configure(trunks)
+        self.registrations.configure(trunks)
+
+    def _watch_registrations(self, trunks: Trunks) -> None:
+        """Where nobody registers, no request is asked whether somebody did."""
+        some = any(trunk.registrar or trunk.registers for trunk in trunks)
+        self._gatekeeper.registered = self._registered_as if some else self._nobody_registered
 
     @property
     def gauges(self) -> dict[str, int]:
@@ -348,3 +364,8 @@ class Softswitch:
         tag = self.ua.ids.tag()
         response = self.ua.response(transaction.request, status, to_tag=tag, headers=fields)
         transaction.respond(response)
+
+
+def _further_methods(trunks: Trunks) -> tuple[str, ...]:
+    """What is served outside dialogs beside calls."""
+    return ("REGISTER",) if any(trunk.registrar for trunk in trunks) else ()

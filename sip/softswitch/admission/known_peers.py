@@ -23,9 +23,13 @@ class Peers:
     ) -> None:
         """`configured` are the networks that trunks are identified by, whatever the port;
         `own` our addresses: what seems to come from there is forged, or from this machine."""
-        self._networks = tuple(dict.fromkeys(configured))
+        self.configure(configured)
         self._own = frozenset((*own, *_LOOPBACK))
         self._met: OrderedDict[str, float] = OrderedDict()
+
+    def configure(self, networks: Iterable[IPv4Network | IPv6Network]) -> None:
+        """Other networks are configured from now on; who was met stays known."""
+        self._networks = tuple(dict.fromkeys(networks))
 
     def configured(self, host: str) -> bool:
         """Whether `host` is an address of a trunk, or of ours."""
