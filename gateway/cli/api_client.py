@@ -45,6 +45,13 @@ class ApiClient:
         if self._session is not None:
             await self._session.close()
 
+    async def alive(self) -> bool:
+        """Whether the gateway answers at all."""
+        try:
+            return (await self._get("/healthz", {}))[0] == 200
+        except ApiError:
+            return False
+
     async def ready(self) -> bool:
         """Whether the gateway takes calls; False too when it does not answer."""
         try:

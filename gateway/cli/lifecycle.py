@@ -1,4 +1,4 @@
-"""The commands that stop a running gateway, or give it other settings: drain, reload."""
+"""The commands on a running gateway as a whole: health, reload, drain."""
 
 import asyncio
 import sys
@@ -22,6 +22,24 @@ from gateway.cli.common import (
 
 #: Seconds between two looks at how far it is.
 LOOK_EVERY_S = 1.0
+
+
+def health(
+    config_file: ConfigOption = None,
+    ready: Annotated[
+        bool, typer.Option("--ready", help="Ask whether it takes calls, not only whether it lives.")
+    ] = False,
+) -> None:
+    """Say whether the gateway of this configuration is alive; exit 1 if it is not."""
+    settings = settings_of(config_path(config_file))
+    if not asyncio.run(_healthy(settings, ready=ready)):
+        fail("the gateway does not take calls" if ready else "the gateway does not answer", FAILED)
+    out.print("ready" if ready else "alive")
+
+
+async def _healthy(settings: Settings, *, ready: bool) -> bool:
+    async with ApiClient(settings) as api:
+        return await (api.ready() if ready else api.alive())
 
 
 def drain(

@@ -35,7 +35,7 @@ from gateway.cli.common import (
     out,
     settings_of,
 )
-from gateway.cli.lifecycle import drain, reload
+from gateway.cli.lifecycle import drain, health, reload
 from gateway.cli.storage import storage
 from gateway.cli.trunks import bans, profiles, trunks, unban
 from gateway.cli.version import NAME, version
@@ -239,7 +239,7 @@ def calls(
 
 
 app.add_typer(storage, name="storage")
-for command in (check, trunks, bans, unban, profiles, drain, reload):
+for command in (check, trunks, bans, unban, profiles, health, reload, drain):
     app.command()(command)
 
 

@@ -16,6 +16,9 @@ from gateway.start.reload import Reloader
 from gateway.start.shown import Shown
 from gateway.storage.errors import StorageError
 
+#: What requests under way may take when the gateway stops, in seconds.
+SHUTDOWN_TIMEOUT_S = 5.0
+
 
 async def start_http(
     settings: Settings, shown: Shown, stack: AsyncExitStack, reloader: Reloader
@@ -30,7 +33,7 @@ async def start_http(
         lifecycle=shown.drain,
         reloading=reloader,
     )
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=5)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_TIMEOUT_S)
     try:
         await runner.setup()
     except (StorageError, SQLAlchemyError) as error:

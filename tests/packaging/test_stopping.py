@@ -44,6 +44,18 @@ def ready(ports: Ports) -> int | None:
         return None
 
 
+def test_health_is_what_the_image_asks_for(
+    config_file: Path, ports: Ports, tmp_path: Path, program: Run
+) -> None:
+    """Alive while it runs, and an error when it does not."""
+    with gateway(config_file, ports, tmp_path):
+        for options, told in ((), "alive"), (("--ready",), "ready"):
+            ended = program("health", *options, "--config", config_file)
+            assert (ended.code, ended.out.strip()) == (0, told)
+    ended = program("health", "--config", config_file)
+    assert (ended.code, ended.lines) == (1, ["error: the gateway does not answer"])
+
+
 def test_without_a_call_drain_ends_it_at_once(
     config_file: Path, ports: Ports, tmp_path: Path, program: Run
 ) -> None:
