@@ -34,6 +34,8 @@ from testkit.phone.report import CallReport
 LOGS = Path(".run")
 STARTS_WITHIN_S = 60.0
 ENDS_WITHIN_S = 10.0
+#: What a call that is up may take to end by itself.
+CALLS_END_WITHIN_S = 2.0
 
 
 class DemoError(Exception):
@@ -296,14 +298,22 @@ async def _program(name: str, arguments: list[str]) -> AsyncIterator[_Running]:
     try:
         yield _Running(process, log)
     finally:
+        await _end(process)
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """Ask it to end; again, for a call that is up, since this is a trial; then insist."""
+    for ask, patience_s in (
+        (process.terminate, CALLS_END_WITHIN_S),
+        (process.terminate, ENDS_WITHIN_S),
+        (process.kill, ENDS_WITHIN_S),
+    ):
         with suppress(ProcessLookupError):
-            process.terminate()
-        try:
-            async with asyncio.timeout(ENDS_WITHIN_S):
+            ask()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(patience_s):
                 await process.wait()
-        except TimeoutError:
-            process.kill()
-            await process.wait()
+                return
 
 
 def _phone_port(settings: Settings) -> int | None:

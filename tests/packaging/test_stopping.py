@@ -1,5 +1,7 @@
-"""The program is stopped by command; tests/interop/test_stopping.py does it under calls."""
+"""The program is asked how it is, given other settings, and stopped; tests/interop/test_stopping.py
+stops it under calls, tests/soak does it again and again."""
 
+import signal
 import subprocess
 import sys
 import time
@@ -54,6 +56,36 @@ def test_health_is_what_the_image_asks_for(
             assert (ended.code, ended.out.strip()) == (0, told)
     ended = program("health", "--config", config_file)
     assert (ended.code, ended.lines) == (1, ["error: the gateway does not answer"])
+
+
+def test_sighup_and_the_command_reload(
+    config_file: Path, config_text: str, ports: Ports, tmp_path: Path, program: Run
+) -> None:
+    """The command tells what changed; after SIGHUP the log does. A bad file is told with its line,
+    and the gateway goes on."""
+    log = tmp_path / "gateway.log"
+    with gateway(config_file, ports, tmp_path) as process:
+        config_file.write_text(config_text.replace("limits: {calls: 250}", "limits: {calls: 7}"))
+        ended = program("reload", "--config", config_file)
+        assert (ended.code, ended.out.splitlines()) == (0, ["changed: limits.calls"])
+        relay = f"{ports.relay}-{ports.relay + 39}"
+        config_file.write_text(config_text.replace(relay, f"{ports.relay}-{ports.relay + 7}"))
+        process.send_signal(signal.SIGHUP)
+        until_logged(log, '"restart":["media.ports"]')
+        config_file.write_text(config_text.replace("advertise:", "advertize:"))
+        process.send_signal(signal.SIGHUP)
+        until_logged(log, "sip.advertize: unknown key; did you mean advertise?")
+        ended = program("reload", "--config", config_file)
+        assert ended.code == 2
+        assert "sip.advertize" in ended.lines[0]
+        assert ready(ports) == 200
+
+
+def until_logged(log: Path, text: str) -> None:
+    give_up_at = time.monotonic() + 20
+    while text not in log.read_text():
+        assert time.monotonic() < give_up_at, log.read_text()
+        time.sleep(0.05)
 
 
 def test_without_a_call_drain_ends_it_at_once(
