@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -61,7 +60,7 @@ class RetellClient:
         if (before.api_key, before.base_url) == (settings.api_key, settings.base_url):
             return
         if settings.api_key is not None:
-            await asyncio.to_thread(import_module, "gateway.retell.sdk")
+            await asyncio.to_thread(_sdk_class)  # most of a second, and calls are up
         self._replaced.append(self._sdk)
         self._sdk = _sdk_of(settings)
 
@@ -102,6 +101,10 @@ def _sdk_of(settings: RetellSettings) -> "Sdk | None":
     """The SDK is read only where there is a key: with method 1 alone it is never used."""
     if settings.api_key is None:
         return None
+    return _sdk_class()(settings.api_key.get_secret_value(), settings.base_url)
+
+
+def _sdk_class() -> "type[Sdk]":
     from gateway.retell.sdk import Sdk
 
-    return Sdk(settings.api_key.get_secret_value(), settings.base_url)
+    return Sdk
