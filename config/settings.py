@@ -14,6 +14,7 @@ from config.checks.cross import cross_problems
 from config.problems import ConfigError, model_problems
 from config.reading import profiles
 from config.reading.environment import read_environment, read_file
+from config.reading.source import Source as ReadSource
 from config.texts import (
     ApplicationUrl,
     Country,
@@ -74,6 +75,7 @@ __all__ = [
     "Settings",
     "TrunkSettings",
     "load",
+    "read",
 ]
 
 #: Everything on this machine: what runs where there is neither a file nor a key of Retell's.
@@ -289,6 +291,7 @@ class LimitSettings(Model):
     calls: Positive = 500
     calls_per_second: Positive = 20
     trunk_share: Annotated[float, Field(gt=0, le=1)] = 0.8
+    drain_s: Seconds = 60
 
 
 class LogSettings(Model):
@@ -338,6 +341,11 @@ def load(path: Path | None, env: Mapping[str, str]) -> Settings:
     profiles that its trunks name under them.
     Raises ConfigError with every problem found, one line each.
     """
+    return read(path, env)[0]
+
+
+def read(path: Path | None, env: Mapping[str, str]) -> tuple[Settings, ReadSource]:
+    """As `load`, and where every key of it stands. Raises ConfigError."""
     source = read_environment(env) if path is None else read_file(path, env)
     profiles.lay_under(source)
     problems = list(source.problems)
@@ -348,5 +356,5 @@ def load(path: Path | None, env: Mapping[str, str]) -> Settings:
         problems += model_problems(Settings, error)
     problems += (replace(problem, between=True) for problem in cross_problems(source.data))
     if problems or settings is None:
-        raise ConfigError(source.lines(problems))
-    return settings
+        raise ConfigError(source.placed(problems))
+    return settings, source

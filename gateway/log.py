@@ -14,6 +14,7 @@ from typing import Any, Literal, TextIO, cast
 import orjson
 import structlog
 from pydantic import SecretStr
+from structlog._config import BoundLoggerLazyProxy
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from gateway.visible import visible
@@ -138,6 +139,15 @@ def configure(
     root.setLevel(number)
     for name in _CHATTY:
         logging.getLogger(name).setLevel(max(number, logging.WARNING))
+
+
+def reconfigure(level: str, style: Style) -> None:
+    """The same for a process that has logged already: every logger is made anew."""
+    configure(level, style)
+    for module in tuple(sys.modules.values()):
+        logger = getattr(module, "log", None)
+        if isinstance(logger, BoundLoggerLazyProxy):
+            vars(logger).pop("bind", None)  # what it was first used as, kept for speed
 
 
 def seconds(value: float | None) -> Any:

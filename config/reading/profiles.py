@@ -83,9 +83,9 @@ def _read(name: str) -> Profile:
         file = _ProfileFile.model_validate(source.data)
     except ValidationError as error:
         problems += model_problems(_ProfileFile, error)
-        raise ConfigError(source.lines(problems)) from None
+        raise ConfigError(source.placed(problems)) from None
     if problems:
-        raise ConfigError(source.lines(problems))
+        raise ConfigError(source.placed(problems))
     return Profile(name=name, source=source, **dict(file))
 
 

@@ -10,6 +10,7 @@ import json
 import os
 from collections.abc import Coroutine
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,10 +18,13 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from config.settings import Settings
+from config.findings import Level
+from config.problems import key_text
+from config.settings import Settings, load
 from gateway import log
 from gateway.cli import ladder_drawing
 from gateway.cli.api_client import ApiClient, ApiError
+from gateway.cli.check import check
 from gateway.cli.common import (
     FAILED,
     MISUSED,
@@ -32,6 +36,7 @@ from gateway.cli.common import (
     out,
     settings_of,
 )
+from gateway.cli.lifecycle import drain, health, reload
 from gateway.cli.storage import storage
 from gateway.cli.trunks import bans, profiles, trunks, unban
 from gateway.cli.version import NAME, version
@@ -110,47 +115,18 @@ def run(
         from gateway.cli.demo import demonstrate
 
         raise typer.Exit(demonstrate(settings, path, once=once, console=out))
-    from gateway.cli.checks import Outcome, relay_ports
+    from gateway.cli.checks import relay_ports
     from gateway.main import serve
     from gateway.start.errors import StartupError
 
     relay = relay_ports(settings)
-    if relay is not None and relay.outcome is Outcome.WRONG:
-        fail(f"{relay.subject}: {relay.text}", MISUSED)
+    if relay is not None and relay.level is Level.ERROR:
+        fail(f"{key_text(relay.path)}: {relay.text}; {relay.fix}", MISUSED)
     log.configure(settings.log.level, settings.log.format)
     try:
-        _run_loop(serve(settings))
+        _run_loop(serve(settings, reread=partial(load, path, os.environ)))
     except StartupError as error:
         fail(one_line(error), MISUSED)
-
-
-@app.command()
-def check(config_file: ConfigOption = None) -> None:
-    """Check the configuration, the ports and the storage, and start nothing."""
-    from gateway.cli.checks import Finding, Outcome, inspect
-    from gateway.start.errors import StartupError
-    from gateway.start.tls import certificates
-
-    path = config_path(config_file)
-    settings = settings_of(path)
-    findings = asyncio.run(inspect(settings))
-    log.configure("error")
-    try:
-        shown = [
-            Finding(listener, Outcome.FINE, text)
-            for listener, text in certificates(settings.sip, settings.http)
-        ]
-    except StartupError as error:
-        subject, _, text = str(error).partition(": ")
-        shown = [Finding(subject, Outcome.WRONG, text)]
-    findings += shown
-    out.print(f"{_shown(path)}: [green]fine[/green]")
-    colours = {Outcome.FINE: "green", Outcome.NOTE: "yellow", Outcome.WRONG: "red"}
-    for finding in findings:
-        colour = colours[finding.outcome]
-        out.print(f"{finding.subject}: [{colour}]{finding.text}[/{colour}]", soft_wrap=True)
-    if any(finding.outcome is Outcome.WRONG for finding in findings):
-        raise typer.Exit(FAILED)
 
 
 @app.command()
@@ -264,8 +240,8 @@ def calls(
 
 
 app.add_typer(storage, name="storage")
-for edge_command in (trunks, bans, unban, profiles):
-    app.command()(edge_command)
+for command in (check, trunks, bans, unban, profiles, health, reload, drain):
+    app.command()(command)
 
 
 async def _list(settings: Settings, limit: int) -> list[dict[str, Any]]:
@@ -296,14 +272,6 @@ def _table(listed: list[dict[str, Any]]) -> Table:
         )
         table.add_row(*map(escape, cells))
     return table
-
-
-def _shown(path: Path | None) -> str:
-    if path is None:
-        return "the environment"
-    with suppress(ValueError):
-        return str(path.resolve().relative_to(Path.cwd()))
-    return str(path)
 
 
 def _run_loop(job: Coroutine[Any, Any, None]) -> None:

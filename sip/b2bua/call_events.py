@@ -36,6 +36,7 @@ class Cause(Enum):
     NO_SDP_ANSWER = "no-sdp-answer"
     NO_COMMON_CODEC = "no-common-codec"
     MEDIA = "media"
+    SHUTDOWN = "shutdown"
 
 
 Headers = tuple[tuple[str, str], ...]

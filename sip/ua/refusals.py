@@ -35,6 +35,10 @@ class Refusals:
     dialogs: REGISTER, for a registrar."""
 
     def __init__(self, methods: Iterable[str] = ()) -> None:
+        self.serve(methods)
+
+    def serve(self, methods: Iterable[str]) -> None:
+        """Serve these further methods, and no others, from now on."""
         #: the Allow header of what is said outside dialogs
         self.allow = ", ".join((ALLOW, *methods))
         self._outside = _ALLOWED | set(methods)

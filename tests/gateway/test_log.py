@@ -3,7 +3,9 @@
 import io
 import json
 import logging
+import sys
 from collections.abc import Iterator
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -114,3 +116,20 @@ async def test_refused_call_says_why_once(start: Start) -> None:
     assert [(line["cause"], line["sip_status"], line["attempts"]) for line in closing] == [
         ("unknown-destination", 404, ["retell:404"])
     ]
+
+
+def test_another_level_holds_for_loggers_that_were_used_already(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are made once and kept, for speed; a reload makes them anew."""
+    module = ModuleType("some_module")
+    module.log = structlog.get_logger("some")  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "some_module", module)
+    log.configure("info", "json")
+    module.log.info("first")
+    log.reconfigure("debug", "json")
+    module.log.debug("second")
+    log.reconfigure("error", "json")
+    module.log.info("third")
+    told = [json.loads(line)["event"] for line in capsys.readouterr().err.splitlines()]
+    assert told == ["first", "second"]

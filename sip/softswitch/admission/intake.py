@@ -45,9 +45,13 @@ class Intake:
 
     def __init__(self, limits: LimitSettings, trunks: TrunkLimits) -> None:
         """`trunks` counts the calls of trunks both ways, ours with those that come."""
-        self._limits = limits
         self._trunks = trunks
         self._calls: Counter[str] = Counter()
+        self.configure(limits)
+
+    def configure(self, limits: LimitSettings) -> None:
+        """Other limits, of this and of the trunks, count from now on; who is in stays in."""
+        self._limits = limits
         self._all = Window(limits.calls_per_second)
         self._of: dict[str, Window] = {}
         #: what one trunk may have of the two limits

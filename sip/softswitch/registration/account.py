@@ -1,7 +1,7 @@
 """The registrar of a trunk, our name there, and what our Contact shows (RFC 3261 10.2)."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sip.core.digest_client import Credentials
 from sip.core.registration import INSTANCE
@@ -50,6 +50,11 @@ class Account:
             advertise=trunk.leg.advertise,
             contact_domain=trunk.leg.contact_domain,
         )
+
+    def same_binding(self, other: "Account") -> bool:
+        """Whether a REGISTER of the one takes the place of the other's."""
+        alike = replace(other, credentials=self.credentials, expires_s=self.expires_s)
+        return self == alike
 
     def is_called(self, uri: Uri) -> bool:
         """Whether `uri` is our Contact, by one of its parameters."""

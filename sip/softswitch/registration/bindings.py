@@ -194,6 +194,13 @@ class Bindings:
             self._drop(old, "displaced")
         self._changed()
 
+    def keep(self, trunks: Iterable[str]) -> None:
+        """Remove every contact that is of none of these trunks."""
+        wanted = set(trunks)
+        for binding in [one for one in self._bindings.values() if one.trunk not in wanted]:
+            self._drop(binding, "its trunk was taken out of the configuration")
+        self._changed()
+
     def clear(self, given: Binding) -> None:
         """Remove every contact of an address of record (`Contact: *`). Raises OutOfOrderError."""
         before = self.at(given.trunk, given.aor, self._clock.now())

@@ -62,6 +62,12 @@ class RegisterClient:
         self._tried = Tried()
         self._sending: asyncio.Task[None] | None = None
 
+    def use(self, account: Account) -> None:
+        """Ask with other credentials, or for another time, for the same binding."""
+        self._account = account
+        self._expires_s = account.expires_s
+        self._proofs = account.credentials.proofs() if account.credentials else None
+
     def begin(self) -> None:
         """Start afresh: look the registrar up again, forget challenges and redirections."""
         self._forget_challenges()

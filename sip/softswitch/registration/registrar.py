@@ -59,6 +59,13 @@ class Registrar:
         self._trunks = trunks
         self._keepalive: Timer | None = None
 
+    def configure(self, trunks: Trunks) -> None:
+        """Serve the peers of these trunks from now on; contacts of others are forgotten."""
+        self._trunks = trunks
+        self.bindings.keep(trunk.name for trunk in trunks if trunk.registrar)
+        if self._keepalive is None:
+            self.start()
+
     async def restore(self) -> None:
         """Take over the bindings of the last run, before any call needs them."""
         found = await self.bindings.restore(t.name for t in self._trunks if t.registrar)

@@ -32,7 +32,7 @@ def test_what_is_logged(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    async def serve(_: Settings) -> None:
+    async def serve(_: Settings, **__: object) -> None:
         log = structlog.get_logger()
         log.debug("a.detail")
         log.info("an.event")
