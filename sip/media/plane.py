@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import Final, Literal, Protocol
+from typing import Final, Literal, NamedTuple, Protocol
 
 from sip.errors import Fault, SipError
 from sip.media.events import Listener
@@ -53,6 +53,17 @@ class MediaError(SipError):
         super().__init__(f"{slug}: {text}", fault=_FAULTS.get(slug))
         self.slug: MediaSlug = slug
         self.text = text
+
+
+class Signalling(NamedTuple):
+    """Where a party's descriptions come from.
+
+    `direct` is true if that is, by UDP, the very address and port that its Contact names: no NAT
+    rewrites its ports.
+    """
+
+    host: str
+    direct: bool = False
 
 
 def session_id(call_sid: str, number: int) -> str:
@@ -134,7 +145,7 @@ class MediaPlane(Protocol):
         *,
         to_tag: str | None = None,
         media_address: str | None = None,
-        received_from: str | None = None,
+        received_from: Signalling | None = None,
     ) -> str:
         """Takes `from_tag`'s offer and returns the one to send on.
 
@@ -144,8 +155,8 @@ class MediaPlane(Protocol):
         sent to once the answer came, so that a refused re-INVITE leaves everything as it was.
 
         `media_address` is written into the returned SDP in place of the engine's own address,
-        `received_from` is the IP the signalling came from: the party's packets may come from
-        there as well as from the SDP's (RFC 4961, NAT), and from no other.
+        `received_from` is where the signalling came from: the party's packets may come from that
+        host as well as from the SDP's (RFC 4961, NAT), and from no other.
         """
         ...
 
@@ -157,7 +168,7 @@ class MediaPlane(Protocol):
         sdp: str,
         *,
         media_address: str | None = None,
-        received_from: str | None = None,
+        received_from: Signalling | None = None,
     ) -> str:
         """Takes `to_tag`'s answer to `from_tag`'s offer and returns the one for `from_tag`."""
         ...

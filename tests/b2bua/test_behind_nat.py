@@ -7,6 +7,7 @@ import pytest
 
 from config.values import Source
 from sip.b2bua.legs.options import LegOptions
+from sip.media.plane import Signalling
 from sip.softswitch.trunks.trunk import Trunk
 from tests.b2bua.test_call_stories import bridged
 from tests.ladder import DID, PCMU, Ladder, Peer, ladder_test, ladder_with
@@ -98,3 +99,22 @@ def test_so_does_that_of_who_is_known_by_its_login_alone(force_rport: bool) -> N
         await named.expect(100)
 
     story()
+
+
+@ladder_test
+async def test_the_media_plane_is_told_that_a_contact_is_where_its_peer_is(ladder: Ladder) -> None:
+    """Then no NAT rewrites ports, and its audio will come from the port of its SDP."""
+    await ladder.call_up()
+    await ladder.hung_up_by("carrier")
+    direct = Signalling("127.0.0.1", direct=True)
+    assert ladder.media.signalling == {"a": direct, "b1": direct}
+
+
+@ladder_test
+async def test_the_media_plane_is_told_of_no_more_than_the_host_of_other_peers(
+    ladder: Ladder,
+) -> None:
+    await call_with_contact_of(ladder, ladder.peer("second"))
+    await ladder.peer("second").is_hung_up()
+    assert ladder.media.signalling["a"] == Signalling("127.0.0.1")
+    assert ladder.media.signalling["b1"] == Signalling("127.0.0.1", direct=True)

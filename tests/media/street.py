@@ -104,17 +104,17 @@ class Street:
 
     def invite(
         self, caller: Speaker, *, address: str | None = None, port: int | None = None,
-        again: bool = False, direction: str = "sendrecv",
+        again: bool = False, direction: str = "sendrecv", direct: bool = False,
     ) -> None:  # fmt: skip
         """The caller's INVITE or re-INVITE, answered; its SDP says `address` and `port`.
 
-        The signalling comes from the caller's host.
+        The signalling comes from the caller's host; `direct` says that no NAT is in between.
         """
         rtcp_port = caller.rtcp.getsockname()[1] if port is None else None
         offer = _sdp(address or caller.host, port or caller.port, direction, rtcp_port)
         tags = {"to-tag": "B"} if again else {}
-        told = self._ask("offer", caller.host, **{"from-tag": "A", "sdp": offer, **tags})
-        self.agent_port = told
+        keys = {"from-tag": "A", "sdp": offer, **tags}
+        self.agent_port = self._ask("offer", caller.host, direct=int(direct), **keys)
         answer = _sdp(AGENT, self.agent.port, "sendrecv", self.agent.rtcp.getsockname()[1])
         keys = {"from-tag": "A", "to-tag": "B", "sdp": answer}
         self.caller_port = self._ask("answer", AGENT, **keys)
@@ -130,7 +130,7 @@ class Street:
         stats: Mapping[str, Decoded] = party["A"]["medias"][0]["streams"][0]["stats"]
         return stats
 
-    def _ask(self, command: str, source: str, **keys: str) -> int:
+    def _ask(self, command: str, source: str, **keys: str | int) -> int:
         """The port in the description that comes back."""
         message = self._request(command, {"received-from": ["IP4", source], **keys})
         sdp = message.get("sdp")

@@ -21,7 +21,7 @@ from types import TracebackType
 from typing import Self
 
 from sip.core.sdp import parse
-from sip.media.plane import MediaPlane
+from sip.media.plane import MediaPlane, Signalling
 
 PHONES = "127.0.0.2"
 """Where test phones live; the engines are at 127.0.0.1."""
@@ -227,7 +227,7 @@ class Talk:
             sdp or sender.sdp(),
             to_tag=receiver.tag if again else None,
             media_address=media_address,
-            received_from=received_from,
+            received_from=None if received_from is None else Signalling(received_from),
         )
         receiver.hear_of(told)
 
@@ -247,7 +247,7 @@ class Talk:
             receiver.tag,
             sdp or receiver.sdp(),
             media_address=media_address,
-            received_from=received_from,
+            received_from=None if received_from is None else Signalling(received_from),
         )
         sender.hear_of(told)
 

@@ -37,8 +37,8 @@ class Wire(Generic[Kind]):
         self._poll = select.epoll()
         self.near: Kind = kind(ours, self)
         self.far: Kind = kind(theirs, self)
-        self.near.expect(self.party.getsockname(), 0.0, signalling_ip=None)
-        self.far.expect(self.listener.getsockname(), 0.0, signalling_ip=None)
+        self.near.expect(self.party.getsockname(), 0.0, signalling=None)
+        self.far.expect(self.listener.getsockname(), 0.0, signalling=None)
         join(self.near, self.far)
 
     def watch(self, sock: socket.socket, reader: Callable[[float], None]) -> None:
@@ -209,7 +209,7 @@ def test_the_port_stays_exclusive_beside_a_connected_socket(wire: Wire[RtpEndpoi
 
 def test_a_new_address_closes_the_connected_socket_and_is_learned(wire: Wire[RtpEndpoint]) -> None:
     wire.settle()
-    wire.near.expect(wire.second.getsockname(), 100.0, signalling_ip=None)
+    wire.near.expect(wire.second.getsockname(), 100.0, signalling=None)
     assert wire.watched == 2
     wire.send(rtp(0, 1, 160, 0xB), by=wire.second)
     assert wire.heard() is not None
@@ -227,10 +227,10 @@ def test_hold_stops_sending_by_the_connected_socket_and_resume_goes_on(
         wire.listener.sendto(rtp(0, seq, seq * 160, 9), wire.far.socket.getsockname())
         wire.far.on_readable(100.0)
     assert wire.far.send_fd >= 0
-    wire.far.expect(None, 100.0, signalling_ip=None)
+    wire.far.expect(None, 100.0, signalling=None)
     wire.send(rtp(0, 1, 160, 7))
     assert wire.heard() is None
-    wire.far.expect(wire.listener.getsockname(), 100.0, signalling_ip=None)
+    wire.far.expect(wire.listener.getsockname(), 100.0, signalling=None)
     assert wire.far.send_fd >= 0
     wire.send(rtp(0, 2, 320, 7))
     assert wire.heard() is not None
@@ -270,7 +270,7 @@ def test_while_we_play_the_other_side_is_withheld_and_then_marked(
 
 
 def test_what_we_play_to_a_party_on_hold_is_lost(wire: Wire[RtpEndpoint]) -> None:
-    wire.far.expect(None, 100.0, signalling_ip=None)
+    wire.far.expect(None, 100.0, signalling=None)
     wire.far.begin_play()
     wire.far.send_own(b"ours")
     assert wire.heard() is None

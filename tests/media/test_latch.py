@@ -7,6 +7,7 @@ from itertools import product
 
 import pytest
 
+from sip.media.plane import Signalling
 from sip.media.relay import policy
 from sip.media.relay.latch import LATE_S, SILENCE_S, Latch, SocketAddress, Standing
 
@@ -17,6 +18,7 @@ OTHER_PORT = ("192.0.2.10", 61002)
 NEIGHBOUR = ("192.0.2.77", 4000)
 SIGNALLING = ("198.51.100.5", 33333)
 STRANGER = ("203.0.113.66", 4000)
+ELSEWHERE = Signalling(SIGNALLING[0])
 
 #: A silence that is long enough.
 LONG_S = SILENCE_S * 1.1
@@ -37,12 +39,12 @@ TAKES = {
 }
 
 
-def latch(expected: SocketAddress | None = SDP, signalling_ip: str | None = SIGNALLING[0]) -> Latch:
+def latch(expected: SocketAddress = SDP, signalling: Signalling = ELSEWHERE) -> Latch:
     """One whose party has moved from `LEFT` to `expected`, and has not spoken since."""
     fresh = Latch()
     fresh.expect(LEFT, -100.0)
     assert judge(fresh, LEFT, -99.0)
-    fresh.expect(expected, 0.0, signalling_ip=signalling_ip)
+    fresh.expect(expected, 0.0, signalling=signalling)
     return fresh
 
 
@@ -128,7 +130,7 @@ def test_a_single_packet_does_not_hold_up_who_speaks_on() -> None:
 def test_a_private_port_behind_nat_is_not_waited_for(expected: SocketAddress | None) -> None:
     """Nor is one that is not named: an offer on hold by ``c=0.0.0.0``."""
     fresh = Latch()
-    fresh.expect(expected, 0.0, signalling_ip=SIGNALLING[0])
+    fresh.expect(expected, 0.0, signalling=ELSEWHERE)
     assert not judge(fresh, STRANGER, 0.1)
     assert judge(fresh, SIGNALLING, 0.1)
 
@@ -151,9 +153,9 @@ def test_the_address_that_was_left_may_be_signalled_again() -> None:
 def test_who_began_on_hold_has_left_nothing() -> None:
     """An offer with ``c=0.0.0.0`` names no address: the first that is named leaves none behind."""
     fresh = Latch()
-    fresh.expect(None, 0.0, signalling_ip=SIGNALLING[0])
+    fresh.expect(None, 0.0, signalling=ELSEWHERE)
     assert judge(fresh, SIGNALLING, 0.1)
-    fresh.expect(("10.1.2.3", 4000), 5.0, signalling_ip=SIGNALLING[0])
+    fresh.expect(("10.1.2.3", 4000), 5.0, signalling=ELSEWHERE)
     assert judge(fresh, SIGNALLING, 5.1)
 
 
@@ -161,14 +163,14 @@ def test_the_same_address_signalled_again_keeps_what_was_learned() -> None:
     """A 200 with the SDP of the 183, a refresh, a hold: no second chance to get in."""
     taken = holding(Standing.OWN_HOST)
     for expected in (SDP, None, SDP):
-        assert taken.expect(expected, 60.0, signalling_ip=SIGNALLING[0]) is False
+        assert taken.expect(expected, 60.0, signalling=ELSEWHERE) is False
         assert taken.source == SAME_IP
         assert not judge(taken, OTHER_PORT, 70.0, silent_s=10.0)
 
 
 def test_a_party_that_resumes_may_begin_anew_at_another_port() -> None:
     taken = holding(Standing.OWN_HOST)
-    taken.expect(SDP, 60.0, signalling_ip=SIGNALLING[0], resumes=True)
+    taken.expect(SDP, 60.0, signalling=ELSEWHERE, resumes=True)
     assert not judge(taken, OTHER_PORT, 60.1, silent_s=0.0), "it has been heard since"
     assert not judge(taken, STRANGER, 60.1, silent_s=30.0)
     assert judge(taken, OTHER_PORT, 60.1, silent_s=30.0)
@@ -183,20 +185,24 @@ def test_ipv6() -> None:
 
 
 @pytest.mark.parametrize(
-    ("sdp", "signalling", "behind"),
+    ("sdp", "signalling", "patience_s"),
     [
-        ("192.168.1.7", "198.51.100.5", True),
-        ("172.31.0.1", "10.0.0.1", True),
-        ("fd00::7", "2001:db8::1", True),
-        ("192.168.1.7", "192.168.1.7", False),
-        ("172.32.0.1", "198.51.100.5", False),
-        ("192.0.2.10", "198.51.100.5", False),
-        ("10.0.0.1", None, False),
-        (None, None, True),
+        ("192.168.1.7", Signalling("198.51.100.5"), 0.0),
+        ("172.31.0.1", Signalling("10.0.0.1", direct=True), 0.0),
+        ("fd00::7", Signalling("2001:db8::1"), 0.0),
+        (None, None, 0.0),
+        ("192.168.1.7", Signalling("192.168.1.7"), policy.UNSURE_S),
+        ("172.32.0.1", Signalling("198.51.100.5"), policy.UNSURE_S),
+        ("192.0.2.10", Signalling("198.51.100.5", direct=True), policy.UNSURE_S),
+        ("10.0.0.1", None, policy.UNSURE_S),
+        ("192.0.2.10", Signalling("192.0.2.10", direct=True), policy.DIRECT_S),
+        ("192.168.1.7", Signalling("192.168.1.7", direct=True), policy.DIRECT_S),
     ],
 )
-def test_who_is_behind_nat(sdp: str | None, signalling: str | None, behind: bool) -> None:
-    assert policy.behind_nat(sdp, signalling) is behind
+def test_how_long_the_sdps_port_is_waited_for(
+    sdp: str | None, signalling: Signalling | None, patience_s: float
+) -> None:
+    assert policy.patience_s(sdp, signalling) == patience_s
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from sip.b2bua.rooms import Room, Seat
 from sip.b2bua.work import Work
 from sip.clock import Timer
 from sip.core.common_codec import has_common_codec
-from sip.media.plane import MediaError
+from sip.media.plane import MediaError, Signalling
 
 #: Makes the activity that follows an answer, from the bridge, the names of host and guest, and
 #: the answer for the host.
@@ -221,7 +221,7 @@ class Ringing:
         tag, offer = await room.media.offer_to_b(
             host.remote_sdp if host is not None else None,
             address=attempt.media_address,
-            source=host.source if host is not None else attempt.flow.remote.host,
+            source=host.source if host is not None else Signalling(attempt.flow.remote.host),
         )
         leg = self._leg = self._make_leg(attempt, offer)
         seat = Seat(room, tag)

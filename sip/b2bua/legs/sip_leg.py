@@ -18,8 +18,10 @@ from sip.core.body import session_description
 from sip.core.dialog import Dialog, Order
 from sip.core.digest_client import Credentials
 from sip.core.message import Request, Response
+from sip.core.uri import Uri
 from sip.core.warning import EXPLAINED, warning
-from sip.transport.endpoint import Flow
+from sip.media.plane import Signalling
+from sip.transport.endpoint import DEFAULT_PORT, Flow
 from sip.ua.dialog_client import DialogClient
 from sip.ua.refusals import ALLOW, CAPABILITIES
 from sip.ua.server_transaction import ServerTransaction
@@ -73,9 +75,14 @@ class SipLeg(ABC):
         self._said: tuple[Flow, Headers] | None = None
 
     @property
-    def source(self) -> str:
-        """The host that its descriptions come from."""
-        return self.flow.remote.host
+    def source(self) -> Signalling:
+        """Where its descriptions come from."""
+        remote = self.flow.remote
+        if self.dialog is None or remote.transport != "udp":
+            return Signalling(remote.host)
+        contact = Uri.parse(self.dialog.target)
+        named = contact.host, contact.port or DEFAULT_PORT["udp"]
+        return Signalling(remote.host, direct=named == (remote.host, remote.port))
 
     @property
     def local_sdp(self) -> str | None:

@@ -1,7 +1,7 @@
 """The NG keys that make rtpengine do what our relay does by itself, and SDP that only we refuse.
 
 Read together with rtpengine's docs/ng_control_protocol.md; our relay looks at `received-from`
-and `media-address` only.
+and `media-address` only, and at `direct`, a key of its own.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ from sip.media.ng.bencode import Decoded
 from sip.media.ng.client import TIMEOUT_S, NgClient, play_keys
 from sip.media.ng.form import Form
 from sip.media.ng.reports import may_send_of, stats_of
-from sip.media.plane import SILENCE_S, Capability, MediaError
+from sip.media.plane import SILENCE_S, Capability, MediaError, Signalling
 from sip.media.silence import Change, Look, Silences, Sound
 
 log = structlog.get_logger(__name__)
@@ -118,7 +118,7 @@ class RtpengineClient(NgClient):
         sdp: str,
         *,
         media_address: str | None = None,
-        received_from: str | None = None,
+        received_from: Signalling | None = None,
     ) -> str:
         """See `MediaPlane.answer`."""
         told = await super().answer(

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from sip.media.ng.bencode import Decoded, Encodable
 from sip.media.ng.form import Form, FormError, decode, encode
-from sip.media.plane import MediaError, call_sid_of
+from sip.media.plane import MediaError, Signalling, call_sid_of
 from sip.media.relay import rewrite, wav
 from sip.media.relay.listening import Wish
 from sip.media.relay.notices import Client, Notices, Problems
@@ -262,15 +262,15 @@ def _check_tags(from_tag: str, to_tag: str | None) -> None:
         raise MediaError("refused", "from-tag and to-tag are the same")
 
 
-def _received_from(request: _Request) -> str | None:
-    """rtpengine's form: a list of family and address, ["IP4", "192.0.2.1"]."""
+def _received_from(request: _Request) -> Signalling | None:
+    """rtpengine's form: a list of family and address, ["IP4", "192.0.2.1"]; `direct` is our own."""
     value = request.keys.get("received-from")
     if value is None:
         return None
     if isinstance(value, list) and len(value) == 2 and isinstance(value[1], str):
         normal = rewrite.normal_address(value[1])
         if normal is not None:
-            return normal
+            return Signalling(normal, direct=request.keys.get("direct") == 1)
     raise MediaError("refused", "received-from is not a list of family and address")
 
 

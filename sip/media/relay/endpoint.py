@@ -12,6 +12,7 @@ import socket
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
+from sip.media.plane import Signalling
 from sip.media.relay.connected_socket import open_connected
 from sip.media.relay.latch import Latch, SocketAddress
 from sip.media.relay.routes import Route, marked
@@ -87,11 +88,11 @@ class Endpoint:
         address: SocketAddress | None,
         now: float,
         *,
-        signalling_ip: str | None,
+        signalling: Signalling | None,
         resumes: bool = False,
     ) -> bool:
         """See `Latch.expect`."""
-        changed = self.latch.expect(address, now, signalling_ip=signalling_ip, resumes=resumes)
+        changed = self.latch.expect(address, now, signalling=signalling, resumes=resumes)
         self.source = self.latch.source
         self.remote = None if address is None else self.source or address
         return changed
@@ -217,11 +218,11 @@ class RtpEndpoint(Endpoint):
         address: SocketAddress | None,
         now: float,
         *,
-        signalling_ip: str | None,
+        signalling: Signalling | None,
         resumes: bool = False,
     ) -> bool:
         """As `Endpoint.expect`; another address may speak with another SSRC."""
-        changed = super().expect(address, now, signalling_ip=signalling_ip, resumes=resumes)
+        changed = super().expect(address, now, signalling=signalling, resumes=resumes)
         if changed:
             self._close_connected()
         self._choose_socket()

@@ -20,13 +20,13 @@ from collections.abc import Mapping
 from enum import Enum, IntEnum
 from typing import Final
 
+from sip.media.plane import Signalling
 from sip.media.relay import policy
 
 #: A socket address as `recvfrom` returns it: (host, port) or, for IPv6, four items.
 SocketAddress = tuple[str, int] | tuple[str, int, int, int]
 
-#: Seconds that a port is given to speak before another one of its host is heard in its place: ten
-#: packets, more than jitter takes and less than a word.
+#: Seconds of silence after which the stream of one port may go on from another.
 SILENCE_S: Final = 0.2
 
 #: Seconds after which packets of an address that was left are no late ones any more.
@@ -50,7 +50,7 @@ class _When(Enum):
     """When a source takes the place of the one that is held."""
 
     AT_ONCE = "at once"
-    UNOPPOSED = "the SDP's port has had its time to speak, or is a private one behind NAT"
+    UNOPPOSED = "the SDP's port has had its time to speak"
     GOES_ON = "same host, the other is silent, and the stream goes on or begins anew"
     NO_LATE_PACKET = "nobody else came"
 
@@ -76,14 +76,14 @@ class Latch:
     """
 
     __slots__ = (
-        "_behind_nat",
         "_left",
         "_moved_at",
+        "_patience_s",
         "_resumed_at",
-        "_signalling_ip",
+        "_signalling",
         "_standing",
         "_tried",
-        "_tried_at",
+        "_tried_until",
         "expected",
         "source",
     )
@@ -92,42 +92,43 @@ class Latch:
         self.expected: SocketAddress | None = None
         self.source: SocketAddress | None = None
         self._standing = Standing.FOREIGN
-        self._signalling_ip: str | None = None
-        self._behind_nat = False
+        self._signalling: Signalling | None = None
+        self._patience_s = 0.0
         self._left: SocketAddress | None = None
         #: When the party signalled its address, and when it last began to send after a hold.
         self._moved_at = self._resumed_at = float("-inf")
-        #: A port of the party's host that speaks while the SDP's may still begin to.
+        #: A port of the party's host that speaks while the SDP's may still begin to, and till when.
         self._tried: SocketAddress | None = None
-        self._tried_at = 0.0
+        self._tried_until = float("-inf")
 
     def expect(
         self,
         expected: SocketAddress | None,
         now: float,
         *,
-        signalling_ip: str | None = None,
+        signalling: Signalling | None = None,
         resumes: bool = False,
     ) -> bool:
         """A negotiation took place; true if it changed the address, so that learning begins anew.
 
-        `signalling_ip` is where the description came from. With the address unchanged a learned
+        `signalling` is where the description came from. With the address unchanged a learned
         source stays. None is a hold by ``c=0.0.0.0`` and leaves source and expectation as they
         are. `resumes` says that the party did not send by its last description, and does now.
         """
         if resumes:
             self._resumed_at = now
-        self._signalling_ip = signalling_ip
+        self._signalling = signalling
         changed = expected is not None and expected != self.expected
         if changed:
             if self.expected is not None:
                 self._left = self.source or self._left
             self.expected = expected
             self.source = self._tried = None
+            self._tried_until = now
             self._standing = Standing.FOREIGN
             self._moved_at = now
         ip = None if self.expected is None else self.expected[0]
-        self._behind_nat = policy.behind_nat(ip, signalling_ip)
+        self._patience_s = policy.patience_s(ip, signalling)
         return changed
 
     def judge(self, source: SocketAddress, now: float, *, heard_at: float, goes_on: bool) -> bool:
@@ -143,7 +144,7 @@ class Latch:
             case _When.AT_ONCE:
                 taken = True
             case _When.UNOPPOSED:
-                taken = self._behind_nat or self._has_waited(source, now)
+                taken = self._has_waited(source, now)
             case _When.GOES_ON:
                 taken = self._moves_to(source, now, heard_at, goes_on)
             case _When.NO_LATE_PACKET:
@@ -160,18 +161,17 @@ class Latch:
             return Standing.SIGNALLED
         if source == self._left:
             return Standing.LEFT
-        if source[0] == self._signalling_ip or (self.expected and source[0] == self.expected[0]):
-            return Standing.OWN_HOST
-        return Standing.FOREIGN
+        own = (self.expected and self.expected[0], self._signalling and self._signalling.host)
+        return Standing.OWN_HOST if source[0] in own else Standing.FOREIGN
 
     def _has_waited(self, source: SocketAddress, now: float) -> bool:
-        """Whether the source has been speaking, while nobody else did, for `SILENCE_S`."""
-        waited_s = now - self._tried_at
-        if source != self._tried:
-            if self._tried is None or waited_s >= SILENCE_S:  # else who was first has its time
-                self._tried, self._tried_at = source, now
-            return False
-        return waited_s >= SILENCE_S
+        """Whether the source speaks while the SDP's port has let its time go by.
+
+        Of two such sources the first one has its turn first.
+        """
+        if source != self._tried and now >= self._tried_until:
+            self._tried, self._tried_until = source, now + self._patience_s
+        return source == self._tried and now >= self._tried_until
 
     def _moves_to(self, source: SocketAddress, now: float, heard_at: float, goes_on: bool) -> bool:
         """Whether the party that is held goes on, or begins anew, at another port of its host."""

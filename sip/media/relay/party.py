@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from sip.core.sdp_edits import TELEPHONE_EVENT
 from sip.core.sdp_lines import Codec
+from sip.media.plane import Signalling
 from sip.media.relay.endpoint import Poller, RtpEndpoint
 from sip.media.relay.listening import KeyWatch
 from sip.media.relay.player import Player, Voice
@@ -29,7 +30,7 @@ class Description(NamedTuple):
     """A party's SDP as far as the relay acts on it, and where it came from."""
 
     media: RemoteMedia
-    signalling_ip: str | None = None
+    signalling: Signalling | None = None
 
     @property
     def sends(self) -> bool:
@@ -86,9 +87,9 @@ class Party:
         before, description = self._description, self._staged
         self._description, self._staged = description, None
         resumes = description.sends and before is not None and not before.sends
-        media, ip = description.media, description.signalling_ip
-        self.rtp.expect(media.rtp, now, signalling_ip=ip, resumes=resumes)
-        self.rtcp.expect(media.rtcp, now, signalling_ip=ip, resumes=resumes)
+        media, signalling = description.media, description.signalling
+        self.rtp.expect(media.rtp, now, signalling=signalling, resumes=resumes)
+        self.rtcp.expect(media.rtcp, now, signalling=signalling, resumes=resumes)
 
     def settle(self, description: Description, now: float) -> None:
         """The party answers: in force at once."""

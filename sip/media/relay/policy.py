@@ -1,11 +1,13 @@
-"""Every judgement about addresses in one place: where media may go, and who is behind NAT."""
+"""Every judgement about addresses: where media may go, and whether it can come from there."""
 
 from __future__ import annotations
 
 import ipaddress
 from functools import lru_cache
+from typing import Final
 
 from sip.errors import Fault, SipError
+from sip.media.plane import Signalling
 
 #: Networks behind NAT: RFC 1918, RFC 6598 (of carriers), RFC 3927; RFC 4193, RFC 4291.
 _PRIVATE = tuple(
@@ -15,6 +17,11 @@ _PRIVATE = tuple(
         "fc00::/7", "fe80::/10",
     )
 )  # fmt: skip
+
+#: The patience with an SDP that a NAT may have made wrong: ten packets, more than jitter takes
+#: and less than a word. And that with the SDP of a party that no NAT stands before.
+UNSURE_S: Final = 0.2
+DIRECT_S: Final = 5.0
 
 
 class AddressRefusedError(SipError, ValueError):
@@ -52,15 +59,20 @@ def media_address(text: str, version: int) -> str | None:
 
 
 @lru_cache(maxsize=4096)
-def behind_nat(sdp_ip: str | None, signalling_ip: str | None) -> bool:
-    """Whether a party's packets cannot come from the address of its SDP.
+def patience_s(sdp_ip: str | None, signalling: Signalling | None) -> float:
+    """Seconds that the port of a party's SDP is given to speak before another one of its host.
 
-    So it is where the SDP names a private address and its signalling came from elsewhere, and
-    where it names none.
+    None where the SDP names a private address and its signalling came from elsewhere, or where it
+    names none: no packet can come from there.
     """
     if sdp_ip is None:
-        return True
-    if signalling_ip is None or signalling_ip == sdp_ip:
-        return False
+        return 0.0
+    if signalling is None:
+        return UNSURE_S
+    if signalling.host == sdp_ip:
+        return DIRECT_S if signalling.direct else UNSURE_S
     address = ipaddress.ip_address(sdp_ip)
-    return any(address in network for network in _PRIVATE if network.version == address.version)
+    behind_nat = any(
+        address in network for network in _PRIVATE if network.version == address.version
+    )
+    return 0.0 if behind_nat else UNSURE_S
