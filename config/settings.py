@@ -286,10 +286,11 @@ class OutboundSettings(Model):
 
 
 class LimitSettings(Model):
-    """`trunk_share` is the part of both that one trunk's calls may take: the rest is for others."""
+    """`trunk_share` is the part of `calls` that one trunk may take; what is left of both is for
+    each of the others, whatever that one does."""
 
     calls: Positive = 500
-    calls_per_second: Positive = 20
+    calls_per_second: Positive = 50
     trunk_share: Annotated[float, Field(gt=0, le=1)] = 0.8
     drain_s: Seconds = 60
 
