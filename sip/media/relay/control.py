@@ -135,9 +135,8 @@ class Control:
         return {"result": "pong"}
 
     def _offer(self, request: _Request, now: float) -> Reply:
-        sdp = rewrite.read(
-            _text(request, "sdp"), self._version, offer=True, signalling_ip=_received_from(request)
-        )
+        signalling = _received_from(request)
+        sdp = self._read(request, signalling, offer=True)
         from_tag = _text(request, "from-tag")
         to_tag = _text(request, "to-tag") if "to-tag" in request.keys else None
         _check_tags(from_tag, to_tag)
@@ -145,23 +144,22 @@ class Control:
             _text(request, "call-id"),
             from_tag,
             to_tag,
-            _description(request, sdp),
+            Description(sdp.media, signalling),
             now,
             _wish(request),
         )
         return self._sdp_reply(request, sdp, receiver)
 
     def _answer(self, request: _Request, now: float) -> Reply:
-        sdp = rewrite.read(
-            _text(request, "sdp"), self._version, offer=False, signalling_ip=_received_from(request)
-        )
+        signalling = _received_from(request)
+        sdp = self._read(request, signalling, offer=False)
         from_tag, to_tag = _text(request, "from-tag"), _text(request, "to-tag")
         _check_tags(from_tag, to_tag)
         sender = self._sessions.answer(
             _text(request, "call-id"),
             from_tag,
             to_tag,
-            _description(request, sdp),
+            Description(sdp.media, signalling),
             now,
         )
         return self._sdp_reply(request, sdp, sender)
@@ -198,6 +196,12 @@ class Control:
     def _stop_play(self, request: _Request, now: float) -> Reply:
         self._sessions.stop_play(_text(request, "call-id"), _text(request, "from-tag"), now)
         return {"result": "ok"}
+
+    def _read(
+        self, request: _Request, signalling: Signalling | None, *, offer: bool
+    ) -> ReceivedSdp:
+        host = None if signalling is None else signalling.host
+        return rewrite.read(_text(request, "sdp"), self._version, offer=offer, signalling_ip=host)
 
     def _sdp_reply(self, request: _Request, sdp: ReceivedSdp, facing: Party) -> Reply:
         address = self._advertise
@@ -238,10 +242,6 @@ def _party_report(party: Party, now: float) -> Encodable:
 
 def _error(error: MediaError) -> Reply:
     return {"result": "error", "error-reason": str(error)}
-
-
-def _description(request: _Request, sdp: ReceivedSdp) -> Description:
-    return Description(sdp.media, _received_from(request))
 
 
 def _text(request: _Request, key: str) -> str:
