@@ -22,8 +22,11 @@ Style = Literal["auto", "json", "console"]
 MASK = "**********"
 _SECRET_WORDS = ("password", "secret", "token", "api_key", "authorization", "signature", "cookie")
 
-#: These log every request as information; theirs is debugging to an operator.
-_CHATTY = ("httpx", "httpcore", "aiohttp.access", "asyncio", "aiosqlite", "sqlalchemy", "retell")
+#: What these log as information (requests, set-up of their own) is debugging to an operator.
+_CHATTY = (
+    *("aiohttp.access", "aiosqlite", "alembic", "asyncio"),
+    *("httpcore", "httpx", "retell", "sqlalchemy"),
+)
 
 
 def mask_secrets(_: WrappedLogger, __: str, event: EventDict) -> EventDict:

@@ -185,7 +185,7 @@ class LiveCalls:
         record = new_record(call_id, new, chosen, at)
         call = LiveCall(call_id, new, machine, session, record)
         self._keep(call)
-        self._store.start(record)
+        self._store.save(record)
         self._metrics.call_started(record.direction)
         log.info(
             "call.begin",
@@ -351,10 +351,7 @@ class LiveCalls:
         machine.adopt()
         call = LiveCall(record.call_id, new, machine, session, record)
         self._keep(call)
-        if known:
-            self._store.end(record)
-        else:
-            self._store.start(record)
+        self._store.save(record)
         self._metrics.call_started(record.direction)
         log.info("call.adopted", call_id=record.call_id, call_sid=new.call_sid, known=known)
         return call
@@ -372,7 +369,7 @@ class LiveCalls:
         machine, record = call.machine, call.record
         ending = machine.ending or OUR_BUG.ending()
         close_record(record, machine, ending)
-        self._store.end(record)
+        self._store.save(record)
         setup_s = between(record.started_ms, record.answered_ms)
         self._metrics.call_ended(
             record.direction, ending, machine.tried, setup_s, record.duration_s

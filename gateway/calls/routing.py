@@ -8,7 +8,7 @@ from dataclasses import field
 from enum import StrEnum
 from typing import Final, TypeAlias
 
-from config.settings import Fallback, NumberSettings, RouteSettings, Settings
+from config.settings import RETELL_TRUNK, Fallback, NumberSettings, RouteSettings, Settings
 from gateway.calls.endings import NO_ROUTE, NOT_CONFIGURED, Refusal, Role
 from gateway.calls.numbers import e164
 from gateway.jambonz.messages import NewCall
@@ -22,15 +22,12 @@ MAX_HEADER_LINE: Final = 1024
 #: All of them together stay far below jambonz's 24 KiB frame.
 MAX_HEADERS: Final = 12_000
 
-#: Beside X- names the only ones that Retell keeps and a caller's side may send.
-_STANDARD_TO_RETELL: Final = frozenset(
-    {"user-to-user", "diversion", "history-info", "p-asserted-identity"}
-)
+#: Beside X- names: what Retell keeps, and what it sends itself.
+_STANDARD_TO_RETELL: Final = frozenset(map(str.lower, RETELL_TRUNK["pass_headers"]["outbound"]))
+_STANDARD_FROM_RETELL: Final = frozenset(map(str.lower, RETELL_TRUNK["pass_headers"]["inbound"]))
 #: Our softswitch passes it on for callers who show their number, where the trunk's pass_headers
 #: allow it; a jambonz passes it on for all.
 _ASSERTED_IDENTITY: Final = "p-asserted-identity"
-#: What Retell itself sends beside X- names (docs.retellai.com: transfers).
-_STANDARD_FROM_RETELL: Final = frozenset({"user-to-user"})
 
 #: Headers between jambonz and this gateway alone: they neither go to a peer nor come from one.
 _INTERNAL: Final = frozenset(

@@ -8,12 +8,12 @@ from typing import Any, Final, Literal, TypeAlias
 
 import orjson
 import structlog
-from sqlalchemy import and_, bindparam, func, insert, select, text, update
+from sqlalchemy import Dialect, and_, func, select, text, update
 from sqlalchemy.engine import RowMapping
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from gateway.storage.database import open_engine
+from gateway.storage.database import Columns, open_engine, upsert
 from gateway.storage.tables import calls
 from gateway.storage.texts import fit, lengths
 from gateway.storage.write_behind import WriteBehind
@@ -63,14 +63,14 @@ class CallRecord:
 _JSON: Final = ("attempts", "media", "retell_headers")
 #: The columns that Retell's webhooks write, at their own time: a call's end must not undo them.
 _WEBHOOK: Final = ("disconnection_reason",)
-_NAMES: Final = tuple(column.name for column in calls.columns)
-_UPDATE: Final = (
-    update(calls)
-    .where(calls.c.call_id == bindparam("key"))
-    .values({name: bindparam(name) for name in _NAMES if name not in ("call_id", *_WEBHOOK)})
+
+
+def _replacing(new: Columns) -> Columns:
+    """What the later state of a call changes in its row."""
+    changed = {name: column for name, column in new.items() if name not in _WEBHOOK}
     # with method 1 only a webhook knows it, and may have said so while the call was up
-    .values(retell_call_id=func.coalesce(bindparam("retell_call_id"), calls.c.retell_call_id))
-)
+    known = func.coalesce(new["retell_call_id"], calls.c.retell_call_id)
+    return changed | {"retell_call_id": known}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,59 +85,43 @@ class Query:
 
 
 Row: TypeAlias = dict[str, Any]
-Rows: TypeAlias = dict[str, Row]
+#: The newest state of each call, by its id.
+Records: TypeAlias = dict[str, CallRecord]
 
 
 class _Backlog:
-    """Rows to insert and rows to update, by call id."""
+    """Calls whose rows are to be written; a row is made of its record when it is."""
 
-    def __init__(self) -> None:
-        self._inserts: Rows = {}
-        self._updates: Rows = {}
+    def __init__(self, dialect: Dialect) -> None:
+        self._upsert = upsert(dialect, calls, _replacing)
+        self._records: Records = {}
 
     def __len__(self) -> int:
-        return len(self._inserts) + len(self._updates)
+        return len(self._records)
 
-    def start(self, row: Row) -> None:
-        self._inserts[row["call_id"]] = row
+    def __contains__(self, call_id: str) -> bool:
+        return call_id in self._records
 
-    def end(self, row: Row) -> None:
-        """Both at once, when the start is not stored yet."""
-        call_id = row["call_id"]
-        if call_id in self._inserts:
-            self._inserts[call_id] = row
-            return
-        for name in ("call_id", *_WEBHOOK):
-            row.pop(name)
-        self._updates[call_id] = row | {"key": call_id}
+    def add(self, record: CallRecord) -> None:
+        self._records[record.call_id] = record
 
-    def take(self) -> tuple[Rows, Rows]:
-        batch = self._inserts, self._updates
-        self._inserts, self._updates = {}, {}
+    def take(self) -> Records:
+        batch, self._records = self._records, {}
         return batch
 
-    def put_back(self, batch: tuple[Rows, Rows]) -> None:
-        inserts, updates = batch
-        for call_id in [key for key in self._updates if key in inserts]:
-            row = self._updates.pop(call_id)
-            inserts[call_id] |= {name: row[name] for name in row if name != "key"}
-        self._inserts = inserts | self._inserts
-        self._updates = updates | self._updates
+    def put_back(self, batch: Records) -> None:
+        self._records = batch | self._records
 
-    async def write(self, connection: AsyncConnection, batch: tuple[Rows, Rows]) -> None:
-        inserts, updates = batch
-        if inserts:
-            await connection.execute(insert(calls), list(inserts.values()))
-        if updates:
-            await connection.execute(_UPDATE, list(updates.values()))
+    async def write(self, connection: AsyncConnection, batch: Records) -> None:
+        await connection.execute(self._upsert, [_row(record) for record in batch.values()])
 
 
 class CallStore:
-    """The table of calls. Open with `open_store`; `start` and `end` return at once."""
+    """The table of calls. Open with `open_store`; `save` returns at once."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
-        self._backlog = _Backlog()
+        self._backlog = _Backlog(engine.dialect)
         self.writer = WriteBehind(engine, self._backlog, "records")
 
     @property
@@ -145,17 +129,12 @@ class CallStore:
         """Records accepted and not yet stored."""
         return len(self._backlog)
 
-    def start(self, record: CallRecord) -> None:
-        """Note a new call."""
-        if self.waiting >= MAX_WAITING:
+    def save(self, record: CallRecord) -> None:
+        """Keep a call's record, as it will be when it is written."""
+        if self.waiting >= MAX_WAITING and record.call_id not in self._backlog:
             log.error("records.dropped", call_id=record.call_id)
             return
-        self._backlog.start(_row(record))
-        self.writer.wake()
-
-    def end(self, record: CallRecord) -> None:
-        """Note how it ended."""
-        self._backlog.end(_row(record))
+        self._backlog.add(record)
         self.writer.wake()
 
     async def flush(self) -> None:

@@ -1,14 +1,13 @@
 """The database at `storage.url`: SQLite by default, PostgreSQL by URL, its schema the newest."""
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
-import sqlalchemy.dialects.postgresql
-import sqlalchemy.dialects.sqlite
-from sqlalchemy import Dialect, Table, event, text
+from sqlalchemy import ColumnElement, Dialect, Table, event, text
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -20,6 +19,9 @@ from gateway.storage.errors import StorageError, plain
 #: How long PostgreSQL may take to accept a connection, and to run a statement, in seconds.
 CONNECT_S: Final = 5.0
 COMMAND_S: Final = 30.0
+
+#: Expressions of SQL by the name of their column.
+Columns: TypeAlias = Mapping[str, ColumnElement[Any]]
 
 _DRIVERS: Final = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
 
@@ -75,26 +77,29 @@ def driver_url(url: str) -> URL:
     return parsed.set(drivername=_DRIVERS.get(parsed.drivername, parsed.drivername))
 
 
-def upsert(dialect: Dialect, table: Table) -> Insert:
-    """An INSERT that takes the place of the row with the same primary key."""
+def upsert(
+    dialect: Dialect, table: Table, replacing: Callable[[Columns], Columns] | None = None
+) -> Insert:
+    """An INSERT that takes the place of the row with the same primary key.
+
+    `replacing(new)`: what it puts there, by name, of the columns of the `new` row; all of them
+    where it is not given.
+    """
     keys = [column.name for column in table.primary_key]
-    others = [column.name for column in table.columns if column.name not in keys]
+    insert: sqlite.Insert | postgresql.Insert = postgresql.insert(table)
     if dialect.name == "sqlite":
-        lite = sqlalchemy.dialects.sqlite.insert(table)
-        return lite.on_conflict_do_update(
-            index_elements=keys, set_={name: lite.excluded[name] for name in others}
-        )
-    post = sqlalchemy.dialects.postgresql.insert(table)
-    return post.on_conflict_do_update(
-        index_elements=keys, set_={name: post.excluded[name] for name in others}
+        insert = sqlite.insert(table)
+    new = {column.name: column for column in insert.excluded if column.name not in keys}
+    return insert.on_conflict_do_update(
+        index_elements=keys, set_=new if replacing is None else replacing(new)
     )
 
 
 def insert_if_absent(dialect: Dialect, table: Table) -> Insert:
     """An INSERT that does nothing where there is a row with the same primary key."""
     if dialect.name == "sqlite":
-        return sqlalchemy.dialects.sqlite.insert(table).on_conflict_do_nothing()
-    return sqlalchemy.dialects.postgresql.insert(table).on_conflict_do_nothing()
+        return sqlite.insert(table).on_conflict_do_nothing()
+    return postgresql.insert(table).on_conflict_do_nothing()
 
 
 async def now_ms(connection: AsyncConnection) -> int:

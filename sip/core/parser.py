@@ -49,11 +49,22 @@ def parse_message(data: bytes) -> Request | Response:
     return message
 
 
-def reread(response: bytes) -> Response:
+def reread_response(sent: bytes) -> Response:
     """The head of a response of ours, which keeps to no limits of length but needs no checks."""
-    status_line, *lines = _lines(response.partition(b"\r\n\r\n")[0])
-    headers, _ = _read_headers(lines)
+    status_line, headers = _reread(sent)
     return _read_status_line(status_line, headers)
+
+
+def reread_request(sent: bytes) -> Request:
+    """The same of a request of ours."""
+    request_line, headers = _reread(sent)
+    method, uri, _ = request_line.split(" ")
+    return Request(method, uri, headers)
+
+
+def _reread(sent: bytes) -> tuple[str, Headers]:
+    start_line, *lines = _lines(sent.partition(b"\r\n\r\n")[0])
+    return start_line, _read_headers(lines)[0]
 
 
 def best_effort(head: bytes) -> Request | None:

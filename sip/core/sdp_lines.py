@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from sip.errors import ParseError
 
@@ -19,8 +19,7 @@ Line = tuple[str, str]
 MAX_REMEMBERED: Final = 512
 
 
-@dataclass(frozen=True, slots=True)
-class Codec:
+class Codec(NamedTuple):
     """What a payload type stands for. `rate` is the RTP clock in Hz: 8000 for G.722 (RFC 3551)."""
 
     name: str

@@ -49,8 +49,22 @@ class DialogClient:
         self._supported = supported
         self._symmetric = symmetric
         self._secure = secure
-        self._acks: dict[int, tuple[bytes, Flow, Request]] = {}
+        self._acks: dict[int, tuple[bytes, Flow]] = {}
         self._lookups: set[asyncio.Task[None]] = set()
+
+    def beside(self, dialog: Dialog) -> "DialogClient":
+        """The same in another dialog, that another fork of the same INVITE made."""
+        return DialogClient(
+            self._ua,
+            dialog,
+            self._flow,
+            self._proofs,
+            advertise=self._advertise,
+            domain=self._domain,
+            supported=self._supported,
+            symmetric=self._symmetric,
+            secure=self._secure,
+        )
 
     def request(
         self,
@@ -120,7 +134,7 @@ class DialogClient:
 
         def send(flow: Flow) -> None:
             data = self._ua.send_ack(ack, flow, host=self._host(flow))
-            self._acks[cseq] = (data, flow, ack)
+            self._acks[cseq] = data, flow
             if len(self._acks) > 2:  # the one before may still be asked for again, older ones not
                 del self._acks[next(iter(self._acks))]
 
@@ -130,8 +144,7 @@ class DialogClient:
         """The 2xx came again, so our ACK was lost. False if none was sent yet."""
         if cseq not in self._acks:
             return False
-        data, flow, ack = self._acks[cseq]
-        self._ua.resend(data, flow, ack)
+        self._ua.resend_ack(*self._acks[cseq])
         return True
 
     def close(self) -> None:

@@ -10,12 +10,13 @@ from sip.clock import Clock
 from sip.clock import Timer as Running
 from sip.core.header_values import parse_via
 from sip.core.message import Headers, Request, Response
-from sip.core.parser import reread
+from sip.core.parser import reread_request, reread_response
 from sip.core.timers import RETRANSMISSION, Timer, Timers
-from sip.core.transaction import Action, Input, Kind, Machine, State
+from sip.core.transaction import LINGERING, Action, Input, Kind, Machine, State
 from sip.errors import ParseError
 from sip.ids import MAGIC_COOKIE
 from sip.transport.endpoint import Flow
+from sip.ua.lingering import Lingering
 
 ClientKey = tuple[str, str]
 ServerKey = tuple[str | int | None, ...]
@@ -57,10 +58,15 @@ class _Transaction:
 
     def _start(self, timer: Timer) -> None:
         delay_s = self.machine.start_s(timer)
-        if delay_s is not None:
-            self._running[timer] = self._layer.clock.call_later(delay_s, self._fire, timer)
+        if delay_s is None:
+            return
+        if timer in LINGERING:
+            self._layer.lingering.add(self, timer, delay_s)
+        else:
+            self._running[timer] = self._layer.clock.call_later(delay_s, self.fire, timer)
 
-    def _fire(self, timer: Timer) -> None:
+    def fire(self, timer: Timer) -> None:
+        """The time of `timer` is over."""
         self._running.pop(timer, None)
         self._step(timer)
 
@@ -87,9 +93,13 @@ class _Transaction:
 
 
 class ClientTransaction(_Transaction):
-    """A request of ours and what came back for it."""
+    """A request of ours and what came back for it, which goes to `on_response`.
 
-    __slots__ = ("_data", "_on_failure", "_on_response", "key", "request")
+    Once it has its final response it remembers, for half a minute, no more than the bytes of what
+    it sent: a message is some thirty objects, which the garbage collector would have to walk.
+    """
+
+    __slots__ = ("_data", "_on_failure", "_request", "key", "on_response")
 
     def __init__(
         self,
@@ -103,11 +113,16 @@ class ClientTransaction(_Transaction):
     ) -> None:
         kind = Kind.INVITE_CLIENT if request.method == "INVITE" else Kind.CLIENT
         super().__init__(layer, kind, flow)
-        self.request = request
+        self._request: Request | None = request
         self.key: ClientKey = (branch, request.method)
         self._data = data
-        self._on_response = on_response
+        self.on_response = on_response
         self._on_failure = on_failure
+
+    @property
+    def request(self) -> Request:
+        """What we asked; after its final response it is read again from its bytes."""
+        return self._request or reread_request(self._data)
 
     def start(self) -> None:
         self._step(Input.START)
@@ -115,10 +130,12 @@ class ClientTransaction(_Transaction):
     def receive(self, response: Response) -> None:
         if response.status < 200:
             self._step(Input.PROVISIONAL, response)
-        elif response.status < 300:
-            self._step(Input.SUCCESS, response)
-        else:
-            self._step(Input.FAILURE, response)
+            return
+        self._step(Input.SUCCESS if response.status < 300 else Input.FAILURE, response)
+        self._request = None
+        self._on_failure = _ignore
+        if self.machine.state is State.COMPLETED:  # nothing more is passed on
+            self.on_response = _ignore
 
     def restart(self, flow: Flow) -> None:
         """Send the request, whose Via has changed, anew over `flow`: the way before failed."""
@@ -152,14 +169,14 @@ class ClientTransaction(_Transaction):
                     self._layer.transmit(ack.to_bytes(), self.flow, ack)
             case Action.PASS:
                 if isinstance(message, Response):
-                    self._on_response(message)
+                    self.on_response(message)
             case Action.TIMEOUT:
                 self._on_failure(Failure.TIMEOUT)
             case Action.UNREACHABLE:
                 self._on_failure(Failure.UNREACHABLE)
 
     def release(self) -> None:
-        self._on_response = _ignore
+        self.on_response = _ignore
         self._on_failure = _ignore
 
     def _hop_by_hop(self, method: str, to: str) -> Request:
@@ -239,7 +256,7 @@ class ServerTransaction(_Transaction):
 
     def _do(self, action: Action, message: Request | Response | None) -> None:
         if action is Action.SEND and self._last:
-            response = message if isinstance(message, Response) else reread(self._last)
+            response = message if isinstance(message, Response) else reread_response(self._last)
             if self.flow.closed:
                 self.flow = self._layer.reply_flow(self.flow, response)
             self._layer.transmit(self._last, self.flow, response)
@@ -266,6 +283,7 @@ class TransactionLayer:
         self._clients: dict[ClientKey, ClientTransaction] = {}
         self._servers: dict[ServerKey, ServerTransaction] = {}
         self._merges: dict[MergeKey, ServerTransaction] = {}
+        self.lingering = Lingering(clock)
 
     def __len__(self) -> int:
         return len(self._clients) + len(self._servers)
@@ -338,6 +356,7 @@ class TransactionLayer:
         self._clients.clear()
         self._servers.clear()
         self._merges.clear()
+        self.lingering.stop()
 
 
 def _ignore(_: object) -> None:

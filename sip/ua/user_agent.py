@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from sip.clock import Clock
 from sip.core.body import SDP
 from sip.core.message import MessageError, Request, Response, make_response
+from sip.core.parser import reread_request
 from sip.core.timers import Timers
 from sip.core.uri import Uri, join_hostport
 from sip.ids import Ids
@@ -226,9 +227,9 @@ class UserAgent:
         self._transmit(data, flow, ack)
         return data
 
-    def resend(self, data: bytes, flow: Flow, message: Request | Response) -> None:
-        """Send the same bytes again: an ACK, or a 2xx that waits for one."""
-        self._transmit(data, flow, message)
+    def resend_ack(self, data: bytes, flow: Flow) -> None:
+        """Send the same ACK again."""
+        self._transmit(data, flow, reread_request(data))
 
     def forget(self, transaction: ClientTransaction | ServerTransaction) -> None:
         """Drop a transaction that its peer never ends, or that is to stay without a response."""

@@ -5,12 +5,21 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from gateway.jambonz.messages import UNACKED
-from gateway.jambonz.verbs import Config, Decline, Dial, Hangup, PhoneTarget, SipTarget
+from gateway.jambonz.verbs import (
+    Config,
+    Decline,
+    Dial,
+    Hangup,
+    PhoneTarget,
+    SipTarget,
+    Verb,
+    Verbs,
+)
 from gateway.storage.call_records import CallRecord
 from tests.contract.links import InMemory, Line, Links, WebSockets
 from tests.gateway.conftest import Start, retell, start
@@ -179,26 +188,31 @@ def check_record(record: CallRecord, name: str) -> None:
         assert record.b_sip_call_id.startswith("outleg-")
 
 
-@pytest.mark.parametrize(
-    "verb",
-    [
-        Dial(
-            target=PhoneTarget(DID, "retell"),
-            action_hook="/dial-action",
-            timeout_s=44.6,
-            caller_id=CALLER,
-            headers={"X-A": "1"},
-        ),
-        Dial(target=SipTarget("sip:call_1@host"), action_hook="/dial-action", timeout_s=0.1),
-        Decline(486),
-        Decline(603, "Decline"),
-        Hangup(),
-        Config(),
-    ],
+#: Each verb that our application sends, at its fullest and its barest.
+EXAMPLES: Verbs = (
+    Dial(
+        target=PhoneTarget(DID, "retell"),
+        action_hook="/dial-action",
+        timeout_s=44.6,
+        caller_id=CALLER,
+        headers={"X-A": "1"},
+    ),
+    Dial(target=SipTarget("sip:call_1@host"), action_hook="/dial-action", timeout_s=0.1),
+    Decline(486),
+    Decline(603, "Decline"),
+    Hangup(),
+    Config(),
 )
-def test_verb_is_one_that_jambonz_takes(verb: Dial | Decline | Hangup | Config) -> None:
+
+
+@pytest.mark.parametrize("verb", EXAMPLES)
+def test_verb_is_one_that_jambonz_takes(verb: Verb) -> None:
     check_verbs([verb.wire()])
     assert verb.wire().get("timeout", 1) >= 1
+
+
+def test_every_verb_of_ours_has_an_example() -> None:
+    assert {type(example) for example in EXAMPLES} == set(get_args(Verb))
 
 
 @pytest.mark.parametrize("status", [0, 180, 183, 200, 302, 700])

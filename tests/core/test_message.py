@@ -4,7 +4,14 @@ import pytest
 
 from sip.core.header_values import CSeq
 from sip.core.message import Headers, MessageError, Request, Response, make_response
-from sip.core.parser import MAX_BODY, MAX_HEAD, best_effort, parse_message, reread
+from sip.core.parser import (
+    MAX_BODY,
+    MAX_HEAD,
+    best_effort,
+    parse_message,
+    reread_request,
+    reread_response,
+)
 from sip.core.reasons import REASONS
 from sip.core.validation import validate
 from sip.errors import ParseError
@@ -383,7 +390,17 @@ def test_a_response_of_ours_is_read_again_however_long_it_is() -> None:
     sent = make_response(asked, 200, to_tag="us", headers=own, body=b"v=0\r\n\r\n").to_bytes()
     with pytest.raises(ParseError):
         parse_message(sent)
-    again = reread(sent)
+    again = reread_response(sent)
     assert (again.status, again.reason, again.call_id) == (200, "OK", asked.call_id)
     assert again.via == asked.via
     assert len(again.headers.get_all("record-route")) == 92
+
+
+def test_a_request_of_ours_is_read_again() -> None:
+    asked = request("Route: <sip:192.0.2.7;lr>\r\n")
+    again = reread_request(asked.to_bytes())
+    assert (again.method, again.uri, list(again.headers)) == (
+        asked.method,
+        asked.uri,
+        [*asked.headers, ("Content-Length", "0")],
+    )

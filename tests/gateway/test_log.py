@@ -54,6 +54,7 @@ def test_libraries_log_in_the_same_format() -> None:
     log.configure("info", "json", stream)
     logging.getLogger("somebody").warning("careful %s", "now")
     logging.getLogger("httpx").info("HTTP Request: POST https://api.example.com")
+    logging.getLogger("alembic.runtime.plugins").info("setup plugin alembic.autogenerate.types")
     assert [(line["event"], line["level"], line["logger"]) for line in lines(stream)] == [
         ("careful now", "warning", "somebody")
     ]

@@ -42,7 +42,6 @@ class Desk:
             advertise="203.0.113.10",
             version=4,
             problems=self,
-            epoch=lambda: 1.8e9,
         )
         self._cookies = 0
 

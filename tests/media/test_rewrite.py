@@ -47,7 +47,6 @@ c=IN IP4 203.0.113.10
 a=rtpmap:9 G722/8000
 a=rtpmap:101 telephone-event/8000
 a=fmtp:101 0-15
-a=rtcp:20001
 a=ptime:20
 a=x-vendor:kept as it is
 m=video 0 RTP/AVP 96
@@ -60,7 +59,11 @@ def wire(text: str) -> str:
 
 
 def offered(text: str, *, version: int = 4) -> rewrite.RemoteMedia:
-    return rewrite.remote_media(rewrite.read(wire(text)), version, offer=True)
+    return rewrite.read(wire(text), version, offer=True).media
+
+
+def relayed(text: str, address: str = "203.0.113.10", *, version: int = 4) -> str:
+    return rewrite.read(wire(text), version, offer=True).rewritten(address, 20000)
 
 
 def plain(connection: str = "IN IP4 192.0.2.1", media: str = "audio 4000 RTP/AVP 0") -> str:
@@ -68,15 +71,14 @@ def plain(connection: str = "IN IP4 192.0.2.1", media: str = "audio 4000 RTP/AVP
 
 
 def test_addresses_change_and_the_rest_passes() -> None:
-    out = rewrite.rewritten(rewrite.read(wire(OFFER)), "203.0.113.10", 20000)
-    assert out == wire(RELAYED)
+    assert relayed(OFFER) == wire(RELAYED)
 
 
 def test_where_the_party_wants_its_media() -> None:
     media = offered(OFFER)
     assert media.rtp == ("192.168.7.21", 16384)
     assert media.rtcp == ("192.168.7.22", 16400)
-    assert {number: codec.name for number, codec in media.codecs.items()} == {
+    assert {number: codec.name for number, codec in media.codecs} == {
         9: "G722",
         0: "PCMU",
         8: "PCMA",
@@ -94,7 +96,7 @@ def test_hold_by_the_zero_address_passes_as_hold() -> None:
     held = plain("IN IP4 0.0.0.0")
     media = offered(held)
     assert (media.rtp, media.rtcp) == (None, None)
-    out = parse(rewrite.rewritten(rewrite.read(wire(held)), "203.0.113.10", 20000))
+    out = parse(relayed(held))
     assert out.connection is not None
     assert out.connection.address == "0.0.0.0"
     assert out.media[0].port == 20000
@@ -103,15 +105,13 @@ def test_hold_by_the_zero_address_passes_as_hold() -> None:
 
 @pytest.mark.parametrize("direction", ["sendonly", "recvonly", "inactive", "sendrecv"])
 def test_the_direction_passes(direction: str) -> None:
-    out = rewrite.rewritten(rewrite.read(wire(plain() + f"a={direction}\n")), "203.0.113.10", 20000)
-    assert parse(out).media[0].direction == direction
+    assert parse(relayed(plain() + f"a={direction}\n")).media[0].direction == direction
 
 
 def test_ipv6() -> None:
     text = plain("IN IP6 2001:db8::1")
     assert offered(text, version=6).rtp == ("2001:db8::1", 4000, 0, 0)
-    out = rewrite.rewritten(rewrite.read(wire(text)), "2001:db8::99", 20000)
-    assert "c=IN IP6 2001:db8::99\r\n" in out
+    assert "c=IN IP6 2001:db8::99\r\n" in relayed(text, "2001:db8::99", version=6)
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,41 @@ def test_offers_that_are_not_relayed(text: str, why: str) -> None:
 
 
 def test_an_answer_may_refuse_the_audio() -> None:
-    sdp = rewrite.read(wire(plain(media="audio 0 RTP/AVP 0")))
-    media = rewrite.remote_media(sdp, 4, offer=False)
-    assert (media.rtp, media.codecs) == (None, {})
-    assert "m=audio 0 RTP/AVP 0\r\n" in rewrite.rewritten(sdp, "203.0.113.10", 20000)
+    sdp = rewrite.read(wire(plain(media="audio 0 RTP/AVP 0")), 4, offer=False)
+    assert (sdp.media.rtp, sdp.media.codecs) == (None, ())
+    assert "m=audio 0 RTP/AVP 0\r\n" in sdp.rewritten("203.0.113.10", 20000)
+
+
+def test_the_next_call_of_a_peer_differs_in_its_numbers_alone() -> None:
+    """What is remembered of the first call is not its port, its session or our address."""
+    first = plain(media="audio 4000 RTP/AVP 0 101") + "a=rtpmap:101 telephone-event/8000\n"
+    relayed(first)
+    known = rewrite.remembered()
+    other = first.replace("- 1 1", "phone 77 3").replace("audio 4000", "audio 6000")
+    assert offered(other) == offered(first)._replace(
+        rtp=("192.0.2.1", 6000), rtcp=("192.0.2.1", 6001)
+    )
+    assert relayed(other, "198.51.100.9") == wire(
+        other.replace("192.0.2.1", "198.51.100.9").replace("audio 6000", "audio 20000")
+    )
+    assert rewrite.remembered() == known
+
+
+@pytest.mark.parametrize(
+    "line", ["a=rtcp:4005", "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:c2VjcmV0", "i=" + "x" * 1024]
+)
+def test_what_is_a_calls_own_is_not_remembered(line: str) -> None:
+    known = rewrite.remembered()
+    relayed(plain() + line + "\n")
+    assert rewrite.remembered() == known
+
+
+@pytest.mark.parametrize("port", ["65535", "65536", "04000", "4000/2"])
+def test_a_port_at_the_edge_is_read_like_any(port: str) -> None:
+    text = plain(media=f"audio {port} RTP/AVP 0")
+    if port == "65536":
+        with pytest.raises(MediaError, match="Malformed SDP Media"):
+            offered(text)
+        return
+    assert offered(text).rtp == ("192.0.2.1", int(port.partition("/")[0]))
+    assert "m=audio 20000 RTP/AVP 0\r\n" in relayed(text)

@@ -1,7 +1,7 @@
 """The leg of a call that we place: an INVITE, its challenges, its forks, its cancelling."""
 
 from sip.b2bua.call_events import Cause, Connect, Fail, Headers, Ring
-from sip.b2bua.legs.early_dialogs import EarlyDialog, EarlyDialogs
+from sip.b2bua.legs.early_dialogs import EarlyDialog, EarlyDialogs, LateAnswers
 from sip.b2bua.legs.leg import Direction, OnEvent
 from sip.b2bua.legs.options import DEFAULT, LegOptions, Reliable
 from sip.b2bua.legs.sip_leg import SipLeg, failure_status, passing_headers
@@ -140,17 +140,18 @@ class OutboundLeg(SipLeg):
         self._transaction = self.ua.send(
             request,
             self.flow,
-            lambda response: self._on_response(request, response),
+            self._on_response,
             self._on_failure,
             host=host,
         )
 
-    def _on_response(self, request: Request, response: Response) -> None:
+    def _on_response(self, response: Response) -> None:
+        assert self._transaction is not None, "a response answers an INVITE"
         self._stop("no response")
         if response.status < 200:
-            self._on_provisional(request, response)
+            self._on_provisional(self._transaction.request, response)
         elif response.status < 300:
-            self._on_success(request, response)
+            self._on_success(self._transaction, response)
         elif not (self._raise_interval(response) or self._answer_challenge(response)):
             self._on_rejection(response)
 
@@ -192,16 +193,10 @@ class OutboundLeg(SipLeg):
         self.client.request("PRACK", headers=[("RAck", str(rack))], on_end=lambda _: None)
         return True
 
-    def _on_success(self, request: Request, response: Response) -> None:
-        confirmed = self.dialog is not None and self.dialog.confirmed
-        if confirmed and self.dialog is not None and response.to.tag == self.dialog.remote_tag:
-            self.client.resend_ack(request.cseq.number)
-            return
-        if confirmed or self.state is LegState.ENDED:
-            self._early.hang_up_late(request, response, self._client_in)
-            return
-        self.dialog, early = self._early.confirm(request, response)
-        self.client.ack(request, self.lost)
+    def _on_success(self, transaction: ClientTransaction, response: Response) -> None:
+        self.dialog, early = self._early.confirm(transaction.request, response)
+        self.client.ack(transaction.request, self.lost)
+        transaction.on_response = LateAnswers(transaction, self._early, self.client).take
         if self.state is LegState.LEAVING:  # RFC 3261 9.1: the answer crossed our CANCEL
             self._stop_all()
             self._send_bye()

@@ -107,7 +107,11 @@ class SipLeg(ABC):
 
     def host(self, flow: Flow) -> str:
         """Our host in Via and Contact towards the peer."""
-        return self.options.contact_domain or self.ua.host(flow, self.options.advertise)
+        if self.options.contact_domain is not None:
+            return self.options.contact_domain
+        if flow is self.flow:
+            return self.media_address
+        return self.ua.host(flow, self.options.advertise)
 
     # what the call may do
 
@@ -243,21 +247,18 @@ class SipLeg(ABC):
         """What sends our requests in the present dialog."""
         assert self.dialog is not None, "a leg sends nothing in a dialog that it does not have"
         if self._client is None or self._client.dialog is not self.dialog:
-            self._client = self._client_in(self.dialog)
+            self._client = DialogClient(
+                self.ua,
+                self.dialog,
+                self.flow,
+                self.proofs,
+                advertise=self.options.advertise,
+                domain=self.options.contact_domain,
+                supported=self.options.supported,
+                symmetric=self.options.symmetric,
+                secure=self.secure,
+            )
         return self._client
-
-    def _client_in(self, dialog: Dialog) -> DialogClient:
-        return DialogClient(
-            self.ua,
-            dialog,
-            self.flow,
-            self.proofs,
-            advertise=self.options.advertise,
-            domain=self.options.contact_domain,
-            supported=self.options.supported,
-            symmetric=self.options.symmetric,
-            secure=self.secure,
-        )
 
     def response_headers(self, flow: Flow) -> Headers:
         """What every dialog-making response and every 2xx says of us (RFC 3261 13.2.1)."""

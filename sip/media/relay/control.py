@@ -2,8 +2,8 @@
 
 The dialect is rtpengine's (its docs/ng_control_protocol.md): ``cookie SP dictionary`` each way, in
 JSON or bencode, `result` "ok", "pong" or "error" with `error-reason`. Our reasons begin with a slug
-of `MediaError`. Counters come in rtpengine's shape (`tags`, `medias`, `streams`, `stats`), with
-the ones it has not under further keys of `stats`.
+of `MediaError`. Counters come in rtpengine's shape (`tags`, `medias`, `streams`, `stats`) as far as
+our client reads them, with the ones that rtpengine has not under further keys of `stats`.
 """
 
 from __future__ import annotations
@@ -13,15 +13,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from sip.core.sdp import SessionDescription
 from sip.media.ng.bencode import Decoded, Encodable
 from sip.media.ng.form import Form, FormError, decode, encode
 from sip.media.plane import Learn, MediaError
 from sip.media.relay import rewrite, wav
-from sip.media.relay.endpoint import Endpoint, RtpEndpoint
 from sip.media.relay.listening import Wish
 from sip.media.relay.notices import Client, Notices, Problems
 from sip.media.relay.party import Description, Party
+from sip.media.relay.rewrite import ReceivedSdp
 from sip.media.relay.sessions import Call, Sessions
 
 #: Seconds that a reply is kept for retransmissions of its request.
@@ -55,14 +54,12 @@ class Control:
         advertise: str,
         version: int,
         problems: Problems,
-        epoch: Callable[[], float],
     ) -> None:
         self._sessions = sessions
         self._notices = notices
         self._advertise = advertise
         self._version = version
         self._problems = problems
-        self._epoch = epoch
         self._replies: OrderedDict[tuple[object, bytes], tuple[float, bytes]] = OrderedDict()
         self._commands: dict[str, Callable[[_Request, float], Reply]] = {
             "ping": self._ping,
@@ -138,7 +135,7 @@ class Control:
         return {"result": "pong"}
 
     def _offer(self, request: _Request, now: float) -> Reply:
-        sdp = rewrite.read(_text(request, "sdp"))
+        sdp = rewrite.read(_text(request, "sdp"), self._version, offer=True)
         from_tag = _text(request, "from-tag")
         to_tag = _text(request, "to-tag") if "to-tag" in request.keys else None
         _check_tags(from_tag, to_tag)
@@ -146,21 +143,21 @@ class Control:
             _text(request, "call-id"),
             from_tag,
             to_tag,
-            self._description(request, sdp, offer=True),
+            _description(request, sdp),
             now,
             _wish(request),
         )
         return self._sdp_reply(request, sdp, receiver)
 
     def _answer(self, request: _Request, now: float) -> Reply:
-        sdp = rewrite.read(_text(request, "sdp"))
+        sdp = rewrite.read(_text(request, "sdp"), self._version, offer=False)
         from_tag, to_tag = _text(request, "from-tag"), _text(request, "to-tag")
         _check_tags(from_tag, to_tag)
         sender = self._sessions.answer(
             _text(request, "call-id"),
             from_tag,
             to_tag,
-            self._description(request, sdp, offer=False),
+            _description(request, sdp),
             now,
         )
         return self._sdp_reply(request, sdp, sender)
@@ -180,10 +177,10 @@ class Control:
                     tag=party.tag,
                     packets=party.rtp.send_errors,
                 )
-        return self._report(call, now)
+        return _report(call, now)
 
     def _query(self, request: _Request, now: float) -> Reply:
-        return self._report(self._sessions.find(_text(request, "call-id")), now)
+        return _report(self._sessions.find(_text(request, "call-id")), now)
 
     def _play(self, request: _Request, now: float) -> Reply:
         clip = wav.read(_audio(request))
@@ -200,92 +197,49 @@ class Control:
         self._sessions.stop_play(_text(request, "call-id"), _text(request, "from-tag"), now)
         return {"result": "ok"}
 
-    def _description(
-        self, request: _Request, sdp: SessionDescription, *, offer: bool
-    ) -> Description:
-        return Description(
-            media=rewrite.remote_media(sdp, self._version, offer=offer),
-            signalling_ip=_received_from(request),
-            learn=_learn(request),
-        )
-
-    def _sdp_reply(self, request: _Request, sdp: SessionDescription, facing: Party) -> Reply:
+    def _sdp_reply(self, request: _Request, sdp: ReceivedSdp, facing: Party) -> Reply:
         address = self._advertise
         if "media-address" in request.keys:
             address = rewrite.own_address(_text(request, "media-address"), self._version)
-        return {"result": "ok", "sdp": rewrite.rewritten(sdp, address, facing.pair.port)}
-
-    def _report(self, call: Call, now: float) -> Reply:
-        epoch = self._epoch()
-        return {
-            "result": "ok",
-            "created": int(epoch - (now - call.created)),
-            "tags": {tag: _party_report(party, now, epoch) for tag, party in call.parties.items()},
-        }
+        return {"result": "ok", "sdp": sdp.rewritten(address, facing.pair.port)}
 
 
-def _party_report(party: Party, now: float, epoch: float) -> Encodable:
-    stream = party.rtp.stream
-    sent = party.rtp.sent
-    packets = stream.packets
-    silent_s = stream.silent_s(now) if packets else None
-    rtp: dict[str, Encodable] = {
-        "packets": packets,
+def _report(call: Call, now: float) -> Reply:
+    parties = call.parties.items()
+    return {"result": "ok", "tags": {tag: _party_report(party, now) for tag, party in parties}}
+
+
+def _party_report(party: Party, now: float) -> Encodable:
+    rtp, rtcp = party.rtp, party.rtcp
+    stream, sent = rtp.stream, rtp.sent
+    stats: dict[str, Encodable] = {
+        "packets": stream.packets,
         "bytes": stream.octets,
-        "errors": party.rtp.send_errors,
         "packets sent": sent.packets,
         "bytes sent": sent.octets,
         "lost": stream.lost,
         "jitter us": round(stream.jitter_ms * 1000),
-        "foreign": party.rtp.foreign + party.rtcp.foreign,
-        "refused": party.rtp.refused + party.rtcp.refused,
-        "SSRC changes": stream.ssrc_changes,
+        "foreign": rtp.foreign + rtcp.foreign,
+        "refused": rtp.refused + rtcp.refused,
     }
+    silent_s = stream.silent_s(now)
     if silent_s is not None:
-        rtp["payload type"] = stream.payload_type
-        rtp["silent ms"] = round(silent_s * 1000)
-    rtcp: dict[str, Encodable] = {
-        "packets": party.rtcp.packets,
-        "errors": party.rtcp.send_errors,
-        "packets sent": party.rtcp.packets_sent,
-    }
-    last = int(epoch - (silent_s or 0.0))
-    return {
-        "tag": party.tag,
-        "medias": [
-            {
-                "index": 1,
-                "type": "audio",
-                "streams": [
-                    _stream_report(party.rtp, party.pair.port, rtp, last),
-                    _stream_report(party.rtcp, party.pair.port + 1, rtcp, last),
-                ],
-            }
-        ],
-    }
-
-
-def _stream_report(
-    endpoint: Endpoint, port: int, stats: dict[str, Encodable], last: int
-) -> Encodable:
-    report: dict[str, Encodable] = {
-        "local port": port,
-        "flags": ["RTP" if isinstance(endpoint, RtpEndpoint) else "RTCP"],
-        "last packet": last,
-        "stats": stats,
-    }
-    address = endpoint.source or endpoint.latch.expected
+        stats["payload type"] = stream.payload_type
+        stats["silent ms"] = round(silent_s * 1000)
+    rtp_report: dict[str, Encodable] = {"stats": stats}
+    address = rtp.source or rtp.latch.expected
     if address is not None:
-        report["endpoint"] = {
-            "family": "IPv6" if ":" in address[0] else "IPv4",
-            "address": address[0],
-            "port": address[1],
-        }
-    return report
+        rtp_report["endpoint"] = {"address": address[0], "port": address[1]}
+    rtcp_report = {"stats": {"packets": rtcp.packets, "packets sent": rtcp.packets_sent}}
+    return {"tag": party.tag, "medias": [{"streams": [rtp_report, rtcp_report]}]}
 
 
 def _error(error: MediaError) -> Reply:
     return {"result": "error", "error-reason": str(error)}
+
+
+def _description(request: _Request, sdp: ReceivedSdp) -> Description:
+    return Description(sdp.media, _received_from(request), _learn(request))
 
 
 def _text(request: _Request, key: str) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from functools import lru_cache
+from types import MappingProxyType
+from typing import NamedTuple
 
 from sip.core.sdp_edits import TELEPHONE_EVENT
 from sip.core.sdp_lines import Codec
@@ -12,7 +14,7 @@ from sip.media.relay.endpoint import Poller, RtcpEndpoint, RtpEndpoint
 from sip.media.relay.listening import KeyWatch
 from sip.media.relay.player import Player, Voice
 from sip.media.relay.ports import PortPair
-from sip.media.relay.rewrite import RemoteMedia
+from sip.media.relay.rewrite import Codecs, RemoteMedia
 from sip.media.relay.routes import OwnStream
 from sip.media.relay.wav import RATE_HZ, Coding
 
@@ -23,8 +25,7 @@ _KEYS = TELEPHONE_EVENT.upper()
 _LAWS = {"PCMU": Coding.PCMU, "PCMA": Coding.PCMA}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Description:
+class Description(NamedTuple):
     """A party's SDP as far as the relay acts on it, and how its packets may be recognised."""
 
     media: RemoteMedia
@@ -32,10 +33,18 @@ class Description:
     learn: Learn = Learn.PEER
 
 
+class Agreement(NamedTuple):
+    """What two parties have in common: codecs and clock rates by payload type, and keys' types."""
+
+    codecs: Mapping[int, Codec] = MappingProxyType({})
+    rates_hz: Mapping[int, int] = MappingProxyType({})
+    key_types: Collection[int] = ()
+
+
 class Party:
     """One party of a call and the port pair that faces it."""
 
-    __slots__ = ("_codecs_agreed", "_description", "_staged", "keys", "own", "pair", "player",
+    __slots__ = ("_agreed", "_description", "_staged", "keys", "own", "pair", "player",
                  "rtcp", "rtp", "tag")  # fmt: skip
 
     def __init__(self, tag: str, pair: PortPair, poller: Poller, window_s: float) -> None:
@@ -45,7 +54,7 @@ class Party:
         self.rtcp = RtcpEndpoint(pair.rtcp, poller, window_s)
         self._description: Description | None = None
         self._staged: Description | None = None
-        self._codecs_agreed: Mapping[int, Codec] = {}
+        self._agreed = Agreement()
         #: What we send to it ourselves, once that was needed; and what is played now.
         self.own: OwnStream | None = None
         self.player: Player | None = None
@@ -93,12 +102,10 @@ class Party:
         """Packets flow between these two, of the payload types that both described."""
         self.rtp.attach(other.rtp)
         self.rtcp.peer, other.rtcp.peer = other.rtcp, self.rtcp
-        codecs = _negotiated(self._codecs(), other._codecs())
-        rates_hz = {number: codec.rate for number, codec in codecs.items()}
-        keys = [number for number, codec in codecs.items() if codec.name == _KEYS]
+        agreed = _agreement(self._codecs(), other._codecs())
         for party in (self, other):
-            party.rtp.stream.negotiate(rates_hz, keys)
-            party._codecs_agreed = codecs
+            party.rtp.stream.negotiate(agreed.rates_hz, agreed.key_types)
+            party._agreed = agreed
 
     def may_send_to(self, other: Party) -> bool:
         """Whether both descriptions let it speak, and neither is on hold without an address."""
@@ -129,18 +136,18 @@ class Party:
         """How it takes G.711: the first that its description has and that was negotiated."""
         if self._description is None:
             return None
-        for number, codec in self._description.media.codecs.items():
+        for number, codec in self._description.media.codecs:
             law = _LAWS.get(codec.name)
-            if law is not None and codec.rate == RATE_HZ and number in self._codecs_agreed:
+            if law is not None and codec.rate == RATE_HZ and number in self._agreed.codecs:
                 return Voice(number, law)
         return None
 
-    def _codecs(self) -> list[tuple[int, Codec]]:
+    def _codecs(self) -> Codecs:
         """What the descriptions in force and staged have."""
-        codecs: list[tuple[int, Codec]] = []
+        codecs: Codecs = ()
         for description in (self._description, self._staged):
             if description is not None:
-                codecs += description.media.codecs.items()
+                codecs += description.media.codecs
         return codecs
 
     def part(self, now: float) -> None:
@@ -157,18 +164,25 @@ class Party:
         self.rtcp.close()
 
 
-def _negotiated(one: list[tuple[int, Codec]], other: list[tuple[int, Codec]]) -> dict[int, Codec]:
-    """The codec by payload type of what two parties have in common.
+@lru_cache(maxsize=256)
+def _agreement(one: Codecs, other: Codecs) -> Agreement:
+    """What two parties have in common. It is remembered: most calls have what others had.
 
     RFC 3264 5.1 has each side send with the numbers of the other's description, and an answer
     may number otherwise than its offer (6.1); some send with their own numbers all the same. So
     a type passes if its codec, or its number, is in both. With one side unknown yet, all of the
     other's pass.
     """
-    if not one or not other:
-        return dict(one or other)
-    numbers = {number for number, _ in one} & {number for number, _ in other}
-    named = {codec for _, codec in one if codec.name} & {codec for _, codec in other}
-    return {
-        number: codec for number, codec in [*one, *other] if number in numbers or codec in named
-    }
+    if one and other:
+        numbers = {number for number, _ in one} & {number for number, _ in other}
+        named = {codec for _, codec in one if codec.name} & {codec for _, codec in other}
+        codecs = {
+            number: codec for number, codec in one + other if number in numbers or codec in named
+        }
+    else:
+        codecs = dict(one or other)
+    return Agreement(
+        MappingProxyType(codecs),
+        MappingProxyType({number: codec.rate for number, codec in codecs.items()}),
+        frozenset(number for number, codec in codecs.items() if codec.name == _KEYS),
+    )

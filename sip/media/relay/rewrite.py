@@ -2,16 +2,16 @@
 
 The relay changes where media goes and nothing else: addresses and ports, and the attributes that
 would lead around it (ICE, rtcp-mux, BUNDLE) or promise what it does not do (keys). Codecs, their
-order and every unknown line pass as they came.
+order and every unknown line pass as they came. The descriptions of a peer's calls differ in two
+numbers, mostly, and what was read of the rest is remembered.
 """
 
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+import re
 from functools import lru_cache
-from types import MappingProxyType
+from typing import Final, NamedTuple, TypeAlias
 
 from sip.core.sdp import Media, Origin, SessionDescription, parse
 from sip.core.sdp_lines import Attribute, Codec, Connection
@@ -30,8 +30,8 @@ STRIPPED = frozenset(
         # RFC 8839: there is one way to us, the address of the c= line
         "candidate", "remote-candidates", "end-of-candidates", "ice-ufrag", "ice-pwd", "ice-lite",
         "ice-options", "ice-mismatch", "ice-pacing",
-        # RFC 5761, RFC 9143: RTP and RTCP have a port each, and every medium its own
-        "rtcp-mux", "rtcp-mux-only", "group", "mid", "bundle-only",
+        # RFC 3605, RFC 5761, RFC 9143: every medium has an own port, and RTCP the one above
+        "rtcp", "rtcp-mux", "rtcp-mux-only", "group", "mid", "bundle-only",
         # RFC 4568, RFC 5763: nothing is encrypted here
         "crypto", "fingerprint", "setup", "connection", "tls-id", "key-mgmt",
     }
@@ -40,9 +40,24 @@ STRIPPED = frozenset(
 
 _UNSAID = Codec("", DEFAULT_CLOCK_RATE_HZ)
 
+#: Payload types with their codecs, in the order of the description.
+Codecs: TypeAlias = tuple[tuple[int, Codec], ...]
 
-@dataclass(frozen=True, slots=True)
-class RemoteMedia:
+#: Longest description of which something is remembered, in characters; and lines that are one
+#: call's own or secret, so that nothing is.
+_MAX_REMEMBERED: Final = 1024
+_OWN_LINE: Final = re.compile(r"a=(?:rtcp:|candidate|ice-|crypto|key-mgmt|fingerprint)")
+
+#: A description as far as its session's numbers; a port in use.
+_SESSION: Final = re.compile(r"v=0\r?\no=([^\s\0]+ [^\s\0]+ [0-9]{1,64})")
+_PORT: Final = re.compile(r"[1-9][0-9]{0,4}")
+
+#: What the audio's port follows, and what stands for one.
+_AUDIO: Final = "\nm=audio "
+_ANY_PORT: Final = 9
+
+
+class RemoteMedia(NamedTuple):
     """Where a party wants its media (`rtp` None is hold) and by which payload types.
 
     `sends` and `hears` are its direction (RFC 3264 5.1).
@@ -50,67 +65,89 @@ class RemoteMedia:
 
     rtp: SocketAddress | None
     rtcp: SocketAddress | None
-    codecs: Mapping[int, Codec]
+    codecs: Codecs
     sends: bool = False
     hears: bool = False
 
+    def at(self, port: int) -> RemoteMedia:
+        """The same with another port, and RTCP above it."""
+        if self.rtp is None:
+            return self
+        host = self.rtp[0]
+        rtp, rtcp = _socket_address(host, port), _socket_address(host, port + 1)
+        return RemoteMedia(rtp, rtcp, self.codecs, self.sends, self.hears)
 
-def read(text: str) -> SessionDescription:
-    """Reads a description; `MediaError` bad-sdp if it cannot be read."""
-    try:
-        return parse(text)
-    except ParseError as error:
-        raise _bad(error.reason) from None
+
+class Pattern:
+    """A description but for the numbers of its session and the port of its audio."""
+
+    __slots__ = ("_around_port", "_sdp", "media")
+
+    def __init__(self, sdp: SessionDescription, media: RemoteMedia) -> None:
+        self._sdp = sdp
+        self.media = media
+        self._around_port: dict[str, tuple[str, str]] = {}
+
+    def around_port(self, address: str) -> tuple[str, str]:
+        """What is sent on with `address`, one of ours: from the origin's to the port, and after.
+
+        There is nothing after it where there is no audio.
+        """
+        around = self._around_port.get(address)
+        if around is None:
+            text = _relayed(self._sdp, address).to_string().partition(" IN ")[2]
+            before, audio, after = text.partition(f"{_AUDIO}{_ANY_PORT} ")
+            around = (before + _AUDIO, " " + after) if audio else (before, "")
+            self._around_port[address] = around
+        return around
 
 
-def remote_media(sdp: SessionDescription, version: int, *, offer: bool) -> RemoteMedia:
-    """What the relay needs of a description; `MediaError` bad-sdp if it cannot be relayed.
+class ReceivedSdp(NamedTuple):
+    """A description that came: what the relay acts on, and what is sent on in its place."""
+
+    media: RemoteMedia
+    session: str
+    pattern: Pattern
+
+    def rewritten(self, address: str, port: int) -> str:
+        """The description with `address` and `port` (RTCP one above) in place of the sender's.
+
+        Media other than the relayed audio is refused on the way (port 0), so that the other side
+        does not send it.
+        """
+        before, after = self.pattern.around_port(address)
+        return f"v=0\r\no={self.session} IN {before}{port if after else ''}{after}"
+
+
+def read(text: str, version: int, *, offer: bool) -> ReceivedSdp:
+    """Reads a description; `MediaError` bad-sdp if it cannot be read, or not be relayed.
 
     `version` is the relay's address family, 4 or 6. An offer must have audio; an answer may
     refuse it.
     """
-    audio = sdp.audio
-    if audio is None:
-        if offer or not sdp.media:
-            raise _bad("no audio offered")
-        return RemoteMedia(None, None, {})
-    if audio.protocol.upper() not in PLAIN_PROTOCOLS:
-        raise _bad(f"audio by {audio.protocol} is not supported")
-    connection = sdp.connection_of(audio)
-    if connection is None:
-        raise _bad("no connection address")
-    codecs = _codecs(
-        audio.formats, tuple([item for item in audio.attributes if item[0] == "rtpmap"])
-    )
-    host = _remote_address(connection.address, version)
-    if host is None:
-        return RemoteMedia(None, None, codecs)
-    direction = audio.direction
-    return RemoteMedia(
-        _socket_address(host, audio.port),
-        _rtcp_address(audio, host, version),
-        codecs,
-        sends=direction in ("sendrecv", "sendonly"),
-        hears=direction in ("sendrecv", "recvonly"),
-    )
+    start, _, rest = text.partition(" IN ")
+    before, _, audio = rest.partition(_AUDIO)
+    port, _, after = audio.partition(" ")
+    session = _SESSION.fullmatch(start)
+    if (
+        session is not None
+        and _PORT.fullmatch(port)
+        and int(port) < 65535
+        and len(text) <= _MAX_REMEMBERED
+        and not _OWN_LINE.search(text)
+    ):
+        pattern = _remembered(before, after, version)
+        return ReceivedSdp(pattern.media.at(int(port)), session[1], pattern)
+    sdp = _parsed(text)
+    origin = sdp.origin
+    media = _remote_media(sdp, version, offer=offer)
+    numbers = f"{origin.username} {origin.session_id} {origin.version}"
+    return ReceivedSdp(media, numbers, Pattern(sdp, media))
 
 
-def rewritten(sdp: SessionDescription, address: str, port: int) -> str:
-    """The description with `address` and `port` (RTCP one above) in place of the sender's.
-
-    Media other than the relayed audio is refused on the way (port 0), so that the other side
-    does not send it.
-    """
-    ours = Connection("IP6" if ":" in address else "IP4", address)
-    audio, origin = sdp.audio, sdp.origin
-    return SessionDescription(
-        Origin(origin.username, origin.session_id, origin.version, ours.address_type, ours.address),
-        sdp.name,
-        _connected(sdp.connection, ours),
-        _kept(sdp.attributes),
-        tuple([_relayed(m, ours, port) if m is audio else m.refused for m in sdp.media]),
-        sdp.other,
-    ).to_string()
+def remembered() -> int:
+    """How many patterns are remembered."""
+    return _remembered.cache_info().currsize
 
 
 def own_address(text: str, version: int) -> str:
@@ -130,22 +167,65 @@ def normal_address(text: str) -> str | None:
         return None
 
 
-def _relayed(audio: Media, ours: Connection, port: int) -> Media:
-    return Media(
-        audio.kind,
-        port,
-        audio.protocol,
-        audio.formats,
-        1,
-        _connected(audio.connection, ours),
-        tuple(
-            [
-                ("rtcp", str(port + 1)) if attribute[0] == "rtcp" else attribute
-                for attribute in audio.attributes
-                if attribute[0] not in STRIPPED
-            ]
-        ),
-        audio.other,
+@lru_cache(maxsize=512)
+def _remembered(before: str, after: str, version: int) -> Pattern:
+    """The pattern of a description, from its origin's address to its audio's port and after it."""
+    sdp = _parsed(f"v=0\r\no=- 0 0 IN {before}{_AUDIO}{_ANY_PORT} {after}")
+    return Pattern(sdp, _remote_media(sdp, version, offer=True))
+
+
+def _parsed(text: str) -> SessionDescription:
+    try:
+        return parse(text)
+    except ParseError as error:
+        raise _bad(error.reason) from None
+
+
+def _remote_media(sdp: SessionDescription, version: int, *, offer: bool) -> RemoteMedia:
+    audio = sdp.audio
+    if audio is None:
+        if offer or not sdp.media:
+            raise _bad("no audio offered")
+        return RemoteMedia(None, None, ())
+    if audio.protocol.upper() not in PLAIN_PROTOCOLS:
+        raise _bad(f"audio by {audio.protocol} is not supported")
+    connection = sdp.connection_of(audio)
+    if connection is None:
+        raise _bad("no connection address")
+    codecs = _codecs(audio)
+    host = _remote_address(connection.address, version)
+    if host is None:
+        return RemoteMedia(None, None, codecs)
+    direction = audio.direction
+    return RemoteMedia(
+        _socket_address(host, audio.port),
+        _rtcp_address(audio, host, version),
+        codecs,
+        sends=direction in ("sendrecv", "sendonly"),
+        hears=direction in ("sendrecv", "recvonly"),
+    )
+
+
+def _relayed(sdp: SessionDescription, address: str) -> SessionDescription:
+    """What is sent on, with a stand-in for the port."""
+    ours = Connection("IP6" if ":" in address else "IP4", address)
+    audio, origin = sdp.audio, sdp.origin
+    return SessionDescription(
+        Origin(origin.username, origin.session_id, origin.version, ours.address_type, ours.address),
+        sdp.name,
+        _connected(sdp.connection, ours),
+        _kept(sdp.attributes),
+        tuple([_relayed_audio(m, ours) if m is audio else m.refused for m in sdp.media]),
+        sdp.other,
+    )
+
+
+def _relayed_audio(audio: Media, ours: Connection) -> Media:
+    return audio.replace(
+        port=_ANY_PORT,
+        port_count=1,
+        connection=_connected(audio.connection, ours),
+        attributes=_kept(audio.attributes),
     )
 
 
@@ -154,7 +234,7 @@ def _connected(theirs: Connection | None, ours: Connection) -> Connection | None
     return theirs if theirs is None or theirs.unspecified else ours
 
 
-def _kept(attributes: Iterable[Attribute]) -> tuple[Attribute, ...]:
+def _kept(attributes: tuple[Attribute, ...]) -> tuple[Attribute, ...]:
     return tuple([attribute for attribute in attributes if attribute[0] not in STRIPPED])
 
 
@@ -179,21 +259,17 @@ def _remote_address(text: str, version: int) -> str | None:
         raise _bad(str(error)) from None
 
 
-@lru_cache(maxsize=256)
-def _codecs(formats: tuple[str, ...], rtpmaps: tuple[Attribute, ...]) -> Mapping[int, Codec]:
-    """Each payload type's codec, its name in capitals; "" and G.711's clock where it is unsaid.
-
-    Not to be changed: it is remembered, as most calls have what others had.
-    """
-    known = Media("audio", 0, "RTP/AVP", formats, attributes=rtpmaps).rtpmap()
-    codecs: dict[int, Codec] = {}
-    for text in formats:
+def _codecs(audio: Media) -> Codecs:
+    """Each payload type's codec, its name in capitals; "" and G.711's clock where it is unsaid."""
+    known = audio.rtpmap()
+    codecs: list[tuple[int, Codec]] = []
+    for text in audio.formats:
         if not (text.isascii() and text.isdigit() and int(text) < 128):
             raise _bad(f"payload type {text}")
         codec = known.get(int(text), _UNSAID)
         rate = codec.rate or DEFAULT_CLOCK_RATE_HZ
-        codecs[int(text)] = Codec(codec.name.upper(), rate, codec.channels)
-    return MappingProxyType(codecs)
+        codecs.append((int(text), Codec(codec.name.upper(), rate, codec.channels)))
+    return tuple(codecs)
 
 
 def _socket_address(host: str, port: int) -> SocketAddress:

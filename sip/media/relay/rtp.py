@@ -58,9 +58,9 @@ class RtpStream:
         "_newcomer_seq",
         "_next_seq",
         "_octets_before",
+        "_rates_hz",
         "_size",
         "_tick_s",
-        "_ticks_s",
         "_timestamp",
         "on_key",
         "payload_type",
@@ -73,7 +73,7 @@ class RtpStream:
         self.payload_type = -1
         self.ssrc = -1
         self.ssrc_changes = 0
-        self._ticks_s: dict[int, float] = {}
+        self._rates_hz: Mapping[int, int] = {}
         self._tick_s = 1.0 / DEFAULT_CLOCK_RATE_HZ
         #: The first two octets last taken under the present negotiation, marker aside; -1 after
         #: a key, so that each of its packets is looked at and those of audio are not.
@@ -105,7 +105,7 @@ class RtpStream:
 
         `key_types` are those among them that carry keys (RFC 4733).
         """
-        self._ticks_s = {number: 1.0 / rate for number, rate in rates_hz.items()}
+        self._rates_hz = rates_hz
         self._key_types = key_types
         self._kind = -1
 
@@ -114,7 +114,7 @@ class RtpStream:
         return (
             len(packet) >= HEADER_SIZE
             and packet[0] & 0xC0 == 0x80
-            and packet[1] & 0x7F in self._ticks_s
+            and packet[1] & 0x7F in self._rates_hz
         )
 
     def take(self, packet: bytes, now: float) -> bool:
@@ -164,7 +164,7 @@ class RtpStream:
         if not self.is_key(packet):
             return False
         if self.on_key is not None:
-            self.on_key(packet, self._ticks_s[packet[1] & _TYPE], now)
+            self.on_key(packet, 1.0 / self._rates_hz[packet[1] & _TYPE], now)
         return True
 
     def forget_source(self) -> None:
@@ -196,7 +196,7 @@ class RtpStream:
     @property
     def heard_at(self) -> float | None:
         """The time of the last packet; None if there was none."""
-        return self._arrival_s if self.packets else None
+        return None if self.payload_type < 0 else self._arrival_s
 
     def silent_s(self, now: float) -> float | None:
         """Seconds since the last packet; None if there was none."""
@@ -212,9 +212,10 @@ class RtpStream:
         self, packet: bytes, kind: int, seq: int, timestamp: int, ssrc: int, now: float
     ) -> bool:
         """A packet that differs from the last one in its first two octets or SSRC: may it?"""
-        tick_s = self._ticks_s.get(kind & _TYPE)
-        if kind & _VERSION != _VERSION_2 or tick_s is None:
+        rate_hz = self._rates_hz.get(kind & _TYPE)
+        if kind & _VERSION != _VERSION_2 or rate_hz is None:
             return False
+        tick_s = 1.0 / rate_hz
         is_key = kind & _TYPE in self._key_types
         if ssrc != self.ssrc:
             if is_key or not self._admit(ssrc, seq, now):

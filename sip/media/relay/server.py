@@ -110,7 +110,6 @@ class RelayServer:
             advertise=options.advertise,
             version=6 if ":" in options.listen else 4,
             problems=problems,
-            epoch=time.time,
         )
         self.watch(self._control_socket, self._control_ready)
         self._has_parent = options.has_parent

@@ -31,7 +31,6 @@ class Call:
     """A call's parties. `pending` has no tag yet and belongs to `pending_for`."""
 
     call_id: str
-    created: float
     parties: dict[str, Party] = field(default_factory=dict)
     peers: dict[str, str] = field(default_factory=dict)
     pending: Party | None = None
@@ -107,7 +106,7 @@ class Sessions:
 
         `wish` is what its client wants to hear of the call from now on.
         """
-        call = self._calls.get(call_id) or Call(call_id, now)
+        call = self._calls.get(call_id) or Call(call_id)
         new: list[Party] = []
         try:
             sender = call.parties.get(from_tag)

@@ -52,7 +52,7 @@ async def test_record_comes_back_as_it_went(store: CallStore) -> None:
         media={"a": {"lost": 0}},
         retell_headers={"x-outcome": "booked"},
     )
-    store.start(full)
+    store.save(full)
     assert await store.get(full.call_id) == full
     assert await store.by_call_sid("sid-1") == full
     assert await store.get("unknown") is None
@@ -60,8 +60,8 @@ async def test_record_comes_back_as_it_went(store: CallStore) -> None:
 
 async def test_text_that_a_column_does_not_take_is_cut_to_what_it_does(store: CallStore) -> None:
     """PostgreSQL counts letters and takes no NUL; one such call must not stop all that follow."""
-    store.start(record(1, agent="a" * 200, from_number="+1\x00212", call_sid="s\ud800"))
-    store.start(record(2))
+    store.save(record(1, agent="a" * 200, from_number="+1\x00212", call_sid="s\ud800"))
+    store.save(record(2))
     found = await store.get(record(1).call_id)
     assert found is not None
     assert (found.agent, found.from_number, found.call_sid) == ("a" * 128, "+1212", "s?")
@@ -75,18 +75,18 @@ async def test_text_that_a_column_does_not_take_is_cut_to_what_it_does(store: Ca
 
 
 async def test_start_is_stored_before_the_end_comes(url: str, store: CallStore) -> None:
-    store.start(record(1))
+    store.save(record(1))
     await store.flush()
     assert [item.state for item in await store.page(Query())] == ["live"]
-    store.end(record(1, state="ended", cause="busy"))
+    store.save(record(1, state="ended", cause="busy"))
     stored = await store.page(Query())
     assert [(item.state, item.cause) for item in stored] == [("ended", "busy")]
 
 
 async def test_calls_of_a_crashed_run_are_marked_and_no_others(url: str) -> None:
     async with open_store(url) as store:
-        store.start(record(1))
-        store.start(record(2, state="ended", cause="hangup"))
+        store.save(record(1))
+        store.save(record(2, state="ended", cause="hangup"))
     async with open_store(url) as store:
         causes = {item.call_sid: (item.state, item.cause) for item in await store.page(Query())}
     assert causes == {"sid-1": ("interrupted", "interrupted"), "sid-2": ("ended", "hangup")}
@@ -95,8 +95,8 @@ async def test_calls_of_a_crashed_run_are_marked_and_no_others(url: str) -> None
 async def test_closing_stores_what_is_waiting(url: str) -> None:
     async with open_store(url) as store:
         for number in range(100):
-            store.start(record(number))
-            store.end(record(number, state="ended"))
+            store.save(record(number))
+            store.save(record(number, state="ended"))
     async with open_store(url) as store:
         assert await store.count() == 100
         assert {item.state for item in await store.page(Query(limit=100))} == {"ended"}
@@ -108,7 +108,7 @@ async def test_nothing_is_lost_while_the_disk_refuses(
     """Kept, told to /readyz, and stored when the disk is well again, ends and all."""
     monkeypatch.setattr(write_behind, "RETRY_S", 0.001)
     monkeypatch.setattr(write_behind, "GATHER_S", 0.001)
-    store.start(record(1))
+    store.save(record(1))
     await store.flush()
     failed = asyncio.Event()
 
@@ -118,10 +118,10 @@ async def test_nothing_is_lost_while_the_disk_refuses(
 
     real = AsyncEngine.begin
     monkeypatch.setattr(AsyncEngine, "begin", refuse)
-    store.end(record(1, state="ended"))
-    store.start(record(2))
+    store.save(record(1, state="ended"))
+    store.save(record(2))
     await failed.wait()
-    store.end(record(2, state="ended"))
+    store.save(record(2, state="ended"))
     with pytest.raises(OperationalError):
         await store.flush()
     assert store.waiting == 2
@@ -148,7 +148,7 @@ async def test_more_records_than_can_wait_are_dropped_loudly(
 ) -> None:
     monkeypatch.setattr(call_records, "MAX_WAITING", 3)
     for number in range(5):
-        store.start(record(number))
+        store.save(record(number))
     assert store.waiting == 3
     await store.flush()
     assert await store.count() == 3

@@ -29,7 +29,7 @@ async def fill(url: str) -> None:
     async with open_store(url) as store:
         for number in range(7):
             attempts = [{"trunk": "carrier", "code": 486}]
-            store.start(record(number, state="ended", attempts=attempts, duration_s=1.25))
+            store.save(record(number, state="ended", attempts=attempts, duration_s=1.25))
     async with open_shared_state(url) as shared:
         shared.bindings.save(BINDING)
         shared.bindings.save(replace(BINDING, contact="sip:b@192.0.2.7"))
@@ -71,7 +71,7 @@ async def test_a_second_copy_brings_what_is_new_and_only_when_told(urls: tuple[s
     source, target = urls
     await copy(source, target)
     async with open_store(source) as store:
-        store.start(record(8))
+        store.save(record(8))
     with pytest.raises(NotEmptyError, match="7 in calls, 2 in sip_bindings, 1 in bans"):
         await copy(source, target)
     counts = await copy(source, target, merge=True)

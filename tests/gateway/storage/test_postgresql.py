@@ -31,12 +31,12 @@ async def test_records_outlast_a_crash_of_the_server(
         async def stored() -> bool:
             return store.waiting == 0 and await store.ok()
 
-        store.start(record(1))
+        store.save(record(1))
         await store.flush()
         await asyncio.to_thread(postgres_server.stop)
         try:
-            store.end(record(1, state="ended"))
-            store.start(record(2))
+            store.save(record(1, state="ended"))
+            store.save(record(2))
             await until(failed)
             assert store.waiting == 2
         finally:
@@ -51,7 +51,7 @@ async def test_records_outlast_a_crash_of_the_server(
 async def test_a_unix_socket_is_a_host_too(postgres_server: Postgres) -> None:
     url = postgres_server.by_socket(postgres_server.new_database())
     async with open_store(url) as store:
-        store.start(record(1))
+        store.save(record(1))
         assert await store.count() == 1
 
 
