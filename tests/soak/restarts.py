@@ -36,8 +36,8 @@ class Report:
 
     def __str__(self) -> str:
         return (
-            f"{self.rounds} rounds, {self.calls} calls, {self.answered} answered,"
-            f" {self.sent_elsewhere} of them at the second gateway after a 503 while they rang"
+            f"{self.rounds} rounds, {self.calls} calls, {self.answered} answered and ended as their"
+            f" records say; {self.sent_elsewhere} were sent to the other gateway while they rang"
         )
 
 
