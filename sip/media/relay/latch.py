@@ -17,7 +17,7 @@ of the one that is held only as `_RULES` allows:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import Enum, IntEnum
+from enum import Enum
 from typing import Final
 
 from sip.media.plane import Signalling
@@ -33,16 +33,16 @@ SILENCE_S: Final = 0.2
 LATE_S: Final = 2.5
 
 
-class Standing(IntEnum):
+class Standing(Enum):
     """What speaks for a source."""
 
-    FOREIGN = 0
+    FOREIGN = "foreign"
     """Nothing; or, of the source that is held: there is none."""
-    LEFT = 1
+    LEFT = "left"
     """It is where the party was until it signalled another address."""
-    OWN_HOST = 2
+    OWN_HOST = "own host"
     """It is another port of the host of the SDP, or of the signalling."""
-    SIGNALLED = 3
+    SIGNALLED = "signalled"
     """It is the SDP's address."""
 
 
@@ -52,14 +52,14 @@ class _When(Enum):
     AT_ONCE = "at once"
     UNOPPOSED = "the SDP's port has had its time to speak"
     GOES_ON = "same host, the other is silent, and the stream goes on or begins anew"
-    NO_LATE_PACKET = "nobody else came"
+    NOT_LATE = "it cannot be a late packet any more"
 
 
 #: By the standing of the source that is held and of the one that speaks; never where none is said.
 _RULES: Final[Mapping[tuple[Standing, Standing], _When]] = {
     (Standing.FOREIGN, Standing.SIGNALLED): _When.AT_ONCE,
     (Standing.FOREIGN, Standing.OWN_HOST): _When.UNOPPOSED,
-    (Standing.FOREIGN, Standing.LEFT): _When.NO_LATE_PACKET,
+    (Standing.FOREIGN, Standing.LEFT): _When.NOT_LATE,
     (Standing.LEFT, Standing.SIGNALLED): _When.AT_ONCE,
     (Standing.LEFT, Standing.OWN_HOST): _When.AT_ONCE,
     (Standing.OWN_HOST, Standing.SIGNALLED): _When.AT_ONCE,
@@ -147,7 +147,7 @@ class Latch:
                 taken = self._has_waited(source, now)
             case _When.GOES_ON:
                 taken = self._moves_to(source, now, heard_at, goes_on)
-            case _When.NO_LATE_PACKET:
+            case _When.NOT_LATE:
                 taken = now - self._moved_at >= LATE_S
             case None:
                 taken = False
