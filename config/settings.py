@@ -14,6 +14,7 @@ from config.checks.cross import cross_problems
 from config.problems import ConfigError, model_problems
 from config.reading import profiles
 from config.reading.environment import read_environment, read_file
+from config.reading.source import Source as ReadSource
 from config.texts import (
     ApplicationUrl,
     Country,
@@ -75,6 +76,7 @@ __all__ = [
     "Settings",
     "TrunkSettings",
     "load",
+    "read",
 ]
 
 #: Everything on this machine: what runs where there is neither a file nor a key of Retell's.
@@ -291,11 +293,13 @@ class OutboundSettings(Model):
 
 
 class LimitSettings(Model):
-    """`trunk_share` is the part of both that one trunk's calls may take: the rest is for others."""
+    """`trunk_share` is the part of `calls` that one trunk may take; what is left of both is for
+    each of the others, whatever that one does."""
 
     calls: Positive = 500
-    calls_per_second: Positive = 20
+    calls_per_second: Positive = 50
     trunk_share: Annotated[float, Field(gt=0, le=1)] = 0.8
+    drain_s: Seconds = 60
 
 
 class LogSettings(Model):
@@ -349,6 +353,11 @@ def load(path: Path | None, env: Mapping[str, str]) -> Settings:
     profiles that its trunks name under them.
     Raises ConfigError with every problem found, one line each.
     """
+    return read(path, env)[0]
+
+
+def read(path: Path | None, env: Mapping[str, str]) -> tuple[Settings, ReadSource]:
+    """As `load`, and where every key of it stands. Raises ConfigError."""
     source = read_environment(env) if path is None else read_file(path, env)
     profiles.lay_under(source)
     problems = list(source.problems)
@@ -359,5 +368,5 @@ def load(path: Path | None, env: Mapping[str, str]) -> Settings:
         problems += model_problems(Settings, error)
     problems += (replace(problem, between=True) for problem in cross_problems(source.data))
     if problems or settings is None:
-        raise ConfigError(source.lines(problems))
-    return settings
+        raise ConfigError(source.placed(problems))
+    return settings, source

@@ -23,6 +23,7 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 from gateway.log_calls import ID_KEYS, CallIds, Watch
 from gateway.log_queue import LogQueue
+from gateway.visible import visible
 
 Style = Literal["auto", "json", "console"]
 
@@ -66,7 +67,17 @@ def _render_json(_: WrappedLogger, __: str, event: EventDict) -> str:
         line = orjson.dumps(event, default=str)
     except TypeError:  # half characters, numbers beyond 64 bits, keys that are no texts
         return _encode(event)
-    return line.decode() if line.isascii() else _encode(event)
+    if line.isascii() and b"\x7f" not in line:
+        return line.decode()
+    return _encode(event).replace("\x7f", "\\u007f")
+
+
+def _tame(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """The same for a terminal, which gets texts as they are."""
+    for key, value in event.items():
+        if isinstance(value, str) and not value.isprintable():
+            event[key] = "\n".join(map(visible, value.split("\n")))
+    return event
 
 
 #: Without local variables, which may hold secrets.
@@ -177,7 +188,7 @@ def configure(
 
     shared: list[Processor] = [structlog.stdlib.add_log_level, _stamp, mask_secrets]
     last: list[Processor] = (
-        [structlog.dev.ConsoleRenderer(colors=out.isatty())]
+        [_tame, structlog.dev.ConsoleRenderer(colors=out.isatty())]
         if console
         else [
             _tracebacks,

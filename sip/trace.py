@@ -32,9 +32,9 @@ class Traced:
     sip_call_id: str
 
 
-_StartLine = tuple[int | None, str, str]
-"""The status of a response, its reason or a request's URI, and the method."""
-_Noted = tuple[float, Direction, object, object, _StartLine]
+_Noted = tuple[float, Direction, object, object, int | None, str, str]
+"""As `Trace.add` gets it; of the message the status of a response, its reason or a request's URI,
+and the method. One flat tuple: a message is put down many times before one ladder is read."""
 
 
 class Trace:
@@ -59,34 +59,30 @@ class Trace:
         """Remember `message`; `peer` and `local` print as their endpoints."""
         sip_call_id = message.call_id[:MAX_CALL_ID]
         messages = self._dialogs.get(sip_call_id)
-        line = _start_line(message)
+        if isinstance(message, Request):
+            status, text, method = None, message.uri, message.method
+        else:
+            status, text, method = message.status, message.reason, message.cseq.method
         if messages is None:
-            if line[-1] != "INVITE":
+            if method != "INVITE":
                 return
             messages = self._dialogs[sip_call_id] = []
             if len(self._dialogs) > self._max_dialogs:
                 self._dialogs.popitem(last=False)
         if len(messages) < MAX_MESSAGES:
-            messages.append((at, direction, peer, local, line))
+            messages.append((at, direction, peer, local, status, text[:MAX_SUMMARY], method))
 
     def ladder(self, sip_call_ids: Iterable[str]) -> list[Traced]:
         """All messages of these dialogs, in the order they passed."""
         found = [
-            Traced(at, direction, str(peer), str(local), _summary(*line), sip_call_id)
+            _traced(noted, sip_call_id)
             for sip_call_id in sip_call_ids
-            for at, direction, peer, local, line in self._dialogs.get(sip_call_id[:MAX_CALL_ID], ())
+            for noted in self._dialogs.get(sip_call_id[:MAX_CALL_ID], ())
         ]
         return sorted(found, key=lambda traced: traced.at)
 
 
-def _start_line(message: Request | Response) -> _StartLine:
-    """What `_summary` needs: a message is put down many times before one ladder is read."""
-    if isinstance(message, Request):
-        return None, message.uri[:MAX_SUMMARY], message.method
-    return message.status, message.reason[:MAX_SUMMARY], message.cseq.method
-
-
-def _summary(status: int | None, text: str, method: str) -> str:
-    if status is None:
-        return f"{method} {text}"[:MAX_SUMMARY]
-    return f"{status} {text} ({method})"
+def _traced(noted: _Noted, sip_call_id: str) -> Traced:
+    at, direction, peer, local, status, text, method = noted
+    summary = f"{method} {text}"[:MAX_SUMMARY] if status is None else f"{status} {text} ({method})"
+    return Traced(at, direction, str(peer), str(local), summary, sip_call_id)

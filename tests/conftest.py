@@ -22,6 +22,7 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 #: Marks of whole folders and files, the first that fits. Files and tests add their own.
 PLACE_MARKS: dict[str, str | None] = {
     "tests/interop/": "programs",
+    "tests/soak/": "programs",
     "tests/packaging/test_build_files.py": None,
     "tests/packaging/test_workflow.py": None,
     "tests/packaging/": "slow",

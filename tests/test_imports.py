@@ -57,11 +57,12 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "sip.softswitch.jambonz": (*_BELOW_SOFTSWITCH, _TRUNKS, "sip.softswitch.dialling"),
     "sip.softswitch": (*_BELOW_SOFTSWITCH, "sip.softswitch"),
     # jambonz, retell, storage, log <- calls <- http <- start <- main <- cli
-    "gateway.log": ("gateway.log_calls", "gateway.log_queue"),
+    "gateway.log": ("gateway.log_calls", "gateway.log_queue", "gateway.visible"),
     "gateway.log_calls": (),
     "gateway.log_queue": (),
     "gateway.value": (),
-    "gateway.jambonz": ("config", "gateway.log", "gateway.value"),
+    "gateway.visible": (),
+    "gateway.jambonz": ("config", "gateway.log", "gateway.value", "gateway.visible"),
     "gateway.retell": ("config", "gateway.log"),
     "gateway.storage": ("config", "gateway.log", _SHARED),
     "gateway.calls": (

@@ -50,6 +50,8 @@ class Refusal:
     reason: str
     cause: str
     fault: Fault
+    #: seconds until the caller's side may try again (RFC 3261 20.33)
+    retry_after_s: int | None = None
 
     def ending(self) -> Ending:
         by = "callee" if self.fault in (Fault.CALLEE, Fault.CARRIER, Fault.RETELL) else "gateway"
@@ -60,6 +62,9 @@ NOT_CONFIGURED: Final = Refusal(404, "Not Found", "number-not-configured", Fault
 NO_ROUTE: Final = Refusal(404, "No Route", "no-route", Fault.OPERATOR)
 OUR_BUG: Final = Refusal(500, "Server Internal Error", "internal-error", Fault.GATEWAY)
 
+#: This gateway was stopped before the call was answered.
+SHUTDOWN: Final = Refusal(503, "Service Unavailable", "shutdown", Fault.OPERATOR, 60)
+
 ANSWERED_BY_CALLER: Final = Ending("caller", "hangup", 200, Fault.NOBODY)
 ANSWERED_BY_CALLEE: Final = Ending("callee", "hangup", 200, Fault.NOBODY)
 ANSWERED_BY_GATEWAY: Final = Ending("gateway", "hangup", 200, Fault.NOBODY)
@@ -69,7 +74,9 @@ ANSWERED_ODDLY: Final = {
     "dialog-lost": Ending("gateway", "dialog-lost", 200, Fault.UNKNOWN),
     "session-expired": Ending("gateway", "session-expired", 200, Fault.UNKNOWN),
     "no-sdp-answer": Ending("gateway", "no-sdp-answer", 200, Fault.CALLER),
+    "no-common-codec": Ending("gateway", "no-common-codec", 200, Fault.CALLER),
     "media": Ending("gateway", "media", 200, Fault.GATEWAY),
+    "shutdown": Ending("gateway", "shutdown", 200, Fault.OPERATOR),
 }
 CANCELLED: Final = Ending("caller", "cancelled", 487, Fault.NOBODY)
 #: The connection to jambonz closed and was not opened again: the call may go on without us.

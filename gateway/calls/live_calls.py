@@ -25,7 +25,7 @@ from gateway.calls.call_machine import (
     Registered,
     RegistrationFailed,
 )
-from gateway.calls.endings import OUR_BUG, Fault, Refusal, registration_refusal
+from gateway.calls.endings import OUR_BUG, SHUTDOWN, Fault, Refusal, registration_refusal
 from gateway.calls.metrics import Metrics
 from gateway.calls.record_of_call import between, close_record, new_record, note_progress
 from gateway.calls.routing import (
@@ -41,7 +41,8 @@ from gateway.calls.routing import (
 from gateway.jambonz.messages import DialResult, LegStatus, NewCall, redirect
 from gateway.jambonz.verbs import Verbs
 from gateway.log import name_call, seconds
-from gateway.retell.client import RegistrationError, RetellClient
+from gateway.retell.client import RetellClient
+from gateway.retell.failures import RegistrationError
 from gateway.storage.call_records import CallRecord, CallStore
 
 log = structlog.get_logger("gateway.call")
@@ -129,11 +130,25 @@ class LiveCalls:
         self._now = now
         self._calls: dict[str, LiveCall] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._draining = False
         self._idle = asyncio.Event()
         self._idle.set()
 
     def __len__(self) -> int:
         return len(self._calls)
+
+    def configure(self, settings: Settings) -> None:
+        """Plan new calls by these settings."""
+        self._settings = settings
+
+    @property
+    def open_calls(self) -> int:
+        """How many calls are in progress."""
+        return len(self._calls)
+
+    def drain(self) -> None:
+        """Refuse new calls, for good; those in progress go on."""
+        self._draining = True
 
     async def none_left(self) -> None:
         """Returns when no call is in progress: for an orderly end."""
@@ -160,7 +175,10 @@ class LiveCalls:
         call_id = new_call_id(at)
         name_call(call_id, new.call_sid, new.sip_call_id)
         try:
-            chosen = plan(self._settings, new, call_id)
+            if self._draining:
+                chosen = _refusing(self._settings, new, SHUTDOWN)
+            else:
+                chosen = plan(self._settings, new, call_id)
         except Exception:
             log.exception("call.plan-failed", call_id=call_id, call_sid=new.call_sid)
             chosen = _refusing(self._settings, new, OUR_BUG)

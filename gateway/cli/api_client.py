@@ -1,4 +1,4 @@
-"""The gateway's own HTTP interface, as its command line uses it."""
+"""The gateway's own HTTP interface, as its command line uses it: all texts fit for a terminal."""
 
 import hashlib
 import ssl
@@ -12,9 +12,12 @@ import aiohttp
 from yarl import URL
 
 from config.settings import Settings
+from gateway.visible import all_visible
 
 TIMEOUT_S = 5.0
 _BEGIN, _END = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
+#: A long file, a database and Retell's SDK are read in less.
+RELOAD_TIMEOUT_S = 20.0
 #: A registrar is given ten seconds, then the state as it stands is told.
 REGISTER_TIMEOUT_S = 15.0
 #: The second is an error's (RFC 9457).
@@ -55,6 +58,13 @@ class ApiClient:
         if self._session is not None:
             await self._session.close()
 
+    async def alive(self) -> bool:
+        """Whether the gateway answers at all."""
+        try:
+            return (await self._get("/healthz", {}))[0] == 200
+        except ApiError:
+            return False
+
     async def ready(self) -> bool:
         """Whether the gateway takes calls; False too when it does not answer."""
         try:
@@ -86,6 +96,25 @@ class ApiClient:
         path = f"/api/v1/trunks/{_segment(name)}/register"
         return self._result(path, *await self._ask("POST", path, {}, REGISTER_TIMEOUT_S))
 
+    async def drain(self, within_s: float | None) -> dict[str, Any]:
+        """Have the gateway stop when its calls are over; how far it is."""
+        body = {} if within_s is None else {"within_s": within_s}
+        path = "/api/v1/drain"
+        return self._result(path, *await self._ask("POST", path, {}, TIMEOUT_S, body))
+
+    async def reload(self) -> tuple[list[str], dict[str, Any]]:
+        """Have the gateway read its configuration anew: the problems for which it was refused, and
+        what changed."""
+        path = "/api/v1/reload"
+        status, body = await self._ask("POST", path, {}, RELOAD_TIMEOUT_S)
+        if status == 422:
+            return list(body["problems"]), {}
+        return [], self._result(path, status, body)
+
+    async def draining(self) -> dict[str, Any]:
+        """How far it is. Raises ApiError once it is gone."""
+        return await self._json("/api/v1/drain", {})
+
     async def bans(self) -> list[dict[str, Any]]:
         """The bans that hold."""
         return list((await self._json("/api/v1/bans", {}))["bans"])
@@ -104,7 +133,7 @@ class ApiClient:
 
     def _result(self, path: str, status: int, body: Any) -> dict[str, Any]:
         """The body of a 200; of anything else what the operator can do about it."""
-        if status == 200 and isinstance(body, dict):
+        if status in (200, 202) and isinstance(body, dict):
             return body
         if status in (401, 403):
             raise ApiError(f"{self.base_url}: {self._why_refused(status)}")
@@ -126,17 +155,22 @@ class ApiClient:
         return await self._ask("GET", path, query, TIMEOUT_S)
 
     async def _ask(
-        self, method: str, path: str, query: Mapping[str, str], timeout_s: float
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str],
+        timeout_s: float,
+        body: Mapping[str, Any] | None = None,
     ) -> tuple[int, Any]:
         assert self._session is not None, "enter the client first"
         url = URL(self.base_url + path, encoded=True)
         timeout = aiohttp.ClientTimeout(total=timeout_s)
         try:
             async with self._session.request(
-                method, url, params=query, timeout=timeout
+                method, url, params=query, timeout=timeout, json=body
             ) as response:
                 text_is_json = response.content_type in JSON_TYPES
-                return response.status, await response.json() if text_is_json else None
+                return response.status, all_visible(await response.json()) if text_is_json else None
         except (TimeoutError, OSError, aiohttp.ClientError) as error:
             raise ApiError(
                 f"no gateway answers at {self.base_url} ({_reason(error, timeout_s)}):"

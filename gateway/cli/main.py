@@ -10,16 +10,21 @@ import json
 import os
 from collections.abc import Coroutine
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
-from config.settings import Settings
+from config.findings import Level
+from config.problems import key_text
+from config.settings import Settings, load
 from gateway import log
 from gateway.cli import ladder_drawing
 from gateway.cli.api_client import ApiClient, ApiError
+from gateway.cli.check import check
 from gateway.cli.common import (
     FAILED,
     MISUSED,
@@ -31,6 +36,7 @@ from gateway.cli.common import (
     out,
     settings_of,
 )
+from gateway.cli.lifecycle import drain, health, reload
 from gateway.cli.storage import storage
 from gateway.cli.trunks import bans, profiles, trunks, unban
 from gateway.cli.version import NAME, version
@@ -110,49 +116,23 @@ def run(
         from gateway.cli.demo import demonstrate
 
         raise typer.Exit(demonstrate(settings, path, once=once, console=out))
-    from gateway.cli.checks import Outcome, relay_ports
+    from gateway.cli.checks import relay_ports
     from gateway.main import serve
     from gateway.start.errors import StartupError
 
     relay = relay_ports(settings)
-    if relay is not None and relay.outcome is Outcome.WRONG:
-        fail(f"{relay.subject}: {relay.text}", MISUSED)
+    if relay is not None and relay.level is Level.ERROR:
+        fail(f"{key_text(relay.path)}: {relay.text}; {relay.fix}", MISUSED)
+    about = {
+        "version": version(),
+        "file": "the environment" if path is None else str(path.absolute()),
+    }
     try:
         with LogQueue() as lines:
             log.configure(settings.log.level, settings.log.format, lines, watch=settings.log.watch)
-            origin = "the environment" if path is None else str(path.absolute())
-            _run_loop(serve(settings, about={"version": version(), "file": origin}))
+            _run_loop(serve(settings, reread=partial(load, path, os.environ), about=about))
     except StartupError as error:
         fail(one_line(error), MISUSED)
-
-
-@app.command()
-def check(config_file: ConfigOption = None) -> None:
-    """Check the configuration, the ports and the storage, and start nothing."""
-    from gateway.cli.checks import Finding, Outcome, inspect
-    from gateway.start.errors import StartupError
-    from gateway.start.tls import certificates
-
-    path = config_path(config_file)
-    settings = settings_of(path)
-    findings = asyncio.run(inspect(settings))
-    log.configure("error")
-    try:
-        shown = [
-            Finding(listener, Outcome.FINE, text)
-            for listener, text in certificates(settings.sip, settings.http)
-        ]
-    except StartupError as error:
-        subject, _, text = str(error).partition(": ")
-        shown = [Finding(subject, Outcome.WRONG, text)]
-    findings += shown
-    out.print(f"{_shown(path)}: [green]fine[/green]")
-    colours = {Outcome.FINE: "green", Outcome.NOTE: "yellow", Outcome.WRONG: "red"}
-    for finding in findings:
-        colour = colours[finding.outcome]
-        out.print(f"{finding.subject}: [{colour}]{finding.text}[/{colour}]", soft_wrap=True)
-    if any(finding.outcome is Outcome.WRONG for finding in findings):
-        raise typer.Exit(FAILED)
 
 
 @app.command()
@@ -262,13 +242,13 @@ def calls(
     if as_json:
         out.print_json(data=record | {"ladder": messages})
         return
-    out.print(json.dumps(record, indent=2, ensure_ascii=False))
+    out.print(json.dumps(record, indent=2, ensure_ascii=False), markup=False)
     out.print(ladder_drawing.draw(messages, a_leg=record["a_sip_call_id"]))
 
 
 app.add_typer(storage, name="storage")
-for edge_command in (trunks, bans, unban, profiles):
-    app.command()(edge_command)
+for command in (check, trunks, bans, unban, profiles, health, reload, drain):
+    app.command()(command)
 
 
 async def _list(settings: Settings, limit: int) -> list[dict[str, Any]]:
@@ -287,7 +267,7 @@ def _table(listed: list[dict[str, Any]]) -> Table:
         table.add_column(title, overflow="fold")
     for record in listed:
         talked = record["duration_s"]
-        table.add_row(
+        cells = (
             record["call_id"],
             str(record["started_at"])[5:19].replace("T", " "),
             record["from"],
@@ -297,15 +277,8 @@ def _table(listed: list[dict[str, Any]]) -> Table:
             record["ended_by"] or record["state"],
             f"{record['sip_status'] or ''} {record['cause'] or ''}".strip() or "-",
         )
+        table.add_row(*map(escape, cells))
     return table
-
-
-def _shown(path: Path | None) -> str:
-    if path is None:
-        return "the environment"
-    with suppress(ValueError):
-        return str(path.resolve().relative_to(Path.cwd()))
-    return str(path)
 
 
 def _run_loop(job: Coroutine[Any, Any, None]) -> None:

@@ -11,23 +11,28 @@ from aiohttp import web
 from config.settings import Settings
 from gateway.calls.live_calls import LiveCalls
 from gateway.calls.metrics import Metrics
-from gateway.http import calls_api, health, retell_webhooks, trunks_api
+from gateway.http import calls_api, health, lifecycle_api, retell_webhooks, trunks_api
 from gateway.http.app_keys import (
     CALLS,
     ENDPOINT,
     LADDER,
+    LIFECYCLE,
     METRICS,
     OPERATIONS,
     READY,
+    RELOADING,
+    RETELL,
     SETTINGS,
     STORE,
     FindOperations,
+    InForce,
     Ladder,
     Ready,
 )
 from gateway.http.bodies import BODIES, Bodies
 from gateway.http.clients import CLIENTS, Clients, fairness
 from gateway.http.door import exempt_sockets, seated
+from gateway.http.ports import Lifecycle, Reloading
 from gateway.http.problems import ProblemError, problems
 from gateway.jambonz.endpoint import JambonzEndpoint
 from gateway.retell.client import RetellClient
@@ -52,6 +57,8 @@ def make_app(
     ladder: Ladder | None = None,
     find_operations: FindOperations = lambda: None,
     gauges: Mapping[str, Callable[[], float]] | None = None,
+    lifecycle: Lifecycle | None = None,
+    reloading: Reloading | None = None,
     now: Callable[[], float] = time.time,
 ) -> web.Application:
     """The application for one configuration; it opens and closes its storage and clients itself.
@@ -59,9 +66,9 @@ def make_app(
     `ready` is awaited by /readyz and names further checks (`{"sip": True, "media": True}`);
     without it only the storage is checked. `ladder` is called with SIP Call-IDs and returns their
     messages for /api/v1/calls/{call_id}/ladder. `find_operations` gives what is behind
-    /api/v1/trunks and /api/v1/bans, once it is there. `gauges` are read for /metrics and shown with
-    `gateway_` before their names (`{"open_legs": …}`). `now` is wall-clock time in seconds
-    since 1970.
+    /api/v1/trunks and /api/v1/bans, once it is there; `lifecycle` is behind /api/v1/drain and
+    `reloading` behind /api/v1/reload. `gauges` are read for /metrics and shown with `gateway_`
+    before their names (`{"open_legs": …}`). `now` is wall-clock time in seconds since 1970.
 
     Run it so that records are complete: start it before the softswitch takes calls, stop it after
     the last call is over. Give AppRunner `access_log=None`: calls have their own lines.
@@ -79,13 +86,17 @@ def make_app(
     app = web.Application(
         middlewares=[seated, problems, fairness, calls_api.guard], client_max_size=MAX_BODY
     )
-    app[SETTINGS] = settings
+    app[SETTINGS] = InForce(settings)
     app[CLIENTS] = Clients(settings.http, time.monotonic)
     app[BODIES] = Bodies()
     app[METRICS] = metrics = Metrics()
     metrics.add(gauges or {})
     app[OPERATIONS] = find_operations
     metrics.registry.register(trunks_api.TrunkMetrics(app))
+    if lifecycle is not None:
+        app[LIFECYCLE] = lifecycle
+    if reloading is not None:
+        app[RELOADING] = reloading
     if ready is not None:
         app[READY] = ready
     if ladder is not None:
@@ -102,6 +113,7 @@ def make_app(
         ):
             calls = LiveCalls(settings, store, retell, metrics, now=now)
             app[STORE] = store
+            app[RETELL] = retell
             app[CALLS] = calls
             app[ENDPOINT] = endpoint = JambonzEndpoint(
                 settings.application,
@@ -134,6 +146,9 @@ def make_app(
             web.get(f"{calls_api.PREFIX}/trunks/{{name}}", trunks_api.get_trunk),
             web.post(f"{calls_api.PREFIX}/trunks/{{name}}/register", trunks_api.register_trunk),
             web.get(f"{calls_api.PREFIX}/bans", trunks_api.list_bans),
+            web.get(f"{calls_api.PREFIX}/drain", lifecycle_api.show_drain),
+            web.post(f"{calls_api.PREFIX}/drain", lifecycle_api.drain),
+            web.post(f"{calls_api.PREFIX}/reload", lifecycle_api.reload),
             # an IPv6 ban is of a network, and has a slash
             web.delete(f"{calls_api.PREFIX}/bans/{{address:.+}}", trunks_api.lift_ban),
         ]
@@ -147,12 +162,20 @@ def make_metrics_app(app: web.Application) -> web.Application:
     """What `http.metrics.listen` serves of that application."""
     shown = web.Application(middlewares=[seated, problems, fairness], client_max_size=0)
     shown[CLIENTS] = app[CLIENTS]
-    shown.router.add_get("/metrics", health.MetricsPage(app, app[SETTINGS].http.metrics).handle)
+    metrics = app[SETTINGS].settings.http.metrics
+    shown.router.add_get("/metrics", health.MetricsPage(app, metrics).handle)
     return shown
 
 
+async def configure(app: web.Application, settings: Settings) -> None:
+    """Go on with other settings; calls in progress keep the plans that they began with."""
+    app[SETTINGS].settings = settings
+    app[CALLS].configure(settings)
+    await app[RETELL].configure(settings.retell)
+
+
 async def _jambonz(request: web.Request) -> web.StreamResponse:
-    if not request.app[SETTINGS].serves_jambonz:
+    if not request.app[SETTINGS].settings.serves_jambonz:
         raise ProblemError(404, "not-served", NOT_SERVED)
     origin = request.headers.get("Origin")
     if origin is not None and origin.partition("://")[2].lower() != request.host.lower():

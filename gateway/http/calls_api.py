@@ -111,7 +111,7 @@ def bears(request: web.Request, token: SecretStr) -> bool:
 
 
 def _authorize(request: web.Request) -> None:
-    token = request.app[SETTINGS].http.admin_token
+    token = request.app[SETTINGS].settings.http.admin_token
     if token is None:
         message = "the API is off: set http.admin_token in the configuration"
         raise ProblemError(403, "api-off", message)

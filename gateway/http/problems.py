@@ -12,6 +12,7 @@
 import json
 from collections.abc import Mapping
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import Final
 
 import structlog
@@ -39,15 +40,28 @@ class ProblemError(Exception):
     """A request that gets no result, and what its sender is told."""
 
     def __init__(
-        self, status: int, code: str, detail: str, headers: Mapping[str, str] | None = None
+        self,
+        status: int,
+        code: str,
+        detail: str,
+        headers: Mapping[str, str] | None = None,
+        more: Mapping[str, object] | None = None,
     ) -> None:
+        """`more` are members beside those that every problem has (RFC 9457 3.2)."""
         super().__init__(detail)
         self.status = status
         self.code = code
         self.headers = headers or {}
+        self.more = more or {}
 
 
-def document(status: int, code: str, detail: str, instance: str) -> str:
+def document(
+    status: int,
+    code: str,
+    detail: str,
+    instance: str,
+    more: Mapping[str, object] = MappingProxyType({}),
+) -> str:
     """The problem's JSON. `instance` is the path that was asked for."""
     return json.dumps(
         {
@@ -57,6 +71,7 @@ def document(status: int, code: str, detail: str, instance: str) -> str:
             "code": code,
             "detail": detail,
             "instance": instance,
+            **more,
         }
     )
 
@@ -67,7 +82,7 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
     try:
         return await handler(request)
     except ProblemError as error:
-        return _response(request, error.status, error.code, str(error), error.headers)
+        return _response(request, error.status, error.code, str(error), error.headers, error.more)
     except web.HTTPMethodNotAllowed as error:
         allowed = ", ".join(sorted(error.allowed_methods))
         detail = f"use {allowed}"
@@ -92,9 +107,14 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
 
 
 def _response(
-    request: web.Request, status: int, code: str, detail: str, headers: Mapping[str, str]
+    request: web.Request,
+    status: int,
+    code: str,
+    detail: str,
+    headers: Mapping[str, str],
+    more: Mapping[str, object] = MappingProxyType({}),
 ) -> web.Response:
-    text = document(status, code, detail, request.path)
+    text = document(status, code, detail, request.path, more)
     return web.Response(status=status, text=text, content_type=CONTENT_TYPE, headers=headers)
 
 

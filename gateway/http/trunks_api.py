@@ -98,7 +98,7 @@ def _operations(request: web.Request) -> Operations:
     operations = request.app[OPERATIONS]()
     if operations is not None:
         return operations
-    if request.app[SETTINGS].sip.listen:
+    if request.app[SETTINGS].settings.sip.listen:
         raise ProblemError(503, "starting", "the softswitch is not up yet; ask again in a moment")
     raise ProblemError(
         409,

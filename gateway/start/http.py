@@ -3,6 +3,7 @@
 import ssl
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from functools import partial
 
 from aiohttp import web
 
@@ -10,13 +11,14 @@ from config.settings import Settings
 from config.values import Address
 from gateway import log
 from gateway.calls.live_calls import LiveCall
-from gateway.http.app import make_app, make_metrics_app
-from gateway.http.app_keys import ENDPOINT, METRICS
+from gateway.http.app import configure, make_app, make_metrics_app
+from gateway.http.app_keys import CALLS, ENDPOINT, METRICS
 from gateway.http.clients import CLIENTS
 from gateway.http.door import Door, Site
 from gateway.jambonz.endpoint import JambonzEndpoint
 from gateway.start.descriptors import raise_limit
 from gateway.start.errors import StartupError, cannot_listen
+from gateway.start.reload import Reloader
 from gateway.start.shown import Shown
 from gateway.start.tls import http_context
 from gateway.storage.errors import StorageError
@@ -28,7 +30,7 @@ SHUTDOWN_S = 2.0
 
 
 async def start_http(
-    settings: Settings, shown: Shown, stack: AsyncExitStack
+    settings: Settings, shown: Shown, stack: AsyncExitStack, reloader: Reloader
 ) -> JambonzEndpoint[LiveCall]:
     """The application's end of conversations with a softswitch. Raises StartupError."""
     app = make_app(
@@ -37,6 +39,8 @@ async def start_http(
         ladder=shown.ladder,
         find_operations=lambda: shown.report,
         gauges={**shown.gauges(), "log_lines_dropped": lambda: float(log.dropped())},
+        lifecycle=shown.drain,
+        reloading=reloader,
     )
     tls = http_context(settings.http)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S)
@@ -46,6 +50,8 @@ async def start_http(
         await runner.cleanup()
         raise StartupError(f"storage.url: {error}") from None
     stack.push_async_callback(runner.cleanup)
+    shown.drain.add(app[CALLS])
+    reloader.add(lambda settings: partial(configure, app, settings))
     door = await stack.enter_async_context(
         Door(settings.http, app[CLIENTS], raise_limit() // HTTP_PART)
     )

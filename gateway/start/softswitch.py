@@ -2,12 +2,14 @@
 
 import asyncio
 import secrets
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack
 
 import structlog
 
-from config.settings import Settings
+from config.settings import Settings, SipSettings
 from gateway.start.errors import StartupError, cannot_listen
+from gateway.start.reload import Reloader
 from gateway.start.shown import Shown
 from gateway.start.tls import read_client_tls
 from gateway.storage.errors import StorageError
@@ -20,7 +22,7 @@ from sip.message_log import MessageLog
 from sip.redaction import Redaction
 from sip.softswitch.admission.gatekeeper import Gatekeeper
 from sip.softswitch.jambonz.link import AppLink
-from sip.softswitch.listeners import listeners
+from sip.softswitch.listeners import ListenerSpec, listeners
 from sip.softswitch.operator_view import OperatorView
 from sip.softswitch.softswitch import Softswitch
 from sip.softswitch.trunks.trunk import Trunks
@@ -37,9 +39,11 @@ async def start_softswitch(
     shared: SharedState,
     media: MediaPlane,
     link: AppLink,
+    reloader: Reloader,
 ) -> None:
     """Take calls, and show it. Raises StartupError."""
     trunks = Trunks.of(settings)
+    tls = _Tls(settings.sip)
     clock = LoopClock()
     gatekeeper = Gatekeeper(
         clock,
@@ -60,7 +64,7 @@ async def start_softswitch(
         limits=settings.limits,
         sip=settings.sip,
         trace=shown.trace,
-        tls=read_client_tls(settings.sip),
+        tls=tls.client,
         binding_store=shared.bindings,
     )
     switch.ua.message_log = _message_log(settings)
@@ -71,19 +75,34 @@ async def start_softswitch(
             log.info("bans.restored", bans=banned)
     except StorageError as error:
         raise StartupError(f"storage.url: {error}") from None
-    await _listen(switch, settings)
+    await _listen(switch, tls.listeners)
     switch.start()
-    report = OperatorView(
-        settings,
-        trunks,
-        clock=clock,
-        health=switch.health,
-        registrations=switch.registrations,
-        bindings=switch.bindings,
-        bans=gatekeeper.bans,
-        calls=switch.dialler.limits.calls,
-    )
-    shown.takes_calls(switch, report)
+
+    def report(settings: Settings, trunks: Trunks) -> OperatorView:
+        return OperatorView(
+            settings,
+            trunks,
+            clock=clock,
+            health=switch.health,
+            registrations=switch.registrations,
+            bindings=switch.bindings,
+            bans=gatekeeper.bans,
+            calls=switch.dialler.limits.calls,
+        )
+
+    def prepare(settings: Settings) -> Callable[[], Awaitable[None]]:
+        trunks, other = Trunks.of(settings), _Tls(settings.sip)
+
+        async def take() -> None:
+            switch.configure(trunks, settings.limits)
+            switch.ua.message_log = _message_log(settings)
+            tls.use(other)
+            shown.report = report(settings, trunks)
+
+        return take
+
+    reloader.add(prepare)
+    shown.takes_calls(switch, report(settings, trunks))
     _start_collector(switch, stack)
 
 
@@ -95,12 +114,28 @@ def _message_log(settings: Settings) -> MessageLog:
     return message_log
 
 
-async def _listen(switch: Softswitch, settings: Settings) -> None:
-    for listening in listeners(settings.sip):
+class _Tls:
+    """The certificates of the SIP side. Raises StartupError for unusable files."""
+
+    def __init__(self, sip: SipSettings) -> None:
+        self.client = read_client_tls(sip)
         try:
-            await switch.listen([listening])
+            self.listeners = tuple(listeners(sip))
         except TlsError as error:
             raise StartupError(f"sip.tls: {error}") from None
+
+    def use(self, other: "_Tls") -> None:
+        """Begin connections with the other's, of the same listeners."""
+        self.client.use(other.client)
+        for ours, theirs in zip(self.listeners, other.listeners, strict=True):
+            if ours.tls is not None and theirs.tls is not None:
+                ours.tls.use(theirs.tls)
+
+
+async def _listen(switch: Softswitch, wanted: Iterable[ListenerSpec]) -> None:
+    for listening in wanted:
+        try:
+            await switch.listen([listening])
         except OSError as error:
             reason = cannot_listen(listening.endpoint, error)
             raise StartupError(f"sip.listen: {reason}") from None

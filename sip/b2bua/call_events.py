@@ -27,13 +27,16 @@ class Cause(Enum):
     CANCELLED = "cancelled"
     REJECTED = "rejected"
     SILENT = "no-response"
+    NO_PROGRESS = "no-progress"
     UNREACHABLE = "unreachable"
     UNAUTHORISED = "unauthorised"
     NO_ACK = "no-ack"
     DIALOG_LOST = "dialog-lost"
     SESSION_EXPIRED = "session-expired"
     NO_SDP_ANSWER = "no-sdp-answer"
+    NO_COMMON_CODEC = "no-common-codec"
     MEDIA = "media"
+    SHUTDOWN = "shutdown"
 
 
 Headers = tuple[tuple[str, str], ...]

@@ -150,6 +150,8 @@ FIRST_STATE: dict[Kind, State] = {
     Kind.SERVER: State.TRYING,
 }
 
+#: Timers at whose end a transaction is forgotten. Nothing happens in between that stops them.
+LINGERING: frozenset[Timer] = frozenset({Timer.D, Timer.I, Timer.J, Timer.K, Timer.L, Timer.M})
 #: Timers that run on when the state changes. All others belong to the state they started in.
 SURVIVORS: frozenset[Timer] = frozenset({Timer.E, Timer.F})
 _SURVIVES_INTO: frozenset[State] = frozenset({State.PROCEEDING})

@@ -10,11 +10,14 @@ when its standard input does, that is when we do, however that happens.
 from __future__ import annotations
 
 import asyncio
+import json
+import logging
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import structlog
 
@@ -23,7 +26,6 @@ from sip.media.ng.client import TIMEOUT_S
 from sip.media.ng.relay import RelayClient
 from sip.media.plane import SILENCE_S, MediaError
 from sip.media.relay import __name__ as relay_program
-from sip.media.relay_lines import pass_on
 
 log = structlog.get_logger(__name__)
 
@@ -48,6 +50,12 @@ MAX_BACKOFF_S = 10.0
 #: A relay that lived this long died of something new: the back-off begins afresh.
 STABLE_S = 30.0
 
+_LEVELS = {"info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+
+#: What Python needs of our environment. The rest is not the relay's: our secrets are there.
+_NEEDED = {"HOME", "LANG", "LD_LIBRARY_PATH", "PATH", "TMPDIR", "TZ", "VIRTUAL_ENV"}
+_NEEDED_BEGIN = ("LC_", "PYTHON")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RelayOptions:
@@ -58,7 +66,6 @@ class RelayOptions:
     ports: tuple[int, int] = (20000, 29999)
     control: tuple[str, int] = ("127.0.0.1", 0)
     drain_s: float | None = None
-    window_s: float | None = None
     #: Told by the relay's client to calls that listen; no option of the command line.
     silence_s: float | None = SILENCE_S
 
@@ -70,8 +77,6 @@ class RelayOptions:
         arguments += ["--advertise", self.advertise, "--ports", f"{self.ports[0]}-{self.ports[1]}"]
         if self.drain_s is not None:
             arguments += ["--drain", f"{self.drain_s:g}"]
-        if self.window_s is not None:
-            arguments += ["--window", f"{self.window_s:g}"]
         return arguments
 
 
@@ -150,6 +155,7 @@ class RelayProcess:
             "-m",
             relay_program,
             *self._options.arguments(),
+            env=_environment(),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
@@ -252,3 +258,35 @@ class RelayProcess:
         if self._logger is not None:
             await asyncio.wait([self._logger])
             self._logger = None
+
+
+def _environment() -> dict[str, str]:
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name in _NEEDED or name.startswith(_NEEDED_BEGIN)
+    }
+
+
+async def pass_on(stream: asyncio.StreamReader) -> str:
+    """Logs the relay's lines at their level, with their keys; returns what the last one says."""
+    last = ""
+    async for raw in stream:
+        text = raw.decode("utf-8", "replace").strip()
+        line = _read(text)
+        level = _LEVELS.get(str(line.pop("level", "")), logging.ERROR)
+        event = line.pop("event")
+        log.log(level, event, **line)
+        last = " ".join(str(value) for value in line.values())
+    return last
+
+
+def _read(text: str) -> dict[str, Any]:
+    """The event and keys of a line; one that is not of the relay's log is a fact itself."""
+    try:
+        line = json.loads(text)
+    except ValueError:
+        line = None
+    if isinstance(line, dict) and isinstance(line.get("event"), str):
+        return line
+    return {"event": "relay.says", "line": text}

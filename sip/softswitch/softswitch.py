@@ -40,7 +40,7 @@ from sip.trace import Trace
 from sip.transport.endpoint import Endpoint
 from sip.transport.tls.contexts import ClientTls
 from sip.ua.refusals import CAPABILITIES, SUPPORTED
-from sip.ua.transactions import ServerTransaction
+from sip.ua.server_transaction import ServerTransaction
 from sip.ua.user_agent import UserAgent
 
 log = structlog.get_logger(__name__)
@@ -49,6 +49,8 @@ _OnStatus = Callable[[LegReport], None]
 
 #: Seconds until the next line about calls of one trunk that were refused for want of room.
 REFUSED_AGAIN_S = 60.0
+#: When to come back to a gateway that stops, in seconds: it ends its calls and starts anew.
+DRAIN_RETRY_AFTER_S = 60
 #: How long live calls may take to say goodbye when the switch closes, in seconds.
 CLOSE_TIMEOUT_S = 5.0
 #: How long their BYEs may take to be answered after that, in seconds.
@@ -95,14 +97,14 @@ class Softswitch:
             tls=tls,
             keepalive_s=sip.keepalive_s,
             tcp_above_bytes=sip.tcp_above_bytes,
-            methods=("REGISTER",) if any(trunk.registrar for trunk in trunks) else (),
+            methods=_further_methods(trunks),
         )
         #: the peers that registered with us, and our registrations with registrars
         self.bindings = Bindings(clock, binding_store)
         self.registrar = Registrar(self.ua, trunks, self.bindings, sip.registrar)
         self.registrations = Registrations(self.ua, trunks, sip.keepalive_s)
-        if any(trunk.registrar or trunk.registers for trunk in trunks):
-            gatekeeper.registered = self._registered_as
+        self._nobody_registered = gatekeeper.registered
+        self._watch_registrations(trunks)
         self.health = TrunkHealth(self.ua, trunks)
         #: places calls
         self.dialler = Dialler(
@@ -127,6 +129,22 @@ class Softswitch:
         self.health.start()
         self.registrar.start()
         self.registrations.start()
+
+    def configure(self, trunks: Trunks, limits: LimitSettings) -> None:
+        """Go on with other trunks and limits; calls that are up keep what they began with."""
+        self._intake.configure(limits)
+        self._gatekeeper.configure(trunks)
+        self._watch_registrations(trunks)
+        self.ua.refusals.serve(_further_methods(trunks))
+        self.dialler.trunks = trunks
+        self.health.configure(trunks)
+        self.registrar.configure(trunks)
+        self.registrations.configure(trunks)
+
+    def _watch_registrations(self, trunks: Trunks) -> None:
+        """Where nobody registers, no request is asked whether somebody did."""
+        some = any(trunk.registrar or trunk.registers for trunk in trunks)
+        self._gatekeeper.registered = self._registered_as if some else self._nobody_registered
 
     @property
     def gauges(self) -> dict[str, int]:
@@ -159,12 +177,31 @@ class Softswitch:
         whole = self.ua.dropped + self.refused + self._gatekeeper.turned_away
         return whole + Counter(connections)
 
+    @property
+    def open_calls(self) -> int:
+        """How many calls are up, or on the way."""
+        return len(self._calls)
+
+    def drain(self) -> None:
+        """Take no new calls, for good. Those that ring are refused, so that another gateway is
+        tried while somebody still waits; those that talk go on."""
+        self._draining = True
+        for driver in tuple(self._calls.values()):
+            first = driver.call.first
+            if first is not None and not first.up:
+                driver.shut_down(DRAIN_RETRY_AFTER_S)
+
+    async def none_left(self) -> None:
+        """Returns when no call is up; only a switch that drains stays without."""
+        while self._calls:
+            await asyncio.wait(self._calls)
+
     async def close(self) -> None:
         """Refuse new calls, end the live ones, close the sockets."""
         self._draining = True
         await self.health.close()
-        for driver in self._calls.values():
-            driver.end()
+        for driver in tuple(self._calls.values()):
+            driver.shut_down(DRAIN_RETRY_AFTER_S)
         unregistering = asyncio.create_task(self.registrations.close())
         if self._calls:
             _, late = await asyncio.wait(self._calls, timeout=CLOSE_TIMEOUT_S)
@@ -214,7 +251,7 @@ class Softswitch:
         request, trunk = transaction.request, judgement.trunk
         assert trunk is not None, "an admitted request is of a trunk"
         if self._draining:
-            self._refuse(transaction, trunk, "closing", "closing")
+            self._refuse(transaction, trunk, "draining", "draining", DRAIN_RETRY_AFTER_S)
             return
         try:
             place = self._intake.take(trunk, self._clock.now())
@@ -280,7 +317,12 @@ class Softswitch:
         return Driver(self._link, self.dialler, info, make_call)
 
     def _refuse(
-        self, transaction: ServerTransaction, trunk: Trunk, limit: str, reason: str
+        self,
+        transaction: ServerTransaction,
+        trunk: Trunk,
+        limit: str,
+        reason: str,
+        retry_after_s: int = RETRY_AFTER_S,
     ) -> None:
         """There is no room for this call: 503. All are counted, one a minute is logged.
 
@@ -289,7 +331,7 @@ class Softswitch:
         self.refused[limit] += 1
         if self._throttle.is_new(trunk.name, limit, self._clock.now()):
             log.warning("call.refused", reason=reason, trunk=trunk.name)
-        self.ua.answer_once(transaction, 503, [("Retry-After", str(RETRY_AFTER_S))])
+        self.ua.answer_once(transaction, 503, [("Retry-After", str(retry_after_s))])
 
     def _forget(self, place: Place, task: asyncio.Task[None]) -> None:
         place.give_back()
@@ -311,3 +353,8 @@ class Softswitch:
         tag = self.ua.ids.tag()
         response = self.ua.response(transaction.request, status, to_tag=tag, headers=fields)
         transaction.respond(response)
+
+
+def _further_methods(trunks: Trunks) -> tuple[str, ...]:
+    """What is served outside dialogs beside calls."""
+    return ("REGISTER",) if any(trunk.registrar for trunk in trunks) else ()

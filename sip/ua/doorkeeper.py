@@ -25,6 +25,11 @@ class Doorkeeper(Protocol):
         """
         ...
 
+    def answers_at_source(self, flow: Flow) -> bool:
+        """Whether responses go to the port that a request came from, though its Via does not ask
+        for that by rport (RFC 3581)."""
+        ...
+
     def met(self, peer: Endpoint) -> None:
         """We send `peer` a request of ours."""
         ...
@@ -41,6 +46,9 @@ class OpenDoor:
 
     def message(self, request: Request | None, flow: Flow) -> bool:
         return True
+
+    def answers_at_source(self, flow: Flow) -> bool:
+        return False
 
     def met(self, peer: Endpoint) -> None:
         """Friends need no introduction."""

@@ -13,7 +13,7 @@ _SIP_URI = re.compile(r"sips?:(?:[^@]*@)?(?P<host>\[[^\]]+\]|[^:;?]+)(?::(?P<por
 
 
 class StandInError(Exception):
-    """The configuration does not point to this machine; one line for the operator."""
+    """The configuration has no place for the sandbox; one line for the operator."""
 
 
 def stand_in(settings: Settings) -> SandboxSettings:
@@ -24,6 +24,11 @@ def stand_in(settings: Settings) -> SandboxSettings:
         raise StandInError(
             f"the configuration points to Retell itself ({retell.base_url}, {retell.sip_uri});"
             " the sandbox can only stand in on a loopback address"
+        )
+    if not settings.sip.listen:
+        raise StandInError(
+            "sip.listen is empty, so a jambonz does the SIP: the sandbox can only call a gateway"
+            " that listens itself. Give sip.listen an address, such as udp:127.0.0.1:5060"
         )
     host, port = sip["host"].strip("[]"), int(sip["port"] or 5060)
     listen = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from sip.core.timers import Timer, Timers
-from sip.core.transaction import TABLES, Action, Input, Kind, Machine, State
+from sip.core.transaction import LINGERING, TABLES, Action, Input, Kind, Machine, State
 
 EVENTS: list[Input | Timer] = [*Input, *Timer]
 
@@ -44,6 +44,19 @@ def test_every_state_but_the_last_can_be_left() -> None:
                 kind,
                 state,
             )
+
+
+def test_nothing_stops_a_timer_at_whose_end_a_transaction_is_forgotten() -> None:
+    """They are started, and then only waited for: by nothing but their end is their state left."""
+    started = set()
+    for kind, table in TABLES.items():
+        for entered, wanted in table.values():
+            for timer in LINGERING.intersection(wanted):
+                started.add(timer)
+                left = {event for (s, event), (to, _) in table.items() if s is entered is not to}
+                assert left == {timer}, (kind, entered)
+                assert table[entered, timer] == (State.TERMINATED, ())
+    assert started == LINGERING
 
 
 def test_timer_a_doubles_without_bound_until_timer_b() -> None:

@@ -130,7 +130,7 @@ class Gateway:
             return response.status, await response.json()
 
     def app_settings(self) -> Settings:
-        return self.app[SETTINGS]
+        return self.app[SETTINGS].settings
 
     async def records(self) -> list[CallRecord]:
         return await self.app[STORE].page(Query())

@@ -9,18 +9,25 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
 
 from sip.media.events import Digit, Lost, MediaEvent
 from sip.media.ng.client import NgClient
-from sip.media.plane import MediaError
-from sip.media.supervisor import RelayOptions, RelayProcess
+from sip.media.plane import MediaError, call_sid_of, session_id
+from sip.media.supervisor import RelayOptions, RelayProcess, pass_on
 from tests.media.conftest import ROOT
 from tests.media.talk import Talk, key_packets
 
 OPTIONS = RelayOptions(advertise="127.0.0.1", listen="127.0.0.1", ports=(27100, 27199), drain_s=0)
+
+
+def known_to(pid: int) -> list[str]:
+    """A process's command line and environment."""
+    files = [Path(f"/proc/{pid}") / name for name in ("cmdline", "environ")]
+    return [text for file in files for text in file.read_text().split("\0")]
 
 
 async def gone(pid: int) -> None:
@@ -106,7 +113,7 @@ async def test_a_killed_relay_is_started_again() -> None:
                     a.snd(packet)
                 async with asyncio.timeout(5):  # and hears of it from the new relay
                     assert isinstance(await told.get(), Digit)
-    assert [line for line in lines if line["event"] != "relay.parent-gone"] == [
+    assert lines == [
         {
             "event": "relay.ended",
             "log_level": "error",
@@ -114,6 +121,7 @@ async def test_a_killed_relay_is_started_again() -> None:
             "now": "its calls have no audio; it is started again",
         },
         {"event": "relay.restarted", "log_level": "warning", "pid": second},
+        {"event": "relay.parent-gone", "log_level": "info"},
     ]
 
 
@@ -131,7 +139,8 @@ async def test_a_relay_that_hangs_is_noticed_killed_and_replaced_within_three_se
             assert relay.pid != first
             with pytest.raises(ProcessLookupError):
                 os.kill(first, 0)
-    assert [line["event"] for line in lines if line["event"] != "relay.parent-gone"] == [
+    supervisors = {"relay.hangs", "relay.ended", "relay.restarted"}
+    assert [line["event"] for line in lines if line["event"] in supervisors] == [
         "relay.hangs",
         "relay.ended",
         "relay.restarted",
@@ -178,6 +187,7 @@ async def test_a_taken_control_address_is_said_on_entering() -> None:
     assert refused.value.slug == "refused"
     (line,) = lines
     assert (line["event"], line["log_level"]) == ("relay.cannot-start", "error")
+    assert line["control"] == f"127.0.0.1:{control[1]}"
     assert "already in use" in line["reason"]
 
 
@@ -198,6 +208,49 @@ async def test_audio_flows_while_the_parent_stalls() -> None:
                     await client.request("nonsense", {})
             await a.speaks_to(b)
         await client.close()
+
+
+async def test_what_it_says_of_a_call_has_the_calls_id() -> None:
+    """Also in a media session beside the call's first, whose name is the call's with a number."""
+    with capture_logs() as lines:
+        async with RelayProcess(OPTIONS) as relay:
+            for number in (0, 1):
+                async with Talk(relay.plane, session_id("the-sid", number)) as talk:
+                    a, b = talk.phone("A"), talk.phone("B")
+                    await talk.connect(a, b)
+                    a.snd(a.voice(), by=talk.socket("127.0.99.1"))
+                    await a.speaks_to(b)
+    (line,) = (line for line in lines if line["event"] == "relay.foreign-packets")
+    assert (line["call_sid"], line["party"], line["packets"]) == ("the-sid", "A", 1)
+    assert line["log_level"] == "warning"
+    assert call_sid_of(session_id("the-sid", 1)) == "the-sid"
+
+
+async def test_what_is_no_line_of_its_log_is_logged_as_it_is() -> None:
+    """A traceback of Python's, for instance; and a line that only looks like one of ours."""
+    stream = asyncio.StreamReader()
+    stream.feed_data(
+        b'Traceback (most recent call last):\n[1]\n{"event": 5}\n'
+        b'{"level": "loud", "event": "relay.odd", "_record": 1}\n\xff\n'
+    )
+    stream.feed_eof()
+    with capture_logs() as lines:
+        await pass_on(stream)
+    says = [line["line"] for line in lines if line["event"] == "relay.says"]
+    assert says == ["Traceback (most recent call last):", "[1]", '{"event": 5}', "\ufffd"]
+    assert {line["log_level"] for line in lines} == {"error"}
+    assert {line["event"] for line in lines} == {"relay.says", "relay.odd"}
+
+
+async def test_it_knows_no_secret_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its environment is what Python needs, whatever ours holds."""
+    for name in ("RETELL_API_KEY", "GATEWAY_ADMIN_TOKEN", "PGPASSWORD", "TRUNK"):
+        monkeypatch.setenv(name, "a-secret")
+    monkeypatch.setenv("TZ", "UTC")
+    async with RelayProcess(OPTIONS) as relay:
+        known = known_to(relay.pid)
+    assert "a-secret" not in " ".join(known)
+    assert "TZ=UTC" in known
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])

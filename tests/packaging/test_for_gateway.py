@@ -60,6 +60,16 @@ def test_it_does_not_pretend_to_be_retell_elsewhere(
         stand_in(load(config_file, {}))
 
 
+def test_it_calls_no_gateway_that_does_not_listen(config_file: Path, config_text: str) -> None:
+    lines = [
+        "  listen: []" if line.strip().startswith("listen: [") else line
+        for line in config_text.splitlines()
+    ]
+    config_file.write_text("\n".join(lines))
+    with pytest.raises(StandInError, match=r"sip\.listen is empty"):
+        stand_in(load(config_file, {}))
+
+
 def test_the_shipped_configuration_is_the_one_the_sandbox_documents() -> None:
     from testkit.sandbox.settings import SandboxSettings
 

@@ -4,12 +4,12 @@ Every fork that rings has a dialog of its own, with its own order of reliable re
 and its own answer; the first that answers becomes the leg's dialog, those after it are hung up.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from sip.core.dialog import Dialog
 from sip.core.message import Request, Response
 from sip.core.reliable import InOrder
+from sip.ua.client_transaction import ClientTransaction
 from sip.ua.dialog_client import DialogClient
 
 #: Early dialogs of one INVITE; more forks than this are not believed.
@@ -37,18 +37,17 @@ class EarlyDialog:
 
 
 class EarlyDialogs:
-    """The forks of one INVITE: those that ring, and those that answered too late."""
+    """The forks of one INVITE that ring."""
 
     def __init__(self) -> None:
         self._ringing: dict[str, EarlyDialog] = {}
-        self._late: dict[str, DialogClient] = {}
 
     def __bool__(self) -> bool:
         return bool(self._ringing)
 
     def open(self, request: Request, response: Response) -> EarlyDialog | None:
         """The early dialog that `response` belongs to; None for one too many."""
-        tag = response.to.tag
+        tag = response.to_tag
         if not tag:
             return None
         early = self._ringing.get(tag)
@@ -63,28 +62,40 @@ class EarlyDialogs:
 
     def confirm(self, request: Request, response: Response) -> tuple[Dialog, EarlyDialog | None]:
         """The dialog that a 2xx makes of its early one, if it had one."""
-        early = self._ringing.pop(response.to.tag or "", None)
+        early = self._ringing.pop(response.to_tag or "", None)
         dialog = early.dialog if early is not None else Dialog.as_uac(request, response)
         dialog.learn(response)
         return dialog, early
 
-    def hang_up_late(
-        self,
-        request: Request,
-        response: Response,
-        client_in: Callable[[Dialog], DialogClient],
-    ) -> None:
-        """A second answer to a forked INVITE (RFC 3261 13.2.2.4): acknowledge it, say BYE."""
-        tag = response.to.tag or ""
-        known = self._late.get(tag)
-        if known is not None:
-            known.resend_ack(request.cseq.number)
-        elif len(self._late) < MAX_FORKS:
-            dialog, _ = self.confirm(request, response)
-            late = self._late[tag] = client_in(dialog)
-            late.ack(request, lambda: None)
-            late.request("BYE", on_end=lambda _: None)
-
     def clear(self) -> None:
         """The INVITE begins anew, and all that rang with it."""
         self._ringing.clear()
+
+
+class LateAnswers:
+    """What comes after the answer to an INVITE: the same again, or another fork's.
+
+    It outlives its leg by the half minute of the transaction, and holds nothing of it but the
+    dialog.
+    """
+
+    def __init__(
+        self, transaction: ClientTransaction, early: EarlyDialogs, client: DialogClient
+    ) -> None:
+        """`client` has acknowledged the answer, `early` are the forks beside it."""
+        self._transaction = transaction
+        self._early = early
+        self._client = client
+        self._late: dict[str, DialogClient] = {client.dialog.remote_tag: client}
+
+    def take(self, response: Response) -> None:
+        """Acknowledge it; a second answer (RFC 3261 13.2.2.4) gets a BYE."""
+        invite, tag = self._transaction.request, response.to_tag or ""
+        known = self._late.get(tag)
+        if known is not None:
+            known.resend_ack(invite.cseq.number)
+        elif len(self._late) <= MAX_FORKS:
+            dialog, _ = self._early.confirm(invite, response)
+            late = self._late[tag] = self._client.beside(dialog)
+            late.ack(invite, lambda: None)
+            late.request("BYE", on_end=lambda _: None)

@@ -6,7 +6,7 @@ stands for the digest, which it was proven by. Whoever offends is banned (`…ad
 """
 
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -15,7 +15,8 @@ import structlog
 
 from config.settings import BanSettings, SipAuthSettings
 from sip.clock import Clock
-from sip.core.digest import AuthHeader, DigestServer, Outcome
+from sip.core.auth_header import AuthHeader
+from sip.core.digest import DigestServer, Outcome
 from sip.core.header_values import unescape
 from sip.core.message import Request
 from sip.core.value import frozen
@@ -83,9 +84,17 @@ class Challenge:
 class _Standing:
     """What the address of a source says of it, for as long as the configuration holds."""
 
-    __slots__ = ("candidates", "is_peer", "trunks")
+    __slots__ = ("among", "candidates", "is_peer", "trunks")
 
-    def __init__(self, trunks: tuple[Trunk, ...], candidates: tuple[Trunk, ...], is_peer: bool):
+    def __init__(
+        self,
+        among: Trunks,
+        trunks: tuple[Trunk, ...],
+        candidates: tuple[Trunk, ...],
+        is_peer: bool,
+    ) -> None:
+        #: the configuration that it was worked out of
+        self.among = among
         #: the trunks that send from there
         self.trunks = trunks
         #: the trunks that may be spoken for from there, the most demanding first
@@ -112,26 +121,31 @@ class Gatekeeper:
         """`own` are addresses of ours, which are never banned: `sip.advertise`, the listeners'."""
         bans = bans or BanSettings()
         self._clock = clock
-        self._trunks = trunks
         #: set by the softswitch, whose registrations come up after this
         self.registered = registered
         self._scanners = tuple(agent.lower() for agent in bans.scanners)
         self._digest = DigestServer(
             realm, secret, nonce_lifetime_s=auth.nonce_lifetime_s, algorithms=auth.algorithms
         )
-        self._anywhere = tuple(trunk for trunk in trunks if not trunk.sources)
-        self._with_certificates = tuple(trunk for trunk in trunks if trunk.certificates)
-        self._secret_headers = {name for trunk in trunks for name in trunk.secret_headers}
         self._rates = Rates(bans.packets_per_second)
         #: all that nothing is known of share one bucket
         self._strangers = Rates(bans.strangers_per_second)
         self._throttle = Throttle(FLOOD_AGAIN_S)
         self._wrong: OrderedDict[tuple[str, ...], None] = OrderedDict()
         self.bans = Bans(bans)
-        self.peers = Peers((s.network for trunk in trunks for s in trunk.sources), own)
+        self.peers = Peers((), own)
+        self.configure(trunks)
         #: packets and connections turned away unread, by reason
         self.turned_away: Counter[str] = Counter()
         self._ignored_log = IgnoredLog(clock, self.bans.banned)
+
+    def configure(self, trunks: Trunks) -> None:
+        """Judge by these trunks from now on, on connections that are open too."""
+        self._trunks = trunks
+        self._anywhere = tuple(trunk for trunk in trunks if not trunk.sources)
+        self._with_certificates = tuple(trunk for trunk in trunks if trunk.certificates)
+        self._secret_headers = {name for trunk in trunks for name in trunk.secret_headers}
+        self.peers.configure(s.network for trunk in trunks for s in trunk.sources)
 
     def close(self) -> None:
         """Log what waits to be logged."""
@@ -189,6 +203,10 @@ class Gatekeeper:
             or (trunk.certificates and source.transport == "tls")
             for trunk in self._anywhere
         )
+
+    def answers_at_source(self, flow: Flow) -> bool:
+        """As the trunks of that address want it, else those that may call from anywhere."""
+        return any(trunk.force_rport for trunk in self._standing(flow).trunks or self._anywhere)
 
     def met(self, peer: Endpoint) -> None:
         """We send `peer` a request of ours: it is a stranger no more."""
@@ -251,11 +269,11 @@ class Gatekeeper:
     def _standing(self, flow: Flow) -> _Standing:
         """What is known of the address at the other end: worked out once, kept on the flow."""
         standing = flow.standing
-        if type(standing) is not _Standing:
+        if type(standing) is not _Standing or standing.among is not self._trunks:
             trunks = self._trunks.from_source(flow.remote)
             candidates = most_demanding_first((*trunks, *self._anywhere))
             is_peer = self.peers.configured(flow.remote.host)
-            standing = flow.standing = _Standing(trunks, candidates, is_peer)
+            standing = flow.standing = _Standing(self._trunks, trunks, candidates, is_peer)
         return standing
 
     # whose it is
@@ -367,11 +385,16 @@ def _claims(request: Request, users: set[str], trunk: Trunk) -> bool:
         return False
     if trunk.login[0] in users:
         return True
-    contact = request.contact
-    return needs_password_alone(trunk) and (
-        request.from_.uri.user == trunk.login[0]
-        or (contact is not None and contact.uri.user == trunk.login[0])
-    )
+    return needs_password_alone(trunk) and trunk.login[0] in _names(request)
+
+
+def _names(request: Request) -> Iterator[str | None]:
+    """The users of From and Contact."""
+    yield request.from_.uri.user
+    with suppress(ParseError):
+        target = request.target
+        if target is not None:
+            yield target[1].user
 
 
 def _authorizations(request: Request) -> list[str]:
@@ -386,5 +409,6 @@ def _credentials_of(request: Request) -> set[str]:
     users: set[str] = set()
     for value in _authorizations(request):
         with suppress(ParseError):
-            users.add(unescape(AuthHeader.parse(value).params.get("username", "")))
+            found = AuthHeader.parse_all(value)
+            users.update(unescape(header.params.get("username", "")) for header in found)
     return users

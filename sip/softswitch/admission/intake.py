@@ -1,7 +1,8 @@
 """Room for the calls that come: their trunk's first, then that of all.
 
 A trunk is refused for itself before it takes from the others, so that one that goes mad, or
-somebody who forges its address, leaves them the rest.
+somebody who forges its address, leaves them the rest. What it may do alone it may do: only channels
+are kept free for others; a call a second or two more, when they come, is no harm.
 """
 
 from collections import Counter
@@ -45,14 +46,21 @@ class Intake:
 
     def __init__(self, limits: LimitSettings, trunks: TrunkLimits) -> None:
         """`trunks` counts the calls of trunks both ways, ours with those that come."""
-        self._limits = limits
         self._trunks = trunks
         self._calls: Counter[str] = Counter()
+        self.configure(limits)
+
+    def configure(self, limits: LimitSettings) -> None:
+        """Other limits, of this and of the trunks, count from now on; who is in stays in."""
+        self._limits = limits
         self._all = Window(limits.calls_per_second)
-        self._of: dict[str, Window] = {}
-        #: what one trunk may have of the two limits
-        self._share_of_calls = ceil(limits.calls * limits.trunk_share)
-        self._share_of_rate = ceil(limits.calls_per_second * limits.trunk_share)
+        self._accepted: dict[str, Window] = {}
+        self._assured: dict[str, Window] = {}
+        #: channels that one trunk's calls may take
+        self._share = ceil(limits.calls * limits.trunk_share)
+        #: calls a second that a trunk may bring whatever the others do
+        rest = limits.calls_per_second - ceil(limits.calls_per_second * limits.trunk_share)
+        self._part = max(1, rest) if limits.trunk_share < 1 else 0
 
     @property
     def calls(self) -> int:
@@ -62,27 +70,26 @@ class Intake:
     def take(self, trunk: Trunk, now: float) -> Place:
         """Room for a call that `trunk` brings at the time `now`. Raises FullError."""
         name, limits = trunk.name, self._limits
-        recent = self._of.get(name)
-        if recent is None:
-            recent = self._of[name] = Window(trunk.accept_per_second or self._share_of_rate)
-        if recent.full(now):
-            if trunk.accept_per_second is not None:
-                text = f"Trunk {name} Brings {trunk.accept_per_second} New Calls A Second Already"
-                raise FullError("trunks[].accept_per_second", text)
-            raise FullError("limits.trunk_share", _shared(name, "limits.calls_per_second"))
-        if self._calls[name] >= self._share_of_calls:
-            raise FullError("limits.trunk_share", _shared(name, "limits.calls"))
+        own = self._window(self._accepted, name, trunk.accept_per_second)
+        assured = self._window(self._assured, name, self._part)
+        if own is not None and own.full(now):
+            text = f"Trunk {name} Brings {trunk.accept_per_second} New Calls A Second Already"
+            raise FullError("trunks[].accept_per_second", text)
         if self.calls >= limits.calls:
             raise FullError("limits.calls", f"limits.calls: {limits.calls} are up")
-        if self._all.full(now):
+        if self._calls[name] >= self._share:
+            text = f"limits.trunk_share: {name} has its part of limits.calls"
+            raise FullError("limits.trunk_share", text)
+        if self._all.full(now) and (assured is None or assured.full(now)):
             text = f"limits.calls_per_second: {limits.calls_per_second} came within a second"
             raise FullError("limits.calls_per_second", text)
         try:
             slot = self._trunks.receive(trunk)
         except TrunkFullError as error:
             raise FullError("trunks[].max_calls", str(error)) from None
-        recent.add(now)
-        self._all.add(now)
+        for window in (own, assured, self._all):
+            if window is not None:
+                window.add(now)
         self._calls[name] += 1
         return Place(self, name, slot)
 
@@ -90,6 +97,12 @@ class Intake:
         """A call that `trunk` brought is over."""
         self._calls[trunk] -= 1
 
-
-def _shared(trunk: str, limit: str) -> str:
-    return f"limits.trunk_share: {trunk} has its part of {limit}, and the rest is for others"
+    @staticmethod
+    def _window(windows: dict[str, Window], trunk: str, limit: int | None) -> Window | None:
+        """That of `trunk`; None where it has no limit of this kind."""
+        if not limit:
+            return None
+        window = windows.get(trunk)
+        if window is None:
+            window = windows[trunk] = Window(limit)
+        return window

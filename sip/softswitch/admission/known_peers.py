@@ -24,17 +24,23 @@ class Peers:
     ) -> None:
         """`configured` are the networks that trunks are identified by, whatever the port;
         `own` our addresses: what seems to come from there is forged, or from this machine."""
-        networks = dict.fromkeys(configured)
-        self._networks = tuple(one for one in networks if one.version == 6)
+        self._networks: tuple[IPv6Network, ...] = ()
         #: IPv4, by the number of host bits: a flood asks for each packet
         self._prefixes: dict[int, set[int]] = {}
+        self.configure(configured)
+        self._own = frozenset((*own, *_LOOPBACK))
+        self._met: OrderedDict[str, float] = OrderedDict()
+
+    def configure(self, configured: Iterable[IPv4Network | IPv6Network]) -> None:
+        """Other networks are configured from now on; who was met stays known."""
+        networks = tuple(configured)
+        self._networks = tuple({one for one in networks if isinstance(one, IPv6Network)})
+        self._prefixes = {}
         for network in networks:
-            if network.version == 4:
+            if isinstance(network, IPv4Network):
                 bits = 32 - network.prefixlen
                 prefix = int(network.network_address) >> bits
                 self._prefixes.setdefault(bits, set()).add(prefix)
-        self._own = frozenset((*own, *_LOOPBACK))
-        self._met: OrderedDict[str, float] = OrderedDict()
 
     def configured(self, host: str) -> bool:
         """Whether `host` is an address of a trunk, or of ours."""

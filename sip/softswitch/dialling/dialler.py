@@ -84,9 +84,12 @@ class Dialler:
         """The trunk that a target is dialled by; a URI may lead to one too. Raises DialError."""
         if isinstance(target, SipTarget):
             return self.trunks.at(target.uri) or _PLAIN
-        trunk = self.trunks.named(target.trunk or "")
+        name = target.trunk
+        if not name:
+            raise DialError(404, "Dial Names No Trunk", Fault.APPLICATION)
+        trunk = self.trunks.named(name)
         if trunk is None:
-            raise DialError(404, f"No trunk {target.trunk!r}", Fault.APPLICATION)
+            raise DialError(404, f"There Is No Trunk Named {name}", Fault.APPLICATION)
         return trunk
 
     def room(self, trunk: Trunk) -> Slot:

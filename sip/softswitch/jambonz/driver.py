@@ -78,9 +78,15 @@ class Driver:
             await self._finish()
 
     def end(self) -> None:
-        """Hang up, whatever is going on: by command, or because the switch is closing."""
+        """Hang up, whatever is going on."""
         self._verbs.clear()
         self.call.hangup()
+        self._interrupt()
+
+    def shut_down(self, retry_after_s: int) -> None:
+        """The same because the switch is closing; both peers and the application are told so."""
+        self._verbs.clear()
+        self.call.shut_down(retry_after_s)
         self._interrupt()
 
     # the call's life

@@ -11,7 +11,7 @@ from aiohttp import web
 from pydantic import SecretStr
 
 from config.settings import RetellSettings
-from gateway.retell import client
+from gateway.retell import client, failures
 from gateway.retell.failures import RetellFailure
 from tests.gateway.conftest import (
     DIAL_DID,
@@ -167,7 +167,7 @@ async def test_silent_retell_is_given_up_within_the_budget(
     )
     begun = asyncio.get_running_loop().time()
     async with api:
-        with pytest.raises(client.RegistrationError) as caught:
+        with pytest.raises(failures.RegistrationError) as caught:
             await api.register(
                 call_id="c", agent="a", from_number="+1", to_number="+2", variables={}
             )
@@ -183,7 +183,7 @@ async def test_unreachable_retell(start: Start, retell: Retell) -> None:
     async with client.RetellClient(
         settings, clock=asyncio.get_running_loop().time, budget_s=0.35
     ) as api:
-        with pytest.raises(client.RegistrationError) as caught:
+        with pytest.raises(failures.RegistrationError) as caught:
             await api.register(
                 call_id="c", agent="a", from_number="+1", to_number="+2", variables={}
             )
@@ -273,7 +273,7 @@ async def test_a_reply_of_retells_is_read_no_further_than_one_may_be_long(
     retell.answer = answer
     settings = RetellSettings(api_key=SecretStr("k"), base_url=retell.url)
     async with client.RetellClient(settings, clock=time.monotonic) as api:
-        with pytest.raises(client.RegistrationError, match=r"more than \d+ kB") as failed:
+        with pytest.raises(failures.RegistrationError, match=r"more than \d+ kB") as failed:
             await api.register(
                 call_id="c", agent="a", from_number="+1", to_number="+2", variables={}
             )

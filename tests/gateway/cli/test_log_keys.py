@@ -1,7 +1,6 @@
 """The keys of `log`: what the program logs, and how. LOGLEVEL is laid over them."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 import structlog
@@ -35,7 +34,7 @@ def test_what_is_logged(
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    async def serve(_: Settings, **__: Any) -> None:
+    async def serve(_: Settings, **__: object) -> None:
         log = structlog.get_logger()
         log.debug("a.detail", to="+14155550100")
         log.info("an.event")

@@ -18,8 +18,10 @@ from config.settings import Settings
 from gateway.cli.api_client import ApiClient
 from gateway.cli.api_client import ApiError as CliError
 from gateway.start.descriptors import raise_limit
+from gateway.start.drain import Drain
 from gateway.start.errors import StartupError
 from gateway.start.http import start_http
+from gateway.start.reload import Reloader
 from gateway.start.shown import Shown
 from tests.ports import free_port
 from tests.transport.tls.authority import Authority
@@ -40,7 +42,8 @@ def settings(tmp_path: Path, **http: Any) -> Settings:
 async def started(wanted: Settings) -> AsyncIterator[str]:
     """The address of a running HTTP server."""
     async with AsyncExitStack() as stack:
-        await start_http(wanted, Shown(expected=False), stack)
+        shown = Shown(expected=False, drain=Drain(1.0))
+        await start_http(wanted, shown, stack, Reloader(wanted, lambda: wanted))
         scheme = "http" if wanted.http.tls is None else "https"
         yield f"{scheme}://127.0.0.1:{wanted.http.listen.port}"
 

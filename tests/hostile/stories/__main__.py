@@ -3,6 +3,7 @@
 import asyncio
 import sys
 
+from tests.hostile import corpus
 from tests.hostile.parties import Address
 from tests.hostile.stories import STORIES, Target
 
@@ -12,5 +13,6 @@ def address(text: str) -> Address:
     return host, int(port)
 
 
+corpus.number_from(1_000_000_000)
 name, sip, http, trunk = sys.argv[1:]
 asyncio.run(STORIES[name](Target(address(sip), address(http), trunk)))

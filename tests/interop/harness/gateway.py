@@ -167,6 +167,20 @@ class Gateway:
         if error is None:
             assert exit_code == 0, f"the gateway ended with {exit_code}:\n{self.program.tail()}"
 
+    async def restart(self) -> None:
+        """As an operator upgrades it: SIGTERM, wait for its calls, start it anew."""
+        await self.__aexit__(None, None, None)
+        await self.__aenter__()
+
+    async def reload(self) -> Json:
+        """Give it the configuration of `settings` as it is now; what it says of that."""
+        assert self._http is not None
+        self.config.write_text(yaml.safe_dump(self.settings, sort_keys=False))
+        async with self._http.post("/api/v1/reload") as response:
+            body: Json = await response.json()
+            assert response.status == 200, body
+            return body
+
     @property
     def program(self) -> Program:
         assert self._program is not None, "not started"

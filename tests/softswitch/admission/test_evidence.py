@@ -31,6 +31,8 @@ class Way:
     standing: object = None
     reliable: bool = False
     closed: bool = False
+    proven: bool = False
+    deaf: bool = False
 
     def send(self, data: bytes) -> None:
         raise AssertionError("trust sends nothing")

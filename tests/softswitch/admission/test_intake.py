@@ -11,20 +11,37 @@ from tests.softswitch.invites import trunk
 TEN = LimitSettings(calls=10, calls_per_second=10, trunk_share=0.6)
 
 
-def test_one_trunk_leaves_a_part_of_the_rate_to_the_others() -> None:
+def test_a_trunk_is_not_refused_for_what_another_brings() -> None:
+    """Each of the others has four tenths of the rate, though one has used it all."""
     intake, mad, honest = Intake(TEN, TrunkLimits()), trunk(name="mad"), trunk(name="honest")
-    for _ in range(6):
+    for _ in range(10):
         intake.take(mad, 0.0).give_back()
     for _ in range(50):
-        with pytest.raises(FullError, match=r"limits\.trunk_share") as full:
+        with pytest.raises(FullError) as full:
             intake.take(mad, 0.5)
-        assert full.value.limit == "limits.trunk_share"
+        assert full.value.limit == "limits.calls_per_second"
     for _ in range(4):
         intake.take(honest, 0.5)
     with pytest.raises(FullError) as full:
         intake.take(honest, 0.5)
     assert full.value.limit == "limits.calls_per_second"
     intake.take(mad, 1.0)
+
+
+def test_a_trunk_that_calls_alone_has_the_whole_rate() -> None:
+    intake, alone = Intake(TEN, TrunkLimits()), trunk()
+    for call in range(100):
+        intake.take(alone, float(call // 10)).give_back()
+
+
+def test_without_a_share_the_first_have_it_all() -> None:
+    limits = LimitSettings(calls=10, calls_per_second=10, trunk_share=1)
+    intake = Intake(limits, TrunkLimits())
+    for _ in range(10):
+        intake.take(trunk(name="mad"), 0.0)
+    for second in (0.0, 1.5):
+        with pytest.raises(FullError):
+            intake.take(trunk(name="honest"), second)
 
 
 def test_one_trunk_leaves_a_part_of_the_channels_to_the_others() -> None:
@@ -59,8 +76,8 @@ def test_what_a_trunk_is_refused_for_itself_takes_nothing_from_all() -> None:
         with pytest.raises(FullError, match="2 New Calls A Second") as refused:
             intake.take(slow, 0.9)
         assert refused.value.limit == "trunks[].accept_per_second"
-    for _ in range(6):
-        intake.take(trunk(name="honest"), 0.9)
+    for _ in range(7):
+        intake.take(trunk(name="honest"), 0.9).give_back()
 
 
 def test_a_share_is_never_less_than_a_call() -> None:
@@ -80,5 +97,5 @@ async def test_calls_of_others_go_on_beside_a_mad_trunk(ladder: Ladder) -> None:
         await mad.send("INVITE", sdp=PCMU)
     await ladder.call_up()
     await ladder.hung_up_by("carrier")
-    assert ladder.switch.refused["limits.trunk_share"] >= 40
+    assert ladder.switch.refused["limits.calls_per_second"] >= 40
     assert (await mad.drain(1)).count("503") >= 40
