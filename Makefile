@@ -5,7 +5,7 @@
 # make check   formatting, lint, strict types
 # make programs  what the tests talk to, and nothing else
 # make bench   measurements, written to bench/results/
-# make hostile a million damaged datagrams, broken streams, honest calls under attack (20 minutes)
+# make hostile a million damaged datagrams, broken streams, honest calls under attack (25 minutes)
 # make soak    a hundred restarts and two hundred reloads under load (15 minutes)
 # make lock    resolve the dependencies anew into the requirements*.lock files
 # make clean   remove what the other targets made

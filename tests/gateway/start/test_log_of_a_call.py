@@ -2,19 +2,29 @@
 
 import asyncio
 import json
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from gateway.cli.version import version
 from tests.hostile.parties import Caller
 from tests.hostile.victim import Victim
 from tests.ladder import DID
 
+Json = dict[str, Any]
+
 pytestmark = pytest.mark.slow
 
 WATCHED = "+14155550101"
+
+
+def _configure(settings: Json, keys: Json) -> None:
+    settings["log"] |= keys
+    settings["numbers"] |= {WATCHED: {}}
 
 
 @pytest.mark.parametrize(
@@ -26,14 +36,8 @@ WATCHED = "+14155550101"
     ],
     ids=["everything", "one number", "by default"],
 )
-async def test_one_grep_finds_a_call(
-    keys: dict[str, Any], whole: list[bool], tmp_path: Path
-) -> None:
-    def change(settings: dict[str, Any]) -> None:
-        settings["log"] |= keys
-        settings["numbers"] |= {WATCHED: {}}
-
-    victim = Victim(tmp_path, change=change)
+async def test_one_grep_finds_a_call(keys: Json, whole: list[bool], tmp_path: Path) -> None:
+    victim = Victim(tmp_path, change=lambda settings: _configure(settings, keys))
     async with victim, Caller(victim.honest, victim.gateway) as caller:
         calls = []
         for number in (DID, WATCHED):
@@ -60,3 +64,24 @@ async def test_one_grep_finds_a_call(
         ]
         assert messages.count("INVITE") == messages.count("BYE") == (2 if everything else 0)
         assert ("call.phase" in events) == everything
+
+
+async def test_a_call_is_watched_from_a_reload_on(tmp_path: Path) -> None:
+    """SIGHUP: the trouble is there now, and a restart would end it or the calls."""
+    victim = Victim(tmp_path, change=lambda settings: _configure(settings, {"level": "warning"}))
+    async with victim, Caller(victim.honest, victim.gateway) as caller:
+        await (await caller.open(WATCHED)).hang_up()
+        file = tmp_path / "gateway.yaml"
+        settings = yaml.safe_load(file.read_text())
+        _configure(settings, {"level": "info", "watch": [WATCHED]})
+        file.write_text(yaml.safe_dump(settings))
+        os.kill(victim.pid, signal.SIGHUP)
+        async with asyncio.timeout(20):
+            while '"gateway.reloaded"' not in victim.log():  # noqa: ASYNC110 - a file sets no event
+                await asyncio.sleep(0.05)
+        await (await caller.open(WATCHED)).hang_up()
+    events = [json.loads(line)["event"] for line in victim.log().splitlines()]
+    before, after = events[: events.index("gateway.reloaded")], events
+    assert not {"call.begin", "message.sip"} & set(before)
+    assert after.count("call.begin") == after.count("call.end") == 1
+    assert after.count("message.sip") > 10
