@@ -19,6 +19,7 @@ from config.texts import (
     ApplicationUrl,
     Country,
     Engines,
+    Folder,
     HeaderValue,
     HttpUrl,
     IpAddress,
@@ -237,7 +238,13 @@ class ApplicationSettings(Model):
 
 
 class StorageSettings(Model):
+    """`spool` is the folder for what the database does not take; records are kept for `keep_days`
+    days and no more than `keep_calls` of them, 0 for all."""
+
     url: StorageUrl = SecretStr("sqlite:///gateway.db")
+    spool: Folder | None = None
+    keep_days: Annotated[int, Field(ge=0)] = 365
+    keep_calls: Annotated[int, Field(ge=0)] = 0
 
 
 class RetellSettings(Model):
@@ -296,8 +303,12 @@ class LimitSettings(Model):
 
 
 class LogSettings(Model):
+    """`watch` holds numbers, names of trunks and ids of calls: all is logged of such a call."""
+
     level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["auto", "json", "console"] = "auto"
+    sip: bool = False
+    watch: tuple[Name, ...] = ()
 
 
 class Settings(Model):

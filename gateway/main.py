@@ -5,9 +5,11 @@ what was started before it is stopped again.
 """
 
 import asyncio
+import os
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from types import MappingProxyType
 
 import structlog
 
@@ -29,12 +31,14 @@ log = structlog.get_logger(__name__)
 async def serve(
     settings: Settings,
     *,
+    about: Mapping[str, str] = MappingProxyType({}),
     reread: Callable[[], Settings] | None = None,
     on_ready: Callable[[], None] = lambda: None,
 ) -> None:
     """Run the gateway until SIGINT or SIGTERM, and until its calls are over or their time is; a
     second signal ends them at once. SIGHUP takes other settings over. Raises StartupError.
 
+    `about` is what the log shall say of the program: its version, and its file of settings.
     `reread` reads the settings again (None: they stay as they are), and raises ConfigError.
     `on_ready` is called once calls are taken.
     """
@@ -47,6 +51,7 @@ async def serve(
     loop.add_signal_handler(signal.SIGHUP, reloader.signalled)
     async with running(settings, drain, reloader):
         collector.spare()
+        log.info("gateway.ready", **about, **_summary(settings))
         on_ready()
         await drain.over()
         log.info("gateway.stopping", calls=drain.open_calls)
@@ -79,19 +84,19 @@ async def running(
                 link=link,
                 reloader=reloader,
             )
-        log.info("gateway.ready", **_summary(settings))
         yield
 
 
 def _reconfigure_log(settings: Settings) -> Callable[[], Awaitable[None]]:
     async def take() -> None:
-        reconfigure(settings.log.level, settings.log.format)
+        reconfigure(settings.log.level, settings.log.format, watch=settings.log.watch)
 
     return take
 
 
 def _summary(settings: Settings) -> dict[str, object]:
     return {
+        "pid": os.getpid(),
         "sip": [str(listening.address) for listening in settings.sip.listen],
         "http": f"{settings.http.listen.host}:{settings.http.listen.port}",
         "trunks": [trunk.name for trunk in settings.trunks],

@@ -53,12 +53,6 @@ PLACE_MARKS: dict[str, str | None] = {
 FIXTURE_MARKS: dict[str, str] = {"engine": "programs", "relay_engine": "slow"}
 
 
-# Loggers that were used under a configuration that caches them keep it for good: what a later test
-# captures would pass it by.
-_configure = structlog.configure
-structlog.configure = lambda **given: _configure(**given | {"cache_logger_on_first_use": False})
-
-
 @pytest.fixture(autouse=True)
 def _logging_as_it_was() -> Iterator[None]:
     """What a test configures of the log is gone after it."""

@@ -40,7 +40,7 @@ from gateway.calls.routing import (
 )
 from gateway.jambonz.messages import DialResult, LegStatus, NewCall, redirect
 from gateway.jambonz.verbs import Verbs
-from gateway.log import seconds
+from gateway.log import name_call, seconds
 from gateway.retell.client import RetellClient
 from gateway.retell.failures import RegistrationError
 from gateway.storage.call_records import CallRecord, CallStore
@@ -173,6 +173,7 @@ class LiveCalls:
             log.warning("call.repeated", call_id=old.call_id, call_sid=new.call_sid)
             self._gone(old)
         call_id = new_call_id(at)
+        name_call(call_id, new.call_sid, new.sip_call_id)
         try:
             if self._draining:
                 chosen = _refusing(self._settings, new, SHUTDOWN)
@@ -226,6 +227,7 @@ class LiveCalls:
         if status.call_sid == call.call_sid:
             self._step(call, CallChanged(at=at, status=status))
         else:
+            name_call(call.call_id, status.call_sid, status.sip_call_id)
             self._step(call, LegChanged(at=at, status=status))
 
     def hook(self, call: LiveCall, hook: str, data: Mapping[str, Any]) -> Verbs:
@@ -346,6 +348,7 @@ class LiveCalls:
         if record is None:
             chosen = _refusing(self._settings, new, OUR_BUG)
             record = new_record(new_call_id(at), new, chosen, at)
+        name_call(record.call_id, new.call_sid, new.sip_call_id)
         record.state, record.cause, record.fault, record.ended_by = "live", None, None, None
         machine = CallMachine(_refusing(self._settings, new, OUR_BUG))
         machine.adopt()

@@ -40,6 +40,7 @@ from gateway.cli.lifecycle import drain, health, reload
 from gateway.cli.storage import storage
 from gateway.cli.trunks import bans, profiles, trunks, unban
 from gateway.cli.version import NAME, version
+from gateway.log_queue import LogQueue
 from testkit.phone.audio import AudioError
 from testkit.phone.options import CallOptions, Expect, PhoneError, parse_via
 from testkit.phone.place import place_call
@@ -122,9 +123,12 @@ def run(
     relay = relay_ports(settings)
     if relay is not None and relay.level is Level.ERROR:
         fail(f"{key_text(relay.path)}: {relay.text}; {relay.fix}", MISUSED)
-    log.configure(settings.log.level, settings.log.format)
     try:
-        _run_loop(serve(settings, reread=partial(load, path, os.environ)))
+        with LogQueue() as lines:
+            log.configure(settings.log.level, settings.log.format, lines, watch=settings.log.watch)
+            origin = "the environment" if path is None else str(path.absolute())
+            about = {"version": version(), "file": origin}
+            _run_loop(serve(settings, about=about, reread=partial(load, path, os.environ)))
     except StartupError as error:
         fail(one_line(error), MISUSED)
 
@@ -206,9 +210,10 @@ def sandbox(
     from testkit.sandbox.main import serve
 
     settings = settings_of(config_path(config_file))
-    log.configure(settings.log.level, settings.log.format)
     try:
-        _run_loop(serve(stand_in(settings)))
+        with LogQueue() as lines:
+            log.configure(settings.log.level, settings.log.format, lines)
+            _run_loop(serve(stand_in(settings)))
     except (SandboxError, StandInError) as error:
         fail(one_line(error), MISUSED)
 

@@ -37,6 +37,7 @@ from gateway.http.problems import ProblemError, problems
 from gateway.jambonz.endpoint import JambonzEndpoint
 from gateway.retell.client import RetellClient
 from gateway.storage.call_records import open_store
+from gateway.storage.retention import Keep
 
 log = structlog.get_logger("gateway.jambonz")
 
@@ -103,7 +104,11 @@ def make_app(
 
     async def resources(app: web.Application) -> AsyncIterator[None]:
         async with (
-            open_store(settings.storage.url.get_secret_value()) as store,
+            open_store(
+                settings.storage.url.get_secret_value(),
+                spool=settings.storage.spool,
+                keep=Keep(settings.storage.keep_days, settings.storage.keep_calls),
+            ) as store,
             RetellClient(settings.retell, clock=time.monotonic) as retell,
         ):
             calls = LiveCalls(settings, store, retell, metrics, now=now)

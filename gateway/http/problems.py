@@ -19,8 +19,12 @@ import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from gateway.storage.errors import StorageError
+
 log = structlog.get_logger(__name__)
 
+#: Seconds after which a store that is away may be asked again.
+RETRY_AFTER_S: Final = 5
 CONTENT_TYPE: Final = "application/problem+json"
 #: What aiohttp itself refuses, by status.
 _CODES: Final = {
@@ -90,9 +94,13 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
         kept = {"WWW-Authenticate", "Retry-After"} & error.headers.keys()
         headers = {name: error.headers[name] for name in kept}
         return _response(request, error.status, code, error.text or error.reason, headers)
-    except ConnectionError:  # who asked has left
-        raise
+    except StorageError as error:
+        headers = {"Retry-After": str(RETRY_AFTER_S)}
+        return _response(request, 503, "no-storage", f"the store is away: {error}", headers)
     except Exception:
+        if request.transport is None or request.transport.is_closing():
+            log.debug("http.client-left", method=request.method, path=request.path)
+            return web.Response(status=400)  # nobody reads it
         log.exception("http.request-broke", method=request.method, path=request.path)
         detail = "an error of this gateway; its log says more"
         return _response(request, 500, "internal", detail, {})

@@ -6,10 +6,10 @@ from contextlib import AsyncExitStack
 from functools import partial
 
 from aiohttp import web
-from sqlalchemy.exc import SQLAlchemyError
 
 from config.settings import Settings
 from config.values import Address
+from gateway import log
 from gateway.calls.live_calls import LiveCall
 from gateway.http.app import configure, make_app, make_metrics_app
 from gateway.http.app_keys import CALLS, ENDPOINT, METRICS
@@ -38,7 +38,7 @@ async def start_http(
         ready=shown.ready,
         ladder=shown.ladder,
         find_operations=lambda: shown.report,
-        gauges=shown.gauges(),
+        gauges={**shown.gauges(), "log_lines_dropped": lambda: float(log.dropped())},
         lifecycle=shown.drain,
         reloading=reloader,
     )
@@ -46,7 +46,7 @@ async def start_http(
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S)
     try:
         await runner.setup()
-    except (StorageError, SQLAlchemyError) as error:
+    except StorageError as error:
         await runner.cleanup()
         raise StartupError(f"storage.url: {error}") from None
     stack.push_async_callback(runner.cleanup)

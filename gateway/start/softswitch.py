@@ -6,18 +6,20 @@ from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 
 from config.settings import Settings, SipSettings
 from gateway.start.errors import StartupError, cannot_listen
 from gateway.start.reload import Reloader
 from gateway.start.shown import Shown
 from gateway.start.tls import read_client_tls
+from gateway.storage.errors import StorageError
 from gateway.storage.shared_state import SharedState
 from sip import collector
 from sip.clock import LoopClock
 from sip.ids import Ids
 from sip.media.plane import MediaPlane
+from sip.message_log import MessageLog
+from sip.redaction import Redaction
 from sip.softswitch.admission.gatekeeper import Gatekeeper
 from sip.softswitch.jambonz.link import AppLink
 from sip.softswitch.listeners import ListenerSpec, listeners
@@ -65,12 +67,13 @@ async def start_softswitch(
         tls=tls.client,
         binding_store=shared.bindings,
     )
+    switch.ua.message_log = _message_log(settings)
     stack.push_async_callback(switch.close)
     try:
         await switch.registrar.restore()
         if banned := await gatekeeper.bans.restore(shared.bans, clock):
             log.info("bans.restored", bans=banned)
-    except SQLAlchemyError as error:
+    except StorageError as error:
         raise StartupError(f"storage.url: {error}") from None
     await _listen(switch, tls.listeners)
     switch.start()
@@ -92,6 +95,7 @@ async def start_softswitch(
 
         async def take() -> None:
             switch.configure(trunks, settings.limits)
+            switch.ua.message_log = _message_log(settings)
             tls.use(other)
             shown.report = report(settings, trunks)
 
@@ -100,6 +104,14 @@ async def start_softswitch(
     reloader.add(prepare)
     shown.takes_calls(switch, report(settings, trunks))
     _start_collector(switch, stack)
+
+
+def _message_log(settings: Settings) -> MessageLog:
+    """Headers by which trunks are known are secrets."""
+    secret = {name for trunk in settings.every_trunk() for name in trunk.identify_headers}
+    message_log = MessageLog(Redaction(sorted(secret)))
+    message_log.configure(every=settings.log.sip, watching=bool(settings.log.watch))
+    return message_log
 
 
 class _Tls:

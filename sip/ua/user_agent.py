@@ -13,6 +13,7 @@ from sip.core.parser import reread_request
 from sip.core.timers import Timers
 from sip.core.uri import Uri, join_hostport
 from sip.ids import Ids
+from sip.message_log import MessageLog
 from sip.trace import Direction, Trace
 from sip.transport.advertise import Advertiser
 from sip.transport.endpoint import Endpoint, Flow, Target
@@ -69,6 +70,8 @@ class UserAgent:
         self._doorkeeper = doorkeeper or OpenDoor()
         self.advertiser = Advertiser(advertise, clock)
         self._trace = trace
+        #: where messages are logged, if anybody wants to see them
+        self.message_log: MessageLog | None = None
         self._dialogs = Dialogs()
         self._flow_watchers: list[Callable[[Flow], None]] = []
         self._transport = TransportLayer(
@@ -308,7 +311,9 @@ class UserAgent:
         self._dialogs.close(sip_call_id, local_tag)
 
     def note(self, direction: Direction, flow: Flow, message: Request | Response) -> None:
-        """Put a message into the trace, for the ladder of its call."""
+        """Put a message into the trace, for the ladder of its call, and into the log."""
+        if self.message_log is not None and self.message_log.wanted:
+            self.message_log.add(direction, flow.remote, flow.local, message)
         if self._trace is not None:
             self._trace.add(self.clock.epoch(), direction, flow.remote, flow.local, message)
 

@@ -1,5 +1,5 @@
 """`make hostile`: a million damaged datagrams, ten thousand broken streams, and stories of attacks
-under which honest calls go on; with figures.
+and outages under which honest calls go on; with figures.
 
 A real gateway process takes them, with a recorder of its memory beside it. It fails where the
 gateway crashes, logs an error, keeps memory or loses an honest call.
@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 from tests.hostile.datagrams import Attack, Sent
+from tests.hostile.outages import OUTAGES, through
 from tests.hostile.parties import Caller
 from tests.hostile.stories import STORIES
 from tests.hostile.streams import Streams
@@ -47,7 +48,7 @@ async def main() -> int:
                     found += await streams(victim, options.streams, options.seed)
             found += victim.problems()
             say(f"turned away by reason: {victim.turned_away()}")
-        for name in STORIES if options.story is None else [options.story]:
+        for name in (*STORIES, *OUTAGES) if options.story is None else [options.story]:
             found += await story(directory, name, options.seconds)
         problems = found
     finally:
@@ -113,6 +114,11 @@ async def story(directory: Path, name: str, seconds: float) -> list[str]:
     """Honest calls, quiet and under attack, with the limits that a gateway has by default."""
     if not seconds:
         return []
+    if name in OUTAGES:
+        outcome, found = await through(directory, name, seconds)
+        for line in outcome.lines():
+            say(line)
+        return found + outcome.slow()
     async with Victim(directory, limits=None) as victim:
         outcome = await under_attack(victim, name, seconds)
         for line in outcome.lines():
@@ -152,7 +158,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--datagrams", type=int, default=1_000_000)
     parser.add_argument("--streams", type=int, default=10_000)
     parser.add_argument("--seconds", type=float, default=30, help="of a story, quiet and attacked")
-    parser.add_argument("--story", choices=STORIES, help="one story instead of all")
+    parser.add_argument("--story", choices=(*STORIES, *OUTAGES), help="one story instead of all")
     parser.add_argument("--seed", type=int, default=3261)
     return parser.parse_args()
 

@@ -3,7 +3,7 @@
 import asyncio
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 
 from tests.hostile.honest import Fared, honest_calls
@@ -58,10 +58,17 @@ class Outcome:
 
 async def under_attack(victim: Victim, name: str, seconds: float) -> Outcome:
     """The story of that name: `seconds` of quiet, and as many of attack."""
+    return await compared(victim, name, seconds, attacker(victim, name))
+
+
+async def compared(
+    victim: Victim, name: str, seconds: float, trouble: AbstractAsyncContextManager[None]
+) -> Outcome:
+    """Honest calls for `seconds` of quiet, and for as many with `trouble`."""
     async with honest_calls(victim.honest, victim.gateway) as honest:
         quiet = await honest.for_seconds(seconds)
         before, cpu_s = victim.memory_mb(), victim.cpu_s()
-        async with attacker(victim, name):
+        async with trouble:
             attacked = await honest.for_seconds(seconds)
             spent_s = victim.cpu_s() - cpu_s
             grown = victim.memory_mb() - before

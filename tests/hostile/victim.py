@@ -5,6 +5,7 @@ import json
 import os
 import random
 import re
+from collections.abc import Callable, Collection
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -27,9 +28,19 @@ COLLECTED_S = EVERY_S + 5
 class Victim:
     """Async context manager: `retell-sip-gateway run` and the addresses around it."""
 
-    def __init__(self, directory: Path, limits: dict[str, int] | None = WIDE) -> None:
-        """Without `limits`, those that a gateway has by default."""
+    def __init__(
+        self,
+        directory: Path,
+        limits: dict[str, int] | None = WIDE,
+        *,
+        change: Callable[[dict[str, Any]], None] = lambda _: None,
+        output: int | None = None,
+    ) -> None:
+        """Without `limits`, those that a gateway has by default. `change` may alter the rest of the
+        configuration; with `output`, what the gateway says goes there."""
         self._limits = limits
+        self._change = change
+        self._output = output
         self._network = Network()
         self._directory = directory
         self._callee: Callee | None = None
@@ -38,7 +49,9 @@ class Victim:
     async def __aenter__(self) -> Self:
         self._network.__enter__()
         self._callee = Callee(self._network.retell.host, ("127.0.0.1", 0), random.Random(0))
-        self._gateway = Gateway(self._network, "udp", self._directory, self._configure)
+        self._gateway = Gateway(
+            self._network, "udp", self._directory, self._configure, output=self._output
+        )
         self._callee.gateway = self.gateway
         await self._callee.__aenter__()
         await self._gateway.__aenter__()
@@ -76,6 +89,7 @@ class Victim:
             settings["sip"]["bans"] = {"strangers_per_second": 1_000_000}
         # the usual ones: a pair rests for seconds after use, and a thousand ports are soon at rest
         settings.pop("media")
+        self._change(settings)
 
     # addresses
 
@@ -172,10 +186,19 @@ class Victim:
                 wrong.append(f"the honest call {sip_call_id} has the records {found}")
         return wrong
 
-    def problems(self) -> list[str]:
-        """Errors in its log, and its end if it ended too early."""
+    async def ready(self) -> bool:
+        """What /readyz says."""
         assert self._gateway is not None
-        return self._gateway.problems()
+        return await self._gateway.is_ready()
+
+    def log(self) -> str:
+        assert self._gateway is not None
+        return self._gateway.log()
+
+    def problems(self, but: Collection[str] = ()) -> list[str]:
+        """Errors in its log, `but` for these events, and its end if it ended too early."""
+        assert self._gateway is not None
+        return self._gateway.problems(but)
 
     def turned_away(self) -> dict[str, int]:
         """What the gateway said when it ended: messages and calls that went nowhere."""

@@ -21,7 +21,15 @@ from sip.media.ng import flags
 from sip.media.ng.bencode import Decoded, Encodable
 from sip.media.ng.form import Form, FormError, decode, encode
 from sip.media.ng.reports import stats_of
-from sip.media.plane import MAX_BLOB, Capability, MediaError, MediaSlug, MediaStats, Signalling
+from sip.media.plane import (
+    MAX_BLOB,
+    Capability,
+    MediaError,
+    MediaSlug,
+    MediaStats,
+    Signalling,
+    call_sid_of,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -283,7 +291,9 @@ class NgClient:
         except Exception:
             # The listener's fault; other calls' events go on all the same.
             log.exception(
-                "media.event-failed", ng_call_id=call_id, media_event=type(event).__name__
+                "media.event-failed",
+                call_sid=call_sid_of(call_id),
+                media_event=type(event).__name__,
             )
 
     def _send_datagram(self, datagram: bytes) -> None:

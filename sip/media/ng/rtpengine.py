@@ -24,7 +24,7 @@ from sip.media.ng.bencode import Decoded
 from sip.media.ng.client import TIMEOUT_S, NgClient, play_keys
 from sip.media.ng.form import Form
 from sip.media.ng.reports import may_send_of, stats_of
-from sip.media.plane import SILENCE_S, Capability, MediaError, Signalling
+from sip.media.plane import SILENCE_S, Capability, MediaError, Signalling, call_sid_of
 from sip.media.silence import Change, Look, Silences, Sound
 
 log = structlog.get_logger(__name__)
@@ -204,7 +204,9 @@ class RtpengineClient(NgClient):
         try:
             await self.request("block media", {"call-id": call_id, "from-tag": tag})
         except MediaError as error:
-            log.warning("rtpengine.block-failed", ng_call_id=call_id, leg=tag, error=str(error))
+            log.warning(
+                "rtpengine.block-failed", call_sid=call_sid_of(call_id), leg=tag, error=str(error)
+            )
             return None
         return tag
 
@@ -215,7 +217,10 @@ class RtpengineClient(NgClient):
             await self.request("unblock media", {"call-id": call_id, "from-tag": play.blocked})
         except MediaError as error:
             log.warning(
-                "rtpengine.unblock-failed", ng_call_id=call_id, leg=play.blocked, error=str(error)
+                "rtpengine.unblock-failed",
+                call_sid=call_sid_of(call_id),
+                leg=play.blocked,
+                error=str(error),
             )
 
     def _tell_played(self, call_id: str, tag: str, play: _Play, *, finished: bool) -> None:
