@@ -86,26 +86,35 @@ class Call(Hub):
         if first.answer(await hold(self, first, first.remote_sdp)):
             self.tell(FIRST, self.status.answered(self.ua.clock.now()))
 
-    def reject(self, status: int, reason: str | None, headers: Headers = ()) -> None:
+    def reject(
+        self,
+        status: int,
+        reason: str | None,
+        headers: Headers = (),
+        cause: Cause = Cause.REJECTED,
+    ) -> None:
         """Refuse the first leg; without effect once it is answered."""
         first = self.first
         if first is None or self.over or first.up:
             return
         phrase = first.reject(status, reason, headers)
         now = self.ua.clock.now()
-        self.tell(FIRST, self.status.failed(now, status, phrase, Cause.REJECTED))
+        self.tell(FIRST, self.status.failed(now, status, phrase, cause))
         self.end_all()
 
-    def hangup(self, headers: Headers = ()) -> None:
-        """End the first leg, and the call with it: BYE if it is answered, else 603 or CANCEL."""
+    def hangup(self, headers: Headers = (), cause: Cause | None = None) -> None:
+        """End the first leg, and the call with it: BYE if it is answered, else 603 or CANCEL.
+
+        `cause` is told where it is another than that the application wants it.
+        """
         first = self.first
         if first is None or self.over:
             self.end_all()
         elif not first.up:
-            self.reject(603, None, headers)
+            self.reject(603, None, headers, cause or Cause.REJECTED)
         else:
             first.hangup(headers)
-            self.tell(FIRST, self.status.ended(self.ua.clock.now(), Cause.BYE))
+            self.tell(FIRST, self.status.ended(self.ua.clock.now(), cause or Cause.BYE))
             self.end_all()
 
     def refused(
@@ -134,8 +143,12 @@ class Call(Hub):
         answer_on_bridge: bool,
         timeout_s: float,
         time_limit_s: float | None,
+        leg: str | None = None,
     ) -> LegReport:
-        """Place a leg and join it to the first; returns its report when it is over."""
+        """Place a leg and join it to the first; returns its report when it is over.
+
+        Whoever cancels this finds the report in `reports`, by the name `leg` (of `new_leg`).
+        """
         if not answer_on_bridge:
             try:
                 await self.answer()
@@ -143,7 +156,7 @@ class Call(Hub):
                 return self.refused(*media_failure(error), Cause.MEDIA, error.text)
         ringing = Ringing(
             attempts,
-            leg=self.new_leg(),
+            leg=leg or self.new_leg(),
             host=FIRST,
             timeout_s=timeout_s,
             successor=partial(Talking, time_limit_s=time_limit_s),

@@ -34,6 +34,7 @@ class Cause(Enum):
     SESSION_EXPIRED = "session-expired"
     NO_SDP_ANSWER = "no-sdp-answer"
     MEDIA = "media"
+    SHUTDOWN = "shutdown"
 
 
 Headers = tuple[tuple[str, str], ...]

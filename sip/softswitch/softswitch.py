@@ -9,6 +9,7 @@ import structlog
 
 from config.settings import LimitSettings, SipSettings
 from sip.b2bua.call import Call
+from sip.b2bua.call_events import Cause
 from sip.b2bua.leg_report import LegReport
 from sip.b2bua.legs.inbound import InboundLeg
 from sip.b2bua.legs.inbound import refusal as refusal_of
@@ -141,7 +142,7 @@ class Softswitch:
     def media_lost(self) -> None:
         """The media engine was restarted: its calls are re-negotiated, or hung up."""
         for driver in self._calls.values():
-            driver.call.media_lost(driver.end)
+            driver.call.media_lost(partial(driver.end, Cause.MEDIA))
 
     @property
     def turned_away(self) -> dict[str, int]:
@@ -164,7 +165,7 @@ class Softswitch:
         self._draining = True
         await self.health.close()
         for driver in self._calls.values():
-            driver.end()
+            driver.end(Cause.SHUTDOWN)
         unregistering = asyncio.create_task(self.registrations.close())
         if self._calls:
             _, late = await asyncio.wait(self._calls, timeout=CLOSE_TIMEOUT_S)

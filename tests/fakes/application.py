@@ -108,7 +108,7 @@ class FakeApplication:
                 answer = self.verbs(frame["data"])
             case "session:reconnect":
                 answer = None
-            case "verb:hook":
+            case "verb:hook" | "session:redirect":
                 hook = self.hooks.get(frame["hook"])
                 answer = None if hook is None else hook(frame["data"])
         if answer is not self.NO_ACK:

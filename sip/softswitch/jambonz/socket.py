@@ -8,6 +8,7 @@ every kind of link.
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 import orjson
@@ -21,6 +22,8 @@ log = structlog.get_logger(__name__)
 Json = dict[str, Any]
 
 ACK_TIMEOUT_S: Final = 5.0
+#: How long the end of a call waits for the ack of its last hook.
+LAST_ACK_S: Final = 2.0
 #: Times that one call may lose its socket and get another.
 MAX_RECONNECTS: Final = 5
 #: RFC 6455 §7.4.1: the call is over, so that the application says no more either.
@@ -57,6 +60,8 @@ class AppSocket:
         #: what is to be sent once the application has taken the call back
         self._outbox: deque[str] = deque()
         self._acks: dict[str, asyncio.Future[object]] = {}
+        #: the ack of the last hook that was only told
+        self._told: asyncio.Future[object] | None = None
         #: nothing more can be sent
         self.gone = False
 
@@ -68,27 +73,37 @@ class AppSocket:
         self._socket.start(self._take, self._closed)
         return await self._ask("session:new", session)
 
-    async def hook(self, hook: str, data: Json) -> object:
-        """Send `verb:hook`; returns the data of its ack, None if it brings none.
+    async def hook(self, hook: str, data: Json, *, kind: str = "verb:hook") -> object:
+        """Send `verb:hook`, or another kind; returns the data of its ack, None if it has none.
 
         Raises AppError when the application is gone or does not acknowledge in time.
         """
-        return await self._ask("verb:hook", data, hook=hook)
+        return await self._ask(kind, data, hook=hook)
+
+    def tell_hook(self, hook: str, data: Json) -> None:
+        """Send `verb:hook` about what is over: its ack changes nothing, and only `close` waits."""
+        if not self.gone:
+            msgid = self._ids.msgid()
+            self._told = self._expect_ack(msgid)
+            self._told.add_done_callback(partial(self._heard, msgid))
+            self._put(self._envelope("verb:hook", msgid, data, hook))
 
     def status(self, data: Json) -> None:
         """Send `call:status`, which wants no ack."""
         self._send("call:status", data)
 
-    def error(self, text: str, content: object) -> None:
-        """Tell the application that a message of its made no sense."""
-        data = {"msg": "InvalidMessage", "details": text, "content": content}
-        self._send("jambonz:error", data)
+    def error(self, text: str, content: object, *, msg: str = "InvalidMessage") -> None:
+        """Tell the application that a message of its made no sense, or what else `msg` says."""
+        self._send("jambonz:error", {"msg": msg, "details": text, "content": content})
 
     async def close(self, code: int = NORMAL) -> None:
         """End the conversation: 1000 when the call is over, 1001 when it never began.
 
-        What was said before is sent first.
+        What was said before is sent first, and the ack of a last `tell_hook` is waited for: an
+        application that is closed before it can acknowledge takes that for an error.
         """
+        if self._told is not None and not self._told.done() and not self.gone:
+            await asyncio.wait((self._told,), timeout=LAST_ACK_S)
         self.gone = True
         if self._reconnecting is not None:
             self._reconnecting.cancel()
@@ -123,6 +138,11 @@ class AppSocket:
         finally:
             late.cancel()
             self._acks.pop(msgid, None)
+
+    def _heard(self, msgid: str, told: asyncio.Future[object]) -> None:
+        self._acks.pop(msgid, None)
+        if not told.cancelled():
+            told.exception()
 
     def _send(self, kind: str, data: Json) -> None:
         """Send a message that wants no ack, in order also over a reconnect."""

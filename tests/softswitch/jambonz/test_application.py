@@ -234,16 +234,16 @@ async def test_a_trunk_that_does_not_exist_fails_the_dial(ladder: Ladder) -> Non
 @pytest.mark.parametrize(
     ("verb", "words"),
     [
-        ({"verb": "gather"}, "'gather' is not known"),
+        ({"verb": "gather"}, "'gather' is known to jambonz, not supported here"),
         ({"verb": "dial"}, "target is missing"),
         ({"verb": "dial", "target": []}, "target must be"),
         ({"verb": "dial", "target": [{"type": "phone"}]}, "number is missing"),
         ({"verb": "dial", "target": [{"type": "sip", "sipUri": "sip:"}]}, "sipUri"),
-        ({"verb": "dial", "target": [{"type": "user", "name": "x"}]}, "'user' is not supported"),
+        ({"verb": "dial", "target": [{"type": "user", "name": "x"}]}, "'user' is known to jambonz"),
         (dial("agent", headers={"Via": "x"}), "softswitch's own"),
         (dial("agent", headers={"X-A": "1\r\nX-B: 2"}), "no header may have"),
         (dial("agent", timeout=-1), "seconds above 0"),
-        (dial("agent", amd={"actionHook": "/amd"}), "amd is not supported"),
+        (dial("agent", amd={"actionHook": "/amd"}), "amd is known to jambonz, not supported here"),
         (dial("agent", codecs=[]), "unknown property codecs"),
         ({"verb": "sip:decline", "status": 180}, "300 to 699"),
         ({"verb": "redirect"}, "actionHook is missing"),
@@ -253,4 +253,4 @@ async def test_a_trunk_that_does_not_exist_fails_the_dial(ladder: Ladder) -> Non
 )
 def test_verbs_that_cannot_be_run_are_refused_in_words(verb: object, words: str) -> None:
     with pytest.raises(VerbError, match=words):
-        parse_verbs([verb])
+        parse_verbs([verb], print)
