@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Final, Literal
 
 import httpx
 import structlog
@@ -94,12 +94,13 @@ class RetellClient:
         self,
         *,
         call_id: str,
+        direction: Literal["inbound", "outbound"],
         agent: str,
         from_number: str,
         to_number: str,
         variables: Mapping[str, str],
     ) -> str:
-        """Register an inbound call and return Retell's call id, to be dialled within 5 minutes.
+        """Register a call and return Retell's call id, to be dialled within 5 minutes.
 
         At most two requests and `budget_s` seconds in all. A first try that timed out may have
         registered a call that is never dialled: Retell ends it as registered_call_timeout.
@@ -108,7 +109,9 @@ class RetellClient:
         deadline = self._clock() + self._budget_s
         share = FIRST_TRY_S / BUDGET_S * self._budget_s
         try:
-            return await self._once(share, call_id, agent, from_number, to_number, variables)
+            return await self._once(
+                share, call_id, direction, agent, from_number, to_number, variables
+            )
         except RegistrationError as first:
             left = deadline - self._clock() - PAUSE_S
             registered = 200 <= first.status < 300  # the body was odd, but the call exists
@@ -117,12 +120,13 @@ class RetellClient:
             log.info("retell.retry", call_id=call_id, failure=first.failure, status=first.status)
         await asyncio.sleep(PAUSE_S)
         left = deadline - self._clock()
-        return await self._once(left, call_id, agent, from_number, to_number, variables)
+        return await self._once(left, call_id, direction, agent, from_number, to_number, variables)
 
     async def _once(
         self,
         timeout_s: float,
         call_id: str,
+        direction: Literal["inbound", "outbound"],
         agent: str,
         from_number: str,
         to_number: str,
@@ -134,7 +138,7 @@ class RetellClient:
                 # Raw: only the id is read, so the other fields are not validated.
                 response = await self._sdk.call.with_raw_response.register_phone_call(
                     agent_id=agent,
-                    direction="inbound",
+                    direction=direction,
                     from_number=from_number,
                     to_number=to_number,
                     metadata={"gateway_call_id": call_id},

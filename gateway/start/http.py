@@ -6,7 +6,7 @@ from aiohttp import web
 from sqlalchemy.exc import SQLAlchemyError
 
 from config.settings import Settings
-from gateway.calls.live_calls import LiveCall
+from gateway.calls.live_call import LiveCall
 from gateway.http.app import make_app
 from gateway.http.app_keys import ENDPOINT
 from gateway.jambonz.endpoint import JambonzEndpoint

@@ -1,5 +1,6 @@
-"""Call records: one row a call, written when it starts and again when it ends."""
+"""Call records: one row a call, written when it starts, whenever it gets on, and at its end."""
 
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, fields
@@ -209,13 +210,20 @@ class CallStore:
         return record.call_id
 
     async def interrupt_live(self) -> int:
-        """Mark calls that a former run of the program left open; how many there were."""
+        """Mark calls that a former run of the program left open; how many there were.
+
+        They ended by now, as far as anybody knows.
+        """
         async with self._engine.begin() as connection:
             result = await connection.execute(
                 update(calls)
                 .where(calls.c.state == "live")
                 .values(
-                    state="interrupted", cause="interrupted", fault="gateway", ended_by="gateway"
+                    state="interrupted",
+                    ended_ms=round(time.time() * 1000),
+                    ended_by="gateway",
+                    cause="interrupted",
+                    fault="gateway",
                 )
             )
         return int(result.rowcount)

@@ -60,8 +60,11 @@ class AppSocket:
         #: what is to be sent once the application has taken the call back
         self._outbox: deque[str] = deque()
         self._acks: dict[str, asyncio.Future[object]] = {}
-        #: the ack of the last hook that was only told
+        #: the ack of `session:new`
+        self._opening: asyncio.Future[object] | None = None
+        #: the ack of the last hook that was only told, and when it was
         self._told: asyncio.Future[object] | None = None
+        self._told_at = 0.0
         #: nothing more can be sent
         self.gone = False
 
@@ -71,7 +74,10 @@ class AppSocket:
         self._socket = await self._link.socket()
         self._connected = True
         self._socket.start(self._take, self._closed)
-        return await self._ask("session:new", session)
+        msgid = self._ids.msgid()
+        self._opening = self._expect_ack(msgid)
+        self._put(self._envelope("session:new", msgid, session))
+        return await self._acknowledged("session:new", msgid, self._opening)
 
     async def hook(self, hook: str, data: Json, *, kind: str = "verb:hook") -> object:
         """Send `verb:hook`, or another kind; returns the data of its ack, None if it has none.
@@ -84,6 +90,7 @@ class AppSocket:
         """Send `verb:hook` about what is over: its ack changes nothing, and only `close` waits."""
         if not self.gone:
             msgid = self._ids.msgid()
+            self._told_at = asyncio.get_running_loop().time()
             self._told = self._expect_ack(msgid)
             self._told.add_done_callback(partial(self._heard, msgid))
             self._put(self._envelope("verb:hook", msgid, data, hook))
@@ -102,8 +109,9 @@ class AppSocket:
         What was said before is sent first, and the ack of a last `tell_hook` is waited for: an
         application that is closed before it can acknowledge takes that for an error.
         """
-        if self._told is not None and not self._told.done() and not self.gone:
-            await asyncio.wait((self._told,), timeout=LAST_ACK_S)
+        left_s = self._told_at + LAST_ACK_S - asyncio.get_running_loop().time()
+        if self._told is not None and left_s > 0:
+            await asyncio.wait((self._told,), timeout=left_s)
         self.gone = True
         if self._reconnecting is not None:
             self._reconnecting.cancel()
@@ -203,14 +211,19 @@ class AppSocket:
         self._reconnecting = asyncio.get_running_loop().create_task(self._reconnect())
 
     async def _reconnect(self) -> None:
-        """As jambonz does: the original payload again, and an ack within 5 s or the call ends."""
+        """As jambonz does: the original payload again, and an ack within 5 s or the call ends.
+
+        Verbs in that ack are those of `session:new`'s, where the socket took that ack with it.
+        """
         try:
             self._socket = socket = await self._link.reconnect()
             msgid = self._ids.msgid()
             acknowledged = self._expect_ack(msgid)
             socket.start(self._take, self._closed)
             socket.send(self._envelope("session:reconnect", msgid, self._first), _ignore)
-            await self._acknowledged("session:reconnect", msgid, acknowledged)
+            told = await self._acknowledged("session:reconnect", msgid, acknowledged)
+            if told and self._opening is not None and not self._opening.done():
+                self._opening.set_result(told)
         except AppError as error:
             log.error(
                 "application.lost",

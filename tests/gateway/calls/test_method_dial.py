@@ -164,7 +164,12 @@ async def test_silent_retell_is_given_up_within_the_budget(
     async with api:
         with pytest.raises(client.RegistrationError) as caught:
             await api.register(
-                call_id="c", agent="a", from_number="+1", to_number="+2", variables={}
+                direction="inbound",
+                call_id="c",
+                agent="a",
+                from_number="+1",
+                to_number="+2",
+                variables={},
             )
     asleep.set()
     assert caught.value.failure is RetellFailure.TIMEOUT
@@ -180,7 +185,12 @@ async def test_unreachable_retell(start: Start, retell: Retell) -> None:
     ) as api:
         with pytest.raises(client.RegistrationError) as caught:
             await api.register(
-                call_id="c", agent="a", from_number="+1", to_number="+2", variables={}
+                direction="inbound",
+                call_id="c",
+                agent="a",
+                from_number="+1",
+                to_number="+2",
+                variables={},
             )
     assert caught.value.failure is RetellFailure.UNREACHABLE
     assert retell.requests == []

@@ -172,6 +172,34 @@ async def test_an_application_that_crashed_gets_its_call_back(ladder: Ladder) ->
 
 
 @ladder_test
+async def test_a_first_ack_that_was_lost_may_come_with_the_reconnects(ladder: Ladder) -> None:
+    """As in jambonz: the application had taken the call, and its socket broke meanwhile."""
+    ladder.app.verbs = lambda _: FakeApplication.NO_ACK
+    ladder.app.again = lambda _: [dial("agent"), {"verb": "hangup"}]
+    carrier, agent = ladder.peer("carrier"), ladder.peer("agent")
+    await carrier.send("INVITE", sdp=PCMU)
+    await carrier.expect(100)
+    await ladder.app.until(lambda: ladder.app.told("session:new"))
+    await ladder.app.drop(1011)
+    await agent.answer_call()
+    await carrier.expect(180)
+    await carrier.expect(200, of="INVITE")
+    await carrier.send("ACK")
+    await agent.hang_up()
+    await carrier.is_hung_up()
+
+
+@ladder_test
+async def test_verbs_in_the_ack_of_another_reconnect_are_ignored(ladder: Ladder) -> None:
+    ladder.app.again = lambda _: [{"verb": "hangup"}]
+    await ladder.call_up()
+    await ladder.app.drop(1011)
+    await ladder.app.until(lambda: ladder.app.told("session:reconnect"))
+    await asyncio.sleep(1)
+    await ladder.hung_up_by("carrier")
+
+
+@ladder_test
 async def test_an_application_that_closed_with_1000_hears_nothing_more(ladder: Ladder) -> None:
     ladder.app.verbs = lambda _: [dial("agent"), {"verb": "hangup"}]
     carrier, agent = ladder.peer("carrier"), ladder.peer("agent")

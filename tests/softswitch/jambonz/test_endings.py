@@ -1,7 +1,9 @@
 """What the application is told of a dial that it, or the softswitch, ends itself."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import json
+from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,8 +16,8 @@ from tests.virtual import virtual_time
 
 Json = dict[str, Any]
 HANGUP = {"verb": "hangup"}
-#: what stops a softswitch, while it does
-stopping: list[asyncio.Task[None]] = []
+#: how a jambonz told of it
+RECORDED = Path(__file__).parents[2] / "contract" / "data" / "ended-by-command.jsonl"
 
 
 async def by_command(ladder: Ladder) -> None:
@@ -27,7 +29,7 @@ async def by_redirect(ladder: Ladder) -> None:
 
 
 async def by_stop(ladder: Ladder) -> None:
-    stopping.append(asyncio.create_task(ladder.switch.close()))
+    await ladder.switch.close()
 
 
 async def by_lost_media(ladder: Ladder) -> None:
@@ -40,7 +42,7 @@ WAYS = pytest.mark.parametrize(
     [(by_command, "bye"), (by_redirect, "bye"), (by_stop, "shutdown"), (by_lost_media, "media")],
     ids=lambda value: getattr(value, "__name__", None),
 )
-End = Callable[[Ladder], Awaitable[None]]
+End = Callable[[Ladder], Coroutine[Any, Any, None]]
 
 
 def told_of_dial(ladder: Ladder) -> tuple[str, int]:
@@ -65,8 +67,7 @@ async def test_two_who_talked_are_completed_whoever_ends_it(end: End, cause: str
         carrier, agent = ladder.peer("carrier"), ladder.peer("agent")
         await ladder.call_up()
         await asyncio.sleep(7)
-        await end(ladder)
-        await asyncio.gather(carrier.is_hung_up(), agent.is_hung_up())
+        await asyncio.gather(end(ladder), carrier.is_hung_up(), agent.is_hung_up())
         await ladder.app.until(lambda: ladder.app.close_codes)
         assert ladder.app.close_codes == [1000]
         assert told_of_dial(ladder) == ("completed", 200)
@@ -88,7 +89,7 @@ async def test_one_who_only_rang_was_not_reached_whoever_ends_it(end: End, cause
         await agent.expect("INVITE")
         await agent.send(180)
         await carrier.expect(180)
-        await end(ladder)
+        ending = asyncio.create_task(end(ladder))
         await carrier.expect(603)
         await carrier.send("ACK")
         await agent.expect("CANCEL")
@@ -97,8 +98,36 @@ async def test_one_who_only_rang_was_not_reached_whoever_ends_it(end: End, cause
         await agent.expect("ACK")
         await ladder.app.until(lambda: ladder.app.close_codes)
         assert told_of_dial(ladder) == ("no-answer", 487)
+        await ending
         assert last(ladder)["cause"] == ("rejected" if cause == "bye" else cause)
         await ladder.settled()
+
+
+def told_as(frame: Json) -> Json:
+    """What a frame tells, without ids and times, and without what we tell beyond jambonz."""
+    data, beyond = frame["data"], ("dial_sip_reason", "dial_sip_call_id", "dial_cause")
+    facts = {
+        key: value
+        for key, value in data.items()
+        if key.endswith(("status", "reason", "_by", "direction")) and key not in beyond
+    }
+    who = "b" if "parent_call_sid" in data else "a"
+    return {"type": frame["type"], "hook": frame.get("hook"), "of": who, **facts}
+
+
+@ladder_test
+async def test_an_end_by_command_is_told_as_a_jambonz_tells_it(ladder: Ladder) -> None:
+    """But for the order: here the A-leg's last word comes last."""
+    texts = [json.loads(line) for line in RECORDED.read_text().splitlines()]
+    recorded = [text["msg"] for text in texts if text["kind"] == "text"]
+    a_leg, b_leg, hook = recorded[-3:]
+    carrier, agent = ladder.peer("carrier"), ladder.peer("agent")
+    await ladder.call_up()
+    await by_command(ladder)
+    await asyncio.gather(carrier.is_hung_up(), agent.is_hung_up())
+    await ladder.app.until(lambda: ladder.app.close_codes)
+    told = list(map(told_as, ladder.app.frames[-3:]))
+    assert told == list(map(told_as, (b_leg, hook, a_leg)))
 
 
 @ladder_test
