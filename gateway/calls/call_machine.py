@@ -167,6 +167,11 @@ class CallMachine:
                 assert_never(event)
 
     @property
+    def progress(self) -> tuple[Phase, int, float | None]:
+        """What is worth putting on record when it changes."""
+        return self.phase, len(self.tried), self.answered
+
+    @property
     def connected(self) -> Tried | None:
         """The attempt that was answered, else the last one."""
         answered = next((tried for tried in self.tried if tried.answered is not None), None)

@@ -133,13 +133,13 @@ class LiveCalls:
             call = self._make(new, session, at)
             call.machine.resume(at)
             rest = self._restored(call)
-        elif call.session is not None and call.session is not session:
-            log.info("call.moved", call_id=call.call_id)
+        else:
+            moved = call.session is not None and call.session is not session
+            log.info("call.reconnected", call_id=call.call_id, call_sid=call.call_sid, moved=moved)
         call.session = session
         if call.timer is not None and call.machine.phase is not Phase.OVER:
             call.timer.cancel()
             call.timer = None
-        log.info("call.reconnected", call_id=call.call_id, call_sid=call.call_sid)
         return call, rest
 
     def status(self, call: LiveCall, status: LegStatus) -> None:
@@ -190,13 +190,10 @@ class LiveCalls:
 
     def _step(self, call: LiveCall, event: Event) -> Verbs:
         machine = call.machine
-        before, attempts, answered = machine.phase, len(machine.tried), machine.answered
+        before, progress = machine.phase, machine.progress
         verbs = machine.step(event)
         after = machine.phase
-        if after is not Phase.OVER and (len(machine.tried), machine.answered) != (
-            attempts,
-            answered,
-        ):
+        if after is not Phase.OVER and machine.progress != progress:
             self._save(call)
         if after is not before:
             log.debug("call.phase", call_id=call.call_id, phase=after.value)

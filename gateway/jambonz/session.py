@@ -21,7 +21,7 @@ from gateway.jambonz.messages import (
     parse,
     redirect,
 )
-from gateway.jambonz.verbs import Decline, Verbs
+from gateway.jambonz.verbs import Decline, Hangup, Verbs
 from gateway.value import frozen
 
 log = structlog.get_logger("gateway.jambonz")
@@ -40,9 +40,6 @@ GOING_AWAY: Final = 1001
 PROOF_S: Final = 1.0
 #: The `msg` of a jambonz:error about what the softswitch goes without.
 NOT_SUPPORTED: Final = "NotSupported"
-
-#: What a call gets that we could not even begin.
-_SORRY: Final = (Decline(500, "Server Internal Error"),)
 
 
 class Socket(Protocol):
@@ -234,18 +231,18 @@ class JambonzSession(Generic[C]):
             call, verbs = self._calls.begin(NewCall.of(envelope), self)
         except BadFrameError as error:
             log.warning("jambonz.bad-call", error=str(error))
-            self.send(ack(envelope.msgid, _SORRY), _drop)
+            self.send(ack(envelope.msgid, _sorry(envelope)), _drop)
             return
         except Exception:
             log.exception("jambonz.call-failed", call_sid=envelope.call_sid)
-            self.send(ack(envelope.msgid, _SORRY), _drop)
+            self.send(ack(envelope.msgid, _sorry(envelope)), _drop)
             return
         self._own[call.call_sid] = call
         try:
             frame = ack(envelope.msgid, verbs)
         except FrameTooLargeError as error:
             log.error("jambonz.frame-too-large", call_id=call.call_id, error=str(error))
-            verbs = self._calls.mistake(call) or _SORRY
+            verbs = self._calls.mistake(call) or _sorry(envelope)
             frame = ack(envelope.msgid, verbs)
         call.unproved = Given(envelope.msgid, verbs, first=True)
         self.send(frame, _drop)
@@ -322,6 +319,13 @@ class JambonzSession(Generic[C]):
     def _ack_if_wanted(self, envelope: Envelope) -> None:
         if envelope.wants_ack:
             self.send(ack(envelope.msgid), _drop)
+
+
+def _sorry(envelope: Envelope) -> Verbs:
+    """What a call gets that we could not even begin; one that jambonz placed is answered."""
+    if envelope.data.get("direction") == "outbound":
+        return (Hangup(),)
+    return (Decline(500, "Server Internal Error"),)
 
 
 def _drop(_: str) -> None:

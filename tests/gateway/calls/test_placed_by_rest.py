@@ -113,3 +113,10 @@ async def test_a_number_that_is_not_ours_is_hung_up(gateway: Gateway) -> None:
         "operator",
         "outbound",
     )
+
+
+async def test_a_call_that_cannot_be_begun_is_hung_up(gateway: Gateway) -> None:
+    async with gateway.jambonz() as jambonz:
+        data = {"direction": "outbound", "call_status": "in-progress"}
+        msgid = await jambonz.send("session:new", data, call_sid=None)
+        assert await jambonz.ack(msgid) == HANGUP

@@ -1,5 +1,6 @@
 """The verbs in the folder, and docs/verbs.md: one is what the other says."""
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from sip.softswitch.jambonz.verbs import VERBS, dial
 from sip.softswitch.jambonz.verbs.schema import ANY, Shape, VerbError, unsupported
 
 ROOT = Path(__file__).parents[3]
+JAMBONZ = json.loads((ROOT / "tests/contract/data/verb-properties.json").read_text())
 DOCS = (ROOT / "docs" / "verbs.md").read_text()
 
 
@@ -61,6 +63,17 @@ def test_a_verb_has_the_properties_of_its_row(name: str) -> None:
     assert named(row["not supported"]) == refused
     assert named(row["hooks"]) == {key for key in effect if key.endswith("Hook")}
     assert row["what it does"]
+
+
+def test_what_jambonz_knows_of_a_verb_is_known_here() -> None:
+    """Done, told of, or refused with words that say so; what it does not know is no word here."""
+    known = {name: set(rules["known"]) for name, rules in JAMBONZ.items()}
+    targets = known.pop("target")
+    assert known == {name: shape.properties.keys() - {"verb"} for name, shape in VERBS.items()}
+    for shape in dial.TARGETS.values():
+        assert shape.properties.keys() == targets
+    assert all(VERBS[name].required in {None, *JAMBONZ[name]["required"]} for name in VERBS)
+    assert not VERBS.keys() & verbs.JAMBONZ_VERBS
 
 
 def test_targets_have_the_properties_of_their_rows() -> None:
