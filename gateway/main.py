@@ -38,8 +38,8 @@ async def serve(
     """Run the gateway until SIGINT or SIGTERM, and until its calls are over or their time is; a
     second signal ends them at once. SIGHUP takes other settings over. Raises StartupError.
 
-    `reread` reads the settings again (None: they stay as they are), and raises ConfigError.
     `about` is what the log shall say of the program: its version, and its file of settings.
+    `reread` reads the settings again (None: they stay as they are), and raises ConfigError.
     `on_ready` is called once calls are taken.
     """
     drain = Drain(settings.limits.drain_s)

@@ -53,9 +53,10 @@ class Refusal:
     #: seconds until the caller's side may try again (RFC 3261 20.33)
     retry_after_s: int | None = None
 
-    def ending(self) -> Ending:
+    def ending(self, *, answered: bool = False) -> Ending:
+        """`answered`: the other party was, and got no `status` of ours."""
         by = "callee" if self.fault in (Fault.CALLEE, Fault.CARRIER, Fault.RETELL) else "gateway"
-        return Ending(by, self.cause, self.status, self.fault)
+        return Ending(by, self.cause, 200 if answered else self.status, self.fault)
 
 
 NOT_CONFIGURED: Final = Refusal(404, "Not Found", "number-not-configured", Fault.OPERATOR)
@@ -68,8 +69,8 @@ SHUTDOWN: Final = Refusal(503, "Service Unavailable", "shutdown", Fault.OPERATOR
 ANSWERED_BY_CALLER: Final = Ending("caller", "hangup", 200, Fault.NOBODY)
 ANSWERED_BY_CALLEE: Final = Ending("callee", "hangup", 200, Fault.NOBODY)
 ANSWERED_BY_GATEWAY: Final = Ending("gateway", "hangup", 200, Fault.NOBODY)
-#: Answered calls that no party hung up, by the softswitch's cause.
-ANSWERED_ODDLY: Final = {
+#: Calls that no party ended, by the softswitch's cause; with the status of an answered one.
+ODD_ENDINGS: Final = {
     "no-ack": Ending("caller", "no-ack", 200, Fault.CALLER),
     "dialog-lost": Ending("gateway", "dialog-lost", 200, Fault.UNKNOWN),
     "session-expired": Ending("gateway", "session-expired", 200, Fault.UNKNOWN),

@@ -123,14 +123,12 @@ def run(
     relay = relay_ports(settings)
     if relay is not None and relay.level is Level.ERROR:
         fail(f"{key_text(relay.path)}: {relay.text}; {relay.fix}", MISUSED)
-    about = {
-        "version": version(),
-        "file": "the environment" if path is None else str(path.absolute()),
-    }
     try:
         with LogQueue() as lines:
             log.configure(settings.log.level, settings.log.format, lines, watch=settings.log.watch)
-            _run_loop(serve(settings, reread=partial(load, path, os.environ), about=about))
+            origin = "the environment" if path is None else str(path.absolute())
+            about = {"version": version(), "file": origin}
+            _run_loop(serve(settings, about=about, reread=partial(load, path, os.environ)))
     except StartupError as error:
         fail(one_line(error), MISUSED)
 

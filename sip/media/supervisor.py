@@ -10,14 +10,12 @@ when its standard input does, that is when we do, however that happens.
 from __future__ import annotations
 
 import asyncio
-import json
-import logging
 import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import structlog
 
@@ -26,6 +24,7 @@ from sip.media.ng.client import TIMEOUT_S
 from sip.media.ng.relay import RelayClient
 from sip.media.plane import SILENCE_S, MediaError
 from sip.media.relay import __name__ as relay_program
+from sip.media.relay_lines import pass_on
 
 log = structlog.get_logger(__name__)
 
@@ -49,8 +48,6 @@ MAX_BACKOFF_S = 10.0
 
 #: A relay that lived this long died of something new: the back-off begins afresh.
 STABLE_S = 30.0
-
-_LEVELS = {"info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
 #: What Python needs of our environment. The rest is not the relay's: our secrets are there.
 _NEEDED = {"HOME", "LANG", "LD_LIBRARY_PATH", "PATH", "TMPDIR", "TZ", "VIRTUAL_ENV"}
@@ -266,27 +263,3 @@ def _environment() -> dict[str, str]:
         for name, value in os.environ.items()
         if name in _NEEDED or name.startswith(_NEEDED_BEGIN)
     }
-
-
-async def pass_on(stream: asyncio.StreamReader) -> str:
-    """Logs the relay's lines at their level, with their keys; returns what the last one says."""
-    last = ""
-    async for raw in stream:
-        text = raw.decode("utf-8", "replace").strip()
-        line = _read(text)
-        level = _LEVELS.get(str(line.pop("level", "")), logging.ERROR)
-        event = line.pop("event")
-        log.log(level, event, **line)
-        last = " ".join(str(value) for value in line.values())
-    return last
-
-
-def _read(text: str) -> dict[str, Any]:
-    """The event and keys of a line; one that is not of the relay's log is a fact itself."""
-    try:
-        line = json.loads(text)
-    except ValueError:
-        line = None
-    if isinstance(line, dict) and isinstance(line.get("event"), str):
-        return line
-    return {"event": "relay.says", "line": text}
