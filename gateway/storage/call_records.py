@@ -141,12 +141,12 @@ class CallStore:
         async with self._asking:
             if (now := asyncio.get_running_loop().time()) >= self._known_until:
                 self._known_until = now + KNOWN_S
+                self._writable = False  # also where whoever asks does not wait for the answer
                 try:
                     with as_storage_error():
                         await check_writable(self.engine)
                     self._writable = True
                 except StorageError as error:
-                    self._writable = False
                     self.writer.tell(error)
         return self._writable and self.writer.healthy
 

@@ -243,6 +243,22 @@ async def test_a_server_stopped_under_load_loses_no_record(postgres_server: Post
         assert await store.ok()
 
 
+async def test_a_database_that_hangs_is_not_well(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever asks gives up before it answers, and asks again at once."""
+    async with open_store(url) as store:
+        assert await store.ok()
+
+        async def hang(_: object) -> None:
+            await asyncio.sleep(60)
+
+        monkeypatch.setattr(call_records, "check_writable", hang)
+        monkeypatch.setattr(call_records, "KNOWN_S", 60.0)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await store.ok()
+        assert not await store.ok()
+
+
 # disks -------------------------------------------------------------------------------------------
 
 
