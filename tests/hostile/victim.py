@@ -83,9 +83,9 @@ class Victim:
         certificate = str(Authority(self._directory).issue("gateway.example.com"))
         settings["sip"]["listen"].append(f"tls:{self._network.secure_gateway}")
         settings["sip"]["tls"] = {"certificate": certificate, "key": certificate}
-        settings.pop("limits")
+        # an attacker's calls would talk on
+        settings["limits"] = {"drain_s": 1, **(self._limits or {})}
         if self._limits is not None:
-            settings["limits"] = self._limits
             settings["sip"]["bans"] = {"strangers_per_second": 1_000_000}
         # the usual ones: a pair rests for seconds after use, and a thousand ports are soon at rest
         settings.pop("media")
