@@ -12,6 +12,7 @@ from typing import Any, Final, Protocol
 import structlog
 
 from config.settings import Settings
+from gateway.calls.call_clock import CallClock
 from gateway.calls.call_machine import (
     DIAL_HOOK,
     CallChanged,
@@ -75,6 +76,7 @@ class LiveCall:
     __slots__ = (
         "call_id",
         "call_sid",
+        "clock",
         "machine",
         "new",
         "outbox",
@@ -86,9 +88,16 @@ class LiveCall:
     )
 
     def __init__(
-        self, call_id: str, new: NewCall, machine: CallMachine, session: Session, record: CallRecord
+        self,
+        call_id: str,
+        new: NewCall,
+        machine: CallMachine,
+        session: Session,
+        record: CallRecord,
+        clock: CallClock,
     ) -> None:
         self.call_id = call_id
+        self.clock = clock
         self.call_sid = new.call_sid
         self.new = new
         self.machine = machine
@@ -121,12 +130,15 @@ class LiveCalls:
         metrics: Metrics,
         *,
         now: Callable[[], float],
+        clock: Callable[[], float],
     ) -> None:
+        """`now` is seconds since 1970, `clock` monotonic seconds."""
         self._settings = settings
         self._store = store
         self._retell = retell
         self._metrics = metrics
         self._now = now
+        self._clock = clock
         self._calls: dict[str, LiveCall] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._idle = asyncio.Event()
@@ -153,7 +165,8 @@ class LiveCalls:
 
     def begin(self, new: NewCall, session: Session) -> tuple[LiveCall, Verbs]:
         """A new call and the verbs that acknowledge it."""
-        at = self._now()
+        clock = CallClock(self._now, self._clock)
+        at = clock.now()
         if (old := self._calls.get(new.call_sid)) is not None:
             log.warning("call.repeated", call_id=old.call_id, call_sid=new.call_sid)
             self._gone(old)
@@ -165,7 +178,7 @@ class LiveCalls:
             chosen = _refusing(self._settings, new, OUR_BUG)
         machine = CallMachine(chosen)
         record = new_record(call_id, new, chosen, at)
-        call = LiveCall(call_id, new, machine, session, record)
+        call = LiveCall(call_id, new, machine, session, record, clock)
         self._keep(call)
         self._store.save(record)
         self._metrics.call_started(record.direction)
@@ -204,7 +217,7 @@ class LiveCalls:
 
     def status(self, call: LiveCall, status: LegStatus) -> None:
         """`call:status` of the caller's leg or of one that was dialled."""
-        at = self._now()
+        at = call.clock.now()
         if status.call_sid == call.call_sid:
             self._step(call, CallChanged(at=at, status=status))
         else:
@@ -214,11 +227,11 @@ class LiveCalls:
         """`verb:hook`: the verbs that acknowledge it; an empty tuple lets the call go on."""
         if hook != DIAL_HOOK:
             return ()
-        return self._step(call, DialEnded(at=self._now(), result=DialResult.of(data)))
+        return self._step(call, DialEnded(at=call.clock.now(), result=DialResult.of(data)))
 
     def mistake(self, call: LiveCall) -> Verbs:
         """Handling a message of this call raised: the verbs that end it with a reason."""
-        return self._step(call, Failed(at=self._now()))
+        return self._step(call, Failed(at=call.clock.now()))
 
     def refused(self, call: LiveCall) -> Verbs:
         """jambonz refused what we sent. A conversation goes on."""
@@ -230,7 +243,7 @@ class LiveCalls:
             return  # the call has moved to another one meanwhile
         call.session = None
         if for_good and call.machine.phase is not Phase.OVER:
-            self._step(call, Lost(at=self._now()))
+            self._step(call, Lost(at=call.clock.now()))
         if call.machine.phase is Phase.OVER:
             self._finish(call)
             return
@@ -272,7 +285,7 @@ class LiveCalls:
         call.timer = asyncio.get_running_loop().call_later(delay_s, then, call)
 
     def _gone(self, call: LiveCall) -> None:
-        self._step(call, Lost(at=self._now()))
+        self._step(call, Lost(at=call.clock.now()))
         self._finish(call)
 
     def _lingered(self, call: LiveCall) -> None:
@@ -285,7 +298,7 @@ class LiveCalls:
 
     async def _register(self, call: LiveCall, wanted: Registration) -> None:
         """Method 2: register the call with Retell, then send the verbs."""
-        begun = self._now()
+        begun = self._clock()
         event: Event
         try:
             retell_call_id = await self._retell.register(
@@ -308,21 +321,22 @@ class LiveCalls:
                 detail=str(error),
                 agent=wanted.agent,
             )
-            event = RegistrationFailed(at=self._now(), failure=error.failure)
+            event = RegistrationFailed(at=call.clock.now(), failure=error.failure)
         else:
             outcome = "registered"
             uri = retell_uri(self._settings, retell_call_id)
-            event = Registered(at=self._now(), retell_call_id=retell_call_id, uri=uri)
-        self._metrics.register.labels(outcome).observe(self._now() - begun)
+            event = Registered(at=call.clock.now(), retell_call_id=retell_call_id, uri=uri)
+        self._metrics.register.labels(outcome).observe(self._clock() - begun)
         try:
             call.command(self._step(call, event))
         except Exception:
             log.exception("call.failed", call_id=call.call_id)
-            call.command(self._step(call, Failed(at=self._now())))
+            call.command(self._step(call, Failed(at=call.clock.now())))
 
     async def _adopt(self, new: NewCall, session: Session) -> LiveCall:
         """A call that an earlier run of this program began: its record goes on."""
-        at = self._now()
+        clock = CallClock(self._now, self._clock)
+        at = clock.now()
         record = await self._store.by_call_sid(new.call_sid)
         known = record is not None
         if record is None:
@@ -331,7 +345,7 @@ class LiveCalls:
         record.state, record.cause, record.fault, record.ended_by = "live", None, None, None
         machine = CallMachine(_refusing(self._settings, new, OUR_BUG))
         machine.adopt()
-        call = LiveCall(record.call_id, new, machine, session, record)
+        call = LiveCall(record.call_id, new, machine, session, record, clock)
         self._keep(call)
         self._store.save(record)
         self._metrics.call_started(record.direction)

@@ -45,6 +45,7 @@ def make_app(
     find_operations: FindOperations = lambda: None,
     gauges: Mapping[str, Callable[[], float]] | None = None,
     now: Callable[[], float] = time.time,
+    clock: Callable[[], float] = time.monotonic,
 ) -> web.Application:
     """The application for one configuration; it opens and closes its storage and clients itself.
 
@@ -53,7 +54,7 @@ def make_app(
     messages for /api/v1/calls/{call_id}/ladder. `find_operations` gives what is behind
     /api/v1/trunks and /api/v1/bans, once it is there. `gauges` are read for /metrics and shown with
     `gateway_` before their names (`{"open_legs": …}`). `now` is wall-clock time in seconds
-    since 1970.
+    since 1970, `clock` monotonic seconds.
 
     Run it so that records are complete: start it before the softswitch takes calls, stop it after
     the last call is over. Give AppRunner `access_log=None`: calls have their own lines.
@@ -84,7 +85,7 @@ def make_app(
             open_store(settings.storage.url.get_secret_value()) as store,
             RetellClient(settings.retell, clock=time.monotonic) as retell,
         ):
-            calls = LiveCalls(settings, store, retell, metrics, now=now)
+            calls = LiveCalls(settings, store, retell, metrics, now=now, clock=clock)
             app[STORE] = store
             app[CALLS] = calls
             app[ENDPOINT] = endpoint = JambonzEndpoint(
