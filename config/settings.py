@@ -264,6 +264,12 @@ class LimitSettings(Model):
     calls_per_second: Positive = 20
 
 
+class LadderSettings(Model):
+    memory_mb: Annotated[int, Field(ge=0)] = 32
+    leg_kb: Positive = 32
+    stored: Annotated[int, Field(ge=0)] = 10_000
+
+
 class LogSettings(Model):
     level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["auto", "json", "console"] = "auto"
@@ -282,6 +288,7 @@ class Settings(Model):
     numbers: dict[NumberKey, NumberSettings] = Field(default={})
     outbound: OutboundSettings = OutboundSettings()
     limits: LimitSettings = LimitSettings()
+    ladders: LadderSettings = LadderSettings()
     log: LogSettings = LogSettings()
 
     @property

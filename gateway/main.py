@@ -18,6 +18,7 @@ from gateway.start.media import start_media
 from gateway.start.shown import Shown
 from gateway.start.softswitch import start_softswitch
 from gateway.start.storage import open_storage
+from gateway.start.trace import make_trace
 from sip import collector
 
 log = structlog.get_logger(__name__)
@@ -46,7 +47,7 @@ async def running(settings: Settings) -> AsyncIterator[None]:
     What is started later is stopped first.
     """
     async with AsyncExitStack() as stack:
-        shown = Shown(expected=bool(settings.sip.listen))
+        shown = Shown(expected=bool(settings.sip.listen), trace=make_trace(settings))
         shared = await open_storage(settings.storage, stack)
         endpoint = await start_http(settings, shown, stack)
         if settings.sip.listen:

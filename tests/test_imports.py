@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 PROGRAM = ("config", "sip", "gateway", "testkit")
 OURS = {*PROGRAM, "tests", "bench"}
 
-_LEAVES = ("sip.errors", "sip.clock", "sip.ids", "sip.trace", "sip.log_throttle")
+_LEAVES = ("sip.errors", "sip.clock", "sip.ids", "sip.trace", "sip.redaction", "sip.log_throttle")
 _BELOW_SOFTSWITCH = (
     "sip.core",
     "sip.transport",
@@ -37,7 +37,8 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "sip.clock": (),
     "sip.ids": (),
     "sip.collector": (),
-    "sip.trace": ("sip.core", "sip.clock"),
+    "sip.redaction": (),
+    "sip.trace": ("sip.core", "sip.clock", "sip.redaction"),
     "sip.core": ("sip.errors",),
     "sip.transport": ("sip.core", *_LEAVES),
     "sip.ua": ("sip.core", "sip.transport", *_LEAVES),

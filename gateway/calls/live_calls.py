@@ -27,6 +27,7 @@ from gateway.calls.call_machine import (
     RegistrationFailed,
 )
 from gateway.calls.endings import OUR_BUG, Fault, Refusal, registration_refusal
+from gateway.calls.ladders import Ladders
 from gateway.calls.metrics import Metrics
 from gateway.calls.record_of_call import between, close_record, new_record, note_progress
 from gateway.calls.routing import (
@@ -131,6 +132,7 @@ class LiveCalls:
         *,
         now: Callable[[], float],
         clock: Callable[[], float],
+        ladders: Ladders | None = None,
     ) -> None:
         """`now` is seconds since 1970, `clock` monotonic seconds."""
         self._settings = settings
@@ -139,6 +141,7 @@ class LiveCalls:
         self._metrics = metrics
         self._now = now
         self._clock = clock
+        self._ladders = ladders
         self._calls: dict[str, LiveCall] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._idle = asyncio.Event()
@@ -366,6 +369,8 @@ class LiveCalls:
         ending = machine.ending or OUR_BUG.ending()
         close_record(record, machine, ending)
         self._store.save(record)
+        if self._ladders is not None:
+            self._ladders.call_over(record)
         setup_s = between(record.started_ms, record.answered_ms)
         self._metrics.call_ended(
             record.direction, ending, machine.tried, setup_s, record.duration_s

@@ -62,6 +62,16 @@ class ApiClient:
         """The call's SIP messages in the order in which they passed."""
         return list((await self._json(f"/api/v1/calls/{call_id}/ladder", {}))["messages"])
 
+    async def ladder_file(self, call_id: str, ending: str) -> bytes:
+        """The same as a file: `pcap`, or `txt`."""
+        assert self._session is not None, "enter the client first"
+        path = f"/api/v1/calls/{_segment(call_id)}/ladder.{ending}"
+        status, body = await self._ask("GET", path, {}, TIMEOUT_S)
+        if not isinstance(body, bytes):
+            self._result(path, status, body)
+            raise ApiError(f"{self.base_url}: HTTP {status} for {path}")
+        return body
+
     async def trunks(self) -> list[dict[str, Any]]:
         """Every trunk with its gateways, registration and calls."""
         return list((await self._json("/api/v1/trunks", {}))["trunks"])
@@ -123,8 +133,9 @@ class ApiClient:
             async with self._session.request(
                 method, url, params=query, timeout=timeout
             ) as response:
-                text_is_json = response.content_type == "application/json"
-                return response.status, await response.json() if text_is_json else None
+                if response.content_type == "application/json":
+                    return response.status, await response.json()
+                return response.status, await response.read() or None
         except (TimeoutError, OSError, aiohttp.ClientError) as error:
             raise ApiError(
                 f"no gateway answers at {self.base_url} ({_reason(error, timeout_s)}):"

@@ -3,30 +3,32 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack
 from typing import Final
 
 from aiohttp import web
 
 from config.settings import Settings
+from gateway.calls.ladders import Ladders, SipMessages
 from gateway.calls.live_calls import LiveCalls
 from gateway.calls.metrics import Metrics
-from gateway.http import calls_api, health, retell_webhooks, trunks_api
+from gateway.http import calls_api, health, ladders_api, retell_webhooks, trunks_api
 from gateway.http.app_keys import (
     CALLS,
     ENDPOINT,
-    LADDER,
+    LADDERS,
     METRICS,
     OPERATIONS,
     READY,
     SETTINGS,
     STORE,
     FindOperations,
-    Ladder,
     Ready,
 )
 from gateway.jambonz.endpoint import JambonzEndpoint
 from gateway.retell.client import RetellClient
 from gateway.storage.call_records import open_store
+from gateway.storage.ladders import open_ladders
 
 #: A call's whole transcript is in Retell's call_ended.
 MAX_BODY: Final = 8 * 1024 * 1024
@@ -41,7 +43,7 @@ def make_app(
     settings: Settings,
     *,
     ready: Ready | None = None,
-    ladder: Ladder | None = None,
+    messages: SipMessages | None = None,
     find_operations: FindOperations = lambda: None,
     gauges: Mapping[str, Callable[[], float]] | None = None,
     now: Callable[[], float] = time.time,
@@ -50,16 +52,16 @@ def make_app(
     """The application for one configuration; it opens and closes its storage and clients itself.
 
     `ready` is awaited by /readyz and names further checks (`{"sip": True, "media": True}`);
-    without it only the storage is checked. `ladder` is called with SIP Call-IDs and returns their
-    messages for /api/v1/calls/{call_id}/ladder. `find_operations` gives what is behind
-    /api/v1/trunks and /api/v1/bans, once it is there. `gauges` are read for /metrics and shown with
-    `gateway_` before their names (`{"open_legs": …}`). `now` is wall-clock time in seconds
-    since 1970, `clock` monotonic seconds.
+    without it only the storage is checked. `messages` has the SIP messages of late, for
+    /api/v1/calls/{call_id}/ladder; without it there are no ladders. `find_operations` gives what is
+    behind /api/v1/trunks and /api/v1/bans, once it is there. `gauges` are read for /metrics and
+    shown with `gateway_` before their names (`{"open_legs": …}`). `now` is wall-clock time in
+    seconds since 1970, `clock` monotonic seconds.
 
     Run it so that records are complete: start it before the softswitch takes calls, stop it after
     the last call is over. Give AppRunner `access_log=None`: calls have their own lines.
 
-        runner = web.AppRunner(make_app(settings, ready=ready, ladder=ladder), access_log=None)
+        runner = web.AppRunner(make_app(settings, ready=ready, messages=shown), access_log=None)
         await runner.setup()                      # raises when the storage cannot be opened
         await web.TCPSite(runner, settings.http.listen.host, settings.http.listen.port).start()
         ...
@@ -77,15 +79,23 @@ def make_app(
     metrics.registry.register(trunks_api.TrunkMetrics(app))
     if ready is not None:
         app[READY] = ready
-    if ladder is not None:
-        app[LADDER] = ladder
 
     async def resources(app: web.Application) -> AsyncIterator[None]:
         async with (
             open_store(settings.storage.url.get_secret_value()) as store,
+            AsyncExitStack() as stack,
             RetellClient(settings.retell, clock=time.monotonic) as retell,
         ):
-            calls = LiveCalls(settings, store, retell, metrics, now=now, clock=clock)
+            ladders = None
+            if messages is not None:
+                opened = await stack.enter_async_context(
+                    open_ladders(store.engine, settings.ladders.stored)
+                )
+                ladders = app[LADDERS] = Ladders(messages, opened)
+                stack.callback(ladders.close)
+            calls = LiveCalls(
+                settings, store, retell, metrics, now=now, clock=clock, ladders=ladders
+            )
             app[STORE] = store
             app[CALLS] = calls
             app[ENDPOINT] = endpoint = JambonzEndpoint(
@@ -114,7 +124,9 @@ def make_app(
             web.get("/metrics", health.metrics),
             web.get(f"{calls_api.PREFIX}/calls", calls_api.list_calls),
             web.get(f"{calls_api.PREFIX}/calls/{{call_id}}", calls_api.get_call),
-            web.get(f"{calls_api.PREFIX}/calls/{{call_id}}/ladder", calls_api.get_ladder),
+            web.get(f"{calls_api.PREFIX}/calls/{{call_id}}/ladder", ladders_api.get_ladder),
+            web.get(f"{calls_api.PREFIX}/calls/{{call_id}}/ladder.pcap", ladders_api.get_pcap),
+            web.get(f"{calls_api.PREFIX}/calls/{{call_id}}/ladder.txt", ladders_api.get_text),
             web.get(f"{calls_api.PREFIX}/trunks", trunks_api.list_trunks),
             web.get(f"{calls_api.PREFIX}/trunks/{{name}}", trunks_api.get_trunk),
             web.post(f"{calls_api.PREFIX}/trunks/{{name}}/register", trunks_api.register_trunk),

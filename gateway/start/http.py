@@ -22,7 +22,7 @@ async def start_http(
     app = make_app(
         settings,
         ready=shown.ready,
-        ladder=shown.ladder,
+        messages=shown if settings.sip.listen else None,
         find_operations=lambda: shown.report,
         gauges=shown.gauges(),
     )

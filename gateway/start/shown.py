@@ -1,7 +1,6 @@
 """What HTTP shows of the softswitch, which starts after it."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import asdict
 from typing import Any
 
 from sip.media.plane import MediaError, MediaPlane
@@ -26,10 +25,10 @@ class Shown:
     it says "not yet". Where no softswitch is `expected`, a jambonz elsewhere does the SIP.
     """
 
-    def __init__(self, *, expected: bool) -> None:
+    def __init__(self, *, expected: bool, trace: Trace | None = None) -> None:
         self._expected = expected
         #: the SIP messages of late
-        self.trace = Trace()
+        self.trace = trace or Trace()
         #: the engine, once it runs
         self.media: MediaPlane | None = None
         #: what an operator may ask and do, once calls are taken
@@ -62,7 +61,23 @@ class Shown:
 
     def ladder(self, sip_call_ids: Iterable[str]) -> list[dict[str, Any]]:
         """The SIP messages of these dialogs, for the API."""
-        return [asdict(traced) for traced in self.trace.ladder(sip_call_ids)]
+        return [
+            {
+                "at": traced.at,
+                "direction": traced.direction,
+                "peer": traced.peer,
+                "local": traced.local,
+                "summary": traced.summary,
+                "sip_call_id": traced.sip_call_id,
+                "message": traced.message,
+                "left_out": traced.left_out,
+            }
+            for traced in self.trace.ladder(sip_call_ids)
+        ]
+
+    def forget(self, sip_call_ids: Iterable[str]) -> None:
+        """The messages of these dialogs are stored."""
+        self.trace.forget(sip_call_ids)
 
     def gauges(self) -> dict[str, Callable[[], float]]:
         """What /metrics shows: what is open, and what was turned away so far."""

@@ -120,7 +120,7 @@ class CallStore:
     """The table of calls. Open with `open_store`; `save` returns at once."""
 
     def __init__(self, engine: AsyncEngine) -> None:
-        self._engine = engine
+        self.engine = engine
         self._backlog = _Backlog(engine.dialect)
         self.writer = WriteBehind(engine, self._backlog, "records")
 
@@ -144,7 +144,7 @@ class CallStore:
     async def ok(self) -> bool:
         """Whether records reach the store: for /readyz."""
         try:
-            async with self._engine.connect() as connection:
+            async with self.engine.connect() as connection:
                 await connection.execute(text("select 1"))
         except (SQLAlchemyError, OSError):
             return False
@@ -173,14 +173,14 @@ class CallStore:
         statement = (
             select(calls).where(and_(True, *where)).order_by(calls.c.call_id.desc())
         ).limit(query.limit)
-        async with self._engine.connect() as connection:
+        async with self.engine.connect() as connection:
             rows = (await connection.execute(statement)).mappings().all()
         return [_record(row) for row in rows]
 
     async def count(self) -> int:
         """How many calls are on record."""
         await self.flush()
-        async with self._engine.connect() as connection:
+        async with self.engine.connect() as connection:
             result = await connection.execute(select(func.count()).select_from(calls))
             return int(result.scalar_one())
 
@@ -202,7 +202,7 @@ class CallStore:
         values: Row = {"retell_call_id": retell_call_id}
         if disconnection_reason is not None:
             values["disconnection_reason"] = disconnection_reason
-        async with self.writer.writing, self._engine.begin() as connection:
+        async with self.writer.writing, self.engine.begin() as connection:
             await connection.execute(
                 update(calls).where(calls.c.call_id == record.call_id).values(fit(values, _LENGTHS))
             )
@@ -210,7 +210,7 @@ class CallStore:
 
     async def interrupt_live(self) -> int:
         """Mark calls that a former run of the program left open; how many there were."""
-        async with self._engine.begin() as connection:
+        async with self.engine.begin() as connection:
             result = await connection.execute(
                 update(calls)
                 .where(calls.c.state == "live")
@@ -222,7 +222,7 @@ class CallStore:
 
     async def _one(self, where: Any) -> CallRecord | None:
         statement = select(calls).where(where).order_by(calls.c.call_id.desc()).limit(1)
-        async with self._engine.connect() as connection:
+        async with self.engine.connect() as connection:
             row = (await connection.execute(statement)).mappings().first()
         return None if row is None else _record(row)
 

@@ -76,6 +76,7 @@ class Softswitch:
         self._clock = clock
         self._link = link
         self._media = media
+        self._trace = trace
         self._gatekeeper = gatekeeper
         self._limits = limits
         self._realm = sip.realm
@@ -248,6 +249,8 @@ class Softswitch:
             else:
                 driver.call.reject(500, None)
             return
+        if self._trace is not None:
+            self._trace.keep(transaction.request.call_id)
         self._calls[task] = driver
         task.add_done_callback(partial(self._forget, slot))
 

@@ -1,7 +1,6 @@
 """The REST API, health pages and metrics, as an operator's tools see them."""
 
 import asyncio
-from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -133,49 +132,6 @@ async def test_errors_under_api_are_json(gateway: Gateway) -> None:
     async with gateway.http.post(f"{gateway.url}/api/v1/calls", headers=headers) as response:
         assert response.status == 405
         assert (await response.json())["error"]["message"] == "use GET, HEAD"
-
-
-async def test_ladder_of_all_legs(start: Start) -> None:
-    asked: list[list[str]] = []
-
-    def ladder(sip_call_ids: Iterable[str]) -> list[dict[str, Any]]:
-        asked.append(list(sip_call_ids))
-        return [{"summary": "INVITE"}]
-
-    gateway = await start(make={"ladder": ladder})
-    jambonz = await one_call(gateway)
-    record = (await gateway.records())[0]
-    status, body = await gateway.get(f"/api/v1/calls/{record.call_id}/ladder")
-    assert (status, body) == (
-        200,
-        {"call_id": record.call_id, "messages": [{"summary": "INVITE"}]},
-    )
-    assert asked == [[jambonz.a_call_id, jambonz.b_call_id]]
-
-
-async def test_ladder_of_a_call_in_progress_has_its_legs(start: Start) -> None:
-    asked: list[list[str]] = []
-
-    def ladder(sip_call_ids: Iterable[str]) -> list[dict[str, Any]]:
-        asked.append(list(sip_call_ids))
-        return []
-
-    gateway = await start(make={"ladder": ladder})
-    async with gateway.jambonz() as jambonz:
-        await jambonz.new_call(to=TRUNK_DID)
-        await jambonz.answered()
-        assert await jambonz.ack(await jambonz.send("verb:hook", {})) is None
-        record = (await gateway.records())[0]
-        await gateway.get(f"/api/v1/calls/{record.call_id}/ladder")
-        await jambonz.callee_hangs_up()
-    assert asked == [[jambonz.a_call_id, jambonz.b_call_id]]
-
-
-async def test_ladder_where_none_is_kept(gateway: Gateway) -> None:
-    await one_call(gateway)
-    record = (await gateway.records())[0]
-    status, body = await gateway.get(f"/api/v1/calls/{record.call_id}/ladder")
-    assert (status, body["error"]["code"]) == (404, "no-ladder")
 
 
 async def test_alive_and_ready(start: Start) -> None:

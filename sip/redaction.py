@@ -1,0 +1,80 @@
+"""Takes secrets out of a SIP message before anybody reads it; what is left has the same length, so
+that Content-Length holds.
+
+Taken out are the proofs of a digest (RFC 7616), other credentials, passwords in URIs, headers that
+identify a trunk, the keys of SRTP and ICE (RFC 4568, RFC 8839), and the digits of an INFO, which
+may be those of a card or a PIN.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+_PROOF: Final = re.compile(r'\b(response|rspauth)(\s*=\s*"?)([^",\s]+)', re.IGNORECASE)
+_SCHEME: Final = re.compile(r"\s*(\S+)\s+(.*)", re.DOTALL)
+# begins with the colon, which is found faster than a word in any case
+_PASSWORD: Final = re.compile(r'(:(?<=[sS][iI][pP]:|[iI][pP][sS]:)[^\s:@;<>"]+:)([^\s@<>"]+)(?=@)')
+#: Lines of a body that hold a secret behind their beginning.
+_BODY: Final = re.compile(
+    r"^(a=crypto:\d+ +\S+ +inline:|a=ice-pwd:|k=\w+:|Signal *[=:] *)([^\r\n|]+)",
+    re.MULTILINE | re.IGNORECASE,
+)
+_DIGITS_ALONE: Final = re.compile(
+    r"^content-type[ \t]*:[ \t]*application/dtmf[ \t;\r\n]", re.I | re.M
+)
+#: One of these is in every message whose body holds a secret.
+_BODY_MARKS: Final = ("inline:", "a=ice-pwd:", "\nk=", "signal", "application/dtmf")
+_CREDENTIALS: Final = ("authorization", "proxy-authorization", "authentication-info")
+
+
+class Redaction:
+    """`secret_headers` are the names of headers whose values are secrets."""
+
+    def __init__(self, secret_headers: Iterable[str] = ()) -> None:
+        secret = (*_CREDENTIALS, *secret_headers)
+        self._marks = tuple(name.lower() for name in secret)
+        names = "|".join(map(re.escape, secret))
+        self._field = re.compile(
+            rf"^({names})([ \t]*:)([^\r\n]*(?:\r?\n[ \t][^\r\n]*)*)", re.IGNORECASE | re.MULTILINE
+        )
+
+    def of(self, message: str) -> str:
+        """`message` without its secrets. Most have none, and are only looked through."""
+        lower = message.lower()
+        head, gap, body = message.partition("\r\n\r\n")
+        shown = head
+        if any(mark in lower for mark in self._marks):
+            shown = self._field.sub(_field, shown)
+        if _PASSWORD.search(shown):
+            shown = _PASSWORD.sub(_second, shown)
+        if body and any(mark in lower for mark in _BODY_MARKS):
+            if _DIGITS_ALONE.search(head):
+                body = _stars(body)
+            body = _BODY.sub(_second, body)
+        return shown + gap + body
+
+
+def _field(found: re.Match[str]) -> str:
+    name, colon, value = found.groups()
+    scheme = _SCHEME.fullmatch(value)
+    if name.lower() not in _CREDENTIALS or scheme is None:
+        return name + colon + _stars(value)
+    if scheme[1].lower() == "digest" or name.lower() == "authentication-info":
+        return (
+            name + colon + _PROOF.sub(lambda proof: proof[1] + proof[2] + _stars(proof[3]), value)
+        )
+    return name + colon + value[: scheme.start(2)] + _stars(scheme[2])
+
+
+def _second(found: re.Match[str]) -> str:
+    return found[1] + _stars(found[2])
+
+
+def _stars(secret: str) -> str:
+    """As many stars as `secret` takes bytes, but for white space."""
+    return "".join(
+        letter if letter.isspace() else "*" * len(letter.encode(errors="replace"))
+        for letter in secret
+    )
