@@ -88,6 +88,10 @@ class ApiClient:
         """The bans that hold."""
         return list((await self._json("/api/v1/bans", {}))["bans"])
 
+    async def refused(self) -> list[dict[str, Any]]:
+        """Calls that were refused at the door, the latest first."""
+        return list((await self._json("/api/v1/refused", {}))["refused"])
+
     async def unban(self, address: str) -> bool:
         """End the ban of an address; False if there was none."""
         path = f"/api/v1/bans/{_segment(address)}"

@@ -28,7 +28,7 @@ from gateway.cli.common import (
     settings_of,
 )
 from gateway.cli.storage import storage
-from gateway.cli.trunks import bans, profiles, trunks, unban
+from gateway.cli.trunks import bans, profiles, refused, trunks, unban
 from gateway.cli.version import NAME, version
 from testkit.phone.audio import AudioError
 from testkit.phone.options import CallOptions, Expect, PhoneError, parse_via
@@ -232,7 +232,7 @@ def sandbox(
 
 
 app.add_typer(storage, name="storage")
-for edge_command in (calls, trunks, bans, unban, profiles):
+for edge_command in (calls, trunks, bans, refused, unban, profiles):
     app.command()(edge_command)
 
 

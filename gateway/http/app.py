@@ -131,6 +131,7 @@ def make_app(
             web.get(f"{calls_api.PREFIX}/trunks/{{name}}", trunks_api.get_trunk),
             web.post(f"{calls_api.PREFIX}/trunks/{{name}}/register", trunks_api.register_trunk),
             web.get(f"{calls_api.PREFIX}/bans", trunks_api.list_bans),
+            web.get(f"{calls_api.PREFIX}/refused", trunks_api.list_refused),
             # an IPv6 ban is of a network, and has a slash
             web.delete(f"{calls_api.PREFIX}/bans/{{address:.+}}", trunks_api.lift_ban),
         ]

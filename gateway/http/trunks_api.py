@@ -1,4 +1,5 @@
-"""What an operator sees of the SIP edge, and may do to it: /api/v1/trunks and /api/v1/bans.
+"""What an operator sees of the SIP edge, and may do to it: /api/v1/trunks, /api/v1/bans and
+/api/v1/refused.
 
 The softswitch knows; the application only shows. Where it serves a jambonz elsewhere
 (`sip.listen: []`) there are no trunks of ours, and it says so.
@@ -49,6 +50,11 @@ async def lift_ban(request: web.Request) -> web.Response:
     return web.Response(status=204)
 
 
+async def list_refused(request: web.Request) -> web.Response:
+    """`GET /api/v1/refused`: calls refused at the door, which have no record."""
+    return web.json_response({"refused": _operations(request).refused()})
+
+
 class TrunkMetrics(Collector):
     """Reads the softswitch when /metrics is asked for. Labels are trunk names."""
 
@@ -92,6 +98,14 @@ class TrunkMetrics(Collector):
         yield CounterMetricFamily(
             "gateway_bans_total", "Bans since the start", value=operations.bans_total
         )
+        refused = CounterMetricFamily(
+            "gateway_refused_calls",
+            "Calls refused before the application heard of them",
+            labels=["reason"],
+        )
+        for reason, count in sorted(operations.refused_total.items()):
+            refused.add_metric([reason], count)
+        yield refused
 
 
 def _operations(request: web.Request) -> Operations:

@@ -78,6 +78,7 @@ async def start_softswitch(
         registrations=switch.registrations,
         bindings=switch.bindings,
         bans=gatekeeper.bans,
+        refused=gatekeeper.refused,
         calls=switch.dialler.limits.calls,
     )
     shown.takes_calls(switch, report)

@@ -4,13 +4,14 @@ What it says of a trunk is put together from those who know: its gateways' healt
 registration, its contacts, its calls.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol, TypeAlias
 
 from config.settings import PeerSettings, Settings
 from sip.clock import Clock
 from sip.softswitch.admission.bans import Bans
+from sip.softswitch.admission.refused_calls import Refused
 from sip.softswitch.registration.registration import RegistrationView
 from sip.softswitch.trunks.circuit import CircuitState
 from sip.softswitch.trunks.health import GatewayState
@@ -75,6 +76,7 @@ class OperatorView:
         clock: Clock,
         health: Gateways,
         bans: Bans,
+        refused: Refused,
         calls: Callable[[str], int],
         registrations: ShownRegistrations | None = None,
         bindings: Contacts | None = None,
@@ -87,6 +89,7 @@ class OperatorView:
         self._registrations = registrations
         self._bindings = bindings
         self._bans = bans
+        self._refused = refused
         self._calls = calls
 
     def trunks(self) -> list[Json]:
@@ -137,6 +140,29 @@ class OperatorView:
     def unban(self, address: str) -> bool:
         """End a ban; False if there was none."""
         return self._bans.lift(address)
+
+    def refused(self) -> list[Json]:
+        """Calls that were refused before any application heard of them, the latest first."""
+        return [
+            {
+                "source": entry.source,
+                "trunk": entry.trunk,
+                "to": entry.number,
+                "reason": entry.reason,
+                "detail": entry.detail,
+                "fault": entry.fault.value,
+                "sip_status": entry.status,
+                "count": entry.count,
+                "first_at": _iso(entry.first),
+                "last_at": _iso(entry.last),
+            }
+            for entry in self._refused.list()
+        ]
+
+    @property
+    def refused_total(self) -> Mapping[str, int]:
+        """How many there were since the start, by reason."""
+        return self._refused.counts
 
     @property
     def bans_total(self) -> int:

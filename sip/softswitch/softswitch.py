@@ -16,6 +16,7 @@ from sip.clock import Clock
 from sip.core.message import Request
 from sip.core.timers import Timers
 from sip.core.uri import join_hostport
+from sip.errors import Fault
 from sip.ids import Ids
 from sip.log_throttle import Throttle
 from sip.media.plane import MediaPlane
@@ -84,8 +85,6 @@ class Softswitch:
         self._recent: deque[float] = deque()
         self._draining = False
         self._throttle = Throttle(REFUSED_AGAIN_S)
-        #: calls refused before any application heard of them, by reason
-        self.refused: Counter[str] = Counter()
         self.ua = UserAgent(
             clock=clock,
             ids=ids,
@@ -145,6 +144,11 @@ class Softswitch:
             driver.call.media_lost(driver.end)
 
     @property
+    def refused(self) -> Counter[str]:
+        """Calls refused before any application heard of them, by reason."""
+        return self._gatekeeper.refused.counts
+
+    @property
     def turned_away(self) -> dict[str, int]:
         """Messages that went nowhere and calls refused at the door, since the start."""
         return {
@@ -157,8 +161,9 @@ class Softswitch:
     def turned_away_by_reason(self) -> Counter[str]:
         """The same and more by reason: what banned or flooding sources sent was not even read."""
         connections = {f"connection: {why}": n for why, n in self.ua.refused_connections.items()}
-        whole = self.ua.dropped + self.refused + self._gatekeeper.turned_away
-        return whole + Counter(connections)
+        calls = {f"call: {why}": n for why, n in self.refused.items()}
+        whole = self.ua.dropped + self._gatekeeper.turned_away
+        return whole + Counter(connections) + Counter(calls)
 
     async def close(self) -> None:
         """Refuse new calls, end the live ones, close the sockets."""
@@ -208,7 +213,6 @@ class Softswitch:
                 challenge = self._gatekeeper.challenge(request, stale=judgement.stale)
                 self._answer(transaction, challenge.status, challenge.headers)
             case Verdict.IGNORE:
-                self.refused[judgement.reason] += 1
                 self.ua.forget(transaction)
 
     def _admit(self, transaction: ServerTransaction, judgement: Judgement) -> None:
@@ -220,7 +224,7 @@ class Softswitch:
             return
         cannot = refusal_of(request, trunk.leg)
         if cannot is not None:
-            self.refused[f"{cannot[0]} at the door"] += 1
+            self._gatekeeper.refuse(request, transaction.flow, cannot[0])
             self._answer(transaction, *cannot)
             return
         try:
@@ -242,7 +246,7 @@ class Softswitch:
         except Exception:
             call_id = transaction.request.call_id
             log.exception("call.not-taken", sip_call_id=call_id, trunk=trunk.name)
-            self.refused["error of ours"] += 1
+            self._note_refused(transaction, trunk, "internal-error", "the log has it", 500)
             slot.give_back()
             if driver is None:
                 self._answer(transaction, 500)
@@ -286,10 +290,23 @@ class Softswitch:
         self, transaction: ServerTransaction, trunk: Trunk, limit: str, reason: str
     ) -> None:
         """There is no room for this call: 503. All are counted, one a minute is logged."""
-        self.refused[limit] += 1
+        self._note_refused(transaction, trunk, limit, reason, 503)
         if self._throttle.is_new(trunk.name, limit, self._clock.now()):
             log.warning("call.refused", reason=reason, trunk=trunk.name)
         self._answer(transaction, 503, [("Retry-After", str(RETRY_AFTER_S))])
+
+    def _note_refused(
+        self, transaction: ServerTransaction, trunk: Trunk, reason: str, detail: str, status: int
+    ) -> None:
+        self._gatekeeper.refused.note(
+            transaction.request,
+            transaction.flow.remote,
+            trunk=trunk.name,
+            reason=reason,
+            detail=detail,
+            fault=Fault.OPERATOR if status == 503 else Fault.GATEWAY,
+            status=status,
+        )
 
     def _forget(self, slot: Slot, task: asyncio.Task[None]) -> None:
         slot.give_back()

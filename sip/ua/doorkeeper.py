@@ -25,6 +25,10 @@ class Doorkeeper(Protocol):
         """
         ...
 
+    def refuse(self, request: Request, flow: Flow, status: int) -> None:
+        """A request outside our dialogs is refused for what it is: nobody above sees it."""
+        ...
+
     def met(self, peer: Endpoint) -> None:
         """We send `peer` a request of ours."""
         ...
@@ -41,6 +45,9 @@ class OpenDoor:
 
     def message(self, request: Request | None, flow: Flow) -> bool:
         return True
+
+    def refuse(self, request: Request, flow: Flow, status: int) -> None:
+        """Nobody asks who was refused."""
 
     def met(self, peer: Endpoint) -> None:
         """Friends need no introduction."""

@@ -114,6 +114,7 @@ class Receiver:
         request = error.request
         if request is None:
             return
+        self._doorkeeper.refuse(request, flow, error.status)
         mark_source(request, flow)
         response = self._agent.response(request, error.status, error.reason)
         way_back(self._transport, request, flow).send(response.to_bytes())
@@ -213,6 +214,8 @@ class Receiver:
             refusal = (482, ())
         if refusal is not None:
             status, headers = refusal
+            if user is None:
+                self._doorkeeper.refuse(request, transaction.flow, status)
             transaction.respond(self._agent.response(request, status, headers=headers))
         elif user is not None:
             user.on_request(transaction)
