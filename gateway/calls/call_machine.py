@@ -31,7 +31,9 @@ from gateway.calls.endings import (
     dial_refusal,
     final_code,
     no_media,
+    peer_of,
     registration_refusal,
+    unheard,
 )
 from gateway.calls.routing import Attempt, Dialling, Plan, Refusing
 from gateway.jambonz.messages import DialResult, LegStatus
@@ -40,6 +42,10 @@ from gateway.retell.failures import RetellFailure
 from gateway.value import frozen
 
 DIAL_HOOK: Final = "/dial-action"
+#: Headers in which a peer says why it ended a leg (RFC 3326, RFC 3261 20.43, 20.18, 20.33).
+_SAYING: Final = frozenset({"reason", "warning", "error-info", "retry-after"})
+#: The longest of them that is kept, in characters.
+MAX_WORDS: Final = 500
 
 
 class Phase(Enum):
@@ -68,6 +74,8 @@ class RegistrationFailed:
 
     at: float
     failure: RetellFailure
+    #: what Retell itself said
+    detail: str = ""
 
 
 @frozen(kw_only=True)
@@ -127,6 +135,8 @@ class Tried:
     code: int = 0
     reason: str = ""
     detail: str = ""
+    #: headers of the peer's last message that say why
+    words: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -208,7 +218,9 @@ class CallMachine:
             return ()
         attempts = self._attempts
         refusal = registration_refusal(event.failure)
-        self.tried.append(Tried(attempts[0], event.at, ended=True, reason=refusal.cause))
+        self.tried.append(
+            Tried(attempts[0], event.at, ended=True, reason=refusal.cause, detail=event.detail)
+        )
         if len(attempts) > 1:
             return self._dial(event.at)
         return self._decline(refusal)
@@ -228,6 +240,7 @@ class CallMachine:
         elif status.final:
             tried.ended = True
             self._note_code(tried, status.code, status.reason)
+            tried.words = _headers(status.headers)
             self.far_headers |= _extension_headers(status.headers)
 
     def _dial_ended(self, at: float, result: DialResult) -> Verbs:
@@ -253,7 +266,16 @@ class CallMachine:
         more = len(self.tried) < len(self._attempts)
         if more and another_may_follow(role, result.status, result.code, early_media):
             return self._dial(at)
-        return self._decline(dial_refusal(role, result.status, result.code, tried.reason))
+        return self._decline(
+            dial_refusal(
+                role,
+                result.status,
+                result.code,
+                tried.reason,
+                why=result.cause,
+                registered=tried.attempt.target is None,
+            )
+        )
 
     def _call(self, at: float, status: LegStatus) -> None:
         if status.status == "in-progress":
@@ -262,7 +284,12 @@ class CallMachine:
             return
         self.media = status.media
         self.far_headers |= _extension_headers(status.headers)
-        self._over(at, self._verdict(status))
+        ending = self._verdict(status)
+        if self.answered is not None and ending.cause == "hangup":
+            connected = self.connected
+            far = Fault.UNKNOWN if connected is None else peer_of(connected.attempt.role)
+            ending = unheard(ending, status.media or {}, at - self.answered, far)
+        self._over(at, ending)
 
     def _mistake(self) -> Verbs:
         if self.phase is Phase.TALKING:
@@ -344,9 +371,18 @@ class CallMachine:
 
 
 def _extension_headers(headers: Mapping[str, str]) -> dict[str, str]:
-    """X- headers of a BYE. jambonz turned their names into snake_case; hyphens are restored."""
-    return {
-        name.replace("_", "-").lower(): value
+    """X- headers of a BYE."""
+    return {name: value for name, value in _headers(headers).items() if name.startswith("x-")}
+
+
+def _headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """What a peer says of its leg's end: Reason, Warning, its own X- headers. jambonz turned their
+    names into snake_case; hyphens are restored."""
+    found = {
+        name.replace("_", "-").lower(): value[:MAX_WORDS]
         for name, value in headers.items()
-        if name.lower().startswith(("x_", "x-")) and isinstance(value, str)
+        if isinstance(value, str)
+    }
+    return {
+        name: value for name, value in found.items() if name in _SAYING or name.startswith("x-")
     }

@@ -324,7 +324,11 @@ class LiveCalls:
                 detail=str(error),
                 agent=wanted.agent,
             )
-            event = RegistrationFailed(at=call.clock.now(), failure=error.failure)
+            event = RegistrationFailed(
+                at=call.clock.now(),
+                failure=error.failure,
+                detail=f"HTTP {error.status}: {error}" if error.status else str(error),
+            )
         else:
             outcome = "registered"
             uri = retell_uri(self._settings, retell_call_id)

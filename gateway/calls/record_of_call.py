@@ -62,6 +62,7 @@ def _attempt(tried: Tried) -> dict[str, Any]:
         "code": tried.code or None,
         "reason": tried.reason or None,
         "detail": tried.detail or None,
+        "words": dict(tried.words),
         "early_media": tried.early_media,
         "sip_call_id": tried.sip_call_id or None,
     }

@@ -1,6 +1,7 @@
 """Retell's REST API, as far as a call needs it: register-phone-call within two seconds."""
 
 import asyncio
+import re
 from collections.abc import Callable, Mapping
 from typing import Final
 
@@ -33,11 +34,13 @@ _FAILURES: Final = {
     401: RetellFailure.UNAUTHORIZED,
     402: RetellFailure.PAYMENT,
     403: RetellFailure.UNAUTHORIZED,
-    404: RetellFailure.UNKNOWN_AGENT,
+    404: RetellFailure.UNPROCESSABLE,
     408: RetellFailure.TIMEOUT,
-    422: RetellFailure.UNKNOWN_AGENT,
+    422: RetellFailure.UNPROCESSABLE,
     429: RetellFailure.THROTTLED,
 }
+#: The words of a 404 or 422 that is about the agent.
+_ABOUT_AGENT: Final = re.compile(r"\bagent(?:_id|s)?\b", re.IGNORECASE)
 _MARKS: Final = str.maketrans("", "", "_-")
 _TEMPORARY: Final = frozenset(
     {
@@ -148,6 +151,8 @@ class RetellClient:
             if 400 <= error.status_code < 500 and error.status_code not in _FAILURES:
                 failure = RetellFailure.BAD_REQUEST
             text = _message(error)
+            if failure is RetellFailure.UNPROCESSABLE and _ABOUT_AGENT.search(text):
+                failure = RetellFailure.UNKNOWN_AGENT
             raise RegistrationError(failure, error.status_code, text) from None
         except APIConnectionError as error:
             cause = error.__cause__

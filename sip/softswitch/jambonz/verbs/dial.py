@@ -61,7 +61,7 @@ class Dial:
                 dialled=number,
                 **session.log_ids,
             )
-            child = session.call.refused(error.status, error.reason)
+            child = session.call.refused(error.status, error.reason, error.cause)
         if self.action_hook is not None:
             result = dial_result(session.info, session.call.status, child)
             await session.ask(self.action_hook, result)
