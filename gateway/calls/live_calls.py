@@ -166,6 +166,12 @@ class LiveCalls:
         note_progress(call.record, call.machine)
         return call.record
 
+    def joined(self, record: CallRecord | None) -> None:
+        """Retell told its id of this call, which may still be up."""
+        call = None if record is None else self._calls.get(record.call_sid)
+        if record is not None and call is not None and call.call_id == record.call_id:
+            call.record.retell_call_id = record.retell_call_id
+
     def begin(self, new: NewCall, session: Session) -> tuple[LiveCall, Verbs]:
         """A new call and the verbs that acknowledge it."""
         clock = CallClock(self._now, self._clock)

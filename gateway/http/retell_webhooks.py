@@ -1,14 +1,23 @@
 """Retell's webhooks: signed, answered at once, joined to the call's record."""
 
+import time
+from typing import Final
+
 import structlog
 from aiohttp import web
 from retell.lib import verify
 
+from config.settings import OutboundSettings
 from gateway.calls.numbers import e164
-from gateway.http.app_keys import METRICS, SETTINGS, STORE
-from gateway.retell.models import parse_event, parse_inbound
+from gateway.http import signatures
+from gateway.http.app_keys import CALLS, METRICS, SETTINGS, STORE
+from gateway.retell.models import EventCall, parse_event, parse_inbound
+from gateway.storage.call_records import Placed
 
 log = structlog.get_logger("gateway.retell")
+
+#: No column takes a later moment than this, in milliseconds since 1970.
+MAX_MS: Final = 10**15
 
 _KNOWN = frozenset(
     {
@@ -33,13 +42,7 @@ async def events(request: web.Request) -> web.Response:
     except _RefusedError as refused:
         return _refuse(request, refused)
     name = event.event if event.event in _KNOWN else "other"
-    call_id = None
-    if event.call is not None:
-        call_id = await request.app[STORE].note_retell(
-            call_id=event.call.gateway_call_id(),
-            retell_call_id=event.call.call_id,
-            disconnection_reason=event.call.disconnection_reason,
-        )
+    call_id = None if event.call is None else await _join(request, event.call)
     request.app[METRICS].webhooks.labels(name, "joined" if call_id else "unknown-call").inc()
     log.info(
         "retell.event",
@@ -71,12 +74,40 @@ async def inbound(request: web.Request) -> web.Response:
     if call_id is not None:
         answer["metadata"] = {"gateway_call_id": call_id}
         if call.call_id is not None:
-            await request.app[STORE].note_retell(
+            record = await request.app[STORE].note_retell(
                 call_id=call_id, retell_call_id=call.call_id, disconnection_reason=None
             )
+            request.app[CALLS].joined(record)
     request.app[METRICS].webhooks.labels("call_inbound", "joined" if call_id else "unknown").inc()
     log.info("retell.inbound", call_id=call_id, retell_call_id=call.call_id, to=call.to_number)
     return web.json_response({"call_inbound": answer})
+
+
+async def _join(request: web.Request, call: EventCall) -> str | None:
+    """Put what Retell says into the call's record; our id of it."""
+    record = await request.app[STORE].note_retell(
+        call_id=call.gateway_call_id(),
+        retell_call_id=call.call_id,
+        disconnection_reason=call.disconnection_reason,
+        placed=_placed(request.app[SETTINGS].outbound, call),
+    )
+    request.app[CALLS].joined(record)
+    return None if record is None else record.call_id
+
+
+def _placed(outbound: OutboundSettings, call: EventCall) -> Placed | None:
+    """What there is to find a call by that Retell placed through us: its INVITE names no id of
+    Retell's. Where the caller's number is ours to choose, the record has that one."""
+    if call.direction != "outbound" or call.to_number is None or call.from_number is None:
+        return None
+    country, began = outbound.default_country, call.start_timestamp or 0
+    return Placed(
+        to_number=e164(call.to_number, country) or call.to_number,
+        from_number=None
+        if outbound.caller_id
+        else e164(call.from_number, country) or call.from_number,
+        at_ms=began if 0 < began < MAX_MS else round(time.time() * 1000),
+    )
 
 
 def signed(body: str, api_key: str, signature: str) -> bool:
@@ -87,10 +118,11 @@ def signed(body: str, api_key: str, signature: str) -> bool:
 class _RefusedError(Exception):
     """Why a request is refused: Retell did not sign it, or we do not know its event."""
 
-    def __init__(self, status: int, outcome: str) -> None:
+    def __init__(self, status: int, outcome: str, detail: str = "") -> None:
         super().__init__(outcome)
         self.status = status
         self.outcome = outcome
+        self.detail = detail
 
 
 async def _signed_body(request: web.Request) -> str:
@@ -102,12 +134,21 @@ async def _signed_body(request: web.Request) -> str:
     key = request.app[SETTINGS].retell.api_key
     if key is None:
         raise _RefusedError(503, "no-api-key")
-    if not signed(body, key.get_secret_value(), request.headers.get("X-Retell-Signature", "")):
-        raise _RefusedError(401, "bad-signature")
+    signature = request.headers.get("X-Retell-Signature", "")
+    why = signatures.before_body(signature, time.time())
+    if why is None and not signed(body, key.get_secret_value(), signature):
+        why = signatures.WRONG_KEY
+    if why is not None:
+        raise _RefusedError(401, why.outcome, why.detail)
     return body
 
 
 def _refuse(request: web.Request, refused: _RefusedError) -> web.Response:
     request.app[METRICS].webhooks.labels("none", refused.outcome).inc()
-    log.warning("retell.webhook-refused", outcome=refused.outcome, peer=request.remote)
-    return web.Response(status=refused.status)
+    log.warning(
+        "retell.webhook-refused",
+        outcome=refused.outcome,
+        peer=request.remote,
+        reason=refused.detail or None,
+    )
+    return web.Response(status=refused.status, text=refused.detail)
