@@ -55,6 +55,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     # jambonz, retell, storage, log <- calls <- http <- start <- main <- cli
     "gateway.log": (),
     "gateway.value": (),
+    "gateway.version": (),
     "gateway.jambonz": ("config", "gateway.log", "gateway.value"),
     "gateway.retell": ("config", "gateway.log"),
     "gateway.storage": ("config", "gateway.log", _SHARED),
@@ -69,6 +70,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "gateway.http": (
         "config",
         "gateway.log",
+        "gateway.version",
         "gateway.jambonz",
         "gateway.retell",
         "gateway.storage",

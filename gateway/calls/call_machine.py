@@ -42,6 +42,8 @@ from gateway.retell.failures import RetellFailure
 from gateway.value import frozen
 
 DIAL_HOOK: Final = "/dial-action"
+#: What a dialled leg says once the callee's side has it.
+_RUNG: Final = frozenset({"ringing", "early-media", "in-progress"})
 #: Headers in which a peer says why it ended a leg (RFC 3326, RFC 3261 20.43, 20.18, 20.33).
 _SAYING: Final = frozenset({"reason", "warning", "error-info", "retry-after"})
 #: The longest of them that is kept, in characters.
@@ -130,6 +132,8 @@ class Tried:
     call_sid: str = ""
     sip_call_id: str = ""
     early_media: bool = False
+    #: when it first rang, sent early media or answered
+    rang: float | None = None
     answered: float | None = None
     ended: bool = False
     code: int = 0
@@ -230,6 +234,8 @@ class CallMachine:
         if tried is None:
             return
         tried.sip_call_id = status.sip_call_id or tried.sip_call_id
+        if tried.rang is None and status.status in _RUNG:
+            tried.rang = at
         if status.status == "early-media":
             tried.early_media = True
         elif status.status == "in-progress":

@@ -190,7 +190,7 @@ class LiveCalls:
         call = LiveCall(call_id, new, machine, session, record, clock)
         self._keep(call)
         self._store.save(record)
-        self._metrics.call_started(record.direction)
+        self._metrics.call_started(record.direction, record.trunk)
         log.info(
             "call.begin",
             call_id=call_id,
@@ -272,8 +272,10 @@ class LiveCalls:
 
     def _step(self, call: LiveCall, event: Event) -> Verbs:
         machine = call.machine
-        before = machine.phase
+        before, answered = machine.phase, machine.answered
         verbs = machine.step(event)
+        if answered is None and machine.answered is not None:
+            self._answered(call, machine.answered)
         after = machine.phase
         if after is not before:
             log.debug("call.phase", call_id=call.call_id, phase=after.value)
@@ -283,6 +285,11 @@ class LiveCalls:
                 if call.session is not None:
                     self._after(call, LINGER_S, self._lingered)
         return verbs
+
+    def _answered(self, call: LiveCall, at: float) -> None:
+        record = call.record
+        setup_s = between(record.started_ms, round(at * 1000))
+        self._metrics.call_answered(record.direction, record.trunk, setup_s)
 
     def _keep(self, call: LiveCall) -> None:
         self._calls[call.call_sid] = call
@@ -361,7 +368,7 @@ class LiveCalls:
         call = LiveCall(record.call_id, new, machine, session, record, clock)
         self._keep(call)
         self._store.save(record)
-        self._metrics.call_started(record.direction)
+        self._metrics.call_started(record.direction, record.trunk)
         log.info("call.adopted", call_id=record.call_id, call_sid=new.call_sid, known=known)
         return call
 
@@ -383,7 +390,7 @@ class LiveCalls:
             self._ladders.call_over(record)
         setup_s = between(record.started_ms, record.answered_ms)
         self._metrics.call_ended(
-            record.direction, ending, machine.tried, setup_s, record.duration_s
+            record.direction, record.trunk, ending, machine.tried, record.duration_s
         )
         log.info(
             "call.end",

@@ -29,7 +29,7 @@ from gateway.cli.common import (
 )
 from gateway.cli.storage import storage
 from gateway.cli.trunks import bans, profiles, refused, trunks, unban
-from gateway.cli.version import NAME, version
+from gateway.version import NAME, version
 from testkit.phone.audio import AudioError
 from testkit.phone.options import CallOptions, Expect, PhoneError, parse_via
 from testkit.phone.place import place_call

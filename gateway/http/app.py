@@ -11,6 +11,7 @@ from aiohttp import web
 from config.settings import Settings
 from gateway.calls.ladders import Ladders, SipMessages
 from gateway.calls.live_calls import LiveCalls
+from gateway.calls.loop_lag import LoopLag
 from gateway.calls.metrics import Metrics
 from gateway.http import calls_api, health, ladders_api, retell_webhooks, trunks_api
 from gateway.http.app_keys import (
@@ -29,6 +30,7 @@ from gateway.jambonz.endpoint import JambonzEndpoint
 from gateway.retell.client import RetellClient
 from gateway.storage.call_records import open_store
 from gateway.storage.ladders import open_ladders
+from gateway.version import version
 
 #: A call's whole transcript is in Retell's call_ended.
 MAX_BODY: Final = 8 * 1024 * 1024
@@ -73,7 +75,8 @@ def make_app(
     """
     app = web.Application(middlewares=[calls_api.guard], client_max_size=MAX_BODY)
     app[SETTINGS] = settings
-    app[METRICS] = metrics = Metrics()
+    names = [trunk.name for trunk in settings.every_trunk()]
+    app[METRICS] = metrics = Metrics(trunks=names, version=version())
     metrics.add(gauges or {})
     app[OPERATIONS] = find_operations
     metrics.registry.register(trunks_api.TrunkMetrics(app))
@@ -105,6 +108,7 @@ def make_app(
                 loopback_only=bool(settings.sip.listen),
             )
             metrics.add({"jambonz_sockets": lambda: float(len(endpoint))})
+            stack.callback(LoopLag(metrics.loop_lag.observe).close)
             pinging = asyncio.create_task(endpoint.keep_awake(), name="jambonz pings")
             yield
             pinging.cancel()

@@ -38,6 +38,16 @@ class Operations(Protocol):
         ...
 
     @property
+    def turned_away(self) -> Mapping[str, Mapping[str, int]]:
+        """What went nowhere since the start: how many by kind, and by reason."""
+        ...
+
+    @property
+    def certificate_ends(self) -> Mapping[str, float]:
+        """When each listener's certificate ends, in seconds since 1970."""
+        ...
+
+    @property
     def bans_total(self) -> int:
         """Bans since the start."""
         ...

@@ -4,16 +4,15 @@
 """
 
 import re
+from dataclasses import dataclass
 from typing import Final
-
-from gateway.value import frozen
 
 #: Seconds that a signature's time may be off ours.
 WINDOW_S: Final = 300.0
 _FORM: Final = re.compile(r"v=([0-9]{1,15}),d=[0-9a-f]{64}")
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Refused:
     """`outcome`: a slug for log and metrics; `detail`: a sentence."""
 

@@ -5,7 +5,7 @@ The softswitch knows; the application only shows. Where it serves a jambonz else
 (`sip.listen: []`) there are no trunks of ours, and it says so.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from aiohttp import web
 from prometheus_client import Metric
@@ -98,14 +98,28 @@ class TrunkMetrics(Collector):
         yield CounterMetricFamily(
             "gateway_bans_total", "Bans since the start", value=operations.bans_total
         )
-        refused = CounterMetricFamily(
-            "gateway_refused_calls",
+        yield _by_reason(
+            "refused_calls",
             "Calls refused before the application heard of them",
-            labels=["reason"],
+            operations.refused_total,
         )
-        for reason, count in sorted(operations.refused_total.items()):
-            refused.add_metric([reason], count)
-        yield refused
+        for kind, counts in operations.turned_away.items():
+            yield _by_reason(kind, f"{kind.replace('_', ' ').capitalize()} since the start", counts)
+        ends = GaugeMetricFamily(
+            "gateway_certificate_expiry_timestamp_seconds",
+            "When the certificate of a listener ends, in seconds since 1970",
+            labels=["listener"],
+        )
+        for listener, at in operations.certificate_ends.items():
+            ends.add_metric([listener], at)
+        yield ends
+
+
+def _by_reason(name: str, text: str, counts: Mapping[str, int]) -> Metric:
+    family = CounterMetricFamily(f"gateway_{name}", text, labels=["reason"])
+    for reason, count in sorted(counts.items()):
+        family.add_metric([reason], count)
+    return family
 
 
 def _operations(request: web.Request) -> Operations:

@@ -1,8 +1,10 @@
 """What HTTP shows of the softswitch, which starts after it."""
 
+import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from sip.media.ng.relay import RelayClient
 from sip.media.plane import MediaError, MediaPlane
 from sip.softswitch.operator_view import OperatorView
 from sip.softswitch.softswitch import Softswitch
@@ -15,7 +17,6 @@ _OPEN = {
     "open_transactions": "transactions",
     "open_sip_connections": "connections",
 }
-_TURNED_AWAY = ("dropped_messages", "refused_calls", "refused_connections")
 
 
 class Shown:
@@ -80,7 +81,7 @@ class Shown:
         self.trace.forget(sip_call_ids)
 
     def gauges(self) -> dict[str, Callable[[], float]]:
-        """What /metrics shows: what is open, and what was turned away so far."""
+        """What /metrics shows of what is open now."""
 
         def gauge(read: Callable[[Softswitch], float]) -> Callable[[], float]:
             return lambda: float(read(self._switch)) if self._switch is not None else 0.0
@@ -88,11 +89,14 @@ class Shown:
         def is_open(name: str) -> Callable[[], float]:
             return gauge(lambda switch: switch.gauges[name])
 
-        def turned_away(name: str) -> Callable[[], float]:
-            return gauge(lambda switch: switch.turned_away[name])
+        def ports(which: int) -> float:
+            relay = self.media
+            known = relay.ports if isinstance(relay, RelayClient) else None
+            return math.nan if known is None else float(known[which])
 
         return {
             **{shown: is_open(name) for shown, name in _OPEN.items()},
             "spare_application_sockets": gauge(lambda switch: switch.spare_sockets),
-            **{name: turned_away(name) for name in _TURNED_AWAY},
+            "media_ports_in_use": lambda: ports(0),
+            "media_ports": lambda: ports(1),
         }

@@ -22,7 +22,7 @@ from sip.softswitch.listeners import listeners
 from sip.softswitch.operator_view import OperatorView
 from sip.softswitch.softswitch import Softswitch
 from sip.softswitch.trunks.trunk import Trunks
-from sip.transport.tls.contexts import TlsError
+from sip.transport.tls.contexts import ServerTls, TlsError
 
 log = structlog.get_logger(__name__)
 
@@ -68,7 +68,7 @@ async def start_softswitch(
             log.info("bans.restored", bans=banned)
     except SQLAlchemyError as error:
         raise StartupError(f"storage.url: {error}") from None
-    await _listen(switch, settings)
+    certificates = await _listen(switch, settings)
     switch.start()
     report = OperatorView(
         settings,
@@ -79,13 +79,17 @@ async def start_softswitch(
         bindings=switch.bindings,
         bans=gatekeeper.bans,
         refused=gatekeeper.refused,
+        turned_away=lambda: switch.turned_away,
+        certificates=certificates,
         calls=switch.dialler.limits.calls,
     )
     shown.takes_calls(switch, report)
     _start_collector(switch, stack)
 
 
-async def _listen(switch: Softswitch, settings: Settings) -> None:
+async def _listen(switch: Softswitch, settings: Settings) -> dict[str, ServerTls]:
+    """The certificates of the listeners that have one."""
+    certificates: dict[str, ServerTls] = {}
     for listening in listeners(settings.sip):
         try:
             await switch.listen([listening])
@@ -94,6 +98,9 @@ async def _listen(switch: Softswitch, settings: Settings) -> None:
         except OSError as error:
             reason = cannot_listen(listening.endpoint, error)
             raise StartupError(f"sip.listen: {reason}") from None
+        if listening.tls is not None:
+            certificates[str(listening.endpoint)] = listening.tls
+    return certificates
 
 
 def _start_collector(switch: Softswitch, stack: AsyncExitStack) -> None:

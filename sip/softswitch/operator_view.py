@@ -6,6 +6,7 @@ registration, its contacts, its calls.
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any, Final, Protocol, TypeAlias
 
 from config.settings import PeerSettings, Settings
@@ -65,6 +66,13 @@ class Contacts(Protocol):
     def live(self, now: float) -> Iterable[Contact]: ...
 
 
+class Certificate(Protocol):
+    """`sip.transport.tls.contexts.ServerTls`."""
+
+    @property
+    def expires_at(self) -> float | None: ...
+
+
 class OperatorView:
     """Reads the parts of one softswitch; nothing is kept here."""
 
@@ -77,11 +85,14 @@ class OperatorView:
         health: Gateways,
         bans: Bans,
         refused: Refused,
+        turned_away: Callable[[], Mapping[str, Mapping[str, int]]] = dict,
+        certificates: Mapping[str, Certificate] = MappingProxyType({}),
         calls: Callable[[str], int],
         registrations: ShownRegistrations | None = None,
         bindings: Contacts | None = None,
     ) -> None:
-        """`calls` counts a trunk's calls now; without `registrations` no trunk registers."""
+        """`calls` counts a trunk's calls now, `turned_away` what went nowhere, by kind and reason;
+        `certificates` are those of listeners; without `registrations` no trunk registers."""
         self._configured = {trunk.name: trunk for trunk in settings.every_trunk()}
         self._trunks = trunks
         self._clock = clock
@@ -90,6 +101,8 @@ class OperatorView:
         self._bindings = bindings
         self._bans = bans
         self._refused = refused
+        self._turned_away = turned_away
+        self._certificates = certificates
         self._calls = calls
 
     def trunks(self) -> list[Json]:
@@ -163,6 +176,17 @@ class OperatorView:
     def refused_total(self) -> Mapping[str, int]:
         """How many there were since the start, by reason."""
         return self._refused.counts
+
+    @property
+    def turned_away(self) -> Mapping[str, Mapping[str, int]]:
+        """What went nowhere since the start: how many by kind, and by reason."""
+        return self._turned_away()
+
+    @property
+    def certificate_ends(self) -> Mapping[str, float]:
+        """When each listener's certificate ends, in seconds since 1970."""
+        ends = {name: one.expires_at for name, one in self._certificates.items()}
+        return {name: at for name, at in ends.items() if at is not None}
 
     @property
     def bans_total(self) -> int:

@@ -149,17 +149,18 @@ class Softswitch:
         return self._gatekeeper.refused.counts
 
     @property
-    def turned_away(self) -> dict[str, int]:
-        """Messages that went nowhere and calls refused at the door, since the start."""
+    def turned_away(self) -> dict[str, Counter[str]]:
+        """What went nowhere since the start, by reason: messages, packets that were not even read,
+        and connections."""
         return {
-            "dropped_messages": sum(self.ua.dropped.values()),
-            "refused_calls": sum(self.refused.values()),
-            "refused_connections": self.ua.refused_connections.total(),
+            "dropped_messages": self.ua.dropped,
+            "unread_packets": self._gatekeeper.turned_away,
+            "refused_connections": self.ua.refused_connections,
         }
 
     @property
     def turned_away_by_reason(self) -> Counter[str]:
-        """The same and more by reason: what banned or flooding sources sent was not even read."""
+        """The same, and calls, in one."""
         connections = {f"connection: {why}": n for why, n in self.ua.refused_connections.items()}
         calls = {f"call: {why}": n for why, n in self.refused.items()}
         whole = self.ua.dropped + self._gatekeeper.turned_away

@@ -178,7 +178,7 @@ async def test_metrics_page(start: Start) -> None:
     async with gateway.http.get(f"{gateway.url}/metrics") as response:
         assert response.content_type == "text/plain"
         page = await response.text()
-    assert 'gateway_calls_started_total{direction="inbound"} 1.0' in page
+    assert 'gateway_calls_started_total{direction="inbound",trunk="carrier"} 1.0' in page
     assert "gateway_open_legs 7.0" in page
     assert "gateway_records_waiting 0.0" in page or "gateway_records_waiting 1.0" in page
     assert CALLER not in page

@@ -69,6 +69,8 @@ class Switch:
         self.banned = ["198.51.100.7", NETWORK]
         self.asked: list[str] = []
         self.bans_total = 5
+        self.turned_away = {"dropped_messages": {"malformed": 4}}
+        self.certificate_ends = {"tls:0.0.0.0:5061": 1_800_000_000.0}
         self.refused_total = {"limits.calls": 3, "unknown-source": 1}
 
     def trunks(self) -> list[Json]:
@@ -123,6 +125,9 @@ async def test_calls_that_were_refused_at_the_door(gateway: Gateway) -> None:
     page = await gateway.page()
     assert 'gateway_refused_calls_total{reason="limits.calls"} 3.0' in page
     assert 'gateway_refused_calls_total{reason="unknown-source"} 1.0' in page
+    assert 'gateway_dropped_messages_total{reason="malformed"} 4.0' in page
+    ends = 'gateway_certificate_expiry_timestamp_seconds{listener="tls:0.0.0.0:5061"} 1.8e+09'
+    assert ends in page
 
 
 async def test_a_trunk_that_is_none(gateway: Gateway) -> None:

@@ -33,7 +33,7 @@ async def test_a_limit(ladder: Ladder) -> None:
     assert shown(ladder) == [("second", DID, "limits.calls", "operator", 503, 3)]
     [entry] = ladder.gatekeeper.refused.list()
     assert entry.source == f"127.0.0.1:{second.port}"
-    assert ladder.switch.turned_away["refused_calls"] == 3
+    assert ladder.switch.refused == {"limits.calls": 3}
     await ladder.hung_up_by("carrier")
 
 
