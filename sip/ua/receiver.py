@@ -134,10 +134,10 @@ class Receiver:
             transaction.receive(response)
 
     def _stray(self, reason: str, flow: Flow) -> None:
-        """A response to nothing that we sent: from a stranger, it is an offence."""
+        """A response to nothing that we sent, or to nothing that we still remember. From a stranger
+        it is an offence; a peer's connection stays."""
         self.dropped[reason] += 1
-        if not self._doorkeeper.message(None, flow):
-            flow.abort()
+        self._doorkeeper.message(None, flow)
 
     def _may_challenge(self, transaction: ClientTransaction, flow: Flow) -> bool:
         """Only the peer that we asked may challenge us; it may have several addresses."""
