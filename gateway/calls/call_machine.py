@@ -130,7 +130,8 @@ class Tried:
     attempt: Attempt
     started: float
     call_sid: str = ""
-    sip_call_id: str = ""
+    #: one for each server that was asked, in order
+    sip_call_ids: list[str] = field(default_factory=list)
     early_media: bool = False
     #: when it first rang, sent early media or answered
     rang: float | None = None
@@ -141,6 +142,15 @@ class Tried:
     detail: str = ""
     #: headers of the peer's last message that say why
     words: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def sip_call_id(self) -> str:
+        """That of the last INVITE; "" if there was none."""
+        return self.sip_call_ids[-1] if self.sip_call_ids else ""
+
+    def note_sip_call_id(self, sip_call_id: str) -> None:
+        if sip_call_id and sip_call_id not in self.sip_call_ids:
+            self.sip_call_ids.append(sip_call_id)
 
 
 @dataclass(slots=True)
@@ -233,7 +243,7 @@ class CallMachine:
         tried = self._tried_of(status.call_sid)
         if tried is None:
             return
-        tried.sip_call_id = status.sip_call_id or tried.sip_call_id
+        tried.note_sip_call_id(status.sip_call_id)
         if tried.rang is None and status.status in _RUNG:
             tried.rang = at
         if status.status == "early-media":
@@ -253,7 +263,7 @@ class CallMachine:
         tried = self._tried_of(result.call_sid) or (self.tried[-1] if self.tried else None)
         if tried is not None:
             tried.ended = True
-            tried.sip_call_id = result.sip_call_id or tried.sip_call_id
+            tried.note_sip_call_id(result.sip_call_id)
             tried.detail = result.detail
             self._note_code(tried, result.code, result.reason)
         if result.status == "completed" or self.phase is Phase.TALKING:

@@ -5,9 +5,14 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Final, Protocol
 
+import structlog
+
 from gateway.storage.call_records import CallRecord, sip_call_ids
 from gateway.storage.ladders import LadderStore, Messages
 
+log = structlog.get_logger(__name__)
+
+#: Ends that are this near, in seconds, are seen to together.
 _RESOLUTION_S: Final = 0.01
 #: Seconds after a call's end for what still passes: the answer to a BYE, and its repetitions.
 SETTLE_S: Final = 5.0
@@ -63,5 +68,8 @@ class Ladders:
 
     def _keep(self, record: CallRecord) -> None:
         names = sip_call_ids(record)
-        self._store.save(record.call_id, self._messages.ladder(names))
+        try:
+            self._store.save(record.call_id, self._messages.ladder(names))
+        except Exception:  # one odd ladder must not stop those that follow
+            log.exception("ladder.not-stored", call_id=record.call_id)
         self._messages.forget(names)

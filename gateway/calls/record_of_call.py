@@ -65,6 +65,7 @@ def _attempt(tried: Tried) -> dict[str, Any]:
         "words": dict(tried.words),
         "early_media": tried.early_media,
         "sip_call_id": tried.sip_call_id or None,
+        "sip_call_ids": list(tried.sip_call_ids),
     }
 
 

@@ -306,5 +306,7 @@ def _record(row: RowMapping) -> CallRecord:
 
 def sip_call_ids(record: CallRecord) -> Sequence[str]:
     """Every SIP Call-ID of a call: the caller's leg first, then the dialled ones in order."""
-    found = [record.a_sip_call_id, *(item.get("sip_call_id") for item in record.attempts)]
+    found = [record.a_sip_call_id]
+    for item in record.attempts:
+        found += [*item.get("sip_call_ids", ()), item.get("sip_call_id")]
     return list(dict.fromkeys(sip_call_id for sip_call_id in found if sip_call_id))

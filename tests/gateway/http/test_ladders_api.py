@@ -91,6 +91,20 @@ async def test_what_has_to_be_stored_is_stored_before_the_end(start: Start) -> N
     assert await legs(again) == [jambonz.a_call_id, jambonz.b_call_id]
 
 
+async def test_every_server_that_was_asked_is_in_the_ladder(start: Start) -> None:
+    """The softswitch hunts within one dial; each INVITE has a Call-ID of its own."""
+    gateway = await start(make={"messages": Remembered()})
+    async with gateway.jambonz() as jambonz:
+        await jambonz.new_call(to=TRUNK_DID)
+        await jambonz.leg("trying", 100, call_id="dead-server")
+        await jambonz.leg("ringing", 180)
+        await jambonz.leg("in-progress", 200)
+        await jambonz.caller("in-progress", 200)
+        await jambonz.callee_hangs_up()
+    await gateway.app[CALLS].none_left()
+    assert await legs(gateway) == [jambonz.a_call_id, "dead-server", jambonz.b_call_id]
+
+
 async def test_none_is_stored_where_none_is_wanted(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
