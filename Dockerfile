@@ -42,6 +42,9 @@ ENV PATH=/opt/gateway/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 USER gateway
 WORKDIR /var/lib/retell-sip-gateway
 VOLUME /var/lib/retell-sip-gateway
+# Alive, not ready: a gateway that drains must not be killed for it.
+HEALTHCHECK --interval=30s --timeout=10s --start-period=30s --retries=3 \
+    CMD ["retell-sip-gateway", "health"]
 ENTRYPOINT ["retell-sip-gateway"]
 CMD ["run"]
 

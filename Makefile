@@ -5,14 +5,15 @@
 # make check   formatting, lint, strict types
 # make programs  what the tests talk to, and nothing else
 # make bench   measurements, written to bench/results/
-# make hostile a million damaged datagrams and 10,000 broken streams, with figures (15 minutes)
+# make hostile a million damaged datagrams, broken streams, honest calls under attack (20 minutes)
+# make soak    a hundred restarts and two hundred reloads under load (15 minutes)
 # make lock    resolve the dependencies anew into the requirements*.lock files
 # make clean   remove what the other targets made
 #
 # PYTHON=/path/to/python3 chooses the Python; RUN_ONCE=1 makes `make run` end after its call.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test quick check programs bench hostile lock clean
+.PHONY: help run test quick check programs bench hostile soak lock clean
 python := .venv/bin/python
 # Tests at a time: most of the long ones wait, so there may be more than the machine has cores.
 WORKERS ?= 3
@@ -49,7 +50,7 @@ else
 endif
 
 # Folders without a quick test are not even read.
-unread := $(addprefix --ignore=tests/,interop packaging testkit hostile contract gateway/storage)
+unread := $(addprefix --ignore=tests/,interop soak packaging testkit hostile contract gateway/storage)
 
 quick: .venv/.installed-dev
 	@$(python) -m pytest -n 2 -m "not programs and not slow and not alone" $(unread) $(T)
@@ -61,6 +62,10 @@ bench: .venv/.installed-bench
 # A gateway process takes it all; HOSTILE="--datagrams 20000 --streams 640" makes it a short one.
 hostile: .venv/.installed-dev
 	@$(python) -m tests.hostile $(HOSTILE)
+
+# SOAK="--restarts 10 --reloads 0" makes it a short one.
+soak: programs
+	@$(python) -m tests.soak $(SOAK)
 
 compile = $(python) -m uv pip compile pyproject.toml --quiet --upgrade --universal \
 	--python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock"

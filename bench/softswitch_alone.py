@@ -23,7 +23,7 @@ from sip.clock import LoopClock
 from sip.core.uri import Uri
 from sip.ids import Ids
 from sip.media.events import Listener
-from sip.media.plane import Capability, Learn, MediaError, MediaPlane, MediaStats
+from sip.media.plane import Capability, MediaError, MediaPlane, MediaStats, Signalling
 from sip.media.supervisor import RelayOptions, RelayProcess
 from sip.softswitch.admission.gatekeeper import Gatekeeper
 from sip.softswitch.softswitch import Softswitch
@@ -56,8 +56,7 @@ class PassThrough:
         *,
         to_tag: str | None = None,
         media_address: str | None = None,
-        received_from: str | None = None,
-        learn: Learn = Learn.PEER,
+        received_from: Signalling | None = None,
     ) -> str:
         return sdp
 
@@ -69,8 +68,7 @@ class PassThrough:
         sdp: str,
         *,
         media_address: str | None = None,
-        received_from: str | None = None,
-        learn: Learn = Learn.PEER,
+        received_from: Signalling | None = None,
     ) -> str:
         return sdp
 

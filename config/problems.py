@@ -12,15 +12,30 @@ from pydantic import BaseModel, ValidationError
 KeyPath = tuple[str | int, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A reason with its place; as text the line `file:line: key: reason`. `line` 0 is none."""
+
+    file: str
+    line: int
+    key: str
+    reason: str
+
+    def __str__(self) -> str:
+        where = f"{self.file}:{self.line}" if self.line else self.file
+        return f"{where}: {self.key}: {self.reason}"
+
+
 class ConfigError(Exception):
     """The configuration cannot be used.
 
-    `problems` holds one line each, `file:line: key: reason`, in the order of the file. No line
-    ever holds the value of a secret.
+    `placed` holds every problem in the order of the file, `problems` the same as lines. None ever
+    holds the value of a secret.
     """
 
-    def __init__(self, problems: Iterable[str]) -> None:
-        self.problems = list(problems)
+    def __init__(self, placed: Iterable[Placed]) -> None:
+        self.placed = list(placed)
+        self.problems = [str(one) for one in self.placed]
         super().__init__("\n".join(self.problems))
 
 

@@ -14,10 +14,12 @@ from config.checks.cross import cross_problems
 from config.problems import ConfigError, model_problems
 from config.reading import profiles
 from config.reading.environment import read_environment, read_file
+from config.reading.source import Source as ReadSource
 from config.texts import (
     ApplicationUrl,
     Country,
     Engines,
+    Folder,
     HeaderValue,
     HttpUrl,
     IpAddress,
@@ -74,6 +76,7 @@ __all__ = [
     "Settings",
     "TrunkSettings",
     "load",
+    "read",
 ]
 
 #: Everything on this machine: what runs where there is neither a file nor a key of Retell's.
@@ -107,9 +110,32 @@ class Fallback(Model):
     to: Name
 
 
+class HttpTlsSettings(Model):
+    """The certificate that the HTTP side shows, and its key."""
+
+    certificate: ReadableFile
+    key: ReadableFile
+
+
+class MetricsSettings(Model):
+    """Who may read /metrics: whoever reaches `listen`, where that is set, and has the `token`."""
+
+    listen: ListenAddress | None = None
+    token: Secret | None = None
+
+
 class HttpSettings(Model):
+    """`trusted_proxies` are those whose word on a client's address counts. `max_connections` are
+    in all, `connections_per_address` and `requests_per_second` of each client."""
+
     listen: ListenAddress = Address("0.0.0.0", 8080)
     admin_token: Secret | None = None
+    tls: HttpTlsSettings | None = None
+    trusted_proxies: tuple[PeerSource, ...] = ()
+    metrics: MetricsSettings = MetricsSettings()
+    max_connections: Positive = 500
+    connections_per_address: Positive = 50
+    requests_per_second: Positive = 20
 
 
 class TlsSettings(Model):
@@ -151,6 +177,7 @@ class BanSettings(Model):
     first_s: Seconds = 300
     longest_s: Seconds = 86_400
     packets_per_second: Positive = 200
+    strangers_per_second: Positive = 300
     scanners: tuple[HeaderValue, ...] = (
         *("friendly-scanner", "sipvicious", "sundayddr", "sip-scan", "sipsak", "iwar"),
         *("sipcli", "VaxSIPUserAgent", "pplsip", "SIP Call", "scan"),
@@ -211,7 +238,13 @@ class ApplicationSettings(Model):
 
 
 class StorageSettings(Model):
+    """`spool` is the folder for what the database does not take; records are kept for `keep_days`
+    days and no more than `keep_calls` of them, 0 for all."""
+
     url: StorageUrl = SecretStr("sqlite:///gateway.db")
+    spool: Folder | None = None
+    keep_days: Annotated[int, Field(ge=0)] = 365
+    keep_calls: Annotated[int, Field(ge=0)] = 0
 
 
 class RetellSettings(Model):
@@ -260,8 +293,13 @@ class OutboundSettings(Model):
 
 
 class LimitSettings(Model):
+    """`trunk_share` is the part of `calls` that one trunk may take; what is left of both is for
+    each of the others, whatever that one does."""
+
     calls: Positive = 500
-    calls_per_second: Positive = 20
+    calls_per_second: Positive = 50
+    trunk_share: Annotated[float, Field(gt=0, le=1)] = 0.8
+    drain_s: Seconds = 60
 
 
 class LadderSettings(Model):
@@ -271,8 +309,12 @@ class LadderSettings(Model):
 
 
 class LogSettings(Model):
+    """`watch` holds numbers, names of trunks and ids of calls: all is logged of such a call."""
+
     level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["auto", "json", "console"] = "auto"
+    sip: bool = False
+    watch: tuple[Name, ...] = ()
 
 
 class Settings(Model):
@@ -318,6 +360,11 @@ def load(path: Path | None, env: Mapping[str, str]) -> Settings:
     profiles that its trunks name under them.
     Raises ConfigError with every problem found, one line each.
     """
+    return read(path, env)[0]
+
+
+def read(path: Path | None, env: Mapping[str, str]) -> tuple[Settings, ReadSource]:
+    """As `load`, and where every key of it stands. Raises ConfigError."""
     source = read_environment(env) if path is None else read_file(path, env)
     profiles.lay_under(source)
     problems = list(source.problems)
@@ -328,5 +375,5 @@ def load(path: Path | None, env: Mapping[str, str]) -> Settings:
         problems += model_problems(Settings, error)
     problems += (replace(problem, between=True) for problem in cross_problems(source.data))
     if problems or settings is None:
-        raise ConfigError(source.lines(problems))
-    return settings
+        raise ConfigError(source.placed(problems))
+    return settings, source

@@ -108,6 +108,14 @@ def _readable_file(value: Any, info: ValidationInfo) -> Path:
     return path
 
 
+def _folder(value: Any) -> Path:
+    """Relative paths start at the working directory, as those of SQLite do."""
+    path = Path(text_of(value))
+    if path.exists() and not path.is_dir():
+        raise ValueError(f"{path} is no folder")
+    return path
+
+
 def _http_url(value: Any) -> str:
     text = text_of(value)
     parts = urlsplit(text)
@@ -235,6 +243,7 @@ Prefix = Annotated[str, BeforeValidator(_prefix)]
 Country = Annotated[str, BeforeValidator(_country)]
 IpAddress = Annotated[str, BeforeValidator(_ip)]
 ReadableFile = Annotated[Path, BeforeValidator(_readable_file)]
+Folder = Annotated[Path, BeforeValidator(_folder)]
 HttpUrl = Annotated[str, BeforeValidator(_http_url)]
 ApplicationUrl = Annotated[str, BeforeValidator(_application_url)]
 Engine = Annotated[str, BeforeValidator(_engine)]

@@ -135,6 +135,8 @@ class PeerSettings(Model):
     registrar: bool = False
     srtp: Literal["off", "optional", "required"] = "off"
     no_response_s: Seconds = 8.0
+    force_rport: bool | None = None
+    post_dial_s: Seconds = 8.0
     advertise: Advertise = "auto"
     contact_domain: HostName | None = None
     reliable: Literal["off", "accept", "offer", "require"] = "accept"
@@ -148,6 +150,7 @@ class PeerSettings(Model):
     pass_headers: PassHeaderSettings = PassHeaderSettings()
     max_calls: Positive | None = None
     calls_per_second: Positive | None = None
+    accept_per_second: Positive | None = None
 
 
 class TrunkSettings(PeerSettings):

@@ -5,16 +5,21 @@ what was started before it is stopped again.
 """
 
 import asyncio
+import os
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from types import MappingProxyType
 
 import structlog
 
 from config.settings import Settings
+from gateway.log import reconfigure
+from gateway.start.drain import Drain
 from gateway.start.http import start_http
 from gateway.start.link import open_link
 from gateway.start.media import start_media
+from gateway.start.reload import Reloader
 from gateway.start.shown import Shown
 from gateway.start.softswitch import start_softswitch
 from gateway.start.storage import open_storage
@@ -24,44 +29,75 @@ from sip import collector
 log = structlog.get_logger(__name__)
 
 
-async def serve(settings: Settings, *, on_ready: Callable[[], None] = lambda: None) -> None:
-    """Run the gateway until SIGINT or SIGTERM. Raises StartupError.
+async def serve(
+    settings: Settings,
+    *,
+    about: Mapping[str, str] = MappingProxyType({}),
+    reread: Callable[[], Settings] | None = None,
+    on_ready: Callable[[], None] = lambda: None,
+) -> None:
+    """Run the gateway until SIGINT or SIGTERM, and until its calls are over or their time is; a
+    second signal ends them at once. SIGHUP takes other settings over. Raises StartupError.
 
+    `about` is what the log shall say of the program: its version, and its file of settings.
+    `reread` reads the settings again (None: they stay as they are), and raises ConfigError.
     `on_ready` is called once calls are taken.
     """
-    stopped = asyncio.Event()
+    drain = Drain(settings.limits.drain_s)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stopped.set)
-    async with running(settings):
+        loop.add_signal_handler(number, drain.signalled)
+    reloader = Reloader(settings, reread or (lambda: settings))
+    reloader.add(_reconfigure_log)
+    loop.add_signal_handler(signal.SIGHUP, reloader.signalled)
+    async with running(settings, drain, reloader):
         collector.spare()
+        log.info("gateway.ready", **about, **_summary(settings))
         on_ready()
-        await stopped.wait()
-        log.info("gateway.stopping")
+        await drain.over()
+        log.info("gateway.stopping", calls=drain.open_calls)
 
 
 @asynccontextmanager
-async def running(settings: Settings) -> AsyncIterator[None]:
+async def running(
+    settings: Settings, drain: Drain | None = None, reloader: Reloader | None = None
+) -> AsyncIterator[None]:
     """The gateway, taking calls from entering to leaving. Raises StartupError on entering.
 
     What is started later is stopped first.
     """
+    drain = drain or Drain(settings.limits.drain_s)
+    reloader = reloader or Reloader(settings, lambda: settings)
+    reloader.add(drain.configure)
     async with AsyncExitStack() as stack:
-        shown = Shown(expected=bool(settings.sip.listen), trace=make_trace(settings))
+        shown = Shown(expected=bool(settings.sip.listen), drain=drain, trace=make_trace(settings))
         shared = await open_storage(settings.storage, stack)
-        endpoint = await start_http(settings, shown, stack)
+        endpoint = await start_http(settings, shown, stack, reloader)
         if settings.sip.listen:
             shown.media = await start_media(settings, stack, on_loss=shown.media_lost)
             link = await open_link(settings.application, endpoint, stack)
             await start_softswitch(
-                settings, shown, stack, shared=shared, media=shown.media, link=link
+                settings,
+                shown,
+                stack,
+                shared=shared,
+                media=shown.media,
+                link=link,
+                reloader=reloader,
             )
-        log.info("gateway.ready", **_summary(settings))
         yield
+
+
+def _reconfigure_log(settings: Settings) -> Callable[[], Awaitable[None]]:
+    async def take() -> None:
+        reconfigure(settings.log.level, settings.log.format, watch=settings.log.watch)
+
+    return take
 
 
 def _summary(settings: Settings) -> dict[str, object]:
     return {
+        "pid": os.getpid(),
         "sip": [str(listening.address) for listening in settings.sip.listen],
         "http": f"{settings.http.listen.host}:{settings.http.listen.port}",
         "trunks": [trunk.name for trunk in settings.trunks],

@@ -2,6 +2,7 @@
 
 import os
 import secrets
+from hashlib import blake2s
 
 #: RFC 3261 8.1.1.7: a branch that starts so is unique across space and time.
 MAGIC_COOKIE = "z9hG4bK"
@@ -17,6 +18,7 @@ class Ids:
     def __init__(self) -> None:
         self._pool = ""
         self._used = 2 * _POOL
+        self._key = os.urandom(32)
 
     def branch(self) -> str:
         """A Via branch (RFC 3261 8.1.1.7)."""
@@ -25,6 +27,11 @@ class Ids:
     def tag(self) -> str:
         """A From or To tag, at least 32 bits of randomness (RFC 3261 19.3)."""
         return self._digits(16)
+
+    def tag_of(self, *identity: str) -> str:
+        """The tag for a request of this identity: the same each time, so that nobody need remember
+        it (RFC 3261 8.2.7), and no more to be guessed than any other."""
+        return blake2s("\0".join(identity).encode(), key=self._key, digest_size=8).hexdigest()
 
     def sip_call_id(self) -> str:
         """A Call-ID, without a host: it says nothing of our network."""

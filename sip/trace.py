@@ -15,6 +15,7 @@ from typing import Final, Literal
 
 from sip.clock import Clock
 from sip.core.message import Request, Response
+from sip.core.visible import HARMFUL
 from sip.redaction import Redaction
 
 #: What is kept by default, in bytes: in all, and of one dialog. A call has two or three dialogs of
@@ -32,6 +33,9 @@ FIRST: Final = 10
 _OVERHEAD: Final = 250
 _MAX_SUMMARY: Final = 200
 _CSEQ: Final = re.compile(r"^cseq[ \t]*:[ \t]*\d+[ \t]+(\S+)", re.IGNORECASE | re.MULTILINE)
+
+#: What moves a terminal's cursor, ends of lines excepted: a message is shown by lines.
+_HARMFUL: Final = re.compile(f"(?![\r\n]){HARMFUL.pattern}")
 
 Direction = Literal["in", "out"]
 
@@ -110,7 +114,8 @@ class Trace:
         self._dialog_bytes = dialog_bytes
         self._calls = _Pool(budget_bytes)
         self._strangers = _Pool(int(budget_bytes * STRANGERS_SHARE))
-        self._redaction = redaction or Redaction()
+        #: what is taken out of a message before it is shown
+        self.redaction = redaction or Redaction()
 
     @property
     def size(self) -> int:
@@ -183,7 +188,7 @@ class Trace:
                 peer=str(peer),
                 local=str(local),
                 sip_call_id=name,
-                message=self._redaction.of(data.decode(errors="replace")),
+                message=_HARMFUL.sub("\ufffd", self.redaction.of(data.decode(errors="replace"))),
                 left_out=left_out,
             )
             for (now, direction, peer, local, data), name, left_out in found

@@ -22,6 +22,7 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 #: Marks of whole folders and files, the first that fits. Files and tests add their own.
 PLACE_MARKS: dict[str, str | None] = {
     "tests/interop/": "programs",
+    "tests/soak/": "programs",
     "tests/packaging/test_build_files.py": None,
     "tests/packaging/test_workflow.py": None,
     "tests/packaging/": "slow",
@@ -50,12 +51,6 @@ PLACE_MARKS: dict[str, str | None] = {
 }
 #: Marks of tests by what they ask for.
 FIXTURE_MARKS: dict[str, str] = {"engine": "programs", "relay_engine": "slow"}
-
-
-# Loggers that were used under a configuration that caches them keep it for good: what a later test
-# captures would pass it by.
-_configure = structlog.configure
-structlog.configure = lambda **given: _configure(**given | {"cache_logger_on_first_use": False})
 
 
 @pytest.fixture(autouse=True)

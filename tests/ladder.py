@@ -403,8 +403,8 @@ PEERS = ("carrier", "agent", "second", "stranger", "retell")
 async def make_ladder(**options: Any) -> AsyncIterator[Ladder]:
     """A softswitch whose trunks are the peers: all open by source, but retell by digest.
 
-    Options: `limits`, more `trunks`, `trunks_to`: a function that makes more, given the peers, and
-    `legs`: how the trunk of a peer wants its legs.
+    Options: `limits`, `bans`, more `trunks`, `trunks_to`: a function that makes more, given the
+    peers, and `legs`: how the trunk of a peer wants its legs.
     """
     app = FakeApplication()
     await app.start()
@@ -428,7 +428,8 @@ async def make_ladder(**options: Any) -> AsyncIterator[Ladder]:
     ]
     trunks = Trunks([*known, *options.pop("trunks", ())])
     auth = SipAuthSettings(algorithms=("SHA-256", "MD5"))
-    gatekeeper = Gatekeeper(clock, trunks, "gateway.test", b"secret", auth)
+    bans = options.pop("bans", None)
+    gatekeeper = Gatekeeper(clock, trunks, "gateway.test", b"secret", auth, bans)
     async with aiohttp.ClientSession() as http:
         switch = Softswitch(
             clock=clock,

@@ -41,6 +41,8 @@ def free_ports(count: int, host: str = "127.0.0.1") -> int:
 def _is_free(host: str, port: int) -> bool:
     for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
         with socket.socket(socket.AF_INET, kind) as probe:
+            # as listeners do: a test's connections that are closing take its ports from nobody
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, kind == socket.SOCK_STREAM)
             try:
                 probe.bind((host, port))
             except OSError:

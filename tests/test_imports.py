@@ -13,7 +13,10 @@ ROOT = Path(__file__).parents[1]
 PROGRAM = ("config", "sip", "gateway", "testkit")
 OURS = {*PROGRAM, "tests", "bench"}
 
-_LEAVES = ("sip.errors", "sip.clock", "sip.ids", "sip.trace", "sip.redaction", "sip.log_throttle")
+_LEAVES = (
+    *("sip.errors", "sip.clock", "sip.ids"),
+    *("sip.trace", "sip.redaction", "sip.message_log", "sip.log_throttle"),
+)
 _BELOW_SOFTSWITCH = (
     "sip.core",
     "sip.transport",
@@ -39,6 +42,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "sip.collector": (),
     "sip.redaction": (),
     "sip.trace": ("sip.core", "sip.clock", "sip.redaction"),
+    "sip.message_log": ("sip.core", "sip.redaction", "sip.trace"),
     "sip.core": ("sip.errors",),
     "sip.transport": ("sip.core", *_LEAVES),
     "sip.ua": ("sip.core", "sip.transport", *_LEAVES),
@@ -53,10 +57,13 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "sip.softswitch.jambonz": (*_BELOW_SOFTSWITCH, _TRUNKS, "sip.softswitch.dialling"),
     "sip.softswitch": (*_BELOW_SOFTSWITCH, "sip.softswitch"),
     # jambonz, retell, storage, log <- calls <- http <- start <- main <- cli
-    "gateway.log": (),
+    "gateway.log": ("gateway.log_calls", "gateway.log_queue", "gateway.visible"),
+    "gateway.log_calls": (),
+    "gateway.log_queue": (),
     "gateway.value": (),
     "gateway.version": (),
-    "gateway.jambonz": ("config", "gateway.log", "gateway.value"),
+    "gateway.visible": (),
+    "gateway.jambonz": ("config", "gateway.log", "gateway.value", "gateway.visible"),
     "gateway.retell": ("config", "gateway.log"),
     "gateway.storage": ("config", "gateway.log", _SHARED),
     "gateway.calls": (

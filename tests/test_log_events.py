@@ -45,3 +45,25 @@ def test_log_lines_are_slugs_with_keys(path: Path) -> None:
                 pass
             case _:
                 pytest.fail(f"{where}: the event is neither a slug nor a name")
+
+
+def test_lines_of_the_relay_are_slugs_with_keys() -> None:
+    """It has a log of its own (`ProblemLog`), which the gateway's takes over as it is."""
+    found = []
+    for path in (ROOT / "sip" / "media" / "relay").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            match node:
+                case ast.Call(func=ast.Attribute(attr="problem"), args=args):
+                    found.append((path.name, node.lineno, args))
+                case ast.Call(func=ast.Attribute(attr="line"), args=[_, *args]):
+                    found.append((path.name, node.lineno, args))
+    assert len(found) > 5
+    for *where, args in found:
+        match args:
+            case [ast.Constant(value=str(slug))]:
+                assert SLUG.fullmatch(slug), where
+                assert slug.startswith("relay."), where
+            case [ast.Name()]:  # chosen by the caller
+                pass
+            case _:
+                pytest.fail(f"{where}: one slug and keys")

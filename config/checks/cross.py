@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from config.checks.trunks import trunk_problems
 from config.problems import Problem, did_you_mean
+from config.reading.profiles import misses_profile
 from config.reading.raw import Data, listing, mapping, named_trunks, said, softswitch_on
 
 
@@ -53,7 +54,7 @@ def _references(data: Data) -> Iterator[Problem]:
 
 def _can_be_dialled(trunk: Data) -> bool:
     """Whoever registers with us is called where it registered."""
-    return bool(trunk.get("gateways")) or said(trunk, "registrar")
+    return bool(trunk.get("gateways")) or said(trunk, "registrar") or misses_profile(trunk)
 
 
 def _method_dial(data: Data) -> Iterator[Problem]:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 from config.problems import Problem
+from config.reading.profiles import misses_profile
 from config.reading.raw import (
     Data,
     listing,
@@ -102,7 +103,8 @@ def _register(path: tuple[str | int, ...], trunk: Data) -> Iterator[Problem]:
     if not trunk.get("credentials"):
         reason = "is required: registering needs a user name and a password (register: true)"
         yield Problem((*path, "credentials"), reason)
-    if not trunk.get("gateways") and not mapping(trunk, "registration").get("registrar"):
+    told = trunk.get("gateways") or mapping(trunk, "registration").get("registrar")
+    if not told and not misses_profile(trunk):
         reason = "needs a gateway, or registration.registrar, to register with"
         yield Problem((*path, "register"), reason)
 

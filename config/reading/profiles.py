@@ -83,9 +83,9 @@ def _read(name: str) -> Profile:
         file = _ProfileFile.model_validate(source.data)
     except ValidationError as error:
         problems += model_problems(_ProfileFile, error)
-        raise ConfigError(source.lines(problems)) from None
+        raise ConfigError(source.placed(problems)) from None
     if problems:
-        raise ConfigError(source.lines(problems))
+        raise ConfigError(source.placed(problems))
     return Profile(name=name, source=source, **dict(file))
 
 
@@ -103,6 +103,12 @@ def titles() -> dict[str, Profile]:
     return {name: profile(name) for name in names()}
 
 
+def misses_profile(trunk: Mapping[str, Any]) -> bool:
+    """Whether a trunk names a profile that does not exist: what it lacks may be there."""
+    name = trunk.get("profile")
+    return isinstance(name, str) and name not in names()
+
+
 def lay_under(source: Source) -> None:
     """Give every trunk of `source` that names a profile the keys it does not have itself.
 
@@ -114,7 +120,7 @@ def lay_under(source: Source) -> None:
         if not isinstance(name, str):
             continue
         path = ("trunks", index)
-        if name not in names():
+        if misses_profile(trunk):
             reason = f"there is no profile named {name}{did_you_mean(name, names())}"
             source.problems.append(Problem((*path, "profile"), reason))
             continue

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import yaml
 
-from config.problems import ConfigError, KeyPath, Problem, key_text
+from config.problems import ConfigError, KeyPath, Placed, Problem, key_text
 
 T = TypeVar("T")
 
@@ -41,34 +41,30 @@ class Source:
     unusable: set[KeyPath] = field(default_factory=set)  # `${NAME}` could not be filled
     borrowed: dict[KeyPath, Origin] = field(default_factory=dict)
 
-    def lines(self, found: Iterable[Problem]) -> list[str]:
-        """The problems as `file:line: key: reason`, in the order of the file, without repeats.
+    def placed(self, found: Iterable[Problem]) -> list[Placed]:
+        """The problems with their places, in the order of the file, without repeats.
 
         A value that could not be filled in is reported once, not again for what it is not. One
         that is wrong in itself is reported where it stands, be it in a profile's file; one that
         only does not go with others, where they meet.
         """
-        placed: list[tuple[int, str]] = []
-        for problem in found:
-            if problem.path in self.unusable and problem not in self.problems:
-                continue
-            line = self._line(problem)
-            variable = self._nearest(self.variables, problem.path)
-            origin = self._nearest(self.borrowed, problem.path)
-            if variable is not None:
-                text = f"environment: {variable}: {problem.reason}"
-            elif origin is not None and not problem.between:
-                text = f"{origin.file}:{origin.line}: {key_text(origin.path)}: {problem.reason}"
-            elif origin is not None:
-                text = f"{self.name}:{line}: {key_text(problem.path)}: {problem.reason} "
-                text += f"(from profile {origin.profile})"
-            elif line:
-                text = f"{self.name}:{line}: {key_text(problem.path) or 'file'}: {problem.reason}"
-            else:
-                text = f"{self.name}: {key_text(problem.path) or 'file'}: {problem.reason}"
-            placed.append((line, text))
-        placed.sort(key=lambda item: item[0])
-        return list(dict.fromkeys(text for _, text in placed))
+        told = (p for p in found if p.path not in self.unusable or p in self.problems)
+        ordered = sorted(told, key=self._line)
+        return list(dict.fromkeys(map(self.place, ordered)))
+
+    def place(self, problem: Problem) -> Placed:
+        """Where an operator mends it."""
+        reason, key = problem.reason, key_text(problem.path) or "file"
+        variable = self._nearest(self.variables, problem.path)
+        origin = self._nearest(self.borrowed, problem.path)
+        if variable is not None:
+            return Placed("environment", 0, variable, reason)
+        if origin is None:
+            return Placed(self.name, self._line(problem), key, reason)
+        if problem.between:
+            reason = f"{reason} (from profile {origin.profile})"
+            return Placed(self.name, self._line(problem), key, reason)
+        return Placed(origin.file, origin.line, key_text(origin.path), reason)
 
     def _line(self, problem: Problem) -> int:
         if problem.at_key and problem.path in self.key_lines:
@@ -105,21 +101,25 @@ def read_yaml(path: Path, env: Mapping[str, str]) -> Source:
         text = path.read_text(encoding="utf-8")
         root = yaml.compose(text, Loader=yaml.SafeLoader)
     except OSError as error:
-        raise ConfigError([f"{path}: file: cannot be read: {error.strerror}"]) from None
+        raise _unread(path, f"cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise ConfigError([f"{path}: file: is not UTF-8 text"]) from None
+        raise _unread(path, "is not UTF-8 text") from None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        where = f"{path}:{mark.line + 1}" if mark else str(path)
-        raise ConfigError([f"{where}: file: is not YAML: {error.problem}"]) from None
+        line = mark.line + 1 if mark else 0
+        raise _unread(path, f"is not YAML: {error.problem}", line) from None
     except yaml.YAMLError as error:
-        raise ConfigError([f"{path}: file: is not YAML: {error}"]) from None
+        raise _unread(path, f"is not YAML: {error}") from None
     if root is None:
         return source
     if not isinstance(root, yaml.MappingNode):
-        raise ConfigError([f"{path}:1: file: must be a mapping of keys to values"])
+        raise _unread(path, "must be a mapping of keys to values", 1)
     source.data = _Reader(source, env).mapping(root, ())
     return source
+
+
+def _unread(path: Path, reason: str, line: int = 0) -> ConfigError:
+    return ConfigError([Placed(str(path), line, "file", reason)])
 
 
 class _Reader:

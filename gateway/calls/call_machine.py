@@ -24,6 +24,7 @@ from gateway.calls.endings import (
     CANCELLED,
     LOST,
     OUR_BUG,
+    SHUTDOWN,
     Ending,
     Fault,
     Refusal,
@@ -338,7 +339,7 @@ class CallMachine:
     def _decline(self, refusal: Refusal) -> Verbs:
         self.phase = Phase.DECLINING
         self._refusal = refusal
-        return (Decline(refusal.status, refusal.reason or None),)
+        return (Decline(refusal.status, refusal.reason or None, refusal.retry_after_s),)
 
     def _talking(self, at: float) -> None:
         if self.phase in (Phase.DIALLING, Phase.DECLINING):
@@ -371,6 +372,8 @@ class CallMachine:
             if status.terminated_by == "callee" or callee_ended:
                 return ANSWERED_BY_CALLEE
             return ANSWERED_BY_GATEWAY
+        if status.cause == SHUTDOWN.cause:
+            return SHUTDOWN.ending()
         if self._refusal is not None and status.terminated_by != "caller":
             ending = self._refusal.ending()
             code = status.code if status.code >= 300 else ending.sip_status

@@ -52,6 +52,8 @@ class Refusal:
     reason: str
     cause: str
     fault: Fault
+    #: seconds until the caller's side may try again (RFC 3261 20.33)
+    retry_after_s: int | None = None
     #: who refused: the gateway, or the callee's side
     by: str = "gateway"
 
@@ -63,6 +65,9 @@ NOT_CONFIGURED: Final = Refusal(404, "Not Found", "number-not-configured", Fault
 NO_ROUTE: Final = Refusal(404, "No Route", "no-route", Fault.OPERATOR)
 OUR_BUG: Final = Refusal(500, "Server Internal Error", "internal-error", Fault.GATEWAY)
 
+#: This gateway was stopped before the call was answered.
+SHUTDOWN: Final = Refusal(503, "Service Unavailable", "shutdown", Fault.OPERATOR, 60)
+
 ANSWERED_BY_CALLER: Final = Ending("caller", "hangup", 200, Fault.NOBODY)
 ANSWERED_BY_CALLEE: Final = Ending("callee", "hangup", 200, Fault.NOBODY)
 ANSWERED_BY_GATEWAY: Final = Ending("gateway", "hangup", 200, Fault.NOBODY)
@@ -73,7 +78,9 @@ ANSWERED_ODDLY: Final = {
     "dialog-lost": Ending("gateway", "dialog-lost", 200, Fault.UNKNOWN),
     "session-expired": Ending("gateway", "session-expired", 200, Fault.UNKNOWN),
     "no-sdp-answer": Ending("gateway", "no-sdp-answer", 200, Fault.CALLER),
+    "no-common-codec": Ending("gateway", "no-common-codec", 200, Fault.CALLER),
     "media": Ending("gateway", "media", 200, Fault.GATEWAY),
+    "shutdown": Ending("gateway", "shutdown", 200, Fault.OPERATOR),
 }
 #: Calls that talked for less than this many seconds may well have been silent.
 UNHEARD_S: Final = 5.0
@@ -100,7 +107,7 @@ _REGISTRATION: Final = {
 def registration_refusal(failure: RetellFailure) -> Refusal:
     """The verdict for a call that could not be registered and has no fallback."""
     status, reason, fault = _REGISTRATION[failure]
-    return Refusal(status, reason, f"retell-{failure}", fault, "callee")
+    return Refusal(status, reason, f"retell-{failure}", fault, by="callee")
 
 
 #: Final codes that say something of their own; the rest goes by class.
@@ -177,14 +184,14 @@ def dial_refusal(
     if why in _NOT_PLACED:
         return Refusal(back, phrase, why, _NOT_PLACED[why] or peer_of(role))
     if role is Role.RETELL and code == 404 and not registered:
-        return Refusal(back, phrase, "number-not-imported", Fault.OPERATOR, "callee")
+        return Refusal(back, phrase, "number-not-imported", Fault.OPERATOR, by="callee")
     if cause in _OPERATOR_CAUSES:
         fault = Fault.OPERATOR
     elif cause in _CALLEE_CAUSES and role is not Role.RETELL:
         fault = Fault.CALLEE
     else:
         fault = peer_of(role)
-    return Refusal(back, phrase, cause, fault, "callee")
+    return Refusal(back, phrase, cause, fault, by="callee")
 
 
 def no_media(code: int, reason: str) -> Refusal:

@@ -26,7 +26,7 @@ from gateway.calls.call_machine import (
     Registered,
     RegistrationFailed,
 )
-from gateway.calls.endings import OUR_BUG, Fault, Refusal, registration_refusal
+from gateway.calls.endings import OUR_BUG, SHUTDOWN, Fault, Refusal, registration_refusal
 from gateway.calls.ladders import Ladders
 from gateway.calls.metrics import Metrics
 from gateway.calls.record_of_call import between, close_record, new_record, note_progress
@@ -42,8 +42,9 @@ from gateway.calls.routing import (
 )
 from gateway.jambonz.messages import DialResult, LegStatus, NewCall, redirect
 from gateway.jambonz.verbs import Verbs
-from gateway.log import seconds
-from gateway.retell.client import RegistrationError, RetellClient
+from gateway.log import name_call, seconds
+from gateway.retell.client import RetellClient
+from gateway.retell.failures import RegistrationError
 from gateway.storage.call_records import CallRecord, CallStore
 
 log = structlog.get_logger("gateway.call")
@@ -144,11 +145,25 @@ class LiveCalls:
         self._ladders = ladders
         self._calls: dict[str, LiveCall] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._draining = False
         self._idle = asyncio.Event()
         self._idle.set()
 
     def __len__(self) -> int:
         return len(self._calls)
+
+    def configure(self, settings: Settings) -> None:
+        """Plan new calls by these settings."""
+        self._settings = settings
+
+    @property
+    def open_calls(self) -> int:
+        """How many calls are in progress."""
+        return len(self._calls)
+
+    def drain(self) -> None:
+        """Refuse new calls, for good; those in progress go on."""
+        self._draining = True
 
     async def none_left(self) -> None:
         """Returns when no call is in progress: for an orderly end."""
@@ -180,8 +195,12 @@ class LiveCalls:
             log.warning("call.repeated", call_id=old.call_id, call_sid=new.call_sid)
             self._gone(old)
         call_id = new_call_id(at)
+        name_call(call_id, new.call_sid, new.sip_call_id)
         try:
-            chosen = plan(self._settings, new, call_id)
+            if self._draining:
+                chosen = _refusing(self._settings, new, SHUTDOWN)
+            else:
+                chosen = plan(self._settings, new, call_id)
         except Exception:
             log.exception("call.plan-failed", call_id=call_id, call_sid=new.call_sid)
             chosen = _refusing(self._settings, new, OUR_BUG)
@@ -230,6 +249,7 @@ class LiveCalls:
         if status.call_sid == call.call_sid:
             self._step(call, CallChanged(at=at, status=status))
         else:
+            name_call(call.call_id, status.call_sid, status.sip_call_id)
             self._step(call, LegChanged(at=at, status=status))
 
     def hook(self, call: LiveCall, hook: str, data: Mapping[str, Any]) -> Verbs:
@@ -362,6 +382,7 @@ class LiveCalls:
         if record is None:
             chosen = _refusing(self._settings, new, OUR_BUG)
             record = new_record(new_call_id(at), new, chosen, at)
+        name_call(record.call_id, new.call_sid, new.sip_call_id)
         record.state, record.cause, record.fault, record.ended_by = "live", None, None, None
         machine = CallMachine(_refusing(self._settings, new, OUR_BUG))
         machine.adopt()

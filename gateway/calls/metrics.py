@@ -32,7 +32,7 @@ class Metrics:
     def __init__(self, *, trunks: Collection[str] = (), version: str = "") -> None:
         """`trunks` are the names that may be labels: those of the configuration."""
         self.registry = CollectorRegistry()
-        self._trunks = frozenset(trunks)
+        self.know(trunks)
         ProcessCollector(registry=self.registry)
         build = Gauge(
             "gateway_build_info",
@@ -132,6 +132,10 @@ class Metrics:
         for name, value in gauges.items():
             words = name.replace("_", " ").capitalize()
             Gauge(f"gateway_{name}", words, registry=self.registry).set_function(value)
+
+    def know(self, trunks: Collection[str]) -> None:
+        """The trunks of the configuration, from now on."""
+        self._trunks = frozenset(trunks)
 
     def frame_refused(self, side: str) -> None:
         """`side` ("jambonz" or "gateway") sent a frame that the other could not use."""

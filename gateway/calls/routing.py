@@ -148,7 +148,8 @@ def _inbound(settings: Settings, call: NewCall, call_id: str) -> Plan:
     given = dict(call.headers)
     if not settings.sip.listen:
         given.pop(_ASSERTED_IDENTITY, None)
-    headers = _to_retell(given, entry.variables if method == "trunk" else {}, call_id)
+    ours = entry.variables if method == "trunk" else {}
+    headers = _to_retell(_besides(given, entry.variables), ours, call_id)
     registration = None
     target: Target | None = PhoneTarget(number, settings.retell.trunk)
     if method == "dial":
@@ -283,6 +284,14 @@ def _from_peer(headers: Mapping[str, str], standard: Container[str]) -> dict[str
     chosen = _extension_headers(headers)
     chosen |= {name: value for name, value in headers.items() if name.lower() in standard}
     return chosen
+
+
+def _besides(headers: Mapping[str, str], variables: Mapping[str, str]) -> dict[str, str]:
+    """A caller's headers without those that would be a variable of the operator's: Retell makes
+    variables of headers, with or without their `X-`, and names in headers have no case."""
+    names = {name.casefold() for name in variables}
+    taken = names | {f"x-{name}" for name in names}
+    return {name: value for name, value in headers.items() if name.casefold() not in taken}
 
 
 def _to_retell(

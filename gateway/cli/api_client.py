@@ -1,6 +1,9 @@
-"""The gateway's own HTTP interface, as its command line uses it."""
+"""The gateway's own HTTP interface, as its command line uses it: all texts fit for a terminal."""
 
+import hashlib
+import ssl
 from collections.abc import Mapping
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote
@@ -9,10 +12,16 @@ import aiohttp
 from yarl import URL
 
 from config.settings import Settings
+from gateway.visible import all_visible
 
 TIMEOUT_S = 5.0
+_BEGIN, _END = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
+#: A long file, a database and Retell's SDK are read in less.
+RELOAD_TIMEOUT_S = 20.0
 #: A registrar is given ten seconds, then the state as it stands is told.
 REGISTER_TIMEOUT_S = 15.0
+#: The second is an error's (RFC 9457).
+JSON_TYPES = ("application/json", "application/problem+json")
 
 
 class ApiError(Exception):
@@ -25,13 +34,19 @@ class ApiClient:
     def __init__(self, settings: Settings) -> None:
         listen, token = settings.http.listen, settings.http.admin_token
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(listen.host, listen.host)
-        self.base_url = f"http://[{host}]" if ":" in host else f"http://{host}"
+        scheme = "http" if settings.http.tls is None else "https"
+        self.base_url = f"{scheme}://[{host}]" if ":" in host else f"{scheme}://{host}"
         self.base_url += f":{listen.port}"
+        self._tls = settings.http.tls
         self._headers = {"Authorization": f"Bearer {token.get_secret_value()}"} if token else {}
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
-        self._session = aiohttp.ClientSession(headers=self._headers)
+        connector = None
+        if self._tls is not None:
+            # no certificate names this address: the one that is configured is the proof
+            connector = aiohttp.TCPConnector(ssl=_fingerprint(self._tls.certificate))
+        self._session = aiohttp.ClientSession(headers=self._headers, connector=connector)
         return self
 
     async def __aexit__(
@@ -42,6 +57,13 @@ class ApiClient:
     ) -> None:
         if self._session is not None:
             await self._session.close()
+
+    async def alive(self) -> bool:
+        """Whether the gateway answers at all."""
+        try:
+            return (await self._get("/healthz", {}))[0] == 200
+        except ApiError:
+            return False
 
     async def ready(self) -> bool:
         """Whether the gateway takes calls; False too when it does not answer."""
@@ -60,7 +82,10 @@ class ApiClient:
 
     async def ladder(self, call_id: str) -> list[dict[str, Any]]:
         """The call's SIP messages in the order in which they passed."""
-        return list((await self._json(f"/api/v1/calls/{call_id}/ladder", {}))["messages"])
+        messages = list((await self._json(f"/api/v1/calls/{call_id}/ladder", {}))["messages"])
+        for message in messages:
+            message["message"] = "\r\n".join(message["message"])
+        return messages
 
     async def ladder_file(self, call_id: str, ending: str) -> bytes:
         """The same as a file: `pcap`, or `txt`."""
@@ -84,6 +109,25 @@ class ApiClient:
         path = f"/api/v1/trunks/{_segment(name)}/register"
         return self._result(path, *await self._ask("POST", path, {}, REGISTER_TIMEOUT_S))
 
+    async def drain(self, within_s: float | None) -> dict[str, Any]:
+        """Have the gateway stop when its calls are over; how far it is."""
+        body = {} if within_s is None else {"within_s": within_s}
+        path = "/api/v1/drain"
+        return self._result(path, *await self._ask("POST", path, {}, TIMEOUT_S, body))
+
+    async def reload(self) -> tuple[list[str], dict[str, Any]]:
+        """Have the gateway read its configuration anew: the problems for which it was refused, and
+        what changed."""
+        path = "/api/v1/reload"
+        status, body = await self._ask("POST", path, {}, RELOAD_TIMEOUT_S)
+        if status == 422:
+            return list(body["problems"]), {}
+        return [], self._result(path, status, body)
+
+    async def draining(self) -> dict[str, Any]:
+        """How far it is. Raises ApiError once it is gone."""
+        return await self._json("/api/v1/drain", {})
+
     async def bans(self) -> list[dict[str, Any]]:
         """The bans that hold."""
         return list((await self._json("/api/v1/bans", {}))["bans"])
@@ -106,12 +150,12 @@ class ApiClient:
 
     def _result(self, path: str, status: int, body: Any) -> dict[str, Any]:
         """The body of a 200; of anything else what the operator can do about it."""
-        if status == 200 and isinstance(body, dict):
+        if status in (200, 202) and isinstance(body, dict):
             return body
         if status in (401, 403):
             raise ApiError(f"{self.base_url}: {self._why_refused(status)}")
-        told = body.get("error") if isinstance(body, dict) else None
-        reason = told.get("message") if isinstance(told, dict) else f"HTTP {status} for {path}"
+        told = body.get("detail") if isinstance(body, dict) else None
+        reason = told or f"HTTP {status} for {path}"
         raise ApiError(f"{self.base_url}: {reason}")
 
     def _why_refused(self, status: int) -> str:
@@ -128,23 +172,46 @@ class ApiClient:
         return await self._ask("GET", path, query, TIMEOUT_S)
 
     async def _ask(
-        self, method: str, path: str, query: Mapping[str, str], timeout_s: float
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str],
+        timeout_s: float,
+        body: Mapping[str, Any] | None = None,
     ) -> tuple[int, Any]:
         assert self._session is not None, "enter the client first"
         url = URL(self.base_url + path, encoded=True)
         timeout = aiohttp.ClientTimeout(total=timeout_s)
         try:
             async with self._session.request(
-                method, url, params=query, timeout=timeout
+                method, url, params=query, timeout=timeout, json=body
             ) as response:
-                if response.content_type == "application/json":
-                    return response.status, await response.json()
+                if response.content_type in JSON_TYPES:
+                    return response.status, all_visible(_in_lines(await response.json()))
                 return response.status, await response.read() or None
         except (TimeoutError, OSError, aiohttp.ClientError) as error:
             raise ApiError(
                 f"no gateway answers at {self.base_url} ({_reason(error, timeout_s)}):"
                 " is it running?"
             ) from error
+
+
+def _in_lines(body: Any) -> Any:
+    """A ladder's messages by lines: their ends are no harm, and are put back afterwards."""
+    messages = body.get("messages") if isinstance(body, dict) else None
+    for message in messages or ():
+        message["message"] = message["message"].split("\r\n")
+    return body
+
+
+def _fingerprint(certificate: Path) -> aiohttp.Fingerprint:
+    """Of the first certificate of a PEM file. Raises ApiError."""
+    try:
+        first = certificate.read_text().partition(_END)[0] + _END
+        der = ssl.PEM_cert_to_DER_cert(first[first.index(_BEGIN) :])
+    except (OSError, ValueError) as error:
+        raise ApiError(f"http.tls.certificate: {certificate} cannot be read: {error}") from None
+    return aiohttp.Fingerprint(hashlib.sha256(der).digest())
 
 
 def _segment(text: str) -> str:

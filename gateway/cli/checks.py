@@ -1,65 +1,86 @@
-"""What `check` looks at beyond the configuration's own rules: ports, storage, secrets."""
+"""What `check` looks at beyond the configuration: ports, storage, certificates, this machine."""
 
-import asyncio
-import enum
 import errno
 import os
+import resource
 import socket
-from dataclasses import dataclass
+import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
-from sqlalchemy.engine import make_url
-
+from config.advice.peers import address_of, host_is_inside, is_outside
+from config.findings import Finding, Level
+from config.problems import KeyPath
 from config.settings import Settings
-from gateway.cli.api_client import ApiClient
-from gateway.storage.database import schema_version
-from gateway.storage.errors import StorageError
-from gateway.storage.migrations import NEWEST
 
-
-class Outcome(enum.Enum):
-    FINE = "fine"
-    NOTE = "note"
-    WRONG = "wrong"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    subject: str
-    outcome: Outcome
-    text: str
+#: A certificate that ends within so many days is told of.
+SOON_DAYS: Final = 30
+#: Files that a call may need: four sockets of the relay, each a descriptor there.
+FILES_A_CALL: Final = 4
+#: Beside those of calls: listeners, connections, the database, the log.
+SPARE_FILES: Final = 256
+_DAY_S: Final = 86_400
+#: Any public address: which of ours a packet to it would leave from.
+_OUTSIDE: Final = ("198.51.100.1", 9)
 
 
 async def inspect(settings: Settings) -> list[Finding]:
-    """Everything found, good and bad; nothing stays open and nothing is changed."""
+    """Everything found on this machine, good and bad; nothing stays open, nothing is changed."""
+    from gateway.cli.api_client import ApiClient
+
     async with ApiClient(settings) as api:
         running = await api.ready()
-    findings = [_ports(settings)] if running else each_port(settings)
+    findings = [_running(settings)] if running else each_port(settings)
     if not running and (relay := relay_ports(settings)) is not None:
         findings.append(relay)
     findings.append(await _storage(settings.storage.url.get_secret_value()))
+    findings += certificates(settings, time.time())
+    if settings.sip.listen:
+        findings += own_address(settings)
+        findings += descriptors(settings, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
     if settings.http.admin_token is None:
-        text = "not set: /api/v1 is off, and with it the commands calls, trunks, bans and unban"
-        findings.append(Finding("http.admin_token", Outcome.NOTE, text))
+        findings.append(
+            Finding(
+                code="api-off",
+                level=Level.NOTE,
+                path=("http", "admin_token"),
+                text="not set: /api/v1 is off, and with it the commands calls, trunks, bans,"
+                " unban, drain and reload",
+                fix="set it to use them",
+            )
+        )
     return findings
 
 
-def _ports(settings: Settings) -> Finding:
+def _running(settings: Settings) -> Finding:
     listen = settings.http.listen
-    text = f"a gateway is running on {listen.host}:{listen.port}, so its ports are in use"
-    return Finding("ports", Outcome.NOTE, text)
+    return Finding(
+        code="gateway-runs",
+        level=Level.NOTE,
+        path=("http", "listen"),
+        text=f"a gateway is running on {listen.host}:{listen.port}: its ports are in use",
+    )
+
+
+# ports
 
 
 def each_port(settings: Settings) -> list[Finding]:
     """Whether each address that the configuration listens on can be had now."""
     http = settings.http.listen
-    findings = [_bindable("http.listen", "tcp", http.host, http.port)]
-    for listener in (listening.address for listening in settings.sip.listen):
+    findings = [_bindable(("http", "listen"), "tcp", http.host, http.port)]
+    metrics = settings.http.metrics.listen
+    if metrics is not None:
+        findings.append(_bindable(("http", "metrics", "listen"), "tcp", metrics.host, metrics.port))
+    for index, listening in enumerate(settings.sip.listen):
+        listener = listening.address
         kind = "udp" if listener.transport == "udp" else "tcp"
-        findings.append(_bindable("sip.listen", kind, listener.host, listener.port))
+        path = ("sip", "listen", index)
+        findings.append(_bindable(path, kind, listener.host, listener.port))
     keys = settings.media.rtpengine.dtmf_log
     if keys is not None and settings.sip.listen:
-        findings.append(_bindable("media.rtpengine.dtmf_log", "udp", keys.host, keys.port))
+        findings.append(_bindable(("media", "rtpengine", "dtmf_log"), "udp", keys.host, keys.port))
     return findings
 
 
@@ -70,19 +91,48 @@ def relay_ports(settings: Settings) -> Finding | None:
     """
     if settings.media.engine != ("builtin",) or not settings.sip.listen:
         return None
-    ports = settings.media.ports
-    subject = f"media.ports {ports.first}-{ports.last}"
+    ports, path = settings.media.ports, ("media", "ports")
     for first in range(ports.first + ports.first % 2, ports.last, 2):
-        if all(
-            _bindable("", "udp", "0.0.0.0", port).outcome is Outcome.FINE
-            for port in (first, first + 1)
-        ):
-            return Finding(subject, Outcome.FINE, "free")
-    return Finding(subject, Outcome.WRONG, "all of them are taken by other programs")
+        if not any(_refused("udp", "0.0.0.0", port) for port in (first, first + 1)):
+            return Finding(
+                code="port-free",
+                level=Level.FINE,
+                path=path,
+                text=f"{ports.first}-{ports.last} are free",
+            )
+    return Finding(
+        code="port-taken",
+        level=Level.ERROR,
+        path=path,
+        text=f"all of {ports.first}-{ports.last} are taken by other programs",
+        fix="choose another range, and open it in the firewall",
+    )
 
 
-def _bindable(key: str, kind: str, host: str, port: int) -> Finding:
-    subject = f"{key} {kind}:{host}:{port}"
+def _bindable(path: KeyPath, kind: str, host: str, port: int) -> Finding:
+    where = f"{kind}:{host}:{port}"
+    refused = _refused(kind, host, port)
+    if refused is None:
+        return Finding(code="port-free", level=Level.FINE, path=path, text=f"{where} is free")
+    if refused == errno.EADDRINUSE:
+        return Finding(
+            code="port-taken",
+            level=Level.ERROR,
+            path=path,
+            text=f"{where} is taken by another program",
+            fix="stop that program or choose another port",
+        )
+    return Finding(
+        code="port-refused",
+        level=Level.ERROR,
+        path=path,
+        text=f"{where}: {os.strerror(refused)}",
+        fix="listen on an address of this machine, and on a port that this user may have",
+    )
+
+
+def _refused(kind: str, host: str, port: int) -> int | None:
+    """The error number of binding there; None if it can be done."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_DGRAM if kind == "udp" else socket.SOCK_STREAM) as probe:
         if kind == "tcp":  # as a listener does: connections that are closing do not matter
@@ -90,32 +140,55 @@ def _bindable(key: str, kind: str, host: str, port: int) -> Finding:
         try:
             probe.bind((host, port))
         except OSError as error:
-            if error.errno == errno.EADDRINUSE:
-                return Finding(subject, Outcome.WRONG, "taken by another program")
-            return Finding(subject, Outcome.WRONG, os.strerror(error.errno or 0))
-    return Finding(subject, Outcome.FINE, "free")
+            return error.errno or errno.EINVAL
+    return None
+
+
+# storage
 
 
 async def _storage(url: str) -> Finding:
     """Reads the schema's version, and writes nothing; an SQLite file may be made at the start."""
-    subject = "storage.url"
+    import asyncio
+
+    from sqlalchemy.engine import make_url
+
+    from gateway.storage.database import schema_version
+    from gateway.storage.errors import StorageError
+    from gateway.storage.migrations import NEWEST
+
+    path = ("storage", "url")
     parsed = make_url(url)
     where = parsed.database or ""
+    refused: str | None = None
+    version = None
     if parsed.get_backend_name() == "sqlite":
         refused = _unwritable(Path(where))
-        if refused is not None:
-            return Finding(subject, Outcome.WRONG, refused)
     else:
         where = f"{parsed.host or 'PostgreSQL'} answers"
-    try:
-        async with asyncio.timeout(10):
-            version = await schema_version(url)
-    except (StorageError, TimeoutError) as error:
-        return Finding(subject, Outcome.WRONG, str(error) or "no answer within 10 seconds")
+    if refused is None:
+        try:
+            async with asyncio.timeout(10):
+                version = await schema_version(url)
+        except (StorageError, TimeoutError) as error:
+            refused = str(error) or "no answer within 10 seconds"
+    if refused is not None:
+        return Finding(
+            code="storage-unusable",
+            level=Level.ERROR,
+            path=path,
+            text=refused,
+            fix="docs/troubleshooting.md has each of these",
+        )
     if version in (None, NEWEST):
-        return Finding(subject, Outcome.FINE, where)
-    text = f"{where}; schema version {version} is upgraded to {NEWEST} at the start: back up first"
-    return Finding(subject, Outcome.NOTE, text)
+        return Finding(code="storage-usable", level=Level.FINE, path=path, text=where)
+    return Finding(
+        code="storage-upgrade",
+        level=Level.NOTE,
+        path=path,
+        text=f"{where}; schema version {version} is upgraded to {NEWEST} at the start",
+        fix="back it up first",
+    )
 
 
 def _unwritable(file: Path) -> str | None:
@@ -125,3 +198,84 @@ def _unwritable(file: Path) -> str | None:
     if file.exists() and not os.access(file, os.W_OK):
         return f"{file} may not be written to"
     return None
+
+
+# certificates
+
+
+def certificates(settings: Settings, now: float) -> Iterator[Finding]:
+    """Each certificate that we show: whether it is usable, and for how long. `now` is in seconds
+    since 1970."""
+    from gateway.start.tls import certificates as read
+
+    for path, told in read(settings):
+        if isinstance(told, str):
+            yield Finding(
+                code="certificate-unusable",
+                level=Level.ERROR,
+                path=path,
+                text=told,
+                fix="put the right file in its place",
+            )
+            continue
+        names, until = ", ".join(told.names) or "no name", told.until
+        days = None if told.expires_at is None else (told.expires_at - now) / _DAY_S
+        if days is None or days >= SOON_DAYS:
+            text = f"{told.listener}: {names} until {until}"
+            yield Finding(code="certificate-valid", level=Level.FINE, path=path, text=text)
+            continue
+        over = days < 0
+        yield Finding(
+            code="certificate-expired" if over else "certificate-expires",
+            level=Level.ERROR if over else Level.WARNING,
+            path=path,
+            text=f"{told.listener}: the certificate of {names} ended on {until}: peers that verify"
+            " it hang up"
+            if over
+            else f"{told.listener}: the certificate of {names} ends on {until}, in {days:.0f} days",
+            fix="renew it; a running gateway reads the new file by itself",
+        )
+
+
+# this machine
+
+
+def own_address(settings: Settings) -> Iterator[Finding]:
+    """Behind a NAT peers must be told another address than our own."""
+    told = [listening.advertise for listening in settings.sip.listen] + [settings.sip.advertise]
+    outside = [trunk for trunk in settings.every_trunk() if is_outside(trunk)]
+    trusting = [trunk.name for trunk in outside if address_of(trunk.advertise) is None]
+    if any(told) or not trusting:
+        return
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(_OUTSIDE)  # sends nothing
+            own = str(probe.getsockname()[0])
+        except OSError:
+            return
+    if host_is_inside(own):
+        yield Finding(
+            code="advertise-missing",
+            level=Level.WARNING,
+            path=("sip",),
+            text=f"sip.advertise is not set, and this machine's own address {own} is private:"
+            f" trunk {trusting[0]} is told that one, and what it sends there does not arrive",
+            fix="set sip.advertise to the public address that leads here",
+        )
+
+
+def descriptors(settings: Settings, limit: int) -> Iterator[Finding]:
+    """Whether `limit`, the most files that a process may open, lets the calls of the
+    configuration be; -1 is no limit."""
+    wanted = FILES_A_CALL * settings.limits.calls + SPARE_FILES
+    if limit in (-1, resource.RLIM_INFINITY) or limit >= wanted:
+        return
+    room = max(limit - SPARE_FILES, 0) // FILES_A_CALL
+    yield Finding(
+        code="descriptors-few",
+        level=Level.WARNING,
+        path=("limits", "calls"),
+        text=f"a process may open {limit} files here, which is enough for {room} calls;"
+        f" {settings.limits.calls} want {wanted}",
+        fix=f"raise the limit (ulimit -Hn {wanted}; LimitNOFILE of systemd; ulimits of compose)",
+    )

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Never
 
@@ -61,3 +62,12 @@ def settings_of(path: Path | None) -> Settings:
         for problem in error.problems:
             print(problem, file=sys.stderr)
         sys.exit(MISUSED)
+
+
+def shown(path: Path | None) -> str:
+    """How a configuration is named to the operator."""
+    if path is None:
+        return "the environment"
+    with suppress(ValueError):
+        return str(path.resolve().relative_to(Path.cwd()))
+    return str(path)

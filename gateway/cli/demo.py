@@ -19,11 +19,13 @@ import aiohttp
 from rich.console import Console
 from rich.padding import Padding
 
+from config.findings import Level
+from config.problems import key_text
 from config.settings import Settings
 from gateway import __name__ as gateway_program
 from gateway.cli import ladder_drawing
 from gateway.cli.api_client import ApiClient, ApiError
-from gateway.cli.checks import Outcome, each_port
+from gateway.cli.checks import each_port
 from testkit.phone.audio import AudioError
 from testkit.phone.options import CallOptions, Expect, PhoneError
 from testkit.phone.place import place_call
@@ -32,6 +34,8 @@ from testkit.phone.report import CallReport
 LOGS = Path(".run")
 STARTS_WITHIN_S = 60.0
 ENDS_WITHIN_S = 10.0
+#: What a call that is up may take to end by itself.
+CALLS_END_WITHIN_S = 2.0
 
 
 class DemoError(Exception):
@@ -91,14 +95,21 @@ class _Demo:
         return 0 if proved else 1
 
     async def _nothing_in_the_way(self) -> None:
-        """Another gateway, or whatever has a port of ours: one line each, and nothing is begun."""
+        """Another gateway, what has a port of ours, or a configuration that takes no call: one
+        line each, and nothing is begun."""
+        if not self._settings.sip.listen:
+            text = (
+                "error: sip.listen is empty, so a jambonz does the SIP: there is nothing that the"
+                " test phone could call. Give sip.listen an address, such as udp:127.0.0.1:5060"
+            )
+            raise DemoError([text], 2)
         async with ApiClient(self._settings) as api:
             if await api.ready():
                 text = f"error: a gateway is running already at {api.base_url}; end it first"
                 raise DemoError([text], 2)
-        in_use = [one for one in each_port(self._settings) if one.outcome is Outcome.WRONG]
+        in_use = [one for one in each_port(self._settings) if one.level is Level.ERROR]
         if in_use:
-            raise DemoError([f"error: {one.subject}: {one.text}" for one in in_use], 2)
+            raise DemoError([f"error: {key_text(one.path)}: {one.text}" for one in in_use], 2)
 
     async def _all_ready(self, running: list["_Running"], stop: asyncio.Event) -> None:
         give_up_at = time.monotonic() + STARTS_WITHIN_S
@@ -294,14 +305,22 @@ async def _program(name: str, arguments: list[str]) -> AsyncIterator[_Running]:
     try:
         yield _Running(process, log)
     finally:
+        await _end(process)
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """Ask it to end; again, for a call that is up, since this is a trial; then insist."""
+    for ask, patience_s in (
+        (process.terminate, CALLS_END_WITHIN_S),
+        (process.terminate, ENDS_WITHIN_S),
+        (process.kill, ENDS_WITHIN_S),
+    ):
         with suppress(ProcessLookupError):
-            process.terminate()
-        try:
-            async with asyncio.timeout(ENDS_WITHIN_S):
+            ask()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(patience_s):
                 await process.wait()
-        except TimeoutError:
-            process.kill()
-            await process.wait()
+                return
 
 
 def _phone_port(settings: Settings) -> int | None:

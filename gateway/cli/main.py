@@ -9,14 +9,18 @@ import asyncio
 import os
 from collections.abc import Coroutine
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from config.settings import Settings
+from config.findings import Level
+from config.problems import key_text
+from config.settings import Settings, load
 from gateway import log
 from gateway.cli.calls import calls
+from gateway.cli.check import check
 from gateway.cli.common import (
     FAILED,
     MISUSED,
@@ -27,8 +31,10 @@ from gateway.cli.common import (
     out,
     settings_of,
 )
+from gateway.cli.lifecycle import drain, health, reload
 from gateway.cli.storage import storage
 from gateway.cli.trunks import bans, profiles, refused, trunks, unban
+from gateway.log_queue import LogQueue
 from gateway.version import NAME, version
 from testkit.phone.audio import AudioError
 from testkit.phone.options import CallOptions, Expect, PhoneError, parse_via
@@ -105,46 +111,21 @@ def run(
         from gateway.cli.demo import demonstrate
 
         raise typer.Exit(demonstrate(settings, path, once=once, console=out))
-    from gateway.cli.checks import Outcome, relay_ports
+    from gateway.cli.checks import relay_ports
     from gateway.main import serve
     from gateway.start.errors import StartupError
 
     relay = relay_ports(settings)
-    if relay is not None and relay.outcome is Outcome.WRONG:
-        fail(f"{relay.subject}: {relay.text}", MISUSED)
-    log.configure(settings.log.level, settings.log.format)
+    if relay is not None and relay.level is Level.ERROR:
+        fail(f"{key_text(relay.path)}: {relay.text}; {relay.fix}", MISUSED)
     try:
-        _run_loop(serve(settings))
+        with LogQueue() as lines:
+            log.configure(settings.log.level, settings.log.format, lines, watch=settings.log.watch)
+            origin = "the environment" if path is None else str(path.absolute())
+            about = {"version": version(), "file": origin}
+            _run_loop(serve(settings, about=about, reread=partial(load, path, os.environ)))
     except StartupError as error:
         fail(one_line(error), MISUSED)
-
-
-@app.command()
-def check(config_file: ConfigOption = None) -> None:
-    """Check the configuration, the ports and the storage, and start nothing."""
-    from gateway.cli.checks import Finding, Outcome, inspect
-    from gateway.start.errors import StartupError
-    from gateway.start.tls import certificates
-
-    path = config_path(config_file)
-    settings = settings_of(path)
-    findings = asyncio.run(inspect(settings))
-    log.configure("error")
-    try:
-        shown = [
-            Finding(listener, Outcome.FINE, text) for listener, text in certificates(settings.sip)
-        ]
-    except StartupError as error:
-        subject, _, text = str(error).partition(": ")
-        shown = [Finding(subject, Outcome.WRONG, text)]
-    findings += shown
-    out.print(f"{_shown(path)}: [green]fine[/green]")
-    colours = {Outcome.FINE: "green", Outcome.NOTE: "yellow", Outcome.WRONG: "red"}
-    for finding in findings:
-        colour = colours[finding.outcome]
-        out.print(f"{finding.subject}: [{colour}]{finding.text}[/{colour}]", soft_wrap=True)
-    if any(finding.outcome is Outcome.WRONG for finding in findings):
-        raise typer.Exit(FAILED)
 
 
 @app.command()
@@ -224,24 +205,17 @@ def sandbox(
     from testkit.sandbox.main import serve
 
     settings = settings_of(config_path(config_file))
-    log.configure(settings.log.level, settings.log.format)
     try:
-        _run_loop(serve(stand_in(settings)))
+        with LogQueue() as lines:
+            log.configure(settings.log.level, settings.log.format, lines)
+            _run_loop(serve(stand_in(settings)))
     except (SandboxError, StandInError) as error:
         fail(one_line(error), MISUSED)
 
 
 app.add_typer(storage, name="storage")
-for edge_command in (calls, trunks, bans, refused, unban, profiles):
-    app.command()(edge_command)
-
-
-def _shown(path: Path | None) -> str:
-    if path is None:
-        return "the environment"
-    with suppress(ValueError):
-        return str(path.resolve().relative_to(Path.cwd()))
-    return str(path)
+for command in (calls, check, trunks, bans, refused, unban, profiles, health, reload, drain):
+    app.command()(command)
 
 
 def _run_loop(job: Coroutine[Any, Any, None]) -> None:

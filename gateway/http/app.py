@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack
 from typing import Final
 
+import structlog
 from aiohttp import web
 
 from config.settings import Settings
@@ -13,31 +14,44 @@ from gateway.calls.ladders import Ladders, SipMessages
 from gateway.calls.live_calls import LiveCalls
 from gateway.calls.loop_lag import LoopLag
 from gateway.calls.metrics import Metrics
-from gateway.http import calls_api, health, ladders_api, retell_webhooks, trunks_api
+from gateway.http import calls_api, health, ladders_api, lifecycle_api, retell_webhooks, trunks_api
 from gateway.http.app_keys import (
     CALLS,
     ENDPOINT,
     LADDERS,
+    LIFECYCLE,
     METRICS,
     OPERATIONS,
     READY,
+    RELOADING,
+    RETELL,
     SETTINGS,
     STORE,
     FindOperations,
+    InForce,
     Ready,
 )
+from gateway.http.bodies import BODIES, Bodies
+from gateway.http.clients import CLIENTS, Clients, fairness
+from gateway.http.door import exempt_sockets, seated
+from gateway.http.ports import Lifecycle, Reloading
+from gateway.http.problems import ProblemError, problems
 from gateway.jambonz.endpoint import JambonzEndpoint
 from gateway.retell.client import RetellClient
 from gateway.storage.call_records import open_store
 from gateway.storage.ladders import open_ladders
+from gateway.storage.retention import Keep
+from gateway.storage.spool import spool_folder
 from gateway.version import version
 
-#: A call's whole transcript is in Retell's call_ended.
-MAX_BODY: Final = 8 * 1024 * 1024
+log = structlog.get_logger("gateway.jambonz")
+
+#: Bytes of a body, where it is not one of Retell's (`gateway.http.bodies`).
+MAX_BODY: Final = 64 << 10
 JAMBONZ_PATH: Final = "/retell"
 NOT_SERVED: Final = (
     "This gateway answers its own softswitch only. A jambonz may connect here where the"
-    " configuration has application.serve: true, or an empty sip.listen.\n"
+    " configuration has application.serve: true, or an empty sip.listen"
 )
 
 
@@ -48,6 +62,8 @@ def make_app(
     messages: SipMessages | None = None,
     find_operations: FindOperations = lambda: None,
     gauges: Mapping[str, Callable[[], float]] | None = None,
+    lifecycle: Lifecycle | None = None,
+    reloading: Reloading | None = None,
     now: Callable[[], float] = time.time,
     clock: Callable[[], float] = time.monotonic,
 ) -> web.Application:
@@ -56,9 +72,10 @@ def make_app(
     `ready` is awaited by /readyz and names further checks (`{"sip": True, "media": True}`);
     without it only the storage is checked. `messages` has the SIP messages of late, for
     /api/v1/calls/{call_id}/ladder; without it there are no ladders. `find_operations` gives what is
-    behind /api/v1/trunks and /api/v1/bans, once it is there. `gauges` are read for /metrics and
-    shown with `gateway_` before their names (`{"open_legs": …}`). `now` is wall-clock time in
-    seconds since 1970, `clock` monotonic seconds.
+    behind /api/v1/trunks and /api/v1/bans, once it is there; `lifecycle` is behind /api/v1/drain
+    and `reloading` behind /api/v1/reload. `gauges` are read for /metrics and shown with `gateway_`
+    before their names (`{"open_legs": …}`). `now` is wall-clock time in seconds since 1970,
+    `clock` monotonic seconds.
 
     Run it so that records are complete: start it before the softswitch takes calls, stop it after
     the last call is over. Give AppRunner `access_log=None`: calls have their own lines.
@@ -73,26 +90,43 @@ def make_app(
     credentials when `application.username` is set. The softswitch of this process begins its
     conversations with `app[ENDPOINT]` directly. `len(app[CALLS])` counts calls in progress.
     """
-    app = web.Application(middlewares=[calls_api.guard], client_max_size=MAX_BODY)
-    app[SETTINGS] = settings
-    names = [trunk.name for trunk in settings.every_trunk()]
-    app[METRICS] = metrics = Metrics(trunks=names, version=version())
+    app = web.Application(
+        middlewares=[seated, problems, fairness, calls_api.guard], client_max_size=MAX_BODY
+    )
+    app[SETTINGS] = InForce(settings)
+    app[CLIENTS] = Clients(settings.http, time.monotonic)
+    app[BODIES] = Bodies()
+    app[METRICS] = metrics = Metrics(trunks=_names(settings), version=version())
     metrics.add(gauges or {})
     app[OPERATIONS] = find_operations
     metrics.registry.register(trunks_api.TrunkMetrics(app))
+    if lifecycle is not None:
+        app[LIFECYCLE] = lifecycle
+    if reloading is not None:
+        app[RELOADING] = reloading
     if ready is not None:
         app[READY] = ready
 
     async def resources(app: web.Application) -> AsyncIterator[None]:
         async with (
-            open_store(settings.storage.url.get_secret_value()) as store,
+            open_store(
+                settings.storage.url.get_secret_value(),
+                spool=settings.storage.spool,
+                keep=Keep(settings.storage.keep_days, settings.storage.keep_calls),
+            ) as store,
             AsyncExitStack() as stack,
             RetellClient(settings.retell, clock=time.monotonic) as retell,
         ):
             ladders = None
             if messages is not None:
                 opened = await stack.enter_async_context(
-                    open_ladders(store.engine, settings.ladders.stored)
+                    open_ladders(
+                        store.engine,
+                        settings.ladders.stored,
+                        spool_folder(
+                            settings.storage.url.get_secret_value(), settings.storage.spool
+                        ),
+                    )
                 )
                 ladders = app[LADDERS] = Ladders(messages, opened)
                 stack.callback(ladders.close)
@@ -100,6 +134,7 @@ def make_app(
                 settings, store, retell, metrics, now=now, clock=clock, ladders=ladders
             )
             app[STORE] = store
+            app[RETELL] = retell
             app[CALLS] = calls
             app[ENDPOINT] = endpoint = JambonzEndpoint(
                 settings.application,
@@ -117,6 +152,7 @@ def make_app(
 
     app.cleanup_ctx.append(resources)
     app.on_shutdown.append(_leave_sockets)
+    app.on_response_prepare.append(exempt_sockets)
     app.add_routes(
         [
             web.get(JAMBONZ_PATH, _jambonz),
@@ -125,7 +161,6 @@ def make_app(
             web.post("/webhooks/retell/inbound", retell_webhooks.inbound),
             web.get("/healthz", health.healthz),
             web.get("/readyz", health.readyz),
-            web.get("/metrics", health.metrics),
             web.get(f"{calls_api.PREFIX}/calls", calls_api.list_calls),
             web.get(f"{calls_api.PREFIX}/calls/{{call_id}}", calls_api.get_call),
             web.get(f"{calls_api.PREFIX}/calls/{{call_id}}/ladder", ladders_api.get_ladder),
@@ -136,16 +171,47 @@ def make_app(
             web.post(f"{calls_api.PREFIX}/trunks/{{name}}/register", trunks_api.register_trunk),
             web.get(f"{calls_api.PREFIX}/bans", trunks_api.list_bans),
             web.get(f"{calls_api.PREFIX}/refused", trunks_api.list_refused),
+            web.get(f"{calls_api.PREFIX}/drain", lifecycle_api.show_drain),
+            web.post(f"{calls_api.PREFIX}/drain", lifecycle_api.drain),
+            web.post(f"{calls_api.PREFIX}/reload", lifecycle_api.reload),
             # an IPv6 ban is of a network, and has a slash
             web.delete(f"{calls_api.PREFIX}/bans/{{address:.+}}", trunks_api.lift_ban),
         ]
     )
+    if settings.http.metrics.listen is None:
+        app.router.add_get("/metrics", health.MetricsPage(app, settings.http.metrics).handle)
     return app
 
 
+def make_metrics_app(app: web.Application) -> web.Application:
+    """What `http.metrics.listen` serves of that application."""
+    shown = web.Application(middlewares=[seated, problems, fairness], client_max_size=0)
+    shown[CLIENTS] = app[CLIENTS]
+    metrics = app[SETTINGS].settings.http.metrics
+    shown.router.add_get("/metrics", health.MetricsPage(app, metrics).handle)
+    return shown
+
+
+def _names(settings: Settings) -> list[str]:
+    return [trunk.name for trunk in settings.every_trunk()]
+
+
+async def configure(app: web.Application, settings: Settings) -> None:
+    """Go on with other settings; calls in progress keep the plans that they began with."""
+    app[SETTINGS].settings = settings
+    app[METRICS].know(_names(settings))
+    app[CALLS].configure(settings)
+    await app[RETELL].configure(settings.retell)
+
+
 async def _jambonz(request: web.Request) -> web.StreamResponse:
-    if not request.app[SETTINGS].serves_jambonz:
-        raise web.HTTPNotFound(text=NOT_SERVED)
+    if not request.app[SETTINGS].settings.serves_jambonz:
+        raise ProblemError(404, "not-served", NOT_SERVED)
+    origin = request.headers.get("Origin")
+    if origin is not None and origin.partition("://")[2].lower() != request.host.lower():
+        # a page in somebody's browser, which would speak with that browser's address
+        log.warning("jambonz.foreign-origin", origin=origin[:200], peer=request.remote)
+        raise ProblemError(403, "foreign-origin", "no web page commands calls here")
     return await request.app[ENDPOINT].handle(request)
 
 

@@ -1,4 +1,4 @@
-"""The REST API under /api/v1: JSON in and out, bearer token, errors as JSON."""
+"""The REST API under /api/v1: JSON in and out, bearer token."""
 
 import hmac
 from collections.abc import Mapping
@@ -11,7 +11,8 @@ from aiohttp.typedefs import Handler
 from pydantic import SecretStr
 
 from gateway.http.app_keys import CALLS, SETTINGS, STORE
-from gateway.http.errors import ApiError
+from gateway.http.clients import PROVEN
+from gateway.http.problems import ProblemError
 from gateway.storage.call_records import CallRecord, Query
 
 PREFIX: Final = "/api/v1"
@@ -35,19 +36,11 @@ _PARAMETERS: Final = (*_FILTERS, "limit", "cursor", "since", "until")
 
 @web.middleware
 async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Let only the operator into /api, and answer errors there in JSON."""
-    if not request.path.startswith("/api/"):
-        return await handler(request)
-    try:
+    """Let only the operator into /api."""
+    if request.path.startswith("/api/"):
         _authorize(request)
-        return await handler(request)
-    except ApiError as error:
-        return _error(error.status, error.code, str(error))
-    except web.HTTPNotFound:
-        return _error(404, "not-found", f"there is no {request.path}")
-    except web.HTTPMethodNotAllowed as error:
-        allowed = ", ".join(sorted(error.allowed_methods))
-        return _error(405, "method-not-allowed", f"use {allowed}")
+        request[PROVEN] = True
+    return await handler(request)
 
 
 async def list_calls(request: web.Request) -> web.Response:
@@ -100,28 +93,28 @@ def same_secret(given: str, secret: SecretStr) -> bool:
     return hmac.compare_digest(given.encode(), secret.get_secret_value().encode())
 
 
+def bears(request: web.Request, token: SecretStr) -> bool:
+    """Whether the request carries this token (RFC 6750 2.1)."""
+    scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+    return scheme.lower() == "bearer" and same_secret(given.strip(), token)
+
+
 def _authorize(request: web.Request) -> None:
-    token = request.app[SETTINGS].http.admin_token
+    token = request.app[SETTINGS].settings.http.admin_token
     if token is None:
         message = "the API is off: set http.admin_token in the configuration"
-        raise ApiError(403, "api-off", message)
-    scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not same_secret(given.strip(), token):
-        raise ApiError(401, "unauthorized", "send Authorization: Bearer with the admin token")
-
-
-def _error(status: int, code: str, message: str) -> web.Response:
-    headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
-    body = {"error": {"code": code, "message": message}}
-    return web.json_response(body, status=status, headers=headers)
+        raise ProblemError(403, "api-off", message)
+    if not bears(request, token):
+        detail = "send Authorization: Bearer with the admin token"
+        raise ProblemError(401, "unauthorized", detail, {"WWW-Authenticate": "Bearer"})
 
 
 async def call_of(request: web.Request) -> CallRecord:
-    """The call that the path names, as it is now. Raises ApiError."""
+    """The call that the path names, as it is now. Raises ProblemError."""
     call_id = request.match_info["call_id"]
     record = await request.app[STORE].get(call_id)
     if record is None:
-        raise ApiError(404, "no-such-call", f"there is no call {call_id}")
+        raise ProblemError(404, "no-such-call", f"there is no call {call_id}")
     return request.app[CALLS].current(record)
 
 
@@ -130,7 +123,7 @@ def _query(given: Mapping[str, str]) -> Query:
         if name not in _PARAMETERS:
             near = get_close_matches(name, _PARAMETERS, n=1)
             hint = f"; did you mean {near[0]}?" if near else ""
-            raise ApiError(400, "bad-parameter", f"unknown parameter {name}{hint}")
+            raise ProblemError(400, "bad-parameter", f"unknown parameter {name}{hint}")
     equal: dict[str, str | int] = {
         _FILTERS[name]: value for name, value in given.items() if name in _FILTERS
     }
@@ -147,7 +140,7 @@ def _query(given: Mapping[str, str]) -> Query:
 
 def _integer(name: str, text: str, least: int, most: int) -> int:
     if not text.isdecimal() or not least <= int(text) <= most:
-        raise ApiError(400, "bad-parameter", f"{name} must be a number from {least} to {most}")
+        raise ProblemError(400, "bad-parameter", f"{name} must be a number from {least} to {most}")
     return int(text)
 
 
@@ -158,7 +151,7 @@ def _moment(name: str, text: str | None) -> int | None:
         moment = datetime.fromisoformat(text)
     except ValueError:
         message = f"{name} must be a time such as 2026-11-20T08:00:00Z"
-        raise ApiError(400, "bad-parameter", message) from None
+        raise ProblemError(400, "bad-parameter", message) from None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     return round(moment.timestamp() * 1000)

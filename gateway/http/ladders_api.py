@@ -5,7 +5,7 @@ from aiohttp import web
 from gateway.calls import ladder_files
 from gateway.http.app_keys import LADDERS
 from gateway.http.calls_api import call_of
-from gateway.http.errors import ApiError
+from gateway.http.problems import ProblemError
 from gateway.storage.call_records import CallRecord
 from gateway.storage.ladders import Messages
 
@@ -33,7 +33,7 @@ async def get_text(request: web.Request) -> web.Response:
 async def _ladder(request: web.Request) -> tuple[CallRecord, Messages]:
     record = await call_of(request)
     if LADDERS not in request.app:
-        raise ApiError(
+        raise ProblemError(
             404, "no-ladder", "SIP messages are kept where the softswitch runs, not here"
         )
     return record, await request.app[LADDERS].of(record)

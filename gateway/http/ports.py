@@ -6,6 +6,36 @@ from typing import Any, Protocol, TypeAlias
 Json: TypeAlias = dict[str, Any]
 
 
+class ReloadRefusedError(Exception):
+    """The new configuration cannot be used; `problems` are lines for the operator."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
+
+
+class Reloading(Protocol):
+    """How the gateway reads its configuration anew."""
+
+    async def reload(self) -> Json:
+        """What changed (`changed`) and what waits for a restart (`restart`), by keys. Raises
+        ReloadRefusedError; then all is as it was."""
+        ...
+
+
+class Lifecycle(Protocol):
+    """How the gateway stops."""
+
+    def begin(self, within_s: float | None = None) -> None:
+        """Take no new calls, and stop when those in progress are over, at the latest in
+        `within_s` seconds (None: as configured)."""
+        ...
+
+    def view(self) -> Json:
+        """How far it is: `draining`, `calls`, `ends_in_s`."""
+        ...
+
+
 class Operations(Protocol):
     """The softswitch, as the application needs it. Everything is JSON and free of secrets."""
 

@@ -5,12 +5,14 @@ from typing import Final
 
 import structlog
 from aiohttp import web
-from retell.lib import verify
 
 from config.settings import OutboundSettings
 from gateway.calls.numbers import e164
 from gateway.http import signatures
 from gateway.http.app_keys import CALLS, METRICS, SETTINGS, STORE
+from gateway.http.bodies import BODIES
+from gateway.http.clients import CLIENTS, PROVEN
+from gateway.http.problems import ProblemError
 from gateway.retell.models import EventCall, parse_event, parse_inbound
 from gateway.storage.call_records import Placed
 
@@ -35,12 +37,9 @@ _KNOWN = frozenset(
 
 async def events(request: web.Request) -> web.Response:
     """`POST /webhooks/retell/events`. 204 for whatever is signed: Retell repeats anything else."""
-    try:
-        event = parse_event(await _signed_body(request))
-        if event is None:
-            raise _RefusedError(400, "not-an-event")
-    except _RefusedError as refused:
-        return _refuse(request, refused)
+    event = parse_event(await _signed_body(request))
+    if event is None:
+        raise _refused(request, 400, "not-an-event", "this is no event of Retell's")
     name = event.event if event.event in _KNOWN else "other"
     call_id = None if event.call is None else await _join(request, event.call)
     request.app[METRICS].webhooks.labels(name, "joined" if call_id else "unknown-call").inc()
@@ -57,13 +56,10 @@ async def events(request: web.Request) -> web.Response:
 async def inbound(request: web.Request) -> web.Response:
     """`POST /webhooks/retell/inbound`, method 1: the agent and variables that `numbers` gives the
     dialled number, and our call id as metadata. Without an entry, Retell's own settings stand."""
-    try:
-        call = parse_inbound(await _signed_body(request))
-        if call is None:
-            raise _RefusedError(400, "not-an-event")
-    except _RefusedError as refused:
-        return _refuse(request, refused)
-    settings = request.app[SETTINGS]
+    call = parse_inbound(await _signed_body(request))
+    if call is None:
+        raise _refused(request, 400, "not-an-event", "this is no inbound call of Retell's")
+    settings = request.app[SETTINGS].settings
     entry = settings.number(e164(call.to_number, settings.outbound.default_country) or "")
     answer: dict[str, object] = {}
     if entry is not None and entry.agent is not None:
@@ -89,7 +85,7 @@ async def _join(request: web.Request, call: EventCall) -> str | None:
         call_id=call.gateway_call_id(),
         retell_call_id=call.call_id,
         disconnection_reason=call.disconnection_reason,
-        placed=_placed(request.app[SETTINGS].outbound, call),
+        placed=_placed(request.app[SETTINGS].settings.outbound, call),
     )
     request.app[CALLS].joined(record)
     return None if record is None else record.call_id
@@ -112,43 +108,38 @@ def _placed(outbound: OutboundSettings, call: EventCall) -> Placed | None:
 
 def signed(body: str, api_key: str, signature: str) -> bool:
     """Whether Retell signed exactly this text within the last five minutes."""
+    from retell.lib import verify  # read with the SDK, at the start, where there is a key
+
     return bool(verify(body, api_key, signature))  # type: ignore[no-untyped-call]
 
 
-class _RefusedError(Exception):
-    """Why a request is refused: Retell did not sign it, or we do not know its event."""
-
-    def __init__(self, status: int, outcome: str, detail: str = "") -> None:
-        super().__init__(outcome)
-        self.status = status
-        self.outcome = outcome
-        self.detail = detail
-
-
 async def _signed_body(request: web.Request) -> str:
-    """The raw text, which is what was signed: its JSON written anew would not be."""
-    try:
-        body = (await request.read()).decode()
-    except UnicodeDecodeError:
-        raise _RefusedError(400, "not-text") from None
-    key = request.app[SETTINGS].retell.api_key
+    """The raw text, which is what was signed: its JSON written anew would not be.
+
+    What nobody can have signed is refused before its body is read. Raises ProblemError.
+    """
+    key = request.app[SETTINGS].settings.retell.api_key
     if key is None:
-        raise _RefusedError(503, "no-api-key")
+        raise _refused(request, 503, "no-api-key", "retell.api_key is not set")
+    client = request.app[CLIENTS].address(request)
     signature = request.headers.get("X-Retell-Signature", "")
     why = signatures.before_body(signature, time.time())
-    if why is None and not signed(body, key.get_secret_value(), signature):
-        why = signatures.WRONG_KEY
     if why is not None:
-        raise _RefusedError(401, why.outcome, why.detail)
+        raise _refused(request, 401, why.outcome, why.detail)
+    raw = await request.app[BODIES].read(request, client)
+    try:
+        body = raw.decode()
+    except UnicodeDecodeError:
+        raise _refused(request, 400, "not-text", "the body is no UTF-8") from None
+    if not signed(body, key.get_secret_value(), signature):
+        raise _refused(request, 401, signatures.WRONG_KEY.outcome, signatures.WRONG_KEY.detail)
+    request[PROVEN] = True
     return body
 
 
-def _refuse(request: web.Request, refused: _RefusedError) -> web.Response:
-    request.app[METRICS].webhooks.labels("none", refused.outcome).inc()
-    log.warning(
-        "retell.webhook-refused",
-        outcome=refused.outcome,
-        peer=request.remote,
-        reason=refused.detail or None,
-    )
-    return web.Response(status=refused.status, text=refused.detail)
+def _refused(request: web.Request, status: int, outcome: str, detail: str) -> ProblemError:
+    """Counted and logged: Retell did not sign it, or we do not know its event."""
+    peer = request.app[CLIENTS].address(request)
+    request.app[METRICS].webhooks.labels("none", outcome).inc()
+    log.warning("retell.webhook-refused", outcome=outcome, peer=peer, reason=detail)
+    return ProblemError(status, outcome, detail)

@@ -13,8 +13,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from gateway.http.app_keys import OPERATIONS, SETTINGS
-from gateway.http.errors import ApiError
 from gateway.http.ports import Json, Operations
+from gateway.http.problems import ProblemError
 
 
 async def list_trunks(request: web.Request) -> web.Response:
@@ -33,7 +33,7 @@ async def register_trunk(request: web.Request) -> web.Response:
     trunk = _trunk(request, operations)
     if await operations.register_now(trunk["name"]) is None:
         message = f"we do not register with trunk {trunk['name']}: register: true is not set"
-        raise ApiError(409, "does-not-register", message)
+        raise ProblemError(409, "does-not-register", message)
     return web.json_response(_trunk(request, operations))
 
 
@@ -46,7 +46,7 @@ async def lift_ban(request: web.Request) -> web.Response:
     """`DELETE /api/v1/bans/{address}`: 204, or 404 if that address is not banned."""
     address = request.match_info["address"]
     if not _operations(request).unban(address):
-        raise ApiError(404, "no-such-ban", f"{address} is not banned")
+        raise ProblemError(404, "no-such-ban", f"{address} is not banned")
     return web.Response(status=204)
 
 
@@ -126,9 +126,9 @@ def _operations(request: web.Request) -> Operations:
     operations = request.app[OPERATIONS]()
     if operations is not None:
         return operations
-    if request.app[SETTINGS].sip.listen:
-        raise ApiError(503, "starting", "the softswitch is not up yet; ask again in a moment")
-    raise ApiError(
+    if request.app[SETTINGS].settings.sip.listen:
+        raise ProblemError(503, "starting", "the softswitch is not up yet; ask again in a moment")
+    raise ProblemError(
         409,
         "no-softswitch",
         "this gateway has no softswitch of its own (sip.listen is empty): its trunks and bans are"
@@ -141,4 +141,4 @@ def _trunk(request: web.Request, operations: Operations) -> Json:
     for trunk in operations.trunks():
         if trunk["name"] == name:
             return trunk
-    raise ApiError(404, "no-such-trunk", f"there is no trunk {name}")
+    raise ProblemError(404, "no-such-trunk", f"there is no trunk {name}")

@@ -1,6 +1,7 @@
 """Frames of the jambonz WebSocket: JSON in, typed frozen messages out, and the way back.
 
-Checked by hand, not by pydantic: a call has a dozen frames and their cost is per call.
+Checked by hand, not by pydantic: a call has a dozen frames and their cost is per call. What is read
+holds no control character, whatever a peer of that jambonz sent it.
 """
 
 from collections.abc import Iterable, Mapping
@@ -11,6 +12,7 @@ import orjson
 
 from gateway.jambonz.verbs import Verbs
 from gateway.value import frozen
+from gateway.visible import visible
 
 SUBPROTOCOL: Final = "ws.jambonz.org"
 
@@ -83,12 +85,7 @@ class NewCall:
     def of(cls, envelope: Envelope) -> "NewCall":
         data = envelope.data
         sip = data.get("sip")
-        raw = sip.get("headers") if isinstance(sip, dict) else None
-        headers = {
-            name: value
-            for name, value in (raw.items() if isinstance(raw, dict) else ())
-            if isinstance(name, str) and isinstance(value, str)
-        }
+        headers = _headers(sip if isinstance(sip, dict) else {})
         user = ""
         for name, value in headers.items():
             if name.lower() == "x-authenticated-user":
@@ -131,7 +128,6 @@ class LegStatus:
 
     @classmethod
     def of(cls, data: Mapping[str, Any]) -> "LegStatus":
-        headers = data.get("headers")
         media = data.get("media")
         # the most frequent message of a call: all texts in one go
         call_sid, parent, call_id, status, reason, by, cause = _texts(data, _STATUS_TEXTS)
@@ -144,7 +140,7 @@ class LegStatus:
             reason=reason,
             terminated_by=by,
             cause=cause,
-            headers=headers if isinstance(headers, dict) else {},
+            headers=_headers(data),
             media=media if isinstance(media, dict) else None,
         )
 
@@ -227,12 +223,22 @@ def _frame(frame: dict[str, Any]) -> str:
 
 def _text(data: Mapping[str, Any], key: str) -> str:
     value = data.get(key)
-    return value if isinstance(value, str) else ""
+    return visible(value) if isinstance(value, str) else ""
 
 
 def _texts(data: Mapping[str, Any], keys: Iterable[str]) -> list[str]:
     """Several at once, as every message has them."""
-    return [value if type(value) is str else "" for value in map(data.get, keys)]
+    return [visible(value) if type(value) is str else "" for value in map(data.get, keys)]
+
+
+def _headers(data: Mapping[str, Any]) -> dict[str, str]:
+    """The header lines among `headers`."""
+    raw = data.get("headers")
+    return {
+        name: visible(value)
+        for name, value in (raw.items() if isinstance(raw, dict) else ())
+        if isinstance(value, str)
+    }
 
 
 def _number(data: Mapping[str, Any], key: str) -> int:

@@ -72,6 +72,7 @@ class Decline:
 
     status: int
     reason: str | None = None
+    retry_after_s: int | None = None
 
     def __post_init__(self) -> None:
         if not 400 <= self.status <= 699:
@@ -81,6 +82,8 @@ class Decline:
         verb: Wire = {"verb": "sip:decline", "status": self.status}
         if self.reason:
             verb["reason"] = self.reason
+        if self.retry_after_s is not None:
+            verb["headers"] = {"Retry-After": str(self.retry_after_s)}
         return verb
 
 

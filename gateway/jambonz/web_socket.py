@@ -21,7 +21,7 @@ MAX_INCOMING: Final = 1_048_576
 #: Texts that may wait to be sent before nothing more is read from a peer that takes none.
 MAX_WAITING: Final = 64
 #: How long the peer may take to answer our close, and our last texts to be sent before it.
-CLOSE_S: Final = 2.0
+CLOSE_S: Final = 1.0
 
 
 class WebSocket:

@@ -16,3 +16,12 @@ class RetellFailure(StrEnum):
     SERVER_ERROR = "server-error"
     TIMEOUT = "timeout"
     UNREACHABLE = "unreachable"
+
+
+class RegistrationError(Exception):
+    """Retell did not register the call. `failure` classifies it; `status` 0: no HTTP answer."""
+
+    def __init__(self, failure: RetellFailure, status: int, message: str) -> None:
+        super().__init__(message)
+        self.failure = failure
+        self.status = status

@@ -1,22 +1,36 @@
 """Starts the HTTP server, and the application within it."""
 
+import ssl
+from collections.abc import Callable
 from contextlib import AsyncExitStack
+from functools import partial
 
 from aiohttp import web
-from sqlalchemy.exc import SQLAlchemyError
 
 from config.settings import Settings
+from config.values import Address
+from gateway import log
 from gateway.calls.live_calls import LiveCall
-from gateway.http.app import make_app
-from gateway.http.app_keys import ENDPOINT
+from gateway.http.app import configure, make_app, make_metrics_app
+from gateway.http.app_keys import CALLS, ENDPOINT, METRICS
+from gateway.http.clients import CLIENTS
+from gateway.http.door import Door, Site
 from gateway.jambonz.endpoint import JambonzEndpoint
+from gateway.start.descriptors import raise_limit
 from gateway.start.errors import StartupError, cannot_listen
+from gateway.start.reload import Reloader
 from gateway.start.shown import Shown
+from gateway.start.tls import http_context
 from gateway.storage.errors import StorageError
+
+#: Of the descriptors that there may be, HTTP connections take one in so many at most.
+HTTP_PART = 4
+#: Seconds that requests under way may take when the gateway ends.
+SHUTDOWN_S = 2.0
 
 
 async def start_http(
-    settings: Settings, shown: Shown, stack: AsyncExitStack
+    settings: Settings, shown: Shown, stack: AsyncExitStack, reloader: Reloader
 ) -> JambonzEndpoint[LiveCall]:
     """The application's end of conversations with a softswitch. Raises StartupError."""
     app = make_app(
@@ -24,19 +38,48 @@ async def start_http(
         ready=shown.ready,
         messages=shown if settings.sip.listen else None,
         find_operations=lambda: shown.report,
-        gauges=shown.gauges(),
+        gauges={**shown.gauges(), "log_lines_dropped": lambda: float(log.dropped())},
+        lifecycle=shown.drain,
+        reloading=reloader,
     )
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=5)
+    tls = http_context(settings.http)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S)
     try:
         await runner.setup()
-    except (StorageError, SQLAlchemyError) as error:
+    except StorageError as error:
         await runner.cleanup()
         raise StartupError(f"storage.url: {error}") from None
     stack.push_async_callback(runner.cleanup)
-    listen = settings.http.listen
-    address = f"{listen.host}:{listen.port}"
-    try:
-        await web.TCPSite(runner, listen.host, listen.port).start()
-    except OSError as error:
-        raise StartupError(f"http.listen: {cannot_listen(address, error)}") from None
+    shown.drain.add(app[CALLS])
+    reloader.add(lambda settings: partial(configure, app, settings))
+    door = await stack.enter_async_context(
+        Door(settings.http, app[CLIENTS], raise_limit() // HTTP_PART)
+    )
+    app[METRICS].add(
+        {
+            "http_connections": lambda: float(len(door)),
+            "http_connections_refused": lambda: float(door.refused.total()),
+            "http_requests_refused": lambda: float(app[CLIENTS].refused.total()),
+        }
+    )
+    await _listen(runner, door, "http.listen", settings.http.listen, tls)
+    if settings.http.metrics.listen is not None:
+        shown_runner = web.AppRunner(make_metrics_app(app), access_log=None)
+        await shown_runner.setup()
+        stack.push_async_callback(shown_runner.cleanup)
+        await _listen(shown_runner, door, "http.metrics.listen", settings.http.metrics.listen, tls)
     return app[ENDPOINT]
+
+
+async def _listen(
+    runner: web.AppRunner,
+    door: Door,
+    key: str,
+    listen: Address,
+    tls: Callable[[], ssl.SSLContext] | None,
+) -> None:
+    try:
+        await Site(runner, door, listen.host, listen.port, tls).start()
+    except OSError as error:
+        address = f"{listen.host}:{listen.port}"
+        raise StartupError(f"{key}: {cannot_listen(address, error)}") from None

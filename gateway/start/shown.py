@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from gateway.start.drain import Drain
 from sip.media.ng.relay import RelayClient
 from sip.media.plane import MediaError, MediaPlane
 from sip.softswitch.operator_view import OperatorView
@@ -26,8 +27,10 @@ class Shown:
     it says "not yet". Where no softswitch is `expected`, a jambonz elsewhere does the SIP.
     """
 
-    def __init__(self, *, expected: bool, trace: Trace | None = None) -> None:
+    def __init__(self, *, expected: bool, drain: Drain, trace: Trace | None = None) -> None:
         self._expected = expected
+        #: how the gateway stops
+        self.drain = drain
         #: the SIP messages of late
         self.trace = trace or Trace()
         #: the engine, once it runs
@@ -40,6 +43,7 @@ class Shown:
         """The softswitch listens."""
         self._switch = switch
         self.report = report
+        self.drain.add(switch)
 
     def media_lost(self) -> None:
         """The media engine began anew: the softswitch has to know, if it is there."""
@@ -48,9 +52,11 @@ class Shown:
 
     async def ready(self) -> dict[str, bool]:
         """The checks of /readyz beyond the application's own."""
+        takes_calls = {"takes_calls": not self.drain.begun}
         if not self._expected:
-            return {}
-        return {"sip": self._switch is not None, "media": await self._media_answers()}
+            return takes_calls
+        sip, media = self._switch is not None, await self._media_answers()
+        return takes_calls | {"sip": sip, "media": media}
 
     async def _media_answers(self) -> bool:
         try:

@@ -2,23 +2,27 @@
 
 import asyncio
 import secrets
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 
-from config.settings import Settings
+from config.settings import Settings, SipSettings
 from gateway.start.errors import StartupError, cannot_listen
+from gateway.start.reload import Reloader
 from gateway.start.shown import Shown
 from gateway.start.tls import read_client_tls
+from gateway.start.trace import redaction_of
+from gateway.storage.errors import StorageError
 from gateway.storage.shared_state import SharedState
 from sip import collector
 from sip.clock import LoopClock
 from sip.ids import Ids
 from sip.media.plane import MediaPlane
+from sip.message_log import MessageLog
 from sip.softswitch.admission.gatekeeper import Gatekeeper
 from sip.softswitch.jambonz.link import AppLink
-from sip.softswitch.listeners import listeners
+from sip.softswitch.listeners import ListenerSpec, listeners
 from sip.softswitch.operator_view import OperatorView
 from sip.softswitch.softswitch import Softswitch
 from sip.softswitch.trunks.trunk import Trunks
@@ -35,9 +39,11 @@ async def start_softswitch(
     shared: SharedState,
     media: MediaPlane,
     link: AppLink,
+    reloader: Reloader,
 ) -> None:
     """Take calls, and show it. Raises StartupError."""
     trunks = Trunks.of(settings)
+    tls = _Tls(settings.sip)
     clock = LoopClock()
     gatekeeper = Gatekeeper(
         clock,
@@ -58,49 +64,88 @@ async def start_softswitch(
         limits=settings.limits,
         sip=settings.sip,
         trace=shown.trace,
-        tls=read_client_tls(settings.sip),
+        tls=tls.client,
         binding_store=shared.bindings,
     )
+    switch.ua.message_log = _message_log(settings)
     stack.push_async_callback(switch.close)
     try:
         await switch.registrar.restore()
         if banned := await gatekeeper.bans.restore(shared.bans, clock):
             log.info("bans.restored", bans=banned)
-    except SQLAlchemyError as error:
+    except StorageError as error:
         raise StartupError(f"storage.url: {error}") from None
-    certificates = await _listen(switch, settings)
+    await _listen(switch, tls.listeners)
     switch.start()
-    report = OperatorView(
-        settings,
-        trunks,
-        clock=clock,
-        health=switch.health,
-        registrations=switch.registrations,
-        bindings=switch.bindings,
-        bans=gatekeeper.bans,
-        refused=gatekeeper.refused,
-        turned_away=lambda: switch.turned_away,
-        certificates=certificates,
-        calls=switch.dialler.limits.calls,
-    )
-    shown.takes_calls(switch, report)
+
+    def report(settings: Settings, trunks: Trunks) -> OperatorView:
+        return OperatorView(
+            settings,
+            trunks,
+            clock=clock,
+            health=switch.health,
+            registrations=switch.registrations,
+            bindings=switch.bindings,
+            bans=gatekeeper.bans,
+            refused=gatekeeper.refused,
+            turned_away=lambda: switch.turned_away,
+            certificates=tls.certificates,
+            calls=switch.dialler.limits.calls,
+        )
+
+    def prepare(settings: Settings) -> Callable[[], Awaitable[None]]:
+        trunks, other = Trunks.of(settings), _Tls(settings.sip)
+
+        async def take() -> None:
+            switch.configure(trunks, settings.limits)
+            switch.ua.message_log = _message_log(settings)
+            shown.trace.redaction = redaction_of(settings)
+            tls.use(other)
+            shown.report = report(settings, trunks)
+
+        return take
+
+    reloader.add(prepare)
+    shown.takes_calls(switch, report(settings, trunks))
     _start_collector(switch, stack)
 
 
-async def _listen(switch: Softswitch, settings: Settings) -> dict[str, ServerTls]:
-    """The certificates of the listeners that have one."""
-    certificates: dict[str, ServerTls] = {}
-    for listening in listeners(settings.sip):
+def _message_log(settings: Settings) -> MessageLog:
+    message_log = MessageLog(redaction_of(settings))
+    message_log.configure(every=settings.log.sip, watching=bool(settings.log.watch))
+    return message_log
+
+
+class _Tls:
+    """The certificates of the SIP side. Raises StartupError for unusable files."""
+
+    def __init__(self, sip: SipSettings) -> None:
+        self.client = read_client_tls(sip)
         try:
-            await switch.listen([listening])
+            self.listeners = tuple(listeners(sip))
         except TlsError as error:
             raise StartupError(f"sip.tls: {error}") from None
+
+    @property
+    def certificates(self) -> dict[str, ServerTls]:
+        """Those of our listeners."""
+        return {str(one.endpoint): one.tls for one in self.listeners if one.tls is not None}
+
+    def use(self, other: "_Tls") -> None:
+        """Begin connections with the other's, of the same listeners."""
+        self.client.use(other.client)
+        for ours, theirs in zip(self.listeners, other.listeners, strict=True):
+            if ours.tls is not None and theirs.tls is not None:
+                ours.tls.use(theirs.tls)
+
+
+async def _listen(switch: Softswitch, wanted: Iterable[ListenerSpec]) -> None:
+    for listening in wanted:
+        try:
+            await switch.listen([listening])
         except OSError as error:
             reason = cannot_listen(listening.endpoint, error)
             raise StartupError(f"sip.listen: {reason}") from None
-        if listening.tls is not None:
-            certificates[str(listening.endpoint)] = listening.tls
-    return certificates
 
 
 def _start_collector(switch: Softswitch, stack: AsyncExitStack) -> None:

@@ -12,6 +12,6 @@ async def open_storage(storage: StorageSettings, stack: AsyncExitStack) -> Share
     """What the softswitch keeps in the database. Raises StartupError."""
     url = storage.url.get_secret_value()
     try:
-        return await stack.enter_async_context(open_shared_state(url))
+        return await stack.enter_async_context(open_shared_state(url, storage.spool))
     except StorageError as error:
         raise StartupError(f"storage.url: {error}") from None

@@ -1,21 +1,25 @@
 """Call records: one row a call, written when it starts and again when it ends."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, fields
 from operator import attrgetter
+from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
 import orjson
 import structlog
-from sqlalchemy import Dialect, and_, func, select, text, update
-from sqlalchemy.engine import RowMapping
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import Dialect, and_, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from gateway.storage.database import Columns, open_engine, upsert
+from gateway.storage.database import Columns, check_writable, database_file, open_engine, upsert
+from gateway.storage.errors import StorageError, as_storage_error
+from gateway.storage.file_watch import watching
+from gateway.storage.retention import KEEP_ALL, Keep, deleting_old
+from gateway.storage.spool import Line, Spool, spool_folder
 from gateway.storage.tables import calls
-from gateway.storage.texts import fit, lengths
+from gateway.storage.texts import Bounds, as_json, fit
 from gateway.storage.write_behind import WriteBehind
 
 log = structlog.get_logger(__name__)
@@ -26,8 +30,10 @@ State = Literal["live", "ended", "interrupted"]
 #: clock of its own: this far, in milliseconds, the two may be apart.
 RING_MS: Final = 180_000
 SKEW_MS: Final = 60_000
-#: Records kept while the database refuses; at 20 calls a second an hour's worth.
+#: Records kept in memory while the database refuses; at 20 calls a second an hour's worth.
 MAX_WAITING: Final = 72_000
+#: For how long the answer to whether the store takes records stands, in seconds.
+KNOWN_S: Final = 0.5
 
 
 @dataclass(slots=True, kw_only=True)
@@ -112,84 +118,77 @@ class Placed:
 
 
 Row: TypeAlias = dict[str, Any]
-#: The newest state of each call, by its id.
-Records: TypeAlias = dict[str, CallRecord]
 
 
-class _Backlog:
-    """Calls whose rows are to be written; a row is made of its record when it is."""
+class _CallRows:
+    """Records as rows; a row is made of its record when it is written."""
 
     def __init__(self, dialect: Dialect) -> None:
         self._upsert = upsert(dialect, calls, _replacing)
-        self._records: Records = {}
 
-    def __len__(self) -> int:
-        return len(self._records)
-
-    def __contains__(self, call_id: str) -> bool:
-        return call_id in self._records
-
-    def add(self, record: CallRecord) -> None:
-        self._records[record.call_id] = record
-
-    def take(self) -> Records:
-        batch, self._records = self._records, {}
-        return batch
-
-    def put_back(self, batch: Records) -> None:
-        self._records = batch | self._records
-
-    async def write(self, connection: AsyncConnection, batch: Records) -> None:
+    async def write(self, connection: AsyncConnection, batch: Mapping[str, CallRecord]) -> None:
         await connection.execute(self._upsert, [_row(record) for record in batch.values()])
+
+    def line(self, key: str, value: CallRecord) -> Line:
+        return {"row": _row(value)}
+
+    def of_line(self, line: Line) -> tuple[str, CallRecord]:
+        record = _record(line["row"])
+        return record.call_id, record
 
 
 class CallStore:
     """The table of calls. Open with `open_store`; `save` returns at once."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: AsyncEngine, spool: Spool) -> None:
         self.engine = engine
-        self._backlog = _Backlog(engine.dialect)
-        self.writer = WriteBehind(engine, self._backlog, "records")
+        self.writer = WriteBehind(
+            engine, _CallRows(engine.dialect), "records", spool, most=MAX_WAITING
+        )
+        self._asking = asyncio.Lock()
+        self._known_until = float("-inf")
+        self._writable = False
 
     @property
     def waiting(self) -> int:
         """Records accepted and not yet stored."""
-        return len(self._backlog)
+        return len(self.writer)
 
     def save(self, record: CallRecord) -> None:
         """Keep a call's record, as it will be when it is written."""
-        if self.waiting >= MAX_WAITING and record.call_id not in self._backlog:
-            log.error("records.dropped", call_id=record.call_id)
-            return
-        self._backlog.add(record)
-        self.writer.wake()
+        self.writer.note(record.call_id, record)
 
     async def flush(self) -> None:
-        """Store everything noted so far. Raises SQLAlchemyError, having lost nothing."""
+        """Store everything noted so far. Raises StorageError, having lost nothing."""
         await self.writer.flush()
 
     async def ok(self) -> bool:
-        """Whether records reach the store: for /readyz."""
-        try:
-            async with self.engine.connect() as connection:
-                await connection.execute(text("select 1"))
-        except (SQLAlchemyError, OSError):
-            return False
-        return self.writer.healthy
+        """Whether records reach the store: for /readyz, however often it is asked."""
+        async with self._asking:
+            if (now := asyncio.get_running_loop().time()) >= self._known_until:
+                self._known_until = now + KNOWN_S
+                try:
+                    with as_storage_error():
+                        await check_writable(self.engine)
+                    self._writable = True
+                except StorageError as error:
+                    self._writable = False
+                    self.writer.tell(error)
+        return self._writable and self.writer.healthy
 
     async def get(self, call_id: str) -> CallRecord | None:
-        """One call by our id."""
-        await self.flush()
-        return await self._one(calls.c.call_id == call_id)
+        """One call by our id. Raises StorageError."""
+        await self._settle()
+        return self.writer.get(call_id) or await self._one(calls.c.call_id == call_id)
 
     async def by_call_sid(self, call_sid: str) -> CallRecord | None:
-        """The newest call with that jambonz id."""
-        await self.flush()
+        """The newest call with that jambonz id. Raises StorageError."""
+        await self._settle()
         return await self._one(calls.c.call_sid == call_sid)
 
     async def page(self, query: Query) -> list[CallRecord]:
-        """A page of records, newest first: call ids begin with the time."""
-        await self.flush()
+        """A page of records, newest first: call ids begin with the time. Raises StorageError."""
+        await self._settle()
         where = [calls.c[name] == value for name, value in query.equal.items()]
         if query.before is not None:
             where.append(calls.c.call_id < query.before)
@@ -200,16 +199,18 @@ class CallStore:
         statement = (
             select(calls).where(and_(True, *where)).order_by(calls.c.call_id.desc())
         ).limit(query.limit)
-        async with self.engine.connect() as connection:
-            rows = (await connection.execute(statement)).mappings().all()
-        return [_record(row) for row in rows]
+        with as_storage_error():
+            async with self.engine.connect() as connection:
+                rows = (await connection.execute(statement)).mappings().all()
+            return [_record(row) for row in rows]
 
     async def count(self) -> int:
-        """How many calls are on record."""
-        await self.flush()
-        async with self.engine.connect() as connection:
-            result = await connection.execute(select(func.count()).select_from(calls))
-            return int(result.scalar_one())
+        """How many calls are on record. Raises StorageError."""
+        await self._settle()
+        with as_storage_error():
+            async with self.engine.connect() as connection:
+                result = await connection.execute(select(func.count()).select_from(calls))
+                return int(result.scalar_one())
 
     async def note_retell(
         self,
@@ -222,6 +223,7 @@ class CallStore:
         """Join what a webhook says to its call, found by our id, by Retell's, or as `placed`.
 
         The call's record as it is then; None where there is no such call.
+        Raises StorageError.
         """
         await self.flush()
         known = calls.c.retell_call_id == retell_call_id
@@ -237,53 +239,66 @@ class CallStore:
         values: Row = {"retell_call_id": retell_call_id}
         if disconnection_reason is not None:
             values["disconnection_reason"] = disconnection_reason
-        async with self.writer.writing, self.engine.begin() as connection:
-            await connection.execute(
-                update(calls).where(calls.c.call_id == record.call_id).values(fit(values, _LENGTHS))
-            )
+        changed = update(calls).where(calls.c.call_id == record.call_id)
+        with as_storage_error():
+            async with self.writer.writing, self.engine.begin() as connection:
+                await connection.execute(changed.values(fit(values, _BOUNDS)))
         return record
 
     async def interrupt_live(self) -> int:
-        """Mark calls that a former run of the program left open; how many there were."""
-        async with self.engine.begin() as connection:
-            result = await connection.execute(
-                update(calls)
-                .where(calls.c.state == "live")
-                .values(
-                    state="interrupted", cause="interrupted", fault="gateway", ended_by="gateway"
-                )
-            )
+        """Mark calls that a former run of the program left open; how many there were.
+
+        Raises StorageError.
+        """
+        ending = {"cause": "interrupted", "fault": "gateway", "ended_by": "gateway"}
+        left_open = update(calls).where(calls.c.state == "live")
+        with as_storage_error():
+            async with self.engine.begin() as connection:
+                result = await connection.execute(left_open.values(state="interrupted", **ending))
         return int(result.rowcount)
+
+    async def _settle(self) -> None:
+        """Store what waits, so that a reader finds it, unless the database refuses."""
+        if self.writer.healthy:
+            with suppress(StorageError):
+                await self.flush()
 
     async def _nearest(self, placed: Placed) -> CallRecord | None:
         statement = select(calls).where(placed.where).order_by(calls.c.call_id.desc()).limit(100)
-        async with self.engine.connect() as connection:
-            rows = (await connection.execute(statement)).mappings().all()
-        return min(map(_record, rows), key=placed.distance, default=None)
+        with as_storage_error():
+            async with self.engine.connect() as connection:
+                rows = (await connection.execute(statement)).mappings().all()
+            return min(map(_record, rows), key=placed.distance, default=None)
 
     async def _one(self, where: Any) -> CallRecord | None:
         statement = select(calls).where(where).order_by(calls.c.call_id.desc()).limit(1)
-        async with self.engine.connect() as connection:
-            row = (await connection.execute(statement)).mappings().first()
-        return None if row is None else _record(row)
+        with as_storage_error():
+            async with self.engine.connect() as connection:
+                row = (await connection.execute(statement)).mappings().first()
+            return None if row is None else _record(row)
 
 
 @asynccontextmanager
-async def open_store(url: str) -> AsyncIterator[CallStore]:
+async def open_store(
+    url: str, *, spool: Path | None = None, keep: Keep = KEEP_ALL
+) -> AsyncIterator[CallStore]:
     """The store at a `sqlite:///` or `postgresql://` URL, its writer running.
 
-    On exit everything noted is stored. Raises StorageError when it cannot be opened.
+    On exit everything noted is stored, or put by in the folder `spool` (`spool_folder` says which
+    one where it is None). Records that are older, or more, than `keep` says are deleted. Raises
+    StorageError when it cannot be opened.
     """
     async with open_engine(url) as engine:
-        store = CallStore(engine)
-        interrupted = await store.interrupt_live()
-        if interrupted:
-            log.warning("records.interrupted", calls=interrupted)
+        store = CallStore(engine, Spool(spool_folder(url, spool), calls.name))
         async with store.writer.running():
-            yield store
+            interrupted = await store.interrupt_live()
+            if interrupted:
+                log.warning("records.interrupted", calls=interrupted)
+            async with watching(engine, database_file(url)), deleting_old(engine, keep):
+                yield store
 
 
-_LENGTHS: Final = lengths(calls)
+_BOUNDS: Final = Bounds.of(calls)
 _FIELDS: Final = tuple(item.name for item in fields(CallRecord))
 _values: Final = attrgetter(*_FIELDS)
 
@@ -292,11 +307,11 @@ def _row(record: CallRecord) -> dict[str, Any]:
     row = dict(zip(_FIELDS, _values(record), strict=True))
     for name in _JSON:
         value = row[name]
-        row[name] = None if value is None else orjson.dumps(value).decode()
-    return fit(row, _LENGTHS)
+        row[name] = None if value is None else as_json(value)
+    return fit(row, _BOUNDS)
 
 
-def _record(row: RowMapping) -> CallRecord:
+def _record(row: Mapping[Any, Any]) -> CallRecord:
     values = dict(row)
     for name in _JSON:
         if values[name] is not None:

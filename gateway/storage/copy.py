@@ -6,16 +6,15 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from sqlalchemy import Table, func, select, tuple_
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.storage.database import open_engine, open_unchanged, schema_version, upsert
-from gateway.storage.errors import SchemaError, StorageError, plain
+from gateway.storage.errors import SchemaError, StorageError, as_storage_error
 from gateway.storage.leases import TableLeases
 from gateway.storage.migrations import NEWEST
 from gateway.storage.sole_use import sole_use, user_of
 from gateway.storage.tables import LASTING
-from gateway.storage.texts import fit, lengths
+from gateway.storage.texts import Bounds, fit
 
 #: Rows that are read, and written, at a time.
 BATCH: Final = 1000
@@ -48,22 +47,18 @@ async def copy(source_url: str, target_url: str, *, merge: bool = False) -> list
             f"the source has schema version {version}, not {NEWEST}: run `storage upgrade` on it"
         )
     async with open_engine(target_url) as engine, sole_use(TableLeases(engine)):
-        try:
+        with as_storage_error():
             async with _snapshot(source_url) as source, engine.begin() as target:
                 if not merge:
                     await _check_empty(target)
                 return [await _copy_table(table, source, target) for table in LASTING]
-        except (OSError, SQLAlchemyError) as error:
-            raise StorageError(plain(error)) from error
 
 
 async def user_of_source(url: str) -> str | None:
     """The gateway that uses the source now: what it writes later is not in the copy."""
-    try:
+    with as_storage_error():
         async with open_unchanged(url) as engine:
             return await user_of(TableLeases(engine))
-    except (OSError, SQLAlchemyError) as error:
-        raise StorageError(plain(error)) from error
 
 
 @asynccontextmanager
@@ -89,7 +84,7 @@ async def _check_empty(target: AsyncConnection) -> None:
 
 async def _copy_table(table: Table, source: AsyncConnection, target: AsyncConnection) -> Copied:
     """In the order of the primary key, so that each batch begins where the last one ended."""
-    statement, limits = upsert(target.dialect, table), lengths(table)
+    statement, limits = upsert(target.dialect, table), Bounds.of(table)
     keys = list(table.primary_key)
     rows = 0
     last: Sequence[Any] | None = None

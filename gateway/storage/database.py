@@ -1,20 +1,24 @@
 """The database at `storage.url`: SQLite by default, PostgreSQL by URL, its schema the newest."""
 
+import errno
+import os
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from stat import S_IROTH, S_IWOTH
 from typing import Any, Final, TypeAlias
 
 from sqlalchemy import ColumnElement, Dialect, Table, event, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DisconnectionError, OperationalError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.sql.dml import Insert
 
 from gateway.storage import migrations
-from gateway.storage.errors import StorageError, plain
+from gateway.storage.errors import as_storage_error, plain
+from gateway.storage.migrations import VERSION_TABLE
 
 #: How long PostgreSQL may take to accept a connection, and to run a statement, in seconds.
 CONNECT_S: Final = 5.0
@@ -30,17 +34,20 @@ _DRIVERS: Final = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+async
 async def open_engine(url: str) -> AsyncIterator[AsyncEngine]:
     """The database at a `sqlite:///` or `postgresql://` URL, upgraded if it needs to be.
 
-    Raises StorageError when it cannot be opened.
+    Raises StorageError when it cannot be opened. An SQLite file is made for its user alone.
     """
-    _check_file(make_url(url))
+    file = database_file(url)
+    if file is not None:
+        with as_storage_error():
+            make_private(file)
     engine = _engine(url)
     if engine.dialect.name == "sqlite":
         event.listen(engine.sync_engine, "connect", _tune_sqlite)
+    if file is not None:
+        _follow_file(engine, file)
     try:
-        try:
+        with as_storage_error():
             await migrations.upgrade(engine)
-        except (OSError, SQLAlchemyError) as error:
-            raise StorageError(plain(error)) from error
         yield engine
     finally:
         await engine.dispose()
@@ -64,11 +71,50 @@ async def schema_version(url: str) -> str | None:
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite" and not _has_content(parsed.database):
         return None
-    try:
+    with as_storage_error():
         async with open_unchanged(url) as engine, engine.connect() as connection:
             return await connection.run_sync(migrations.version_of)
-    except (OSError, SQLAlchemyError) as error:
-        raise StorageError(plain(error)) from error
+
+
+def database_file(url: str) -> Path | None:
+    """The file of an SQLite database; None where there is none."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "sqlite" or parsed.database in (None, "", ":memory:"):
+        return None
+    return Path(parsed.database)
+
+
+def make_private(file: Path) -> None:
+    """Make the file if it is not there, for its user alone: it holds people's numbers. Raises
+    OSError where it cannot be used: the driver's thread would not say why, and linger.
+
+    A file that is there is not opened: closing it would end the locks that this process's
+    connections have on it (fcntl(2)).
+    """
+    try:
+        os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    except FileExistsError:
+        if not file.is_file() or not os.access(file, os.R_OK | os.W_OK):
+            code = errno.EACCES if file.is_file() else errno.EISDIR
+            raise OSError(code, os.strerror(code), str(file)) from None
+        if file.stat().st_mode & (S_IROTH | S_IWOTH):
+            file.chmod(0o600)
+
+
+def identity(file: Path) -> tuple[int, int] | None:
+    """Which file has that name now; None if none has."""
+    try:
+        status = file.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+async def check_writable(engine: AsyncEngine) -> None:
+    """Write what is there already. Raises whatever the driver does where nothing can be written:
+    a server is away, a disk is full, a file is gone or read-only."""
+    async with engine.begin() as connection:
+        await connection.execute(text(f"update {VERSION_TABLE} set version_num = version_num"))
 
 
 def driver_url(url: str) -> URL:
@@ -144,20 +190,23 @@ def _has_content(database: str | None) -> bool:
         return False
 
 
-def _check_file(url: URL) -> None:
-    """An SQLite file that cannot be opened, told by its own name: the driver's thread would only
-    say that it could not, and linger."""
-    if url.drivername == "sqlite" and url.database not in (None, "", ":memory:"):
-        try:
-            with open(url.database, "ab"):
-                pass
-        except OSError as error:
-            raise StorageError(str(error)) from error
-
-
 def _tune_sqlite(connection: Any, _: Any) -> None:
     cursor = connection.cursor()
     # Readers do not block the writer; a power cut may lose the last moment, never the file.
     for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=5000"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _follow_file(engine: AsyncEngine, file: Path) -> None:
+    """No connection to a file outlives it: SQLite would write on into what nobody can find."""
+
+    def note(_: Any, record: Any) -> None:
+        record.info["file"] = identity(file)
+
+    def check(_: Any, record: Any, __: Any) -> None:
+        if record.info.get("file") != identity(file):
+            raise DisconnectionError(f"{file} is gone, or another file has its name")
+
+    event.listen(engine.sync_engine, "connect", note)
+    event.listen(engine.sync_engine, "checkout", check)

@@ -13,7 +13,6 @@ from typing import Final
 
 import structlog
 from sqlalchemy import delete, func, insert, select
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.storage.database import now_ms
@@ -93,7 +92,7 @@ async def open_slots(engine: AsyncEngine, owner: str) -> AsyncIterator[TableSlot
         await asyncio.wait([task])
         try:
             await shared.leave()
-        except (OSError, SQLAlchemyError) as error:
+        except Exception as error:
             log.error("slots.not-left", error=plain(error))
 
 
@@ -102,5 +101,5 @@ async def _sync_forever(shared: TableSlots) -> None:
         await asyncio.sleep(SYNC_S)
         try:
             await shared.sync()
-        except (OSError, SQLAlchemyError) as error:
+        except Exception as error:
             log.error("slots.sync-failed", error=plain(error))

@@ -11,9 +11,8 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 
-from gateway.storage.errors import InUseError, StorageError, plain
+from gateway.storage.errors import InUseError, as_storage_error, plain
 from gateway.storage.process import Process
 from sip.softswitch.shared import Lease, Leases
 
@@ -34,10 +33,8 @@ async def sole_use(leases: Leases) -> AsyncIterator[None]:
     Raises InUseError while one does, StorageError when the lease cannot be written.
     """
     me = str(Process.own())
-    try:
+    with as_storage_error():
         lease = await _take(leases, me)
-    except (OSError, SQLAlchemyError) as error:
-        raise StorageError(plain(error)) from error
     task = asyncio.create_task(_renew_forever(leases, me), name="sole-use")
     try:
         yield
@@ -46,7 +43,7 @@ async def sole_use(leases: Leases) -> AsyncIterator[None]:
         await asyncio.wait([task])
         try:
             await leases.release(lease)
-        except (OSError, SQLAlchemyError) as error:
+        except Exception as error:
             log.warning("storage.lease-kept", error=plain(error))
 
 
@@ -90,7 +87,7 @@ async def _renew_forever(leases: Leases, me: str) -> None:
             had, ours = ours, await leases.take(ROLE, me, LASTS_S) is not None
             if had and not ours:
                 log.error("storage.lease-lost", to=await user_of(leases))
-        except (OSError, SQLAlchemyError) as error:
+        except Exception as error:
             log.warning("storage.lease-not-renewed", error=plain(error))
 
 

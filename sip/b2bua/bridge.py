@@ -121,8 +121,8 @@ class Bridge:
             if answer is None:
                 await self._restore(offerer)
                 offerer.refuse(status)
-            else:
-                offerer.accept(await self._reanswer(offerer, answer))
+            elif not offerer.accept(await self._reanswer(offerer, answer)):
+                await self._take_back(offerer)
         except (MediaError, ParseError) as error:
             offerer.refuse(_refusal(error))
 
@@ -150,6 +150,18 @@ class Bridge:
         if offerer.remote_sdp is not None:
             await self._reoffer(offerer, offerer.remote_sdp)
             await self._reanswer(offerer, self._other(offerer).remote_sdp or "")
+
+    async def _take_back(self, offerer: Leg) -> None:
+        """The other side took an offer that was refused or withdrawn meanwhile: undo it there."""
+        other, stands = self._other(offerer), offerer.remote_sdp
+        if stands is None:
+            return
+        sdp = await self._reoffer(offerer, stands)
+        answer = other.remote_sdp
+        if not same_session(sdp, other.local_sdp):
+            told, _ = await self._call.ask(other, sdp)
+            answer = told or answer
+        await self._reanswer(offerer, answer or "")
 
     async def _rebuild(self) -> bool:
         _, offer = await self._media.offer_to_b(

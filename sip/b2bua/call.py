@@ -19,7 +19,7 @@ from sip.b2bua.activities.talking import Talking
 from sip.b2bua.activities.waiting import Waiting
 from sip.b2bua.call_events import Cause, Headers
 from sip.b2bua.call_state import EndedBy
-from sip.b2bua.hub import FIRST, Activity, Hub
+from sip.b2bua.hub import FIRST, Activity, Hub, Parting
 from sip.b2bua.hunt import Attempts
 from sip.b2bua.leg_report import LegReport
 from sip.b2bua.legs.leg import Direction, Leg, MakeLeg
@@ -27,6 +27,11 @@ from sip.b2bua.media_failure import media_failure
 from sip.core.value import changed
 from sip.media.plane import MediaError, MediaPlane, MediaStats
 from sip.ua.user_agent import UserAgent
+
+#: This gateway stops, and the call cannot go on elsewhere (RFC 3326).
+SHUTTING_DOWN = Parting(
+    Cause.SHUTDOWN, (("Reason", 'SIP;cause=503;text="Gateway Is Shutting Down"'),)
+)
 
 
 class Call(Hub):
@@ -93,7 +98,8 @@ class Call(Hub):
             return
         phrase = first.reject(status, reason, headers)
         now = self.ua.clock.now()
-        self.tell(FIRST, self.status.failed(now, status, phrase, Cause.REJECTED))
+        cause = Cause.SHUTDOWN if self.parting is SHUTTING_DOWN else Cause.REJECTED
+        self.tell(FIRST, self.status.failed(now, status, phrase, cause))
         self.end_all()
 
     def hangup(self, headers: Headers = ()) -> None:
@@ -105,8 +111,19 @@ class Call(Hub):
             self.reject(603, None, headers)
         else:
             first.hangup(headers)
-            self.tell(FIRST, self.status.ended(self.ua.clock.now(), Cause.BYE))
+            self.tell(FIRST, self.status.ended(self.ua.clock.now(), self.parting.cause))
             self.end_all()
+
+    def shut_down(self, retry_after_s: int) -> None:
+        """End the call because this gateway stops: BYE with a Reason to who talks, and 503 to a
+        caller who waits, so that it is tried elsewhere (RFC 3261 21.5.4; a 603 would forbid it).
+        """
+        self.parting = SHUTTING_DOWN
+        first = self.first
+        if first is None or self.over or first.up:
+            self.hangup(self.parting.headers)
+        else:
+            self.reject(503, None, (("Retry-After", str(retry_after_s)),))
 
     def refused(
         self,

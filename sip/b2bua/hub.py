@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, TypeVar
 
-from sip.b2bua.call_events import Cause, Disconnect, Event, OfferEnded, Side
+from sip.b2bua.call_events import Cause, Disconnect, Event, Headers, OfferEnded, Side
 from sip.b2bua.call_state import PEER_OF, CallState, Doing, EndedBy
 from sip.b2bua.hearing import Hearing
 from sip.b2bua.leg_report import LegReport
@@ -58,6 +58,14 @@ class Activity(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Parting:
+    """Why we end a call of our own accord, for the reports and for the peers (RFC 3326)."""
+
+    cause: Cause = Cause.BYE
+    headers: Headers = ()
+
+
 @dataclass(slots=True, eq=False)
 class _Run:
     """An activity that runs, and who waits for its outcome."""
@@ -100,6 +108,8 @@ class Hub:
         self._joined: list[tuple[str, str]] = []
         self._hearing = Hearing(ua.clock, call_sid, self.reports, self._joined)
         self._ended_by: EndedBy | None = None
+        #: why we hang legs up of our own accord, and what their BYEs say of it
+        self.parting = Parting()
         self._runs: list[_Run] = []
         self._asked: dict[Leg, asyncio.Future[OfferEnded]] = {}
         self._later: deque[tuple[Leg, Event]] = deque()
@@ -363,10 +373,10 @@ class Hub:
         if not report.final:
             now = self.ua.clock.now()
             if report.answered_at is not None:
-                self.tell(name, report.ended(now, Cause.BYE))
+                self.tell(name, report.ended(now, self.parting.cause))
             else:
                 self.tell(name, report.failed(now, 487, "Request Terminated", Cause.CANCELLED))
-        leg.hangup()
+        leg.hangup(self.parting.headers)
         self.remove(leg)
 
     # offers of ours

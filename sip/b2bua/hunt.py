@@ -6,6 +6,7 @@ from typing import Protocol
 
 from sip.b2bua.call_events import Cause, Fail, Headers
 from sip.b2bua.legs.options import LegOptions
+from sip.b2bua.legs.outbound import POST_DIAL_S
 from sip.core.digest_client import Credentials
 from sip.core.header_values import NameAddr
 from sip.core.uri import Uri
@@ -21,6 +22,8 @@ DEAD_S = 60.0
 BUSY_S = 30.0
 MAX_BUSY_S = 3600.0
 _DEAD = frozenset({Cause.SILENT, Cause.UNREACHABLE})
+#: A server that could not get anywhere with this call: it lives, but the next one may do better.
+_PASSED = frozenset({Cause.NO_PROGRESS})
 
 
 def _unnoted(_: int | None, __: str | None) -> None:
@@ -32,7 +35,8 @@ class Attempt:
     """One way to place a leg: where its INVITE goes and what it says.
 
     `media_address` is ours in the SDP that the leg gets; `no_response_s` the seconds that its peer
-    may say nothing at all; `routes` are Route values; a 3xx is followed to `redirect_hosts` alone.
+    may say nothing at all, `post_dial_s` those that it may say 100 and no more; `routes` are Route
+    values; a 3xx is followed to `redirect_hosts` alone.
     `on_outcome` gets the final status, None without any, and then why if it is known.
     """
 
@@ -44,6 +48,7 @@ class Attempt:
     routes: tuple[str, ...] = ()
     credentials: Credentials | None = None
     no_response_s: float
+    post_dial_s: float = POST_DIAL_S
     media_address: str
     options: LegOptions = field(default_factory=LegOptions)
     target: Target | None = None
@@ -84,11 +89,14 @@ class Hunt:
     async def failed(self, attempt: Attempt, fail: Fail, *, early_media: bool) -> None:
         """Note why, and leave only attempts that may still follow.
 
-        Another server is tried where this one is dead or overloaded, and has not been heard yet; a
-        redirection is followed once. Any other response is the trunk's, whichever server gives it.
+        Another server is tried where this one is dead, overloaded or stuck, and has not been heard
+        yet; a redirection is followed once. Any other response is the trunk's, whichever server
+        gives it.
         """
         dead = fail.cause in _DEAD
         attempt.on_outcome(None if dead else fail.status, fail.detail)
+        if fail.cause in _PASSED:
+            return
         if dead or fail.status == 503:
             if attempt.target is not None:
                 self._ua.resolver.penalize(attempt.target.endpoint, _penalty_s(fail, dead=dead))

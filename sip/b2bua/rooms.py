@@ -11,7 +11,7 @@ from functools import partial
 
 from sip.b2bua.legs.leg import Leg
 from sip.media.events import Lost, MediaEvent, PartyEvent
-from sip.media.plane import MediaError, MediaPlane, MediaStats, PartyStats
+from sip.media.plane import MediaError, MediaPlane, MediaStats, PartyStats, session_id
 from sip.media.session import A_TAG, MediaSession
 
 
@@ -40,15 +40,12 @@ class Rooms:
     """The media sessions of one call. Raises MediaError where the engine does."""
 
     def __init__(
-        self, plane: MediaPlane, call_id: str, on_media: Callable[[Leg, PartyEvent], None]
+        self, plane: MediaPlane, call_sid: str, on_media: Callable[[Leg, PartyEvent], None]
     ) -> None:
-        """`call_id` names the first session to the engine; others have a number behind it.
-
-        `on_media` hears what the engine says of a leg.
-        """
+        """`on_media` hears what the engine says of a leg."""
         self._plane = plane
         self._on_media = on_media
-        self._call_id = call_id
+        self._call_sid = call_sid
         self._made = 0
         self._open: list[Room] = []
         self._seats: dict[Leg, Seat] = {}
@@ -68,8 +65,8 @@ class Rooms:
 
     def open(self, host: Leg | None) -> Room:
         """A new room."""
-        number, self._made = self._made, self._made + 1
-        call_id = f"{self._call_id}-{number}" if number else self._call_id
+        call_id = session_id(self._call_sid, self._made)
+        self._made += 1
         room = Room(host)
         room.media = MediaSession(self._plane, call_id, on_event=partial(self._said, room))
         self._open.append(room)

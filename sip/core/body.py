@@ -35,7 +35,8 @@ def understood(request: Request) -> bool:
     """Whether we understand every part of the body that must be understood.
 
     RFC 5621 3.1: a part that is optional to handle may be passed over, and so may every part beside
-    the session description in multipart/alternative.
+    the session description in multipart/alternative. What says in so many words that it must be
+    understood is not passed over.
     """
     kind = request.content_type
     if not request.body or kind == SDP:
@@ -45,7 +46,9 @@ def understood(request: Request) -> bool:
     if kind == "multipart/alternative":
         return session_description(request) is not None
     return all(
-        part_type == SDP or part_type in _PASSED_OVER or _optional(disposition)
+        part_type == SDP
+        or _optional(disposition)
+        or (part_type in _PASSED_OVER and not _required(disposition))
         for part_type, disposition, _ in _parts(request)
     )
 
@@ -93,3 +96,7 @@ def _parts(message: Request | Response) -> list[tuple[str, bytes, bytes]]:
 
 def _optional(disposition: bytes) -> bool:
     return b"handling=optional" in disposition.replace(b" ", b"").lower()
+
+
+def _required(disposition: bytes) -> bool:
+    return b"handling=required" in disposition.replace(b" ", b"").lower()

@@ -1,12 +1,14 @@
 """Dialogs: RFC 3261 12. Plain data plus the rules for building and checking in-dialog requests."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum, auto
 
 from sip.core.header_values import NameAddr, first_item, parse_name_addr
 from sip.core.message import Headers, Request, Response
 from sip.core.uri import Uri
+from sip.errors import ParseError
 
 
 def is_secure(request: Request) -> bool:
@@ -15,10 +17,13 @@ def is_secure(request: Request) -> bool:
     if request.uri[:5].lower() == "sips:":
         return True
     route = request.headers.get("route") or request.headers.get("record-route")
-    if route:
-        return parse_name_addr(first_item(route)).uri.scheme == "sips"
-    contact = request.contact
-    return contact is not None and contact.uri.scheme == "sips"
+    try:
+        if route:
+            return parse_name_addr(first_item(route)).uri.scheme == "sips"
+        target = request.target
+    except ParseError:  # of a Route that was meant for others
+        return False
+    return target is not None and target[1].scheme == "sips"
 
 
 class Order(Enum):
@@ -48,12 +53,12 @@ class Dialog:
     @classmethod
     def as_uas(cls, request: Request, local_tag: str) -> "Dialog":
         """The dialog that our response with `local_tag` to `request` makes (RFC 3261 12.1.1)."""
-        contact = request.contact
+        target = request.target
         return cls(
             sip_call_id=request.call_id,
             local=request.to.with_param("tag", local_tag),
             remote=request.from_,
-            target=(contact or request.from_).uri.text,
+            target=request.from_.uri.text if target is None else target[0],
             routes=tuple(request.headers.values("record-route")),
             remote_cseq=request.cseq.number,
         )
@@ -64,7 +69,7 @@ class Dialog:
         dialog = cls(
             sip_call_id=request.call_id,
             local=request.from_,
-            remote=response.to,
+            remote=request.to,
             target=request.uri,
             local_cseq=request.cseq.number,
         )
@@ -82,21 +87,33 @@ class Dialog:
     def learn(self, response: Response) -> None:
         """Take route set, tag and target from a response to our INVITE.
 
-        RFC 3261 13.2.2.4: the 2xx recomputes the route set of an early dialog.
+        RFC 3261 13.2.2.4: the 2xx recomputes the route set of an early dialog. What cannot be read
+        is passed over: the way that the response came by remains, and a 2xx is to be acknowledged.
         """
-        self.remote = response.to
-        routes = response.headers.values("record-route")
+        self.remote = self._remote(response)
+        routes = _route_set(response)
         if routes or response.status >= 200:
-            self.routes = tuple(reversed(routes))
+            self.routes = routes
         self.refresh_target(response)
         if 200 <= response.status < 300:
             self.confirmed = True
 
+    def _remote(self, response: Response) -> NameAddr:
+        try:
+            return response.to
+        except ParseError:
+            tag = response.to_tag
+            return self.remote if tag is None else self.remote.with_param("tag", tag)
+
     def refresh_target(self, message: Request | Response) -> None:
-        """RFC 3261 12.2: (re-)INVITE and its 2xx may move the remote target."""
-        contact = message.contact
-        if contact is not None:
-            self.target = contact.uri.text
+        """RFC 3261 12.2: (re-)INVITE and its 2xx may move the remote target.
+
+        One that cannot be read, or that no request can be sent to, moves nothing.
+        """
+        with suppress(ParseError):
+            target = message.target
+            if target is not None and target[1].scheme in ("sip", "sips"):
+                self.target = target[0]
 
     def receive(self, request: Request) -> Order:
         """Check and remember the CSeq of a request in this dialog (ACK and CANCEL excepted)."""
@@ -139,3 +156,14 @@ class Dialog:
             return self.target, self.routes
         # RFC 3261 12.2.1.1: a strict router takes the Request-URI, our target goes last
         return str(self.next_hop()), (*self.routes[1:], f"<{self.target}>")
+
+
+def _route_set(response: Response) -> tuple[str, ...]:
+    """RFC 3261 12.1.2: its Record-Route backwards; none where the first hop cannot be read."""
+    try:
+        routes = tuple(reversed(response.headers.values("record-route")))
+        if routes:
+            parse_name_addr(routes[0])
+    except ParseError:
+        return ()
+    return routes

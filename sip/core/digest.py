@@ -10,62 +10,15 @@ import hmac
 import re
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from sip.core.header_values import TOKEN, escape, unescape
+from sip.core.auth_header import AuthHeader
+from sip.core.header_values import escape, unescape
 from sip.core.uri import Uri
 from sip.errors import ParseError
-
-# --- the header fields -------------------------------------------------------------------------
-
-_SCHEME: Final = re.compile(rf"\s*+({TOKEN.pattern})\s++")
-_PARAM: Final = re.compile(
-    rf'\s*+({TOKEN.pattern})\s*+=\s*+(?:"((?:[^"\\]++|\\.)*+)"|([^\s",]++))\s*+(?:,|$)', re.DOTALL
-)
-
-
-@dataclass(frozen=True, slots=True)
-class AuthHeader:
-    """A challenge or the answer to one: any of the four authentication header fields.
-
-    `params` has lower-case names; values are without their quotes, escapes in them left alone,
-    which is the form that digests are made of (RFC 7616 3.3, unq).
-    """
-
-    scheme: str
-    params: dict[str, str]
-
-    @staticmethod
-    def parse(value: str) -> AuthHeader:
-        """Reads one header line; raises ParseError(400)."""
-        start = _SCHEME.match(value)
-        if start is None:
-            raise ParseError("Malformed Authentication Header")
-        params: dict[str, str] = {}
-        at = start.end()
-        while at < len(value):
-            match = _PARAM.match(value, at)
-            if match is None or match[1].lower() in params:
-                raise ParseError("Malformed Authentication Header")
-            params[match[1].lower()] = match[3] if match[2] is None else match[2]
-            at = match.end()
-        return AuthHeader(start[1].lower(), params)
-
-
-def _digest_headers(values: Iterable[str]) -> list[dict[str, str]]:
-    """The parameters of the Digest lines; other schemes and what cannot be read are left out."""
-    found = []
-    for value in values:
-        try:
-            header = AuthHeader.parse(value)
-        except ParseError:
-            continue
-        if header.scheme == "digest":
-            found.append(header.params)
-    return found
-
 
 # --- the computation ---------------------------------------------------------------------------
 
@@ -121,6 +74,15 @@ class _Inputs:
             request += f":{h(self.body)}"
         count = f"{self.nc}:{self.cnonce}:{self.qop}:" if self.qop else ""
         return h(f"{secret}:{self.nonce}:{count}{h(request)}")
+
+
+def _digest_headers(values: Iterable[str]) -> list[dict[str, str]]:
+    """The parameters of the Digest lines; other schemes and what cannot be read are left out."""
+    found = []
+    for value in values:
+        with suppress(ParseError):
+            found += [h.params for h in AuthHeader.parse_all(value) if h.scheme == "digest"]
+    return found
 
 
 # --- client ------------------------------------------------------------------------------------
@@ -268,9 +230,10 @@ class DigestServer:
     ) -> AuthResult:
         """Whether one of the (Proxy-)Authorization lines proves a password.
 
-        The digest covers the uri parameter; of that, the user part must be the Request-URI's, so
-        that nothing proven for one number can dial another. The host may differ: proxies rewrite
-        it, and some clients put the server there (RFC 3261 22.4 rule 5 leaves this to us).
+        The digest covers the uri parameter; of that, the user part must be the Request-URI's where
+        both have one, so that nothing proven for one number can dial another. The rest may differ:
+        proxies rewrite the host, some clients put the server there, and devices sign a REGISTER
+        with their account's user (RFC 3261 22.4 rule 5 leaves this to us).
         """
         realm = escape(self.realm)
         answers = [a for a in _digest_headers(authorization_values) if a.get("realm") == realm]
@@ -345,7 +308,8 @@ class DigestServer:
         return hmac.digest(self._secret, f"{stamp}:{self.realm}".encode(), "sha256").hex()[:32]
 
 
-_NONCE_COUNT: Final = re.compile(r"[0-9A-Fa-f]{8}")
+#: Eight digits (RFC 7616 3.4), of which devices leave out zeroes.
+_NONCE_COUNT: Final = re.compile(r"[0-9A-Fa-f]{1,8}")
 
 
 def _claimed(answer: Mapping[str, str], method: str) -> _Inputs | None:
@@ -362,8 +326,15 @@ def _claimed(answer: Mapping[str, str], method: str) -> _Inputs | None:
 
 
 def _same_user(digest_uri: str, request_uri: str) -> bool:
+    """Whether a proof made for one URI can dial nothing by the other."""
     try:
-        user = Uri.parse(digest_uri).user
-        return user is None or user == Uri.parse(request_uri).user
+        called = Uri.parse(request_uri).user
+        if called is None:
+            return True
+        signed = digest_uri if _SCHEME.match(digest_uri) else f"sip:{digest_uri}"
+        return Uri.parse(signed).user in (None, called)
     except ParseError:
         return False
+
+
+_SCHEME: Final = re.compile(r"(?:sips?|tel):", re.IGNORECASE)

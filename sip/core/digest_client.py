@@ -1,15 +1,18 @@
 """Our digests for requests that several parties may challenge (RFC 3261 22.2, 22.3).
 
-A server asks by 401 and a proxy before it by 407; the request that satisfies both carries both
-answers, each made for the newest challenge of its party. Later requests of the same Call-ID carry
-them too, counted. Pure: client nonces are passed in.
+A server asks by 401, and each proxy before it by 407, with a realm of its own; the request that
+satisfies all of them carries all answers, each made for the newest challenge of its realm. Later
+requests of the same Call-ID carry them too, counted. Pure: client nonces are passed in.
 """
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from sip.core.digest import AuthHeader, answer_challenges
+from sip.core.auth_header import AuthHeader
+from sip.core.digest import answer_challenges
+from sip.core.header_values import escape
 from sip.core.message import Response
 from sip.errors import ParseError
 
@@ -20,12 +23,24 @@ _HEADERS: Final = {
 }
 #: Times that a party may call its nonce stale for one request (RFC 7616 3.3).
 MAX_STALE: Final = 2
+#: Times that it may bring another nonce without that word: a request can meet another server of a
+#: cluster, which does not know the nonce of the first. After that it is the password.
+MAX_RENEWED: Final = 1
+#: Realms that one request is answered to: a chain of more proxies is none.
+MAX_REALMS: Final = 8
+
+#: Status and realm: who asked.
+Party = tuple[int, str]
+#: How often each party's challenge was taken for one request, which began with an empty one.
+Tried = Counter[Party]
 
 
 @dataclass(slots=True)
 class _Challenge:
+    """What one party wants answered: its lines, of which the strongest counts."""
+
     values: list[str]
-    stale: int = 0
+    nonces: frozenset[str]
     used: int = 0
 
 
@@ -39,41 +54,56 @@ class Proofs:
     username: str
     password: str = field(repr=False)
     realm: str | None = None
-    _challenges: dict[int, _Challenge] = field(default_factory=dict, repr=False)
+    _challenges: dict[Party, _Challenge] = field(default_factory=dict, repr=False)
 
-    def learn(self, response: Response, *, anew: bool = False) -> bool:
-        """Take a challenge; False when answering it would be in vain.
+    def learn(self, response: Response, tried: Tried) -> bool:
+        """Take the challenges of a 401 or 407; False when answering them would be in vain.
 
         In vain is what we cannot compute, a foreign realm, and the same question again though our
-        answer was in time: the password is wrong. `anew`: this request has not been challenged
-        before; what it carried was for an earlier one, whose nonce may have expired.
+        answer was in time: the password is wrong. `tried` belongs to the request: what it carried
+        at first was for an earlier one, whose nonce may have expired.
         """
         if response.status not in _HEADERS:
             return False
-        values = response.headers.get_all(_HEADERS[response.status][0])
-        if self._answer(values, response.cseq.method, "sip:unused", "unused", 1) is None:
-            return False
-        before = self._challenges.get(response.status)
-        if anew or before is None or not before.used:
-            self._challenges[response.status] = _Challenge(values)
+        worth_it = False
+        lines = response.headers.get_all(_HEADERS[response.status][0])
+        for realm, challenge in _by_realm(lines).items():
+            party = response.status, realm
+            if not self._answerable(challenge) or not self._is_new(party, challenge, lines, tried):
+                continue
+            before = self._challenges.get(party)
+            if before is not None and before.nonces == challenge.nonces:
+                challenge.used = before.used  # a nonce's count goes on (RFC 7616 3.4)
+            self._challenges[party] = challenge
+            tried[party] += 1
+            worth_it = True
+        return worth_it
+
+    def _is_new(self, party: Party, challenge: _Challenge, lines: list[str], tried: Tried) -> bool:
+        before = self._challenges.get(party)
+        if before is None:
+            return len(self._challenges) < MAX_REALMS
+        if not before.used or not tried[party]:
             return True
-        if not _stale(values) or before.stale == MAX_STALE:
+        if challenge.nonces <= before.nonces:
             return False
-        self._challenges[response.status] = _Challenge(values, before.stale + 1)
-        return True
+        return tried[party] <= (MAX_STALE if _stale(lines) else MAX_RENEWED)
+
+    def _answerable(self, challenge: _Challenge) -> bool:
+        return self._answer(challenge, "OPTIONS", "sip:unused", "unused", b"") is not None
 
     def answered(self, status: int) -> bool:
         """Whether a challenge by `status` was answered before."""
-        return status in self._challenges
+        return any(asked == status for asked, _ in self._challenges)
 
     def headers(
         self, method: str, uri: str, cnonce: Callable[[], str], body: bytes = b""
     ) -> list[tuple[str, str]]:
         """The header fields that answer every party that has challenged us."""
         found = []
-        for status, challenge in self._challenges.items():
+        for (status, _), challenge in self._challenges.items():
             challenge.used += 1
-            value = self._answer(challenge.values, method, uri, cnonce(), challenge.used, body)
+            value = self._answer(challenge, method, uri, cnonce(), body)
             if value is not None:
                 found.append((_HEADERS[status][1], value))
         return found
@@ -83,29 +113,35 @@ class Proofs:
         self._challenges.clear()
 
     def _answer(
-        self,
-        values: list[str],
-        method: str,
-        uri: str,
-        cnonce: str,
-        nonce_count: int,
-        body: bytes = b"",
+        self, challenge: _Challenge, method: str, uri: str, cnonce: str, body: bytes
     ) -> str | None:
         return answer_challenges(
-            values,
+            challenge.values,
             method=method,
-            uri=uri,
+            uri=escape(uri),  # some peers' Contacts have quotes in them
             username=self.username,
             password=self.password,
             cnonce=cnonce,
-            nonce_count=nonce_count,
+            nonce_count=challenge.used or 1,
             body=body,
             realm=self.realm,
         )
 
 
-def _stale(values: list[str]) -> bool:
-    return any(_params(value).get("stale", "").lower() == "true" for value in values)
+def _by_realm(lines: list[str]) -> dict[str, _Challenge]:
+    """The challenges of one response, by realm; what cannot be read is left out."""
+    values: dict[str, list[str]] = {}
+    nonces: dict[str, set[str]] = {}
+    for line in lines:
+        params = _params(line)
+        realm = params.get("realm", "")
+        values.setdefault(realm, []).append(line)
+        nonces.setdefault(realm, set()).add(params.get("nonce", ""))
+    return {realm: _Challenge(values[realm], frozenset(nonces[realm])) for realm in values}
+
+
+def _stale(lines: list[str]) -> bool:
+    return any(_params(line).get("stale", "").lower() == "true" for line in lines)
 
 
 def _params(value: str) -> dict[str, str]:

@@ -8,6 +8,7 @@ from typing import Final
 
 from sip.core.header_values import TOKEN, canonical, split_commas, wire_name
 from sip.core.memo import memo
+from sip.core.visible import visible
 from sip.errors import ParseError
 
 #: A name as it goes on the wire, and its lines.
@@ -30,7 +31,8 @@ class Headers:
     Names may be given in full or compact form and in any case; the lower-case full form is the
     fastest. Lines of one name are kept together in the place of the first, which RFC 3261 7.3.1
     declares to mean the same. A value with CR or LF, or a name that breaks the grammar of a
-    token, raises ValueError: nothing that came from elsewhere can add a line.
+    token, raises ValueError: nothing that came from elsewhere can add a line. No value holds any
+    other control character either.
     """
 
     __slots__ = ("fields",)
@@ -74,8 +76,8 @@ class Headers:
         """Further lines, each after those of the same name."""
         fields = self.fields
         for name, value in lines:
-            if "\r" in value or "\n" in value:
-                raise ValueError(_TWO_LINES)
+            if not value.isprintable():
+                value = one_line(value)
             key, shown = field_name(name)
             if key in fields:
                 fields[key][1].append(value)
@@ -153,6 +155,7 @@ def _tokens(line: str) -> frozenset[str]:
 
 
 def one_line(value: str) -> str:
+    """`value` as one line may have it; raises ValueError for a line break."""
     if "\r" in value or "\n" in value:
         raise ValueError(_TWO_LINES)
-    return value
+    return visible(value)

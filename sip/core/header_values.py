@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Final
 
 from sip.core.memo import memo
@@ -99,7 +100,10 @@ def _split_quoted(value: str) -> list[str]:
 
 
 def parse_params(text: str | None) -> Params:
-    """`;name=value;flag` as pairs, quoted values kept in their quotes; raises ParseError(400)."""
+    """`;name=value;flag` as pairs, quoted values kept in their quotes; raises ParseError(400).
+
+    One semicolon at the end, which some senders leave, says nothing.
+    """
     if not text:
         return ()
     params: list[tuple[str, str | None]] = []
@@ -107,6 +111,8 @@ def parse_params(text: str | None) -> Params:
     while at < end:
         match = _PARAM.match(text, at)
         if match is None:
+            if text[at:].strip() == ";":
+                break
             raise ParseError("Malformed Header Parameter")
         params.append((match[1], match[2]))
         at = match.end()
@@ -253,8 +259,19 @@ _VIA: Final = re.compile(
 _NAME_ADDR: Final = re.compile(
     rf"\s*+(?:({_QUOTED})|([^\"<>,;\\\x00-\x08\x0a-\x1f]*+))\s*+<([^<>]*+)>\s*+(;.*+)?", re.DOTALL
 )
+#: What should have been quoted, or escaped between its quotes: plain as long as no other address,
+#: and no quote that is left open (RFC 4475 3.1.2.15), stands before the URI.
+_ODD_NAME_ADDR: Final = re.compile(
+    r"\s*+(?:\"([^<>]*)\"|([^\"<>@]*+))\s*+<([^<>]*+)>\s*+(;.*+)?", re.DOTALL
+)
+#: An address between others that cannot be read.
+_BRACKETED: Final = re.compile(r"(<[^<>]*+>[^,<>]*+)")
 #: Without <> all after a semicolon belongs to the field, and , and ? are refused (RFC 3261 20.10).
 _ADDR_SPEC: Final = re.compile(r'\s*+([^\s<>",;?]++)\s*+(;.*+)?', re.DOTALL)
+#: The first URI of Contact, whatever stands around it.
+_TARGET: Final = re.compile(
+    rf'\s*+(?:(?:[^"<>,]|{_QUOTED})*+<([^<>]++)>|([^\s<>",;?]++))', re.DOTALL
+)
 _CSEQ: Final = re.compile(rf"([0-9]++)\s++({TOKEN.pattern})")
 
 
@@ -276,15 +293,56 @@ def parse_name_addr(value: str) -> NameAddr:
         quoted, plain, uri, params = match.groups()
         name = (plain.strip() or None) if quoted is None else unquote(quoted)
         return NameAddr(name, Uri.parse(uri), parse_params(params))
+    match = _ODD_NAME_ADDR.fullmatch(value)
+    if match is not None:
+        quoted, plain, uri, params = match.groups()
+        name = plain.strip() if quoted is None else unescape(quoted).rstrip("\\")
+        return NameAddr(name, Uri.parse(uri), parse_params(params))
     match = _ADDR_SPEC.fullmatch(value)
     if match is None:
         raise ParseError("Malformed Address")
     return NameAddr(None, Uri.parse(match[1]), parse_params(match[2]))
 
 
+@memo
+def read_target(value: str) -> tuple[str, Uri]:
+    """The first URI of a Contact, to the letter and parsed; raises ParseError(400).
+
+    Where requests in a dialog go (RFC 3261 12.1) is all that we need of it: a display name or
+    parameters that break the grammar do not matter.
+    """
+    match = _TARGET.match(value)
+    text = "" if match is None else match[1] or match[2]
+    try:
+        return text, Uri.parse(text)
+    except ParseError:
+        raise ParseError("Malformed Contact") from None
+
+
 def parse_name_addrs(values: Iterable[str]) -> list[NameAddr]:
     """Every address of a field that may be repeated or comma-separated; raises ParseError(400)."""
     return [parse_name_addr(item) for value in values for item in split_commas(value)]
+
+
+def readable_addresses(values: Iterable[str]) -> list[NameAddr]:
+    """Every address that can be read: of a field that is only as good as what it tells."""
+    found: list[NameAddr] = []
+    for value in values:
+        try:
+            found += parse_name_addrs((value,))
+        except ParseError:
+            found += _plain_to_see(value)
+    return found
+
+
+def _plain_to_see(value: str) -> Iterable[NameAddr]:
+    with suppress(ParseError):
+        return (parse_name_addr(value),)
+    found = []
+    for address in _BRACKETED.findall(value):
+        with suppress(ParseError):
+            found.append(parse_name_addr(address))
+    return found
 
 
 @memo

@@ -23,6 +23,7 @@ from sip.core.header_values import (
     parse_name_addr,
     parse_via,
     read_max_forwards,
+    read_target,
     wire_name,
 )
 from sip.core.memo import memo
@@ -37,8 +38,8 @@ class _Message:
     """What requests and responses share.
 
     The typed accessors parse on reading and raise ParseError(400) when the field is missing or
-    malformed; after `validate` they cannot. Parses are remembered by text, so reading is cheap,
-    and a changed header is seen at once.
+    malformed; after `validate` those that it checks cannot. Parses are remembered by text, so
+    reading is cheap, and a changed header is seen at once.
     """
 
     __slots__ = ("body", "headers")
@@ -77,6 +78,15 @@ class _Message:
         """The first Contact; None when there is none or it is the `*` of a REGISTER."""
         line = self.headers.get("contact")
         return None if line in (None, "*") else parse_name_addr(first_item(line))
+
+    @property
+    def target(self) -> tuple[str, Uri] | None:
+        """The URI of the first Contact, to the letter and parsed; None as in `contact`.
+
+        It is read where `contact` cannot be, as it is where requests in a dialog go.
+        """
+        line = self.headers.get("contact")
+        return None if line in (None, "*") else read_target(line)
 
     @property
     def max_forwards(self) -> int | None:
@@ -139,6 +149,9 @@ class Request(_Message):
         return f"<Request {self.method} {self.uri}>"
 
 
+_TAG: Final = re.compile(rf";\s*+tag\s*+=\s*+({TOKEN.pattern})", re.IGNORECASE)
+
+
 class Response(_Message):
     """A response; `status` is 100 to 699."""
 
@@ -151,6 +164,15 @@ class Response(_Message):
         self.reason = reason
         self.headers = Headers() if headers is None else headers
         self.body = body
+
+    @property
+    def to_tag(self) -> str | None:
+        """The tag that the peer put to our To, also where it broke the rest of that field."""
+        try:
+            return self.to.tag
+        except ParseError:
+            match = _TAG.search(self.headers.get("to") or "")
+            return match[1] if match else None
 
     def _start_line(self) -> str:
         return f"SIP/2.0 {self.status} {one_line(self.reason)}"

@@ -13,6 +13,7 @@ from sip.core.header_fields import Headers, field_name
 from sip.core.header_values import TOKEN, read_content_length, split_commas
 from sip.core.message import MessageError, Request, Response, answerable
 from sip.core.uri import decode_text
+from sip.core.visible import HARMFUL, visible
 from sip.errors import ParseError
 
 #: Longest start line and header fields, in bytes.
@@ -24,7 +25,7 @@ MAX_HEADERS: Final = 100
 
 _FOLD: Final = re.compile(r"\r\n[ \t]++")
 _REQUEST_LINE: Final = re.compile(rf"({TOKEN.pattern}) (\S++) (?i:SIP)/2\.0")
-_STATUS_LINE: Final = re.compile(r"SIP/2\.0 ([1-6][0-9]{2})(?: (.*+))?", re.IGNORECASE | re.ASCII)
+_STATUS_LINE: Final = re.compile(r"SIP/2\.0 ++([1-6][0-9]{2})(?: (.*+))?", re.IGNORECASE | re.ASCII)
 _VERSION: Final = re.compile(r"SIP/[0-9]+\.[0-9]+", re.IGNORECASE | re.ASCII)
 
 
@@ -33,7 +34,8 @@ def parse_message(data: bytes) -> Request | Response:
 
     Empty lines before it are skipped (RFC 3261 7.5) and bytes past Content-Length dropped
     (18.3). A body shorter than its Content-Length, a head over 16 KB, more than 100 header lines
-    and a body over 64 KB are refused. Header values are not looked at: see `validate`.
+    and a body over 64 KB are refused. A broken header line refuses a request; of a response it is
+    left out. Header values are not looked at: see `validate`.
     """
     data = data.lstrip(b"\r\n")
     end = data.find(b"\r\n\r\n")
@@ -43,7 +45,7 @@ def parse_message(data: bytes) -> Request | Response:
         raise MessageError("Incomplete Message")
     message = _read_head(data[:end])
     try:
-        message.body = _read_body(message.headers, data[end + 4 :])
+        message.body = _read_body(message, data[end + 4 :])
     except ParseError as error:
         raise MessageError(error.reason, error.status, message) from None
     return message
@@ -81,22 +83,27 @@ def _read_head(head: bytes) -> Request | Response:
         raise MessageError("Too Many Header Fields")
     headers, fault = _read_headers(lines)
     message = _read_start_line(start_line, headers)
-    if fault:
+    if fault and isinstance(message, Request):
         raise MessageError(fault, 400, message)
     return message
 
 
 def _lines(head: bytes) -> list[str]:
-    """The lines of a head, folded ones joined by a space (RFC 3261 7.3.1)."""
+    """The lines of a head, folded ones joined by a space (RFC 3261 7.3.1).
+
+    Whatever is read of a header holds no control character; what the request line holds refuses it.
+    """
     text = decode_text(head)
     if "\r\n " in text or "\r\n\t" in text:
         text = _FOLD.sub(" ", text)
     lines = text.split("\r\n")
     # A lone CR or LF would end a line for an element further on, but not for us.
     rest = "".join(lines)
+    if rest.isprintable():
+        return lines
     if "\r" in rest or "\n" in rest:
         raise MessageError("Stray Line Break")
-    return lines
+    return [lines[0], *map(visible, lines[1:])]
 
 
 def _read_headers(lines: list[str]) -> tuple[Headers, str]:
@@ -131,7 +138,7 @@ def _split_vias(lines: list[str]) -> None:
 
 def _read_start_line(line: str, headers: Headers) -> Request | Response:
     match = _REQUEST_LINE.fullmatch(line)
-    if match is not None:
+    if match is not None and not HARMFUL.search(line):
         return Request(match[1], match[2], headers)
     if line[:4].upper() == "SIP/":
         return _read_status_line(line, headers)
@@ -147,12 +154,17 @@ def _read_status_line(line: str, headers: Headers) -> Response:
     match = _STATUS_LINE.fullmatch(line)
     if match is None:
         raise MessageError("Malformed Status-Line")
-    return Response(int(match[1]), match[2] or "", headers)
+    return Response(int(match[1]), visible(match[2] or ""), headers)
 
 
-def _read_body(headers: Headers, rest: bytes) -> bytes:
-    announced = headers.get("content-length")
-    length = len(rest) if announced is None else read_content_length(announced)
+def _read_body(message: Request | Response, rest: bytes) -> bytes:
+    announced = message.headers.get("content-length")
+    try:
+        length = len(rest) if announced is None else read_content_length(announced)
+    except ParseError:
+        if isinstance(message, Request):
+            raise
+        length = len(rest)
     if length > MAX_BODY:
         raise ParseError("Request Entity Too Large", 413)
     if length > len(rest):

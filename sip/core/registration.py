@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
 
-from sip.core.header_values import NameAddr, parse_name_addrs
+from sip.core.header_values import NameAddr, readable_addresses
 from sip.core.message import Response
 from sip.core.register_request import expires_s
 from sip.core.uri import Uri, same_uri
-from sip.errors import ParseError
 
 #: The first wait after a failure, and the longest: each is twice the one before (RFC 5626 4.5).
 FIRST_BACK_OFF_S: Final = 10.0
@@ -22,6 +21,9 @@ LONGEST_BACK_OFF_S: Final = 600.0
 SLOW_RETRY_S: Final = 600.0
 #: Longest Retry-After that is honoured, in seconds.
 LONGEST_RETRY_AFTER_S: Final = 3600
+#: The URI parameter of our Contact that tells it from all others of its address of record.
+INSTANCE: Final = "rinstance"
+LONGEST_REFRESH_S: Final = 43_200.0
 #: Seconds within which a connection that ends after its registration was meant to: without a
 #: pause the two sides would go on connecting and dropping as fast as they can.
 STABLE_S: Final = 30.0
@@ -171,30 +173,29 @@ def judge(status: int) -> RegisterReply:
 def granted_s(response: Response, ours: Uri, asked_s: int) -> int:
     """How long our binding holds, in seconds; 0 when it does not (RFC 3261 10.2.4).
 
-    The 2xx lists every binding of the address of record: ours is found by its URI, or by user and
-    host where the registrar left parameters out, or because it is the only one. Its `expires`
-    counts before the Expires header. Never longer than `asked_s`.
+    The 2xx lists every binding of the address of record. Ours is found by its URI; by its instance
+    where the registrar wrote another address into it; by its user and host where that left the
+    parameters out; or because it is the only one. Of several the one that lasts longest is the
+    newest. Its `expires` counts before the Expires header. Never longer than `asked_s`.
     """
-    for binding in _ours_first(_contacts(response), ours):
+    for binding in _ours_first(readable_addresses(response.headers.get_all("contact")), ours):
         return min(_read_s(binding.param("expires"), _header_s(response, asked_s)), asked_s)
     return min(_header_s(response, asked_s), asked_s)
 
 
-def _contacts(response: Response) -> list[NameAddr]:
-    try:
-        return parse_name_addrs(response.headers.get_all("contact"))
-    except ParseError:
-        return []
-
-
 def _ours_first(found: list[NameAddr], ours: Uri) -> list[NameAddr]:
-    def distance(binding: NameAddr) -> int:
-        uri = binding.uri
+    instance = ours.param(INSTANCE)
+
+    def distance(binding: NameAddr) -> tuple[int, int]:
+        uri, theirs = binding.uri, binding.uri.param(INSTANCE)
+        lasts_s = _read_s(binding.param("expires"), 0)
         if same_uri(uri, ours):
-            return 0
-        if (uri.user, uri.host.lower()) == (ours.user, ours.host.lower()):
-            return 1
-        return 2
+            return 0, -lasts_s
+        if theirs:
+            return (1 if theirs == instance else 5), -lasts_s
+        if uri.user != ours.user:
+            return 4, -lasts_s
+        return (2 if uri.host.lower() == ours.host.lower() else 3), -lasts_s
 
     return sorted(found, key=distance)
 
@@ -223,8 +224,9 @@ def retry_after_s(response: Response) -> float | None:
 
 
 def refresh_after_s(granted: int) -> float:
-    """When to refresh: half-way, so that a refresh that fails can be tried elsewhere in time."""
-    return max(granted / 2, 1.0)
+    """When to refresh: half-way, so that a refresh that fails can be tried elsewhere in time, and
+    once in twelve hours at least, whatever a registrar grants."""
+    return min(max(granted / 2, 1.0), LONGEST_REFRESH_S)
 
 
 def back_off_s(failures: int) -> tuple[float, float]:
@@ -245,5 +247,9 @@ def redirected_to(response: Response) -> Uri | None:
         except ValueError:
             return 0.0
 
-    found = [contact for contact in _contacts(response) if contact.uri.scheme in ("sip", "sips")]
+    found = [
+        contact
+        for contact in readable_addresses(response.headers.get_all("contact"))
+        if contact.uri.scheme in ("sip", "sips")
+    ]
     return max(found, key=preference).uri if found else None

@@ -18,7 +18,6 @@ from sip.core.sdp_lines import (
     Connection,
     Line,
     body_lines,
-    matched,
     read_body,
     read_rtpmap,
 )
@@ -132,8 +131,9 @@ class Media(_Attributes):
         """The codec of each payload type, in the order of preference of the `m=` line."""
         known = dict(STATIC_CODECS)
         for value in self.values("rtpmap"):
-            number, codec = read_rtpmap(value)
-            known[number] = codec
+            read = read_rtpmap(value)
+            if read is not None:
+                known[read[0]] = read[1]
         numbers = [int(pt) for pt in self.formats if _SHORT_NUMBER.fullmatch(pt)]
         return {pt: known[pt] for pt in numbers if pt in known}
 
@@ -251,55 +251,57 @@ class SessionDescription(_Attributes):
 
 _SHORT_NUMBER: Final = re.compile(r"[0-9]{1,9}")
 _ORIGIN: Final = re.compile(r"(\S+) (\S+) ([0-9]{1,64}) IN (IP4|IP6) (\S+) *")
+#: Of an origin that cannot be read, or is missing. Nobody needs it: what we say has one of ours.
+_NO_ORIGIN: Final = Origin("-", "0", 0, "IP4", "0.0.0.0")
 _MEDIA: Final = re.compile(
-    r"([!-.0-~]++) ([0-9]{1,5})(?:/([0-9]{1,5}))? ([!-~]++)((?: [!-~]++)*+) *+"  # kind … formats
+    r" *+([!-.0-~]++) ++([0-9]{1,5})(?:/([0-9]{1,5}))? ++([!-~]++)((?: ++[!-~]++)*+) *+(?=\n|\Z)"
 )
+_KIND: Final = re.compile(r" *+([A-Za-z0-9-]{1,32}+)")
 
 
 def parse(text: bytes | str) -> SessionDescription:
     """Reads a description.
 
-    Raises ParseError: 400 for text that breaks the grammar, 488 for media without an address or
-    more than 32 of them, 413 when over 16 KB. Bare LF ends a line too (RFC 8866 5), and a missing
-    `s=` or `t=` is let pass.
+    Lines that a call does not need may be as odd as they like: what cannot be read of the origin,
+    the attributes and other media is left out, or stands refused. Bare LF ends a line too
+    (RFC 8866 5), and a missing `s=` or `t=` is let pass.
+
+    Raises ParseError: 400 for text that is no description, or whose audio cannot be read, 488 for
+    audio without an address or more than 32 media, 413 when over 16 KB.
     """
     if len(text) > MAX_SDP:
         raise ParseError("SDP Too Large", 413)
     whole = decode_text(text) if isinstance(text, bytes) else text
-    whole = whole.replace("\r\n", "\n").rstrip("\n")
-    if "\r" in whole or "\0" in whole:
+    whole = whole.replace("\r\n", "\n").rstrip("\n\0 ")
+    if "\r" in whole:
         raise ParseError("Malformed SDP Line")
     session, *media = whole.split("\nm=")
     if len(media) > MAX_MEDIA:
         raise ParseError("SDP With Too Many Media", 488)
     description = _read_session(session, media)
-    if description.connection is None:
-        for part in description.media:
-            if part.active and part.connection is None:
-                raise ParseError("SDP Without Connection Address", 488)
+    audio = description.audio
+    if audio is None and any(_is_unread_audio(section) for section in media):
+        raise ParseError("Malformed SDP Media")
+    if audio is not None and description.connection_of(audio) is None:
+        raise ParseError("SDP Without Connection Address", 488)
     return description
 
 
 def _read_session(text: str, media: list[str]) -> SessionDescription:
     """A description of the session's lines, and of each medium's after its ``m=``."""
     version, _, rest = text.partition("\n")
-    origin = rest.partition("\n")[0]
-    if version != "v=0" or not origin.startswith("o="):
+    if version.rstrip(" ") != "v=0":
         raise ParseError("Malformed SDP Start")
-    username, session_id, number, address_type, address = matched(_ORIGIN, origin[2:], "Origin")
-    connection, attributes, lines = read_body(rest[len(origin) :])
-    other = lines
-    name = "-"
-    for line in lines:
-        if line[0] == "s":
-            name = line[1]
-            other = tuple([line for line in lines if line[0] != "s"])
-            break
+    origin = rest.partition("\n")[0] if rest.startswith("o=") else ""
+    # the origin is a call's own: what follows it is what others had too
+    connection, attributes, lines = read_body(rest[len(origin) :] if origin else f"\n{rest}")
+    name = next((value for key, value in lines if key == "s"), "-")
+    other = tuple([line for line in lines if line[0] not in "vos"])
     if "t" not in [key for key, _ in other]:
         other = (*other, ("t", "0 0"))
     direction = _direction_in(attributes)
     return SessionDescription(
-        Origin(username, session_id, int(number), address_type, address),
+        _read_origin(origin[2:]),
         name,
         connection,
         attributes,
@@ -308,12 +310,22 @@ def _read_session(text: str, media: list[str]) -> SessionDescription:
     )
 
 
+def _read_origin(text: str) -> Origin:
+    match = _ORIGIN.fullmatch(text)
+    if match is None:
+        return _NO_ORIGIN
+    username, session_id, version, address_type, address = match.groups()
+    return Origin(username, session_id, int(version), address_type, address)
+
+
 def _read_media(text: str, session_direction: str | None) -> Media:
-    first = text.partition("\n")[0]
-    kind, port, count, protocol, formats = matched(_MEDIA, first, "Media")
-    if int(port) > 65535 or (int(port) and not formats):
-        raise ParseError("Malformed SDP Media")
-    connection, attributes, other = read_body(text[len(first) :])
+    """One section; where its first line cannot be read, it stands refused in its place."""
+    first = _medium(text)
+    if first is None:
+        named = _KIND.match(text)
+        return Media(named[1] if named else "application", 0, "RTP/AVP", ("0",))
+    kind, port, count, protocol, formats = first.groups("")
+    connection, attributes, other = read_body(text[first.end() :])
     return Media(
         kind,
         int(port),
@@ -325,3 +337,15 @@ def _read_media(text: str, session_direction: str | None) -> Media:
         other,
         session_direction,
     )
+
+
+def _medium(text: str) -> re.Match[str] | None:
+    """The first line of a section, None where it cannot be read."""
+    match = _MEDIA.match(text)
+    if match is None or int(match[2]) > 65535 or (int(match[2]) and not match[5]):
+        return None
+    return match
+
+
+def _is_unread_audio(text: str) -> bool:
+    return text.lstrip(" ").startswith("audio") and _medium(text) is None

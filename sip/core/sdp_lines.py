@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from sip.errors import ParseError
-
 #: `a=name:value`, or `a=name` with None.
 Attribute = tuple[str, str | None]
 #: The letter of a line and what follows its equals sign.
@@ -66,8 +64,14 @@ def body_lines(
     return lines
 
 
-_CONNECTION: Final = re.compile(r"IN (IP4|IP6) ([A-Za-z0-9.:%_-]+(?:/[0-9]{1,5}){0,2}) *")
-_RTPMAP: Final = re.compile(r"([0-9]{1,3})\s+([^\s/]+)/([0-9]{1,9})(?:/([0-9]{1,3}))?\s*")
+_CONNECTION: Final = re.compile(
+    r" *+IN ++(IP4|IP6) ++([A-Za-z0-9.:%_-]++(?:/[0-9]{1,5}){0,2}) *+", re.IGNORECASE
+)
+_RTPMAP: Final = re.compile(
+    r" *+([0-9]{1,3})\s++([^\s/]++)(?:/([0-9]{1,9}))?+(?:/([0-9]{1,3}))?+/?+\s*+"
+)
+#: Codecs at another RTP clock than 8000 Hz, for an rtpmap that leaves it out (RFC 3551, RFC 7587).
+_USUAL_RATE: Final = {"opus": 48000, "l16": 44100}
 
 
 def read_body(
@@ -75,9 +79,10 @@ def read_body(
 ) -> tuple[Connection | None, tuple[Attribute, ...], tuple[Line, ...]]:
     """The connection, the attributes, and the other lines in the order of writing.
 
-    `text` begins with the end of the line before, or is empty. Raises ParseError. A peer says the
-    same of its codecs in every call, so short texts are remembered. Long ones hold what is a
-    call's own (candidates), and keys are nobody's to remember.
+    `text` begins with the end of the line before, or is empty. A line that cannot be read is left
+    out: nobody may need it, and who does finds nothing. A peer says the same of its codecs in every
+    call, so short texts are remembered. Long ones hold what is a call's own (candidates), and keys
+    are nobody's to remember.
     """
     short = len(text) <= MAX_REMEMBERED and "crypto:" not in text and "key-mgmt:" not in text
     return _remembered(text) if short else _read(text)
@@ -88,18 +93,17 @@ def remembered() -> int:
     return _remembered.cache_info().currsize
 
 
-def read_rtpmap(value: str) -> tuple[int, Codec]:
-    """The payload type and its codec (RFC 8866 6.6); raises ParseError."""
-    number, name, rate, channels = matched(_RTPMAP, value, "Rtpmap")
-    return int(number), Codec(name, int(rate), int(channels or 1))
+def read_rtpmap(value: str) -> tuple[int, Codec] | None:
+    """The payload type and its codec (RFC 8866 6.6); None for one that cannot be read.
 
-
-def matched(pattern: re.Pattern[str], text: str, what: str) -> tuple[str, ...]:
-    """The groups of the whole text, "" for one that is absent; ParseError names `what`."""
-    match = pattern.fullmatch(text)
+    Devices leave out the clock rate, which is the codec's usual one then, or end it with a slash.
+    """
+    match = _RTPMAP.fullmatch(value)
     if match is None:
-        raise ParseError(f"Malformed SDP {what}")
-    return match.groups("")
+        return None
+    number, name, rate, channels = match.groups()
+    usual = _USUAL_RATE.get(name.lower(), 8000)
+    return int(number), Codec(name, int(rate or usual), int(channels or 1))
 
 
 def _read(text: str) -> tuple[Connection | None, tuple[Attribute, ...], tuple[Line, ...]]:
@@ -108,23 +112,41 @@ def _read(text: str) -> tuple[Connection | None, tuple[Attribute, ...], tuple[Li
     other: list[Line] = []
     for line in text.split("\n")[1:]:
         key, value = line[:1], line[2:]
-        if line[1:2] != "=" or not key.isalpha():
-            raise ParseError("Malformed SDP Line")
+        if line[1:2] != "=" or not key.isalpha() or _CONTROL.search(value):
+            continue
         if key == "a":
-            attributes.append(_read_attribute(value))
-        elif key == "c" and connection is None:
-            connection = Connection(*matched(_CONNECTION, value, "Connection"))
+            attribute = _read_attribute(value)
+            if attribute is not None:
+                attributes.append(attribute)
+        elif key == "c":
+            connection = connection or _read_connection(value)
         else:
             other.append((key, value))
     other.sort(key=_comes_late)  # as it will be written
     return connection, tuple(attributes), tuple(other)
 
 
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 _remembered = lru_cache(maxsize=512)(_read)
 
 
-def _read_attribute(text: str) -> Attribute:
+def _read_connection(value: str) -> Connection | None:
+    match = _CONNECTION.fullmatch(value)
+    return None if match is None else Connection(match[1].upper(), match[2])
+
+
+def _read_attribute(text: str) -> Attribute | None:
+    """An rtpmap that devices write crookedly is put straight, as the other side may be strict."""
     name, colon, value = text.partition(":")
-    if name == "rtpmap":
-        read_rtpmap(value)
-    return name, value if colon else None
+    name = name.strip()
+    if name != "rtpmap":
+        return (name, value if colon else None) if name else None
+    read = read_rtpmap(value)
+    if read is None:
+        return None
+    number, codec = read
+    plain = value.strip()
+    return name, plain if _PLAIN_RTPMAP.fullmatch(plain) else f"{number} {codec}"
+
+
+_PLAIN_RTPMAP: Final = re.compile(r"[0-9]+ [^\s/]+/[0-9]+(?:/[0-9]+)?")

@@ -14,6 +14,8 @@ from sip.errors import ParseError
 
 #: RFC 4028 5: what a request without Min-SE means by it, in seconds.
 DEFAULT_MIN_SE_S = 90
+#: However short an interval the peer answers with: we refresh no more often than this, in seconds.
+SHORTEST_REFRESH_S = 10.0
 #: The option tag.
 TIMER = "timer"
 
@@ -51,7 +53,11 @@ class Refresher(Enum):
 
 @frozen
 class Agreement:
-    """What one request and its 2xx agreed on: the interval in seconds, and who refreshes."""
+    """What one request and its 2xx agreed on: the interval in seconds, and who refreshes.
+
+    An answer may break the rule that no interval is below 90 s (RFC 4028 5). Such a session is
+    refreshed early, as the peer may mean it, and given up no earlier than that rule allows.
+    """
 
     interval_s: int
     refresher: Refresher
@@ -59,12 +65,13 @@ class Agreement:
     @property
     def refresh_after_s(self) -> float:
         """RFC 4028 7.2, 10: half of the interval, so that one refresh may be lost."""
-        return self.interval_s / 2
+        return max(self.interval_s / 2, SHORTEST_REFRESH_S)
 
     @property
     def expires_after_s(self) -> float:
         """RFC 4028 10: a third of the interval, at most 32 s, before it is really over."""
-        return self.interval_s - min(32.0, self.interval_s / 3)
+        interval_s = max(self.interval_s, DEFAULT_MIN_SE_S)
+        return interval_s - min(32.0, interval_s / 3)
 
 
 @frozen
@@ -87,7 +94,8 @@ def request_headers(
     """
     if policy.mode is Mode.OFF or (policy.mode is Mode.ACCEPT and current is None):
         return ()
-    interval_s = max(current.interval_s if current else policy.expires_s, min_se_s)
+    wanted_s = max(current.interval_s, DEFAULT_MIN_SE_S) if current else policy.expires_s
+    interval_s = max(wanted_s, min_se_s)
     value = str(interval_s)
     if current is not None:
         value += f";refresher={'uac' if current.refresher is Refresher.US else 'uas'}"
@@ -105,8 +113,10 @@ def agree_as_uas(policy: Policy, request: Request) -> Agreement | TooSmall | Non
     if asked is None:
         return _unasked(policy, request, peer_knows=peer_knows)
     interval_s, refresher = asked
-    if interval_s < policy.min_se_s and peer_knows:
-        return TooSmall(policy.min_se_s)
+    if interval_s < policy.min_se_s:
+        if peer_knows:
+            return TooSmall(policy.min_se_s)
+        interval_s = policy.min_se_s
     if not peer_knows or refresher == "uas":
         return Agreement(interval_s, Refresher.US)
     return Agreement(interval_s, Refresher.PEER)

@@ -9,6 +9,7 @@ from urllib.parse import quote, unquote_to_bytes
 
 from sip.core.memo import memo
 from sip.core.value import frozen, kept
+from sip.core.visible import HARMFUL
 from sip.errors import ParseError
 
 Params = tuple[tuple[str, str | None], ...]
@@ -18,7 +19,8 @@ Params = tuple[tuple[str, str | None], ...]
 class Uri:
     """One URI.
 
-    sip and sips: `user`, `password` and `params` are kept unescaped, `host` without the brackets
+    sip and sips: `user`, `password` and `params` are kept unescaped (`%00` and other control
+    characters stay escapes), `host` without the brackets
     of an IPv6 reference, `headers` as received (the text after `?`). tel: the number is in `user`
     and `host` is empty. Any other scheme: all that follows the colon is in `user`, untouched, and
     `host` is empty.
@@ -152,16 +154,16 @@ _TEL_SAFE: Final = "-.()*#+"
 _PARAM_SAFE: Final = "-_.!~*'()[]/:&+$"
 
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_.+-]*+")
-_FORBIDDEN: Final = re.compile(r"[\x00-\x20\x7f<>\"\\]|%(?![0-9A-Fa-f]{2})")
+_FORBIDDEN: Final = re.compile(r"[\x00-\x20\x7f<>\\]|%(?![0-9A-Fa-f]{2})")
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*+):")
 #: A user may hold what the grammar wants escaped, such as the # of a feature code: PBXs send it so.
 _SIP: Final = re.compile(
-    r"(?:([^@:]++)(?::([^@]*+))?@)?"  # user, password
+    r"(?:([^@:\"]++)(?::([^@\"]*+))?@)?"  # user, password
     r"(\[[0-9A-Fa-f:.]++\]|[A-Za-z0-9._-]++)(?::([0-9]{1,5}))?"  # host, port
-    r"((?:;[^;?@]++)*+)"  # parameters
-    r"(?:\?([^@]++))?"  # headers
+    r"((?:;[^;?@]++)*+);?"  # parameters; some senders put one in quotes, or a semicolon at the end
+    r"(?:\?([^@\"]++))?"  # headers
 )
-_TEL: Final = re.compile(r"(\+?[0-9A-Fa-f*#().-]++)((?:;[^;]++)*+)")
+_TEL: Final = re.compile(r"(\+?[0-9A-Fa-f*#().-]++)((?:;[^;]++)*+);?")
 
 
 @memo
@@ -172,7 +174,11 @@ def _parse_uri(text: str) -> Uri:
     scheme = start[1].lower()
     reader = _READERS.get(scheme)
     rest = text[start.end() :]
-    return Uri(scheme, user=rest) if reader is None else reader(scheme, rest)
+    if reader is not None:
+        return reader(scheme, rest)
+    if '"' in rest:
+        raise ParseError("Malformed URI")
+    return Uri(scheme, user=rest)
 
 
 Uri.parse = _parse_uri
@@ -231,9 +237,11 @@ def _params_text(params: Params) -> str:
 
 
 def _unescape(text: str) -> str:
+    """Without escapes, but for those of control characters: nobody wants to meet them."""
     if "%" not in text:
         return text
-    return decode_text(unquote_to_bytes(text))
+    plain = decode_text(unquote_to_bytes(text))
+    return plain if plain.isprintable() else HARMFUL.sub(lambda match: quote(match[0]), plain)
 
 
 def decode_text(raw: bytes) -> str:
@@ -245,9 +253,19 @@ def decode_text(raw: bytes) -> str:
 
 
 def _escape(text: str, safe: str) -> str:
-    return text if _PLAIN.fullmatch(text) else quote(text, safe=safe, errors="replace")
+    if _PLAIN.fullmatch(text):
+        return text
+    if "%" not in text:
+        return quote(text, safe=safe, errors="replace")
+    pieces = _KEPT_ESCAPE.split(text)  # each second one is such an escape
+    pieces[::2] = [quote(piece, safe=safe, errors="replace") for piece in pieces[::2]]
+    return "".join(pieces)
 
 
+#: What `_unescape` has left as it was.
+_KEPT_ESCAPE: Final = re.compile(
+    "(%[01][0-9A-F]|%7F|%C2%[89][0-9A-F]|%E2%80%A[89A-E]|%E2%81%A[6-9])"
+)
 _NEVER_DEFAULTED: Final = ("transport", "user", "ttl", "method", "maddr")
 
 

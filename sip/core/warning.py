@@ -19,8 +19,8 @@ def warning(offer: str, agent: str) -> str:
 def _reason(offer: str) -> tuple[int, str]:
     try:
         media = SessionDescription.parse(offer).media
-    except ParseError:
-        return 399, "Session description not understood"
+    except ParseError as error:
+        return 399, f"Session description not understood: {error.reason}"
     audio = [part for part in media if part.kind == "audio" and part.active]
     if not audio:
         return 304, "Media type not available: only audio is"

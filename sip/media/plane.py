@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import Final, Literal, Protocol
+from typing import Final, Literal, NamedTuple, Protocol
 
 from sip.errors import Fault, SipError
 from sip.media.events import Listener
@@ -55,6 +55,27 @@ class MediaError(SipError):
         self.text = text
 
 
+class Signalling(NamedTuple):
+    """Where a party's descriptions come from.
+
+    `direct` is true if that is, by UDP, the very address and port that its Contact names: no NAT
+    rewrites its ports.
+    """
+
+    host: str
+    direct: bool = False
+
+
+def session_id(call_sid: str, number: int) -> str:
+    """What an engine calls a call's media session; the first, number 0, as the call itself."""
+    return f"{call_sid}/{number}" if number else call_sid
+
+
+def call_sid_of(session_id: str) -> str:
+    """The call that a media session is of."""
+    return session_id.partition("/")[0]
+
+
 class Capability(Enum):
     """What an engine can do beside relaying; what it cannot is refused as ``unsupported``."""
 
@@ -64,20 +85,6 @@ class Capability(Enum):
     """Tell the keys that a party presses (RFC 4733)."""
     SILENCE = "silence"
     """Tell that a party is not heard."""
-
-
-class Learn(Enum):
-    """From where a party's RTP may come if not from the address in its SDP (RFC 4961, NAT).
-
-    Whatever is chosen here, a source is learned once per negotiated address and then kept.
-    """
-
-    SDP = "sdp"
-    """Only the very address and port of the SDP."""
-    PEER = "peer"
-    """Same IP as in the SDP or as the signalling's source, or (early on) the same /24 or /64."""
-    ANY = "any"
-    """Any source of the same address family, early on; for carriers that send from anywhere."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,8 +145,7 @@ class MediaPlane(Protocol):
         *,
         to_tag: str | None = None,
         media_address: str | None = None,
-        received_from: str | None = None,
-        learn: Learn = Learn.PEER,
+        received_from: Signalling | None = None,
     ) -> str:
         """Takes `from_tag`'s offer and returns the one to send on.
 
@@ -149,8 +155,8 @@ class MediaPlane(Protocol):
         sent to once the answer came, so that a refused re-INVITE leaves everything as it was.
 
         `media_address` is written into the returned SDP in place of the engine's own address,
-        `received_from` is the IP the signalling came from, and with `learn` it says which
-        sources may be learned.
+        `received_from` is where the signalling came from: the party's packets may come from that
+        host as well as from the SDP's (RFC 4961, NAT), and from no other.
         """
         ...
 
@@ -162,8 +168,7 @@ class MediaPlane(Protocol):
         sdp: str,
         *,
         media_address: str | None = None,
-        received_from: str | None = None,
-        learn: Learn = Learn.PEER,
+        received_from: Signalling | None = None,
     ) -> str:
         """Takes `to_tag`'s answer to `from_tag`'s offer and returns the one for `from_tag`."""
         ...

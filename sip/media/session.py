@@ -14,7 +14,7 @@ from typing import Final, ParamSpec
 from sip.core.sdp_edits import UNKNOWN, answer_to, off_hold, sent_to, silent_answer
 from sip.errors import ParseError
 from sip.media.events import Listener
-from sip.media.plane import Capability, MediaError, MediaPlane, MediaStats
+from sip.media.plane import Capability, MediaError, MediaPlane, MediaStats, Signalling
 
 P = ParamSpec("P")
 
@@ -46,7 +46,9 @@ class MediaSession:
         """What the engine can do beside relaying."""
         return self._plane.capabilities
 
-    async def offer_to_b(self, a_sdp: str | None, *, address: str, source: str) -> tuple[str, str]:
+    async def offer_to_b(
+        self, a_sdp: str | None, *, address: str, source: Signalling
+    ) -> tuple[str, str]:
         """The A-leg's description, ready for a new B-leg: (the B-leg's tag, SDP).
 
         Without one, because the A-leg waits for our offer, the B-leg is offered what every peer
@@ -68,11 +70,11 @@ class MediaSession:
             self._offered[A_TAG] = a_sdp
         return f"b{self._attempts}", sdp if a_sdp is not None else _read(sent_to, sdp, address)
 
-    async def answer_to_a(self, b_tag: str, b_sdp: str, *, address: str, source: str) -> str:
+    async def answer_to_a(self, b_tag: str, b_sdp: str, *, address: str, source: Signalling) -> str:
         """A B-leg's answer (early or final), ready for the A-leg."""
         return await self.reanswer(A_TAG, b_tag, b_sdp, address=address, source=source)
 
-    async def hold_a(self, a_sdp: str | None, *, address: str, source: str) -> str:
+    async def hold_a(self, a_sdp: str | None, *, address: str, source: Signalling) -> str:
         """An answer for an A-leg whose other side has not come yet.
 
         The A-leg gets an address to send to: its keys are heard, and its port is learned where it
@@ -86,7 +88,7 @@ class MediaSession:
         return told if a_sdp is None else _read(answer_to, a_sdp, told)
 
     async def reoffer(
-        self, offerer: str, answerer: str, sdp: str, *, address: str, source: str
+        self, offerer: str, answerer: str, sdp: str, *, address: str, source: Signalling
     ) -> str:
         """A re-INVITE's offer from one side, ready for the other."""
         described = await self._plane.offer(
@@ -101,7 +103,7 @@ class MediaSession:
         return described
 
     async def reanswer(
-        self, offerer: str, answerer: str, sdp: str, *, address: str, source: str
+        self, offerer: str, answerer: str, sdp: str, *, address: str, source: Signalling
     ) -> str:
         """The answer to `reoffer`, ready for who offered: what it offered, in its directions."""
         answer = await self._plane.answer(

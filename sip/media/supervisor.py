@@ -10,7 +10,7 @@ when its standard input does, that is when we do, however that happens.
 from __future__ import annotations
 
 import asyncio
-import logging
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,6 +24,7 @@ from sip.media.ng.client import TIMEOUT_S
 from sip.media.ng.relay import RelayClient
 from sip.media.plane import SILENCE_S, MediaError
 from sip.media.relay import __name__ as relay_program
+from sip.media.relay_lines import pass_on
 
 log = structlog.get_logger(__name__)
 
@@ -33,6 +34,14 @@ START_TIMEOUT_S = 10.0
 #: Seconds that a relay has to end after its standard input did.
 STOP_TIMEOUT_S = 3.0
 
+#: Seconds between two questions to a relay whether it answers, and those that it may take to.
+#: Another one starts in half a second: its calls hear nothing for three seconds at most.
+PING_EVERY_S = 0.5
+PING_S = 1.2
+
+#: A question that took so much longer was held up by ourselves, and says nothing of the relay.
+OUR_STALL_S = 0.3
+
 #: Seconds before the first restart, doubled with each failure up to the second figure.
 FIRST_BACKOFF_S = 0.1
 MAX_BACKOFF_S = 10.0
@@ -40,7 +49,9 @@ MAX_BACKOFF_S = 10.0
 #: A relay that lived this long died of something new: the back-off begins afresh.
 STABLE_S = 30.0
 
-_LEVELS = {"info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+#: What Python needs of our environment. The rest is not the relay's: our secrets are there.
+_NEEDED = {"HOME", "LANG", "LD_LIBRARY_PATH", "PATH", "TMPDIR", "TZ", "VIRTUAL_ENV"}
+_NEEDED_BEGIN = ("LC_", "PYTHON")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +63,6 @@ class RelayOptions:
     ports: tuple[int, int] = (20000, 29999)
     control: tuple[str, int] = ("127.0.0.1", 0)
     drain_s: float | None = None
-    window_s: float | None = None
     #: Told by the relay's client to calls that listen; no option of the command line.
     silence_s: float | None = SILENCE_S
 
@@ -64,8 +74,6 @@ class RelayOptions:
         arguments += ["--advertise", self.advertise, "--ports", f"{self.ports[0]}-{self.ports[1]}"]
         if self.drain_s is not None:
             arguments += ["--drain", f"{self.drain_s:g}"]
-        if self.window_s is not None:
-            arguments += ["--window", f"{self.window_s:g}"]
         return arguments
 
 
@@ -75,7 +83,8 @@ class RelayProcess:
     Entering raises `MediaError` refused with the relay's own words if it cannot start, for
     instance because a port is taken. A relay that dies later is started again, its calls being
     lost: `on_restart` is called when the new one serves, and `plane` speaks to that one. A request
-    gives up after `timeout_s`; one that is under way during a restart goes to the new relay.
+    gives up after `timeout_s`; one that is under way during a restart goes to the new relay. A
+    relay that hangs is as good as dead: it is killed.
     """
 
     def __init__(
@@ -143,6 +152,7 @@ class RelayProcess:
             "-m",
             relay_program,
             *self._options.arguments(),
+            env=_environment(),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
@@ -150,7 +160,7 @@ class RelayProcess:
         self._process = process
         assert process.stdout is not None
         assert process.stderr is not None
-        self._logger = asyncio.create_task(_pass_on(process.stderr), name="media-relay-log")
+        self._logger = asyncio.create_task(pass_on(process.stderr), name="media-relay-log")
         try:
             async with asyncio.timeout(START_TIMEOUT_S):
                 line = (await process.stdout.readline()).decode().strip()
@@ -169,7 +179,7 @@ class RelayProcess:
         while True:
             assert self._process is not None
             started = clock.now()
-            code = await self._process.wait()
+            code = await self._ended(self._process, clock)
             if clock.now() - started > STABLE_S:
                 backoff_s = FIRST_BACKOFF_S
             log.error("relay.ended", code=code, now="its calls have no audio; it is started again")
@@ -184,6 +194,29 @@ class RelayProcess:
                 except Exception:
                     # The listener's fault; the relay must be watched all the same.
                     log.exception("relay.restart-unannounced")
+
+    async def _ended(self, process: asyncio.subprocess.Process, clock: Clock) -> int:
+        """The exit code, once the relay has ended; one that answers no ping is made to."""
+        ended = asyncio.ensure_future(process.wait())
+        try:
+            while not (await asyncio.wait((ended,), timeout=PING_EVERY_S))[0]:
+                if not await self._answers(clock) and not ended.done():
+                    log.error("relay.hangs", pid=process.pid, unanswered_s=PING_S, now="killed")
+                    process.kill()
+                    break
+            return await ended
+        finally:
+            ended.cancel()
+
+    async def _answers(self, clock: Clock) -> bool:
+        """Whether the relay answers a ping; also true where it was not given the time."""
+        asked = clock.now()
+        try:
+            async with asyncio.timeout(PING_S):
+                await self.plane.ping()
+        except (TimeoutError, MediaError):
+            return clock.now() - asked > PING_S + OUR_STALL_S
+        return True
 
     async def _restart(self, clock: Clock, backoff_s: float) -> None:
         while True:
@@ -224,13 +257,9 @@ class RelayProcess:
             self._logger = None
 
 
-async def _pass_on(stream: asyncio.StreamReader) -> str:
-    """Logs the relay's lines at their level; returns the last."""
-    last = ""
-    async for raw in stream:
-        last = raw.decode("utf-8", "replace").strip()
-        level, _, text = last.removeprefix("level=").partition(" ")
-        if level in _LEVELS:
-            last = text
-        log.log(_LEVELS.get(level, logging.ERROR), "relay.says", line=last)
-    return last
+def _environment() -> dict[str, str]:
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name in _NEEDED or name.startswith(_NEEDED_BEGIN)
+    }

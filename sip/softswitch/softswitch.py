@@ -1,7 +1,7 @@
 """The embedded softswitch: a user agent, its trunks and limits, and a driver for every call."""
 
 import asyncio
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterable
 from functools import partial
 
@@ -21,6 +21,7 @@ from sip.ids import Ids
 from sip.log_throttle import Throttle
 from sip.media.plane import MediaPlane
 from sip.softswitch.admission.gatekeeper import Gatekeeper, Judgement, Verdict
+from sip.softswitch.admission.intake import FullError, Intake, Place
 from sip.softswitch.dialling.called_number import called_number
 from sip.softswitch.dialling.dialler import Dialler
 from sip.softswitch.dialling.header_policy import told_headers
@@ -34,13 +35,13 @@ from sip.softswitch.registration.registrar import Registrar
 from sip.softswitch.registration.registrations import Registrations
 from sip.softswitch.shared import BindingStore
 from sip.softswitch.trunks.health import TrunkHealth
-from sip.softswitch.trunks.limits import RETRY_AFTER_S, Slot, TrunkFullError
+from sip.softswitch.trunks.limits import RETRY_AFTER_S
 from sip.softswitch.trunks.trunk import Trunk, Trunks
 from sip.trace import Trace
 from sip.transport.endpoint import Endpoint
 from sip.transport.tls.contexts import ClientTls
 from sip.ua.refusals import CAPABILITIES, SUPPORTED
-from sip.ua.transactions import ServerTransaction
+from sip.ua.server_transaction import ServerTransaction
 from sip.ua.user_agent import UserAgent
 
 log = structlog.get_logger(__name__)
@@ -49,6 +50,8 @@ _OnStatus = Callable[[LegReport], None]
 
 #: Seconds until the next line about calls of one trunk that were refused for want of room.
 REFUSED_AGAIN_S = 60.0
+#: When to come back to a gateway that stops, in seconds: it ends its calls and starts anew.
+DRAIN_RETRY_AFTER_S = 60
 #: How long live calls may take to say goodbye when the switch closes, in seconds.
 CLOSE_TIMEOUT_S = 5.0
 #: How long their BYEs may take to be answered after that, in seconds.
@@ -79,10 +82,8 @@ class Softswitch:
         self._media = media
         self._trace = trace
         self._gatekeeper = gatekeeper
-        self._limits = limits
         self._realm = sip.realm
         self._calls: dict[asyncio.Task[None], Driver] = {}
-        self._recent: deque[float] = deque()
         self._draining = False
         self._throttle = Throttle(REFUSED_AGAIN_S)
         self.ua = UserAgent(
@@ -96,14 +97,14 @@ class Softswitch:
             tls=tls,
             keepalive_s=sip.keepalive_s,
             tcp_above_bytes=sip.tcp_above_bytes,
-            methods=("REGISTER",) if any(trunk.registrar for trunk in trunks) else (),
+            methods=_further_methods(trunks),
         )
         #: the peers that registered with us, and our registrations with registrars
         self.bindings = Bindings(clock, binding_store)
         self.registrar = Registrar(self.ua, trunks, self.bindings, sip.registrar)
         self.registrations = Registrations(self.ua, trunks, sip.keepalive_s)
-        if any(trunk.registrar or trunk.registers for trunk in trunks):
-            gatekeeper.registered = self._registered_as
+        self._nobody_registered = gatekeeper.registered
+        self._watch_registrations(trunks)
         self.health = TrunkHealth(self.ua, trunks)
         #: places calls
         self.dialler = Dialler(
@@ -113,6 +114,7 @@ class Softswitch:
             locations=lambda trunk: self.bindings.of(trunk, clock.now()),
             service_route=self.registrations.route,
         )
+        self._intake = Intake(limits, self.dialler.limits)
 
     async def listen(self, listeners: Iterable[Endpoint | ListenerSpec]) -> None:
         """Open the listeners. Raises OSError for the first that cannot be."""
@@ -127,6 +129,22 @@ class Softswitch:
         self.health.start()
         self.registrar.start()
         self.registrations.start()
+
+    def configure(self, trunks: Trunks, limits: LimitSettings) -> None:
+        """Go on with other trunks and limits; calls that are up keep what they began with."""
+        self._intake.configure(limits)
+        self._gatekeeper.configure(trunks)
+        self._watch_registrations(trunks)
+        self.ua.refusals.serve(_further_methods(trunks))
+        self.dialler.trunks = trunks
+        self.health.configure(trunks)
+        self.registrar.configure(trunks)
+        self.registrations.configure(trunks)
+
+    def _watch_registrations(self, trunks: Trunks) -> None:
+        """Where nobody registers, no request is asked whether somebody did."""
+        some = any(trunk.registrar or trunk.registers for trunk in trunks)
+        self._gatekeeper.registered = self._registered_as if some else self._nobody_registered
 
     @property
     def gauges(self) -> dict[str, int]:
@@ -166,12 +184,31 @@ class Softswitch:
         whole = self.ua.dropped + self._gatekeeper.turned_away
         return whole + Counter(connections) + Counter(calls)
 
+    @property
+    def open_calls(self) -> int:
+        """How many calls are up, or on the way."""
+        return len(self._calls)
+
+    def drain(self) -> None:
+        """Take no new calls, for good. Those that ring are refused, so that another gateway is
+        tried while somebody still waits; those that talk go on."""
+        self._draining = True
+        for driver in tuple(self._calls.values()):
+            first = driver.call.first
+            if first is not None and not first.up:
+                driver.shut_down(DRAIN_RETRY_AFTER_S)
+
+    async def none_left(self) -> None:
+        """Returns when no call is up; only a switch that drains stays without."""
+        while self._calls:
+            await asyncio.wait(self._calls)
+
     async def close(self) -> None:
         """Refuse new calls, end the live ones, close the sockets."""
         self._draining = True
         await self.health.close()
-        for driver in self._calls.values():
-            driver.end()
+        for driver in tuple(self._calls.values()):
+            driver.shut_down(DRAIN_RETRY_AFTER_S)
         unregistering = asyncio.create_task(self.registrations.close())
         if self._calls:
             _, late = await asyncio.wait(self._calls, timeout=CLOSE_TIMEOUT_S)
@@ -212,31 +249,31 @@ class Softswitch:
                 self._admit(transaction, judgement)
             case Verdict.CHALLENGE:
                 challenge = self._gatekeeper.challenge(request, stale=judgement.stale)
-                self._answer(transaction, challenge.status, challenge.headers)
+                self.ua.answer_once(transaction, challenge.status, challenge.headers)
             case Verdict.IGNORE:
                 self.ua.forget(transaction)
 
     def _admit(self, transaction: ServerTransaction, judgement: Judgement) -> None:
         request, trunk = transaction.request, judgement.trunk
         assert trunk is not None, "an admitted request is of a trunk"
-        refusal = self._over_limit()
-        if refusal is not None:
-            self._refuse(transaction, trunk, refusal, refusal)
+        if self._draining:
+            self._refuse(transaction, trunk, "draining", "draining", DRAIN_RETRY_AFTER_S)
+            return
+        try:
+            place = self._intake.take(trunk, self._clock.now())
+        except FullError as error:
+            self._refuse(transaction, trunk, error.limit, str(error))
             return
         cannot = refusal_of(request, trunk.leg)
         if cannot is not None:
+            place.give_back()
             self._gatekeeper.refuse(request, transaction.flow, cannot[0])
             self._answer(transaction, *cannot)
             return
-        try:
-            slot = self.dialler.limits.receive(trunk)
-        except TrunkFullError as error:
-            self._refuse(transaction, trunk, "trunks[].max_calls", str(error))
-            return
-        self._take(transaction, trunk, judgement.username, slot)
+        self._take(transaction, trunk, judgement.username, place)
 
     def _take(
-        self, transaction: ServerTransaction, trunk: Trunk, username: str | None, slot: Slot
+        self, transaction: ServerTransaction, trunk: Trunk, username: str | None, place: Place
     ) -> None:
         """Run the call. If an error of ours prevents it: 500, and nothing of it stays behind."""
         driver: Driver | None = None
@@ -248,7 +285,7 @@ class Softswitch:
             call_id = transaction.request.call_id
             log.exception("call.not-taken", sip_call_id=call_id, trunk=trunk.name)
             self._note_refused(transaction, trunk, "internal-error", "the log has it", 500)
-            slot.give_back()
+            place.give_back()
             if driver is None:
                 self._answer(transaction, 500)
             else:
@@ -257,7 +294,7 @@ class Softswitch:
         if self._trace is not None:
             self._trace.keep(transaction.request.call_id)
         self._calls[task] = driver
-        task.add_done_callback(partial(self._forget, slot))
+        task.add_done_callback(partial(self._forget, place))
 
     def _driver(self, transaction: ServerTransaction, trunk: Trunk, username: str | None) -> Driver:
         """A call that `trunk` explains and its driver; `username` is what the peer proved.
@@ -288,13 +325,21 @@ class Softswitch:
         return Driver(self._link, self.dialler, info, make_call)
 
     def _refuse(
-        self, transaction: ServerTransaction, trunk: Trunk, limit: str, reason: str
+        self,
+        transaction: ServerTransaction,
+        trunk: Trunk,
+        limit: str,
+        reason: str,
+        retry_after_s: int = RETRY_AFTER_S,
     ) -> None:
-        """There is no room for this call: 503. All are counted, one a minute is logged."""
+        """There is no room for this call: 503. All are counted, one a minute is logged.
+
+        It is sent once, since a flood of such calls is to leave nothing behind.
+        """
         self._note_refused(transaction, trunk, limit, reason, 503)
         if self._throttle.is_new(trunk.name, limit, self._clock.now()):
             log.warning("call.refused", reason=reason, trunk=trunk.name)
-        self._answer(transaction, 503, [("Retry-After", str(RETRY_AFTER_S))])
+        self.ua.answer_once(transaction, 503, [("Retry-After", str(retry_after_s))])
 
     def _note_refused(
         self, transaction: ServerTransaction, trunk: Trunk, reason: str, detail: str, status: int
@@ -309,25 +354,12 @@ class Softswitch:
             status=status,
         )
 
-    def _forget(self, slot: Slot, task: asyncio.Task[None]) -> None:
-        slot.give_back()
+    def _forget(self, place: Place, task: asyncio.Task[None]) -> None:
+        place.give_back()
         driver = self._calls.pop(task)
         if not task.cancelled() and task.exception() is not None:
             sid = driver.call.status.call_sid
             log.error("call.broke", call_sid=sid, exc_info=task.exception())
-
-    def _over_limit(self) -> str | None:
-        if self._draining:
-            return "closing"
-        if len(self._calls) >= self._limits.calls:
-            return "limits.calls"
-        now = self._clock.now()
-        while self._recent and self._recent[0] <= now - 1.0:
-            self._recent.popleft()
-        if len(self._recent) >= self._limits.calls_per_second:
-            return "limits.calls_per_second"
-        self._recent.append(now)
-        return None
 
     def _answer(
         self,
@@ -342,3 +374,8 @@ class Softswitch:
         tag = self.ua.ids.tag()
         response = self.ua.response(transaction.request, status, to_tag=tag, headers=fields)
         transaction.respond(response)
+
+
+def _further_methods(trunks: Trunks) -> tuple[str, ...]:
+    """What is served outside dialogs beside calls."""
+    return ("REGISTER",) if any(trunk.registrar for trunk in trunks) else ()

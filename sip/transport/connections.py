@@ -21,7 +21,7 @@ from sip.transport.tls.session import TlsSession
 log = structlog.get_logger(__name__)
 
 #: Seconds between two looks at what is due on the connections.
-SWEEP_S = 2.0
+SWEEP_S = 1.0
 #: Most names of TLS servers that are remembered, as they proved them.
 MAX_NAMES = 1024
 
@@ -38,6 +38,7 @@ class Connections:
         clock: Clock,
         on_message: Callable[[bytes, Flow], None],
         on_flow_lost: Callable[[Flow, Exception | None], None],
+        on_flow_deaf: Callable[[Flow], None],
         on_broken: Callable[[Flow, MessageError], None],
         admit: Callable[[Flow], bool],
         tls: ClientTls | None,
@@ -49,6 +50,7 @@ class Connections:
         self.refused: Counter[str] = Counter()
         self._on_message = on_message
         self._on_flow_lost = on_flow_lost
+        self._on_flow_deaf = on_flow_deaf
         self._on_broken = on_broken
         self._admit = admit
         self._tls = tls or ClientTls()
@@ -98,13 +100,17 @@ class Connections:
         )
 
     def live(self, to: Target | Endpoint, remote: Endpoint) -> StreamFlow | None:
-        """The open connection to `remote`, which serves the name of `to`; None without one."""
+        """The open connection to `remote`, which serves the name of `to`; None without one.
+
+        One that has fallen silent after a request of ours is left to itself: a connection may
+        vanish without a word, such as behind a NAT that was restarted.
+        """
         flow = self._by_endpoint.get(remote)
         if isinstance(to, Target) and remote.transport == "tls" and to.name != remote.host:
             # the address alone is no proof of a name: others may share it behind one NAT
             proven = flow is not None and flow.accepted and covers(flow.peer_names, to.name)
             flow = flow if proven else self._by_name.get(Target(remote, to.name.lower()))
-        return None if flow is None or flow.closed else flow
+        return None if flow is None or flow.closed or flow.deaf else flow
 
     def dial(
         self, remote: Endpoint, name: str, host: str, listener: StreamListener | None
@@ -165,6 +171,9 @@ class Connections:
             if len(self._names) >= MAX_NAMES:
                 self._names.clear()
             self._names[flow.remote] = flow.name
+
+    def on_stream_deaf(self, flow: StreamFlow) -> None:
+        self._on_flow_deaf(flow)
 
     def on_stream_kept(self, flow: StreamFlow) -> None:
         if flow in self._flows:

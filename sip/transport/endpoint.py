@@ -62,8 +62,10 @@ class Flow(Protocol):
     `local` is the address we listen on or connected from, `reliable` whether the transport resends.
     `advertise` is the address that our listener shows instead of its own, if it was told one.
     `peer_names` are the names in a TLS client's verified certificate, () where there is none.
-    `error` is a sentence: why a connection could not be made, or why it broke. `standing` belongs
-    to the doorkeeper of the user agent: what it worked out of the source, None before it was asked.
+    `error` is a sentence: why a connection could not be made, or why it broke. `proven` says that
+    the other end has spoken SIP on it, `deaf` that nothing came since a request went out.
+    `standing` belongs to the doorkeeper of the user agent: what it worked out of the source, None
+    before it was asked.
     """
 
     standing: object
@@ -82,6 +84,10 @@ class Flow(Protocol):
     def reliable(self) -> bool: ...
     @property
     def closed(self) -> bool: ...
+    @property
+    def proven(self) -> bool: ...
+    @property
+    def deaf(self) -> bool: ...
 
     def send(self, data: bytes) -> None:
         """Send or queue; a connection that fails ends by the transport's `on_flow_lost`."""

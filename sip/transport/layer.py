@@ -12,6 +12,7 @@ from sip.log_throttle import Throttle
 from sip.transport.connections import Connections
 from sip.transport.endpoint import Endpoint, Flow, Target
 from sip.transport.source_address import Routes
+from sip.transport.stream import StreamFlow
 from sip.transport.stream_limits import StreamLimits
 from sip.transport.stream_sockets import StreamListener
 from sip.transport.tls.certificate import day
@@ -32,6 +33,8 @@ class TransportLayer:
 
     `on_message(data, flow)` gets every datagram and every framed message;
     `on_flow_lost(flow, error)` a connection that ended or could not be made, `flow.error` says why;
+    `on_flow_deaf(flow)` one on which nothing came since a request went out; `on_unreachable(remote,
+    why)` a peer that nothing can be sent to over UDP, by the network's word (RFC 3261 18.4);
     `on_broken(flow, error)` a stream that lost framing.
     """
 
@@ -41,6 +44,8 @@ class TransportLayer:
         clock: Clock,
         on_message: Callable[[bytes, Flow], None],
         on_flow_lost: Callable[[Flow, Exception | None], None],
+        on_flow_deaf: Callable[[Flow], None] = lambda _: None,
+        on_unreachable: Callable[[Endpoint, str], None] = lambda _, __: None,
         on_broken: Callable[[Flow, MessageError], None],
         admit: Callable[[Flow], bool] = lambda _: True,
         tls: ClientTls | None = None,
@@ -54,10 +59,12 @@ class TransportLayer:
         """
         self._clock = clock
         self._on_message = on_message
+        self._on_unreachable = on_unreachable
         self._connections = Connections(
             clock=clock,
             on_message=on_message,
             on_flow_lost=on_flow_lost,
+            on_flow_deaf=on_flow_deaf,
             on_broken=on_broken,
             admit=admit,
             tls=tls,
@@ -79,7 +86,9 @@ class TransportLayer:
         instead of the listener's own.
         """
         if local.transport == "udp":
-            udp = UdpListener(local, self._on_message, self._unsent, advertise)
+            udp = UdpListener(
+                local, self._on_message, self._unsent, self._on_unreachable, advertise
+            )
             self._udp.append(udp)
             self._udp_by_version[udp.local.version].append(udp)
             udp.start()
@@ -150,6 +159,16 @@ class TransportLayer:
         if self.serves(remote.transport):
             return self._dial(remote, remote.host)
         raise OSError(f"no {remote.transport} listener is configured, so {remote} is out of reach")
+
+    def flow_anew(self, flow: Flow) -> Flow | None:
+        """Another connection to where `flow`, which we made, leads; None where there is none."""
+        if not isinstance(flow, StreamFlow) or flow.accepted:
+            return None
+        try:
+            anew = self.flow_to(Target(flow.remote, flow.name or flow.remote.host))
+        except OSError:
+            return None
+        return None if anew is flow else anew
 
     def reply_flow(self, flow: Flow, via: Endpoint) -> Flow:
         """Where a response goes: back on its flow, or to `via` if the connection is gone.

@@ -10,7 +10,7 @@ from sip.clock import Clock
 from sip.core.framing import PING, PONG, StreamFramer
 from sip.core.message import MessageError
 from sip.transport.endpoint import Endpoint
-from sip.transport.stream_limits import ConnectionClock, End, Ping
+from sip.transport.stream_limits import ConnectionClock, Deaf, End, Ping
 from sip.transport.tls.contexts import TlsError
 from sip.transport.tls.session import TlsSession, TlsSessionError
 
@@ -18,6 +18,9 @@ from sip.transport.tls.session import TlsSession, TlsSessionError
 CONNECT_TIMEOUT_S = 5.0
 #: Bytes queued for a peer beyond which it loses its connection: it does not read.
 MAX_QUEUED = 1 << 20
+#: How what wants no response begins: responses, ACKs and keepalives; and OPTIONS, which many peers
+#: ignore.
+_UNANSWERED = (b"SIP/", b"ACK ", b"OPTIONS ", b"\r\n")
 #: Milliseconds that the kernel may wait for an acknowledgement of what we sent (tcp(7)).
 USER_TIMEOUT_MS = 30_000
 #: Seconds of silence after which the kernel asks whether the peer's host is still there.
@@ -37,6 +40,10 @@ class StreamOwner(Protocol):
     def on_stream_message(self, data: bytes, flow: "StreamFlow") -> None: ...
     def on_stream_proven(self, flow: "StreamFlow") -> None:
         """A first whole message came: the connection works."""
+        ...
+
+    def on_stream_deaf(self, flow: "StreamFlow") -> None:
+        """Nothing came since a request went out."""
         ...
 
     def on_stream_kept(self, flow: "StreamFlow") -> None: ...
@@ -71,6 +78,10 @@ class StreamFlow(asyncio.Protocol):
         self.standing: object = None
         #: in a word to count by, why we or the peer would not have this connection
         self.refusal: str | None = None
+        #: a request went out, and nothing came since
+        self.deaf = False
+        #: a first whole message came: there is a SIP element at the other end
+        self.proven = False
         self.connection_clock = connection_clock
         self._owner = owner
         self._clock = owner.clock
@@ -80,7 +91,6 @@ class StreamFlow(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._queue: list[bytes] = []
         self._queued = 0
-        self._proven = False
         self._closed = False
         self._told = False
 
@@ -99,6 +109,8 @@ class StreamFlow(asyncio.Protocol):
     def send(self, data: bytes) -> None:
         if self._closed:
             return
+        if not data.startswith(_UNANSWERED):
+            self.connection_clock.asked(self._clock.now())
         if self._transport is None:
             self._queue.append(data)
             self._queued += len(data)
@@ -149,6 +161,9 @@ class StreamFlow(asyncio.Protocol):
             case Ping():
                 self.send(PING)
                 self.connection_clock.pinged(now)
+            case Deaf():
+                self.deaf = True
+                self._owner.on_stream_deaf(self)
             case End(kind, text):
                 self.refuse(kind, text)
 
@@ -242,8 +257,9 @@ class StreamFlow(asyncio.Protocol):
             else:
                 whole = True
                 self._owner.on_stream_message(message, self)
-        if whole and not self._proven:
-            self._proven = True
+        self.deaf = False
+        if whole and not self.proven:
+            self.proven = True
             self._owner.on_stream_proven(self)
         self.connection_clock.heard(now, pong=pong, messages=whole, waiting=framer.waiting)
         if framer.error is not None:  # after good messages: those were served first

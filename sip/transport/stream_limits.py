@@ -8,6 +8,10 @@ from dataclasses import dataclass
 
 #: RFC 5626 4.4.1: how long a pong may take, in seconds.
 PONG_S = 10.0
+#: Seconds without a byte after a request that make a connection doubtful.
+DEAF_S = 2.0
+#: Seconds for which a doubtful one may still be heard on; then it is given up.
+VANISHED_S = 120.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +43,11 @@ class Ping:
 
 
 @dataclass(frozen=True, slots=True)
+class Deaf:
+    """Nothing came since a request went out: the connection may have vanished without a word."""
+
+
+@dataclass(frozen=True, slots=True)
 class End:
     """The connection must end: `kind` in a word to count by, `text` as the rest of a sentence."""
 
@@ -51,7 +60,9 @@ class ConnectionClock:
 
     __slots__ = (
         "_answers_pings",
+        "_asked_at",
         "_begun_at",
+        "_deaf_at",
         "_heard_at",
         "_keepalive_s",
         "_limits",
@@ -75,6 +86,8 @@ class ConnectionClock:
         self._message_at: float | None = None
         self._begun_at: float | None = None
         self._pinged_at: float | None = None
+        self._asked_at: float | None = None
+        self._deaf_at: float | None = None
         self._answers_pings = False
         #: messages can pass: after the TLS handshake, at once over TCP
         self.established = False
@@ -84,6 +97,7 @@ class ConnectionClock:
     def heard(self, now: float, *, pong: bool, messages: bool, waiting: bool) -> None:
         """Bytes came: a pong perhaps, whole messages, or the beginning of one that is waiting."""
         self._heard_at = now
+        self._asked_at = self._deaf_at = None
         self._answers_pings |= pong
         if messages:
             self._message_at = now
@@ -101,8 +115,20 @@ class ConnectionClock:
         """A ping went out."""
         self._pinged_at = now
 
-    def due(self, now: float) -> Ping | End | None:
+    def asked(self, now: float) -> None:
+        """A request went out, which wants a response."""
+        if self._asked_at is None:
+            self._asked_at = now
+
+    def due(self, now: float) -> Ping | Deaf | End | None:
         """What must be done with the connection now."""
+        if self._asked_at is not None and now - self._asked_at >= DEAF_S:
+            self._asked_at = None
+            if self._deaf_at is None:
+                self._deaf_at = now
+            return Deaf()
+        if self._deaf_at is not None and now - self._deaf_at > VANISHED_S:
+            return End("vanished", f"nothing came for {VANISHED_S:g} s after a request")
         limits = self._limits
         if not self.established:
             if now - self._opened_at > limits.handshake_s:

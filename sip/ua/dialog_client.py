@@ -3,9 +3,11 @@
 import asyncio
 from collections.abc import Callable, Sequence
 
+import structlog
+
 from sip.core.body import SDP
 from sip.core.dialog import Dialog
-from sip.core.digest_client import Proofs
+from sip.core.digest_client import Proofs, Tried
 from sip.core.message import Request, Response
 from sip.core.uri import Uri
 from sip.transport.address import is_address, is_private
@@ -13,6 +15,8 @@ from sip.transport.endpoint import Flow
 from sip.transport.servers.resolver import ResolveError
 from sip.ua.refusals import ALLOW
 from sip.ua.user_agent import UserAgent
+
+log = structlog.get_logger(__name__)
 
 #: Requests that refresh the target of the dialog (RFC 3261 12.2, RFC 3311 5.1).
 REFRESHING = frozenset({"INVITE", "UPDATE"})
@@ -73,13 +77,14 @@ class DialogClient:
         headers: Sequence[tuple[str, str]] = (),
         sdp: str | None = None,
         on_end: Callable[[Response | None], None],
-        challenged: frozenset[int] = frozenset(),
+        tried: Tried | None = None,
     ) -> None:
         """Send a request; `on_end` gets its final response, or None if none came.
 
-        A challenge is answered, unless by its status it was `challenged` before and has not become
-        stale. The 2xx to a re-INVITE is acknowledged here.
+        A challenge is answered, unless the same was `tried` before. The 2xx to a re-INVITE is
+        acknowledged here.
         """
+        asked = Tried() if tried is None else tried
         request = self.dialog.request(method, headers=headers)
         if sdp is not None:
             request.headers.add("content-type", SDP)
@@ -96,12 +101,8 @@ class DialogClient:
                 self.dialog.refresh_target(response)
                 if method == "INVITE":
                     self.ack(request, lambda: on_end(None))
-            status, proofs = response.status, self._proofs
-            if proofs is None or not ours:
-                on_end(response)
-            elif proofs.learn(response, anew=status not in challenged):
-                asked = challenged | {status}
-                self.request(method, headers=headers, sdp=sdp, on_end=on_end, challenged=asked)
+            if ours and self._proofs is not None and self._proofs.learn(response, asked):
+                self.request(method, headers=headers, sdp=sdp, on_end=on_end, tried=asked)
             else:
                 on_end(response)
 
@@ -120,7 +121,14 @@ class DialogClient:
                 request.headers.add("contact", self._ua.contact(flow, host, secure=self._secure))
                 request.headers.add("allow", ALLOW)
                 request.headers.add("supported", self._supported)
-            self._ua.send(request, flow, on_response, lambda _: on_end(None), host=host)
+            self._ua.send(
+                request,
+                flow,
+                on_response,
+                lambda _: on_end(None),
+                host=host,
+                elsewhere=self._next_hop_now,
+            )
 
         self._find_way(send, lambda: on_end(None))
 
@@ -163,22 +171,49 @@ class DialogClient:
         host = Uri.parse(self.dialog.target).host
         return is_address(host) and is_private(host) and not is_private(self._flow.remote.host)
 
+    def _next_hop_now(self) -> Flow | None:
+        """The way by the route or Contact alone, where no name must be looked up.
+
+        None to another host, where our digests may be in the request (see `request`).
+        """
+        try:
+            flow = self._ua.flow_now(self.dialog.next_hop())
+        except (ResolveError, OSError):
+            return None
+        elsewhere = flow is not None and flow.remote.host != self._flow.remote.host
+        return None if elsewhere and self._proofs is not None else flow
+
     def _find_way(self, send: Callable[[Flow], None], lost: Callable[[], None]) -> None:
         """Call `send` with the way to the dialog's next hop, or `lost` where there is none.
 
         The connection that the dialog came up on is used while it lives: a peer behind NAT or a
         TCP client cannot be reached otherwise. Over UDP the next hop is the route's or Contact's,
         unless that is a NATed peer's own address. Of a name with several servers it is the one
-        that has the dialog already.
+        that has the dialog already. Where it leads nowhere, such as to a name of the peer's own
+        network, requests go where those of the peer come from.
         """
-        if not self._flow.closed and (self._flow.reliable or self._symmetric or self._behind_nat):
+        usable = not (self._flow.closed or self._flow.deaf)
+        if usable and (self._flow.reliable or self._symmetric or self._behind_nat):
             send(self._flow)
             return
         uri = self.dialog.next_hop()
+
+        def nowhere(error: Exception) -> None:
+            way = self._flow if usable else self._ua.flow_anew(self._flow)
+            if way is None:
+                lost()
+                return
+            self._symmetric = True  # so that later requests need not wait to hear the same
+            peer, sip_call_id = str(way.remote), self.dialog.sip_call_id
+            log.warning(
+                "contact.unreachable", sip_call_id=sip_call_id, peer=peer, reason=str(error)
+            )
+            send(way)
+
         try:
             flow = self._ua.flow_now(uri, self._flow)
-        except OSError:
-            lost()
+        except (ResolveError, OSError) as error:
+            nowhere(error)
             return
         if flow is not None:
             send(flow)
@@ -187,8 +222,8 @@ class DialogClient:
         async def look_up() -> None:
             try:
                 found = await self._ua.flow_to(uri, self._flow)
-            except (ResolveError, OSError):
-                lost()
+            except (ResolveError, OSError) as error:
+                nowhere(error)
             else:
                 send(found)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from sip.core.message import Request
-from sip.ua.transactions import ServerTransaction
+from sip.ua.server_transaction import ServerTransaction
 
 #: Call-ID and our tag.
 DialogKey = tuple[str, str]

@@ -29,6 +29,11 @@ class Doorkeeper(Protocol):
         """A request outside our dialogs is refused for what it is: nobody above sees it."""
         ...
 
+    def answers_at_source(self, flow: Flow) -> bool:
+        """Whether responses go to the port that a request came from, though its Via does not ask
+        for that by rport (RFC 3581)."""
+        ...
+
     def met(self, peer: Endpoint) -> None:
         """We send `peer` a request of ours."""
         ...
@@ -48,6 +53,9 @@ class OpenDoor:
 
     def refuse(self, request: Request, flow: Flow, status: int) -> None:
         """Nobody asks who was refused."""
+
+    def answers_at_source(self, flow: Flow) -> bool:
+        return False
 
     def met(self, peer: Endpoint) -> None:
         """Friends need no introduction."""

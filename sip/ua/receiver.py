@@ -11,23 +11,21 @@ from typing import Protocol
 
 import structlog
 
+from sip.clock import Clock
 from sip.core.message import MessageError, Request, Response
 from sip.core.parser import parse_message
 from sip.core.validation import validate
 from sip.errors import ParseError
+from sip.log_throttle import Throttle
 from sip.trace import Direction
 from sip.transport.endpoint import Flow
 from sip.transport.layer import TransportLayer
+from sip.ua.client_transaction import ClientTransaction
 from sip.ua.dialogs import Dialogs, DialogUser
 from sip.ua.doorkeeper import Doorkeeper
 from sip.ua.refusals import Refusals
-from sip.ua.transactions import (
-    ClientTransaction,
-    ServerKey,
-    ServerTransaction,
-    TransactionLayer,
-    server_key,
-)
+from sip.ua.server_transaction import ServerKey, ServerTransaction, server_key
+from sip.ua.transactions import TransactionLayer
 from sip.ua.way_back import mark_source, way_back
 
 log = structlog.get_logger(__name__)
@@ -35,6 +33,9 @@ log = structlog.get_logger(__name__)
 
 class Agent(Protocol):
     """The user agent that a receiver works for."""
+
+    @property
+    def clock(self) -> Clock: ...
 
     def response(
         self,
@@ -46,6 +47,10 @@ class Agent(Protocol):
         headers: Iterable[tuple[str, str]] = (),
     ) -> Response:
         """A response that names our product."""
+        ...
+
+    def tag_of(self, request: Request) -> str:
+        """The To tag of an answer to `request` that was given once and forgotten."""
         ...
 
     def note(
@@ -79,6 +84,7 @@ class Receiver:
         self._dialogs = dialogs
         self._refusals = refusals
         self._on_request = on_request
+        self._throttle = Throttle()
 
     def receive(self, data: bytes, flow: Flow) -> None:
         """One datagram, or one message as framed from a stream."""
@@ -99,8 +105,10 @@ class Receiver:
                 self._on_message(message, flow, data)
             else:
                 self._on_response(message, flow, data)
-        except ParseError:  # in a field that nothing had read before
+        except ParseError as error:  # in a field that nothing had read before
             self.dropped["malformed"] += 1
+            if isinstance(message, Response):
+                self._unusable(error, flow)
         except Exception:
             # An error of ours: the connection that it came by, and what follows, go on.
             log.exception("message.broke", peer=str(flow.remote), sip_call_id=message.call_id)
@@ -113,11 +121,29 @@ class Receiver:
             return
         request = error.request
         if request is None:
+            self._unusable(error, flow)
             return
         self._doorkeeper.refuse(request, flow, error.status)
         mark_source(request, flow)
         response = self._agent.response(request, error.status, error.reason)
-        way_back(self._transport, request, flow).send(response.to_bytes())
+        self._way_back(request, flow).send(response.to_bytes())
+
+    def _way_back(self, request: Request, flow: Flow) -> Flow:
+        """Where responses to `request` go."""
+        if self._doorkeeper.answers_at_source(flow):
+            return flow
+        return way_back(self._transport, request, flow)
+
+    def _unusable(self, error: ParseError, flow: Flow) -> None:
+        """One line about what cannot even be refused: a call may wait for this response."""
+        peer = str(flow.remote)
+        if self._throttle.is_new(peer, error.reason, self._agent.clock.now()):
+            log.warning(
+                "message.unusable",
+                peer=peer,
+                reason=f"{error.reason}: the peer sends what RFC 3261 does not allow; it was "
+                "passed over, and a call that needs it waits in vain",
+            )
 
     def _on_response(self, response: Response, flow: Flow, data: bytes) -> None:
         if len(response.headers.get_all("via")) > 1:
@@ -155,6 +181,9 @@ class Receiver:
         user = self._dialogs.user_of(request)
         if user is not None:
             flow.keep()
+        elif request.method == "ACK" and request.to.tag == self._agent.tag_of(request):
+            self._agent.note("in", flow, request, data)
+            return
         elif not self._doorkeeper.message(request, flow):
             self.dropped["unknown source"] += 1
             flow.abort()
@@ -171,7 +200,7 @@ class Receiver:
     def _cancel(self, request: Request, flow: Flow, key: ServerKey) -> None:
         """RFC 3261 9.2: answer the CANCEL itself, with the To tag of the INVITE, then tell that."""
         invite = self._transactions.find_invite(request)
-        way = way_back(self._transport, request, flow)
+        way = self._way_back(request, flow)
         transaction = self._transactions.open_server(request, way, key)
         if invite is None:
             transaction.respond(self._agent.response(request, 481))
@@ -183,7 +212,7 @@ class Receiver:
     def _take(self, request: Request, flow: Flow, key: ServerKey, user: DialogUser | None) -> None:
         """Serve a new request in a transaction of its own. Where that breaks, it is refused and
         leaves no dialog behind."""
-        way = way_back(self._transport, request, flow)
+        way = self._way_back(request, flow)
         transaction = self._transactions.open_server(request, way, key)
         if transaction.merged:
             transaction.respond(self._agent.response(request, 482))

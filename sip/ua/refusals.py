@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from sip.core import reliable, session_timer
 from sip.core.body import SDP, takes_session, understood
 from sip.core.message import Request
+from sip.core.validation import MAGIC_COOKIE
+from sip.errors import ParseError
 
 #: Methods that we take part in; the rest of RFC 3261 8.2.1 is 405.
 ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, UPDATE"
@@ -33,6 +35,10 @@ class Refusals:
     dialogs: REGISTER, for a registrar."""
 
     def __init__(self, methods: Iterable[str] = ()) -> None:
+        self.serve(methods)
+
+    def serve(self, methods: Iterable[str]) -> None:
+        """Serve these further methods, and no others, from now on."""
         #: the Allow header of what is said outside dialogs
         self.allow = ", ".join((ALLOW, *methods))
         self._outside = _ALLOWED | set(methods)
@@ -40,9 +46,11 @@ class Refusals:
     def of(self, request: Request, *, in_dialog: bool) -> tuple[int, Headers] | None:
         """Status and headers that refuse `request`; None if it is to be served.
 
-        `in_dialog` says that a dialog of ours is known to be meant.
+        `in_dialog` says that a dialog of ours is known to be meant. Raises ParseError(400) for an
+        INVITE whose dialog could never be spoken in.
         """
-        if request.method not in (_ALLOWED if in_dialog else self._outside):
+        allowed = _ALLOWED if in_dialog else self._outside
+        if request.method not in allowed and not (in_dialog and _asks_for_life(request)):
             status = 405 if request.method in _KNOWN else 501
             return status, (("Allow", self.allow),)
         if request.request_uri.scheme not in ("sip", "sips", "tel"):
@@ -58,9 +66,27 @@ class Refusals:
         if request.body and request.method in _SESSION and not _readable(request):
             accept = ("Accept", f"{SDP}, multipart/mixed")
             return 415, (accept, ("Accept-Encoding", "identity"))
-        if request.method == "INVITE" and not takes_session(request):
-            return 406, (("Accept", SDP),)
+        if request.method == "INVITE":
+            if not takes_session(request):
+                return 406, (("Accept", SDP),)
+            if not in_dialog:
+                _check_contact(request)
         return None
+
+
+def _asks_for_life(request: Request) -> bool:
+    """An INFO that says nothing (RFC 2976 2.2): PBXs end a call in which it is refused."""
+    return request.method == "INFO" and not request.body and "info-package" not in request.headers
+
+
+def _check_contact(invite: Request) -> None:
+    """RFC 3261 8.1.1.8: one SIP URI that our requests can be sent to."""
+    target = invite.target
+    if target is None:
+        if (invite.branch or "").startswith(MAGIC_COOKIE):  # before RFC 3261 it could be left out
+            raise ParseError("Missing Contact")
+    elif target[1].scheme not in ("sip", "sips"):
+        raise ParseError("Contact Is No SIP URI")
 
 
 def _readable(request: Request) -> bool:

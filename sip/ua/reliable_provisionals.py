@@ -8,7 +8,7 @@ from collections.abc import Callable
 from sip.clock import Timer
 from sip.core.message import Response
 from sip.core.reliable import TAG, RAck
-from sip.ua.transactions import ServerTransaction
+from sip.ua.server_transaction import ServerTransaction
 from sip.ua.user_agent import UserAgent
 
 

@@ -6,7 +6,7 @@ import structlog
 
 from sip.clock import Timer
 from sip.core.message import Response
-from sip.ua.transactions import ServerTransaction
+from sip.ua.server_transaction import ServerTransaction
 from sip.ua.user_agent import UserAgent
 
 log = structlog.get_logger(__name__)

@@ -13,6 +13,7 @@ from sip.core.parser import reread_request
 from sip.core.timers import Timers
 from sip.core.uri import Uri, join_hostport
 from sip.ids import Ids
+from sip.message_log import MessageLog
 from sip.trace import Direction, Trace
 from sip.transport.advertise import Advertiser
 from sip.transport.endpoint import Endpoint, Flow, Target
@@ -20,17 +21,15 @@ from sip.transport.layer import TransportLayer
 from sip.transport.servers.resolver import Resolver
 from sip.transport.stream_limits import StreamLimits
 from sip.transport.tls.contexts import ClientTls, ServerTls
+from sip.ua.client_transaction import ClientTransaction
 from sip.ua.dialogs import Dialogs, DialogUser
 from sip.ua.doorkeeper import Doorkeeper, OpenDoor
 from sip.ua.long_requests import LongRequests
 from sip.ua.receiver import Receiver
 from sip.ua.refusals import Refusals
-from sip.ua.transactions import (
-    ClientTransaction,
-    Failure,
-    ServerTransaction,
-    TransactionLayer,
-)
+from sip.ua.server_transaction import ServerTransaction
+from sip.ua.transaction import Failure
+from sip.ua.transactions import TransactionLayer
 from sip.ua.way_back import way_back_anew
 
 
@@ -71,12 +70,16 @@ class UserAgent:
         self._doorkeeper = doorkeeper or OpenDoor()
         self.advertiser = Advertiser(advertise, clock)
         self._trace = trace
+        #: where messages are logged, if anybody wants to see them
+        self.message_log: MessageLog | None = None
         self._dialogs = Dialogs()
         self._flow_watchers: list[Callable[[Flow], None]] = []
         self._transport = TransportLayer(
             clock=clock,
             on_message=self._receive,
             on_flow_lost=self._flow_lost,
+            on_flow_deaf=self._flow_deaf,
+            on_unreachable=self._unreachable,
             on_broken=self._refuse,
             admit=self._doorkeeper.connection,
             tls=tls,
@@ -165,6 +168,10 @@ class UserAgent:
         """The flow to one server of a name. Raises OSError without a listener of its transport."""
         return self._transport.flow_to(target)
 
+    def flow_anew(self, flow: Flow) -> Flow | None:
+        """Another connection to where `flow`, which we made, leads; None where there is none."""
+        return self._transport.flow_anew(flow)
+
     def watch_flows(self, on_lost: Callable[[Flow], None]) -> None:
         """Call `on_lost` for every connection that ends, after its transactions were told."""
         self._flow_watchers.append(on_lost)
@@ -192,32 +199,44 @@ class UserAgent:
         on_failure: Callable[[Failure], None] = lambda _: None,
         *,
         host: str | None = None,
+        elsewhere: Callable[[], Flow | None] | None = None,
     ) -> ClientTransaction:
         """Send `request` in a transaction of its own; adds Via and User-Agent.
 
         `host` stands in the Via instead of our own address. A request that is too long for UDP
-        goes over TCP, and over UDP after all if there is none (RFC 3261 18.1.1).
+        goes over TCP, and over UDP after all if the peer takes none (RFC 3261 18.1.1). Where a
+        connection has vanished that worked before, the request goes once more over a new one: to
+        the same address, or where `elsewhere` finds the peer, if the connection was the peer's.
         """
         branch = self.ids.branch()
         request.headers.prepend("via", self._via(flow, branch, host))
         request.headers.add("user-agent", self.product)
         data = request.to_bytes()
         way = self._wide.way(len(data), flow, self.clock.now())
-        if way is flow:
+        if not way.reliable:
             return self._transactions.send(request, branch, data, flow, on_response, on_failure)
 
-        def failed(failure: Failure) -> None:
-            if failure is Failure.TIMEOUT or transaction.flow is flow:
-                on_failure(failure)
-                return
-            self._wide.avoid(flow, self.clock.now())
-            request.headers.replace_first("via", self._via(flow, branch, host))
-            transaction.restart(flow)
+        def another_way(failed: Flow) -> Flow | None:
+            if failed.proven:
+                found = self._transport.flow_anew(failed)
+                if found is None and elsewhere is not None:
+                    found = elsewhere()
+            elif failed is flow:
+                return None  # it never worked: another server may
+            else:
+                self._wide.avoid(flow, self.clock.now())
+                found = flow
+            if found is not None and found is not failed:
+                request.headers.replace_first("via", self._via(found, branch, host))
+                return found
+            return None
 
-        request.headers.replace_first("via", self._via(way, branch, host))
-        data = request.to_bytes()
-        transaction = self._transactions.send(request, branch, data, way, on_response, failed)
-        return transaction
+        if way is not flow:
+            request.headers.replace_first("via", self._via(way, branch, host))
+            data = request.to_bytes()
+        return self._transactions.send(
+            request, branch, data, way, on_response, on_failure, another_way
+        )
 
     def send_ack(self, ack: Request, flow: Flow, *, host: str | None = None) -> bytes:
         """Send the ACK to a 2xx, which is no transaction (RFC 3261 13.2.2.4); returns its bytes."""
@@ -230,6 +249,25 @@ class UserAgent:
     def resend_ack(self, data: bytes, flow: Flow) -> None:
         """Send the same ACK again."""
         self._transmit(data, flow, reread_request(data))
+
+    def answer_once(
+        self, transaction: ServerTransaction, status: int, headers: Iterable[tuple[str, str]] = ()
+    ) -> None:
+        """Answer a request and forget it (RFC 3261 8.2.7): if that gets lost, the peer asks again.
+
+        For what anybody can have us say: nothing is kept, and nothing is sent that was not asked
+        for. The ACK that follows is known by its tag.
+        """
+        request = transaction.request
+        response = self.response(request, status, to_tag=self.tag_of(request), headers=headers)
+        self._transmit(response.to_bytes(), transaction.flow, response)
+        self.forget(transaction)
+
+    def tag_of(self, request: Request) -> str:
+        """The To tag of `answer_once`; the INVITE and its ACK have the same."""
+        via, cseq = request.via, request.cseq
+        sender = request.from_.tag or ""
+        return self.ids.tag_of(via.branch or "", request.call_id, sender, str(cseq.number))
 
     def forget(self, transaction: ClientTransaction | ServerTransaction) -> None:
         """Drop a transaction that its peer never ends, or that is to stay without a response."""
@@ -275,7 +313,9 @@ class UserAgent:
     def note(
         self, direction: Direction, flow: Flow, message: Request | Response, data: bytes
     ) -> None:
-        """Put a message into the trace, for the ladder of its call."""
+        """Put a message into the trace, for the ladder of its call, and into the log."""
+        if self.message_log is not None and self.message_log.wanted:
+            self.message_log.add(direction, flow.remote, flow.local, message)
         if self._trace is not None:
             self._trace.add(self.clock, direction, flow.remote, flow.local, message, data)
 
@@ -291,6 +331,12 @@ class UserAgent:
         self._transactions.flow_lost(flow)
         for on_lost in self._flow_watchers:
             on_lost(flow)
+
+    def _flow_deaf(self, flow: Flow) -> None:
+        self._transactions.flow_deaf(flow)
+
+    def _unreachable(self, remote: Endpoint, why: str) -> None:
+        self._transactions.unreachable(remote, why)
 
     def _transmit(self, data: bytes, flow: Flow, message: Request | Response) -> None:
         self.note("out", flow, message, data)

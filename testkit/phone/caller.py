@@ -27,6 +27,7 @@ _PLAYED_PAUSE_MS = 1000
 _PLAYED_AT_LEAST_MS = 1000  # anything shorter is like too much else
 _LAST_NOTES_S = 0.4
 _SOUND_WANTED_MS = 2000
+_ECHO_WITHIN_S = 2.0  # who hangs up sooner after a sound's end cannot say that none came back
 #: How like what was played what comes back must be (testkit.phone.audio.similarity).
 _LIKE_FROM = 0.7
 
@@ -266,11 +267,12 @@ class Caller:
 
     # --- what it all showed -------------------------------------------------------------------
 
-    def _heard(self) -> tuple[Heard, ...]:
+    def _heard(self, talked_s: float, talked_until: float) -> tuple[Heard, ...]:
         pcm = self._recorder.pcm()
         if self._options.expect is Expect.SOUND:
             loud = audio.sound_ms(pcm) >= _SOUND_WANTED_MS
-            return (Heard(direction="agent → caller", what="sound", heard=loud),)
+            judged = loud or talked_s >= _SOUND_WANTED_MS / 1000 + _ECHO_WITHIN_S
+            return (Heard(direction="agent → caller", what="sound", heard=loud, judged=judged),)
         greeting = melody.find(AGENT, pcm)
         if self._played is None:
             echo, enough = melody.find(CALLER, pcm), melody.HEARD_FROM
@@ -285,6 +287,7 @@ class Caller:
                 heard=greeting.heard,
                 similarity=round(greeting.score, 3),
                 at_ms=greeting.at_ms if greeting.heard else None,
+                judged=greeting.heard or talked_s >= _GREETING_S,
             ),
             Heard(
                 direction="caller → agent → caller",
@@ -293,8 +296,14 @@ class Caller:
                 similarity=round(echo.score, 3),
                 at_ms=echo.at_ms if echo.score >= enough else None,
                 delay_ms=self._delay_ms(echo) if echo.score >= enough else None,
+                judged=echo.score >= enough or self._played_long_before(talked_until),
             ),
         )
+
+    def _played_long_before(self, talked_until: float) -> bool:
+        """Whether our sound was played once, and could come back, before the call was over."""
+        began = self._player.started_at
+        return began is not None and talked_until >= began + self._player.sound_s + _ECHO_WITHIN_S
 
     def _delay_ms(self, echo: Match) -> int | None:
         """From the last time we began to play to hearing it begin."""
@@ -310,10 +319,12 @@ class Caller:
         reception = self._recorder.reception()
         level = audio.level_dbfs(pcm)
         answered_at = self._answered_at
+        talked_s = talked_until - answered_at if answered_at else 0.0
         return CallReport(
             number=self._options.number,
             via=f"{self._options.host}:{self._options.port}",
             from_user=self._options.from_user,
+            login=self._options.user,
             sip_call_id=call.call_id,
             ended=ended,
             status=final.status if final else None,
@@ -321,7 +332,7 @@ class Caller:
             ringing_ms=self._since_began(self._ringing_at),
             answered_ms=self._since_began(answered_at),
             first_audio_ms=self._since_began(reception.first_at),
-            talked_ms=round(1000 * (talked_until - answered_at)) if answered_at else 0,
+            talked_ms=round(1000 * talked_s),
             codec=stream.codec if stream else None,
             packets_sent=stream.packets_sent if stream else 0,
             packets_received=reception.received,
@@ -329,7 +340,7 @@ class Caller:
             jitter_ms=round(reception.jitter_ms, 2),
             sound_ms=audio.sound_ms(pcm),
             level_dbfs=None if level == -math.inf else round(level, 1),
-            heard=self._heard() if answered_at else (),
+            heard=self._heard(talked_s, talked_until) if answered_at else (),
         )
 
     def _since_began(self, at: float | None) -> int | None:

@@ -31,6 +31,8 @@ class Heard:
     at_ms: int | None = None
     delay_ms: int | None = None
     """From our playing it to our hearing it again."""
+    judged: bool = True
+    """False where the call was over before it could have been heard."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +42,8 @@ class CallReport:
     number: str
     via: str
     from_user: str
+    login: str | None
+    """The user name that it could prove, None without one."""
     sip_call_id: str
     ended: Ended
     status: int | None
@@ -79,7 +83,7 @@ class CallReport:
         else:
             lines.add_row("answered", f"after {self.answered_ms} ms, {self.codec or 'no codec'}")
             for one in self.heard:
-                lines.add_row(one.direction, _verdict(one))
+                lines.add_row(one.direction, _verdict(one, self.ended))
             lines.add_row("sound", self._sound())
             lines.add_row(
                 "packets",
@@ -105,7 +109,22 @@ class CallReport:
             case Ended.NO_ANSWER:
                 return "it rang, and was not answered in time"
             case _:
-                return f"{self.status} {self.reason}".strip()
+                return f"{self.status} {self.reason}".strip() + self._hint()
+
+    def _hint(self) -> str:
+        if self.status in (401, 407) and self.login is None:
+            return (
+                ": it asks callers from this address for a login. Give --user and --password, or"
+                " call from the port that a trunk's identify has (--listen-port)"
+            )
+        if self.status in (401, 407):
+            return f": it did not take {self.login} and the password: see the trunk's login"
+        if self.status == 404:
+            return (
+                f": {self.number} is not under numbers in the gateway's configuration, or not"
+                " known to Retell. The gateway's record of the call says which"
+            )
+        return ""
 
     def _sound(self) -> str:
         if not self.packets_received:
@@ -117,7 +136,7 @@ class CallReport:
         )
 
 
-def _verdict(one: Heard) -> Text:
+def _verdict(one: Heard, ended: Ended) -> Text:
     details = []
     if one.similarity is not None:
         details.append(f"similarity {one.similarity:.2f}")
@@ -128,4 +147,7 @@ def _verdict(one: Heard) -> Text:
     note = f" ({', '.join(details)})" if details else ""
     if one.heard:
         return Text.assemble((f"{one.what} heard", "green"), note)
+    if not one.judged:
+        cure = "give it more --seconds" if ended is Ended.PHONE else f"{ended.value} hung up"
+        return Text.assemble((f"{one.what} not judged", "yellow"), f": too short a call, {cure}")
     return Text.assemble((f"{one.what} NOT heard", "red"), note)

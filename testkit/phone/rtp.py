@@ -38,6 +38,10 @@ class Player:
         self.started_at: float | None = None
 
     @property
+    def sound_s(self) -> float:
+        return len(self._pcm) // FRAME_BYTES * FRAME_MS / 1000
+
+    @property
     def loop_s(self) -> float:
         return self._loop_frames * FRAME_MS / 1000
 

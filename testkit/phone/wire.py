@@ -46,7 +46,9 @@ class Message:
 
     @property
     def reason(self) -> str:
-        return self.start.partition(" ")[2].partition(" ")[2]
+        """The phrase of a response, fit for a terminal."""
+        phrase = self.start.partition(" ")[2].partition(" ")[2]
+        return "".join(letter if letter.isprintable() else "\ufffd" for letter in phrase)
 
     @property
     def method(self) -> str:

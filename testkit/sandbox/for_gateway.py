@@ -13,7 +13,7 @@ _SIP_URI = re.compile(r"sips?:(?:[^@]*@)?(?P<host>\[[^\]]+\]|[^:;?]+)(?::(?P<por
 
 
 class StandInError(Exception):
-    """The configuration does not point to this machine; one line for the operator."""
+    """The configuration has no place for the sandbox; one line for the operator."""
 
 
 def stand_in(settings: Settings) -> SandboxSettings:
@@ -24,6 +24,11 @@ def stand_in(settings: Settings) -> SandboxSettings:
         raise StandInError(
             f"the configuration points to Retell itself ({retell.base_url}, {retell.sip_uri});"
             " the sandbox can only stand in on a loopback address"
+        )
+    if not settings.sip.listen:
+        raise StandInError(
+            "sip.listen is empty, so a jambonz does the SIP: the sandbox can only call a gateway"
+            " that listens itself. Give sip.listen an address, such as udp:127.0.0.1:5060"
         )
     host, port = sip["host"].strip("[]"), int(sip["port"] or 5060)
     listen = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
@@ -45,7 +50,7 @@ def stand_in(settings: Settings) -> SandboxSettings:
         http_port=rest.port or 80,
         sip_listen=(f"udp:{listen}", f"tcp:{listen}"),
         api_key=retell.api_key.get_secret_value() if retell.api_key else defaults.api_key,
-        webhook_url=f"http://{_reachable(settings)}/webhooks/retell/events",
+        webhook_url=f"{_reachable(settings)}/webhooks/retell/events",
         preset_numbers=numbers,
     )
 
@@ -58,9 +63,11 @@ def _gateway(settings: Settings) -> str:
 
 
 def _reachable(settings: Settings) -> str:
+    """Where our HTTP side listens, as this machine reaches it."""
+    scheme = "http" if settings.http.tls is None else "https"
     listen = settings.http.listen
     host = "127.0.0.1" if listen.host == "0.0.0.0" else listen.host
-    return f"{host}:{listen.port}"
+    return f"{scheme}://{host}:{listen.port}"
 
 
 def _is_here(host: str) -> bool:

@@ -13,7 +13,7 @@ from sip.b2bua.legs.inbound import InboundLeg
 from sip.b2bua.legs.leg import Leg
 from sip.b2bua.legs.state import LegState
 from sip.core.message import Request
-from sip.ua.transactions import ServerTransaction
+from sip.ua.server_transaction import ServerTransaction
 from sip.ua.user_agent import UserAgent
 from testkit.sandbox import countries
 from testkit.sandbox.calls import Calls

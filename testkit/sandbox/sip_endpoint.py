@@ -11,7 +11,7 @@ from sip.core.message import Request
 from sip.transport.endpoint import Endpoint, Flow
 from sip.ua.doorkeeper import OpenDoor
 from sip.ua.refusals import ALLOW
-from sip.ua.transactions import ServerTransaction
+from sip.ua.server_transaction import ServerTransaction
 from sip.ua.user_agent import UserAgent
 from testkit.sandbox.calls import Calls
 from testkit.sandbox.errors import ListenError

@@ -22,7 +22,7 @@ from sip.core.uri import Uri
 from sip.ids import Ids
 from sip.media.plane import MediaPlane
 from sip.transport.endpoint import Endpoint, Target
-from sip.ua.transactions import ServerTransaction
+from sip.ua.server_transaction import ServerTransaction
 from sip.ua.user_agent import UserAgent
 from tests.fakes.media import FakeMedia
 from tests.ladder import PCMU, Peer, states_written

@@ -1,7 +1,10 @@
 """From one server to the next (RFC 3263 4.3), redirections (RFC 3261 8.1.3.4), circles."""
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
+
+import pytest
 
 from sip.core.uri import Uri
 from sip.softswitch.trunks.trunk import Trunk
@@ -53,6 +56,41 @@ async def test_a_silent_server_gives_way_to_the_next(ladder: Ladder) -> None:
     await calling(ladder)
     await ladder.peer("agent").expect("INVITE")
     await answered_by(ladder, "second")
+
+
+@ladder_with(trunks_to=pair(post_dial_s=6.0))
+async def test_a_server_that_gets_nowhere_gives_way_to_the_next(ladder: Ladder) -> None:
+    """100 Trying, and then nothing: the post-dial delay has a limit."""
+    agent, now = ladder.peer("agent"), asyncio.get_running_loop().time
+    await calling(ladder)
+    await agent.expect("INVITE")
+    await agent.send(100)
+    begun = now()
+    await agent.expect("CANCEL")
+    assert now() - begun == pytest.approx(6, abs=0.1)
+    await agent.send(200, answering="CANCEL")
+    await agent.send(487)
+    await agent.expect("ACK")
+    await answered_by(ladder, "second")
+    [failed] = [
+        frame["data"] for frame in ladder.app.told("call:status") if "detail" in frame["data"]
+    ]
+    assert (failed["sip_status"], failed["cause"]) == (408, "no-progress")
+    assert "post_dial_s" in failed["detail"]
+
+
+@ladder_with(trunks_to=pair(post_dial_s=6.0))
+async def test_a_phone_may_ring_for_longer_than_the_post_dial_delay(ladder: Ladder) -> None:
+    await calling(ladder)
+    await ladder.peer("agent").expect("INVITE")
+    await ladder.peer("agent").send(100)
+    await ladder.peer("agent").send(180)
+    await ladder.peer("carrier").expect(180)
+    assert await ladder.peer("agent").drain(20) == []
+    await ladder.peer("agent").send(486)
+    await ladder.peer("agent").expect("ACK")
+    await ladder.peer("carrier").expect(603)
+    await ladder.peer("carrier").send("ACK")
 
 
 def after_nobody(peers: Mapping[str, Peer]) -> list[Trunk]:

@@ -2,11 +2,14 @@
 
 import re
 
+import pytest
+
 from sip.core.digest_client import Credentials
 from sip.core.message import Request
 from sip.core.uri import Uri
 from sip.softswitch.trunks.trunk import Trunk
-from tests.ladder import PCMU, Ladder, Peer, dial, ladder_with
+from tests.ladder import PCMU, Ladder, Peer, dial, ladder_with, make_ladder
+from tests.virtual import virtual_time
 
 PROXY, SERVER = "Proxy-Authorization", "Authorization"
 
@@ -116,13 +119,48 @@ async def test_requests_in_the_dialog_bring_their_proof_along(ladder: Ladder) ->
     await second.send(200, answering="BYE")
 
 
-@ladder_with(trunks_to=billed)
-async def test_a_wrong_password_is_not_tried_twice(ladder: Ladder) -> None:
-    """RFC 3261 22.2: the same credentials that have just been rejected."""
+@pytest.mark.parametrize("nonces", [("n1", "n1"), ("n1", "n2", "n3")])
+@virtual_time
+async def test_a_wrong_password_is_not_tried_for_ever(nonces: tuple[str, ...]) -> None:
+    """RFC 3261 22.2: the same credentials that have just been rejected. A new nonce may be that of
+    another server of a cluster, once."""
+    async with make_ladder(trunks_to=billed) as ladder:
+        await rejected_at_last(ladder, nonces)
+        await ladder.settled()
+
+
+async def rejected_at_last(ladder: Ladder, nonces: tuple[str, ...]) -> None:
     carrier, second, _ = await called(ladder)
-    await refuse(second, 407, *challenge(407, "p1"))
-    await second.send(407, headers=challenge(407, "p2"))
+    for nonce in nonces[:-1]:
+        invite = await refuse(second, 407, *challenge(407, nonce))
+        assert proof(invite, PROXY) == (nonce, "00000001")
+    await second.send(407, headers=challenge(407, nonces[-1]))
     await second.expect("ACK")
     await carrier.expect(603)
     await carrier.send("ACK")
     await second.silence(5)
+
+
+def of_realm(realm: str, nonce: str) -> tuple[str, str]:
+    return "Proxy-Authenticate", f'Digest realm="{realm}", nonce="{nonce}", algorithm=MD5'
+
+
+def realms(request: Request) -> dict[str, str]:
+    """The nonce that each proxy gets back."""
+    values = request.headers.get_all(PROXY)
+    return dict(re.findall(r'realm="(\w+)", nonce="(\w+)"', " ".join(values)))
+
+
+@ladder_with(trunks_to=billed)
+async def test_each_proxy_on_the_way_gets_its_own_proof(ladder: Ladder) -> None:
+    """RFC 3261 22.3: one after the other, in one response, and all of them later on."""
+    carrier, second, _ = await called(ladder)
+    invite = await refuse(second, 407, of_realm("one", "a1"))
+    assert realms(invite) == {"one": "a1"}
+    invite = await refuse(second, 407, of_realm("two", "b1"))
+    assert realms(invite) == {"one": "a1", "two": "b1"}
+    # forked: both say more, of which one cannot be answered
+    foreign = ("Proxy-Authenticate", 'Digest realm="four", nonce="d1", algorithm=UNHEARD-OF')
+    invite = await refuse(second, 407, of_realm("two", "b2"), of_realm("three", "c1"), foreign)
+    assert realms(invite) == {"one": "a1", "two": "b2", "three": "c1"}
+    await refused_to_the_end(carrier, second)

@@ -54,6 +54,7 @@ def test_softswitch_understands_the_profile(name: str, tmp_path: Path) -> None:
     trunk = Trunk.of(settings, default_country="US")
     assert [str(gateway) for gateway in trunk.gateways] == list(settings.gateways)
     assert trunk.no_response_s == settings.no_response_s
+    assert trunk.post_dial_s == settings.post_dial_s
     assert trunk.leg.reliable.value == settings.reliable
     assert trunk.leg.session_timer.min_se_s == settings.session_timer.min_se_s
     assert trunk.country == settings.country or trunk.country == "US"
@@ -206,6 +207,20 @@ def test_unknown_profile_gets_a_suggestion(tmp_path: Path) -> None:
     line = problem(tmp_path, "trunks: [{name: a, profile: ../../etc/passwd}]")
     assert line.endswith("there is no profile named ../../etc/passwd")
     assert problem(tmp_path, "trunks: [{name: a, profile: [b]}]").endswith("must be a string")
+
+
+def test_what_an_unknown_profile_might_have_is_not_missed(tmp_path: Path) -> None:
+    """One mistake, one line: the gateways of the trunk may be the profile's."""
+    text = """\
+trunks:
+  - {name: a, profile: sipgat, credentials: {username: u, password: p}, register: true}
+numbers:
+  "+12125550100": {fallback: {trunk: a, to: "+12125550101"}}
+outbound: {routes: [{prefix: "", trunks: [a]}]}
+"""
+    assert problem(tmp_path, text) == (
+        "gateway.yaml:2: trunks[0].profile: there is no profile named sipgat; did you mean sipgate?"
+    )
 
 
 def test_error_in_the_trunk_points_to_the_trunk(tmp_path: Path) -> None:

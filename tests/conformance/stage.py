@@ -27,13 +27,14 @@ Arrival = tuple[float, str]
 
 
 class TcpPeer(Peer):
-    """A ladder peer on one connection, which it makes or accepts."""
+    """A ladder peer on one connection, which it makes or accepts; further ones it never reads."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name, Endpoint("tcp", "127.0.0.1", 0), free_port())
         self._streams: asyncio.Queue[asyncio.StreamReader] = asyncio.Queue(1)
         self._reader: asyncio.StreamReader | None = None
         self._writer: asyncio.StreamWriter | None = None
+        self._unread: list[asyncio.StreamWriter] = []
         self._server: asyncio.Server | None = None
 
     async def connect(self) -> None:
@@ -46,14 +47,18 @@ class TcpPeer(Peer):
         """Wait for the gateway to connect."""
 
         def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            if self._writer is not None:
+                self._unread.append(writer)
+                return
             self._writer = writer
             self._streams.put_nowait(reader)
 
         self._server = await asyncio.start_server(accept, "127.0.0.1", self.port)
 
     async def close(self) -> None:
-        if self._writer is not None:
-            self._writer.close()
+        for writer in (self._writer, *self._unread):
+            if writer is not None:
+                writer.close()
         if self._server is not None:
             self._server.close()
         await super().close()
@@ -196,6 +201,7 @@ async def _stage(wire: str) -> AsyncIterator[Stage]:
             name="patient",
             gateways=(Uri.parse(f"sip:127.0.0.1:{agent.port};transport={wire}"),),
             no_response_s=70.0,
+            post_dial_s=200.0,
         ),
     ]
     async with make_ladder(trunks=trunks) as ladder:

@@ -52,6 +52,7 @@ async def weathered(seed: int, weather: Weather, **manners: Any) -> AsyncIterato
             gateways=(Uri.parse(f"sip:127.0.0.1:{network.port}"),),
             sources=(Source.parse(f"127.0.0.1:{network.port}"),),
             no_response_s=32.0,
+            post_dial_s=32.0,
             login=manners.get("login") if name == "outer" else None,
         )
         for name, network in (("outer", outer), ("inner", inner))

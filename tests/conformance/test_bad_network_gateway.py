@@ -31,7 +31,7 @@ def reach(settings: Json) -> None:
     """Repetitions take their time; Retell is known by its address."""
     settings["retell"]["ring_timeout_s"] = 32
     del settings["retell"]["login"]
-    settings["trunks"][0]["no_response_s"] = 32
+    settings["trunks"][0] |= {"no_response_s": 32, "post_dial_s": 32}
 
 
 @pytest.mark.slow

@@ -1,12 +1,13 @@
 """Digest authentication in both roles (RFC 2617, RFC 7616, RFC 8760)."""
 
+import hashlib
 import re
 
 import pytest
 
+from sip.core.auth_header import AuthHeader
 from sip.core.digest import (
     ALGORITHMS,
-    AuthHeader,
     AuthResult,
     DigestServer,
     Outcome,
@@ -41,6 +42,10 @@ def answer(
     )
     assert value is not None
     return value
+
+
+def md5(text: str) -> str:
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
 
 
 def params(value: str) -> dict[str, str]:
@@ -126,11 +131,39 @@ class TestHeader:
 
     @pytest.mark.parametrize(
         "value",
-        ["", "Digest", "Digest realm", 'Digest realm="a', 'Digest a="1" b="2"', "Digest a=1, a=2"],
+        [
+            *("", "Digest", "Digest realm", 'Digest realm="a', "Digest a=1, a=2", ", a=1"),
+            ", ".join(["Digest a=1"] * 5),
+            *('Digest a="1"b"', 'Digest a="1", b', "a=1, Digest b=2", 'Digest a="1", "b"'),
+        ],
     )
     def test_malformed(self, value: str) -> None:
         with pytest.raises(ParseError):
             AuthHeader.parse(value)
+
+    @pytest.mark.parametrize(
+        "value",
+        [
+            'Digest realm="r", nonce="n", qop=auth,auth-int, algorithm=MD5',
+            'Digest realm="r", nonce="n", qop=auth , auth-int,algorithm=MD5,',
+            'Digest realm="r",, nonce="n" ,, qop="auth,auth-int", algorithm=MD5',
+            'Digest realm="r" nonce="n" qop="auth,auth-int" algorithm=MD5',
+            'Digest realm="r", nonce="n", qop="auth,auth-int", algorithm=MD5, Algorithm=md5',
+        ],
+    )
+    def test_as_devices_write_it(self, value: str) -> None:
+        """Lists without quotes, commas too many or too few, the same thing twice."""
+        wanted = {"realm": "r", "nonce": "n", "qop": "auth,auth-int", "algorithm": "MD5"}
+        assert AuthHeader.parse(value) == AuthHeader("digest", wanted)
+
+    def test_two_in_one_line(self) -> None:
+        """RFC 7235 4.1 allows it; RFC 3261 20.44 does not, and some send it."""
+        line = 'Basic realm="x", Digest realm="r", nonce="k", algorithm=SHA-256,Digest realm="r"'
+        assert [(h.scheme, h.params) for h in AuthHeader.parse_all(line)] == [
+            ("basic", {"realm": "x"}),
+            ("digest", {"realm": "r", "nonce": "k", "algorithm": "SHA-256"}),
+            ("digest", {"realm": "r"}),
+        ]
 
 
 class TestClient:
@@ -142,6 +175,12 @@ class TestClient:
         for challenges in ([md5, sha, unknown], [unknown, sha, md5]):
             assert params(answer(challenges))["nonce"] == "2"
         assert params(answer([unknown, md5]))["nonce"] == "1"
+
+    def test_challenges_in_one_line(self) -> None:
+        both = 'Digest realm="r", nonce="1", algorithm=SHA-256, qop="auth"'
+        both += ', Digest realm="r", nonce="2", algorithm=MD5, qop=auth,auth-int'
+        assert params(answer([both]))["nonce"] == "1"
+        assert params(answer([both.replace("SHA-256", "SHA-3")]))["nonce"] == "2"
 
     @pytest.mark.parametrize(
         "challenge",
@@ -241,7 +280,9 @@ class TestServer:
             {"username": "nobody", "password": ""},
             {"method": "BYE"},
             {"uri": "sip:+12125550100@192.0.2.1"},
-            {"uri": "nowhere"},
+            {"uri": "+12125550100@192.0.2.1"},
+            {"uri": "sip:@"},
+            {"uri": "*"},
         ],
     )
     def test_wrong(self, server: DigestServer, change: dict[str, str]) -> None:
@@ -281,6 +322,44 @@ class TestServer:
     def test_the_host_in_the_digest_may_be_another(self, server: DigestServer, uri: str) -> None:
         """Proxies rewrite the Request-URI, and SIPp signs the server's address."""
         assert self.verify(server, answer(server.challenge(1000.0), uri=uri)) is Outcome.OK
+
+    @pytest.mark.parametrize(
+        "uri",
+        [
+            *("sip:192.0.2.1", "sip:192.0.2.1:5060", "sip:retell@192.0.2.1", "192.0.2.1"),
+            *("retell@192.0.2.1", "*", "sip:", ""),
+        ],
+    )
+    def test_a_register_may_sign_what_it_likes(self, server: DigestServer, uri: str) -> None:
+        """Its Request-URI has no user, so there is nothing that another could be dialled by."""
+        value = answer(server.challenge(1000.0), method="REGISTER", uri=uri)
+        result = server.verify([value], "REGISTER", PASSWORDS, 1001.0, "sip:192.0.2.1")
+        assert result.outcome is Outcome.OK
+
+    @pytest.mark.parametrize("uri", ["192.0.2.1:5060", "+14155550100@192.0.2.1"])
+    def test_the_scheme_may_be_missing(self, server: DigestServer, uri: str) -> None:
+        assert self.verify(server, answer(server.challenge(1000.0), uri=uri)) is Outcome.OK
+
+    @pytest.mark.parametrize(("count", "again"), [("1", "2"), ("0001", "0002"), ("f", "10")])
+    def test_counts_without_their_zeroes(
+        self, server: DigestServer, count: str, again: str
+    ) -> None:
+        """RFC 7616 3.4 wants eight digits; the digest covers them as they are written."""
+        [challenge] = [params(value) for value in server.challenge(1000.0)[1:]]
+
+        def proof(nc: str) -> str:
+            secret = md5(f"retell:{challenge['realm']}:correct horse")
+            request = md5(f"INVITE:{URI}")
+            response = md5(f"{secret}:{challenge['nonce']}:{nc}:c:auth:{request}")
+            given = {"username": "retell", "realm": challenge["realm"], "uri": URI, "cnonce": "c"}
+            given |= {"nonce": challenge["nonce"], "response": response}
+            quoted = ", ".join(f'{name}="{value}"' for name, value in given.items())
+            return f"Digest {quoted}, algorithm=MD5, qop=auth, nc={nc}"
+
+        assert self.verify(server, proof(count)) is Outcome.OK
+        assert self.verify(server, proof(count)) is Outcome.STALE
+        assert self.verify(server, proof(again)) is Outcome.OK
+        assert self.verify(server, proof("0" * 9 + again)) is Outcome.WRONG
 
     def test_an_algorithm_that_was_not_offered(self) -> None:
         strict = DigestServer("gateway.example.com", b"0123456789abcdef", algorithms=("SHA-256",))

@@ -12,6 +12,7 @@ from sip.core.header_values import (
     parse_name_addrs,
     parse_params,
     parse_via,
+    readable_addresses,
     split_commas,
     wire_name,
 )
@@ -70,7 +71,7 @@ class TestParams:
         params = parse_params(';a=1; b ;c = "x;\\"y" ;d=[2001:db8::1]')
         assert params == (("a", "1"), ("b", None), ("c", '"x;\\"y"'), ("d", "[2001:db8::1]"))
 
-    @pytest.mark.parametrize("text", [";", ";;a", ";a=", ";=1", ";a b", ';a="', "a=1", ";a=1;"])
+    @pytest.mark.parametrize("text", [";;", ";;a", ";a=", ";=1", ";a b", ';a="', "a=1", ";a=1;;"])
     def test_malformed(self, text: str) -> None:
         with pytest.raises(ParseError):
             parse_params(text)
@@ -132,6 +133,17 @@ class TestNameAddr:
             ("+1 (415) 555-0100 <sip:a@b.c>", "+1 (415) 555-0100", "a", ()),
             ('<sip:a@b.c>;+sip.instance="<urn:uuid:1>"', None, "a", None),
             ("<tel:+14155550100>", None, "+14155550100", ()),
+            # what should have been quoted or escaped, where it is plain what was meant
+            (
+                '"John "The Duke" Doe" <sip:a@b.c>;tag=1',
+                'John "The Duke" Doe',
+                "a",
+                (("tag", "1"),),
+            ),
+            ('"Ann\\" <sip:a@b.c>;tag=1', "Ann", "a", (("tag", "1"),)),
+            ('"J "\\" D" <sip:a@b.c>', 'J "" D', "a", ()),
+            ("Doe, Jane; (desk) <sip:a@b.c>", "Doe, Jane; (desk)", "a", ()),
+            ("CORP\\jane <sip:a@b.c>", "CORP\\jane", "a", ()),
         ],
     )
     def test_the_parts(
@@ -165,7 +177,9 @@ class TestNameAddr:
             "",
             "*",
             "<>",
-            "Jane, Doe <sip:a@b.c>",
+            "sip:d@e.f, Jane <sip:a@b.c>",
+            '"Jane" <sip:d@e.f>, "Doe" <sip:a@b.c>',
+            'Jane "Doe <sip:a@b.c>',
             '"Jane <sip:a@b.c>',
             "< sip:a@b.c>",
             "<sip:a@b.c",
@@ -186,6 +200,23 @@ class TestNameAddr:
             "p2.example.com",
             "p3.x",
         ]
+
+    @pytest.mark.parametrize(
+        ("value", "found"),
+        [
+            ("<sip:a@b.c>, <tel:+1>;x=1", ["<sip:a@b.c>", "<tel:+1>;x=1"]),
+            ("Doe, Jane <sip:a@b.c>;x=1", ['"Doe, Jane" <sip:a@b.c>;x=1']),
+            ('"Jane <sip:a@b.c>;x=1, <tel:+1>', ["<sip:a@b.c>;x=1", "<tel:+1>"]),
+            ('"Ann\\" <sip:a@b.c>, "Ann" <tel:+1>', ["<sip:a@b.c>", "<tel:+1>"]),
+            ("<sip:@>, junk, <sip:a@b.c:0>, <tel:+1>", ["<tel:+1>"]),
+            ('<sip:a@b.c>;="x", <tel:+1>', ["<tel:+1>"]),
+            ("<sip:@>", []),
+            ("", []),
+        ],
+    )
+    def test_what_can_be_read_of_several(self, value: str, found: list[str]) -> None:
+        """One that is broken hides none of the others; one whose parameters are is not used."""
+        assert [str(address) for address in readable_addresses([value])] == found
 
 
 class TestCSeq:

@@ -25,6 +25,8 @@ from sip.core.uri import Uri
 from sip.errors import ParseError
 
 OURS = Uri.parse("sip:line@192.0.2.1:5060;rinstance=a1")
+OLD = "<sip:line@192.0.2.1:5060;rinstance=b2>"
+SEEN = "<sip:line@198.51.100.7:4099"
 
 
 def answer(status: int, *headers: tuple[str, str]) -> Response:
@@ -109,6 +111,15 @@ def test_every_status_means_something(status: int) -> None:
         ([("Expires", "50")], 50),
         ([("Contact", f"<{OURS}>;expires=0")], 0),
         ([("Contact", "<<<"), ("Expires", "7")], 7),
+        # rewritten to what a NAT shows, beside one of an earlier run at the address we have now
+        ([("Contact", f"{OLD};expires=9, {SEEN};rinstance=a1>;expires=60")], 60),
+        ([("Contact", f"{SEEN};rinstance=a1>;expires=60, {OLD};expires=900")], 60),
+        # rewritten, and the instance left out: the same user, and the newest of them
+        ([("Contact", f"{SEEN}>;expires=60, <sip:desk@192.0.2.9>;expires=900")], 60),
+        ([("Contact", f"{SEEN}>;expires=9, {SEEN}1>;expires=60")], 60),
+        # of our instance, but from before our address changed
+        ([("Contact", f"{SEEN};rinstance=a1>;expires=9, <{OURS}>;expires=60")], 60),
+        ([("Contact", f"{SEEN};rinstance=a1>;expires=9, {SEEN}1;rinstance=a1>;expires=60")], 60),
         ([], 1000),
         ([("Expires", "9" * 40)], 1000),
     ],

@@ -155,28 +155,87 @@ class TestReading:
         assert sdp.parse(short).to_string() == PLAIN
 
 
+ODD = {
+    "a NUL at the end": ("8000\r\n", "8000\r\n\0"),
+    "no origin": ("o=- 1 1 IN IP4 192.0.2.1\r\n", ""),
+    "an origin behind the name": ("o=- 1 1 IN IP4 192.0.2.1\r\ns=-", "s=-\r\no=- 1 1 IN IP4 x"),
+    "a space in the user name": ("o=- 1", "o=Front Desk 1"),
+    "two spaces": ("o=- 1", "o=-  1"),
+    "no user name": ("o=- 1", "o= 1"),
+    "a version below zero": ("o=- 1 1", "o=- -1 -1"),
+    "a time with a fraction": ("o=- 1 1", "o=- 1714.5 1714.5"),
+    "a version with a word": ("o=- 1 1", "o=- 1 one"),
+    "an origin of another network": ("IN IP4 192.0.2.1\r\ns", "ATM NSAP 47\r\ns"),
+    "space behind the version": ("v=0", "v=0 "),
+    "spaces and small letters in c=": ("c=IN IP4 ", "c=in  ip4  "),
+    "an empty line in between": ("t=0 0", "\r\nt=0 0"),
+    "a line without a letter": ("t=0 0", "=x\r\nt=0 0"),
+    "a line that is no line": ("t=0 0", "hello world\r\nt=0 0"),
+    "an escape in a line": ("t=0 0", "i=\x1b[31m\r\nt=0 0"),
+    "a NUL in a line": ("t=0 0", "i=a\0b\r\nt=0 0"),
+    "spaces in m=": ("audio 4000 RTP/AVP 0 101", "audio  4000 RTP/AVP  0  101 "),
+    "a space behind the colon": ("rtpmap:101", "rtpmap: 101"),
+    "an rtpmap without clock rate": ("event/8000", "event"),
+    "an rtpmap with a slash behind": ("event/8000", "event/8000/"),
+    "an rtpmap that says nothing": ("a=rtpmap", "a=rtpmap:97\r\na=rtpmap"),
+    "an rtpmap of a word": ("a=rtpmap", "a=rtpmap:x opus/48000\r\na=rtpmap"),
+    "an attribute without a name": ("a=rtpmap", "a=:x\r\na=rtpmap"),
+}
+ODD_MEDIA = {
+    "an rtpmap that says nothing": "video 0 RTP/AVP 96\r\na=rtpmap:96",
+    "payload type 255": "video 0 RTP/AVP 255\r\nc=IN IP4 x y",
+    "an unreadable address": "image 5000 udptl t38\r\nc=IN IP4 (none)",
+    "no format": "video 5000 RTP/AVP",
+    "a port too high": "video 70000 RTP/AVP 96",
+    "a port below zero": "application -1 - -",
+    "a name alone": "video",
+    "nothing": "",
+    "a second audio": "audio x RTP/AVP 0",
+}
+
+
+class TestOdd:
+    """What a call does not need refuses none, and does not go on to a peer that may be strict."""
+
+    @pytest.mark.parametrize("what", ODD)
+    def test_a_line_that_nobody_needs(self, what: str) -> None:
+        was, odd = ODD[what]
+        text = PLAIN.replace(was, odd, 1)
+        assert text != PLAIN
+        out = sdp.parse(text)
+        assert out.replace(origin=sdp.parse(PLAIN).origin).to_string() == PLAIN
+        assert sdp.parse(out.to_string()) == out
+
+    @pytest.mark.parametrize("what", ODD_MEDIA)
+    def test_media_that_nobody_uses(self, what: str) -> None:
+        """RFC 3264 6: they keep their place, so that they can be refused in it."""
+        out = sdp.parse(f"{PLAIN}m={ODD_MEDIA[what]}\r\n")
+        assert (len(out.media), out.audio) == (2, sdp.parse(PLAIN).audio)
+        assert sdp.parse(out.to_string()) == out
+
+    @pytest.mark.parametrize("line", ["a=sendonly ", "a= sendonly", "a=sendonly"])
+    def test_spaces_round_a_direction(self, line: str) -> None:
+        assert audio_of(sdp.parse(f"{PLAIN}{line}\r\n")).direction == "sendonly"
+
+    def test_the_usual_clock_rate(self) -> None:
+        text = PLAIN.replace("101 telephone-event/8000", "101 opus")
+        assert audio_of(sdp.parse(text)).rtpmap()[101] == Codec("opus", 48000)
+
+
 class TestRefusing:
     @pytest.mark.parametrize(
         ("was", "broken", "reason", "status"),
         [
             ("v=0", "v=1", "Malformed SDP Start", 400),
             ("v=0\r\n", "", "Malformed SDP Start", 400),
-            ("o=- 1 1 IN IP4 192.0.2.1\r\n", "", "Malformed SDP Start", 400),
-            ("o=- 1 1", "o=- 1 one", "Malformed SDP Origin", 400),
-            ("o=- 1 1", "o=- 1 -1", "Malformed SDP Origin", 400),
-            ("c=IN IP4", "c=IN IP5", "Malformed SDP Connection", 400),
-            ("c=IN IP4 192.0.2.1", "c=IN IP4 ", "Malformed SDP Connection", 400),
+            ("c=IN IP4", "c=IN IP5", "SDP Without Connection Address", 488),
+            ("c=IN IP4 192.0.2.1", "c=IN IP4 ", "SDP Without Connection Address", 488),
             ("c=IN IP4 192.0.2.1\r\n", "", "SDP Without Connection Address", 488),
-            ("m=audio", "m =audio", "Malformed SDP Line", 400),
             ("audio 4000", "audio 65536", "Malformed SDP Media", 400),
             ("audio 4000", "audio -1", "Malformed SDP Media", 400),
             ("audio 4000", "audio", "Malformed SDP Media", 400),
             (" 0 101", "", "Malformed SDP Media", 400),
-            ("101 telephone-event/8000", "101 telephone-event", "Malformed SDP Rtpmap", 400),
-            ("101 telephone-event/8000", "x telephone-event/8000", "Malformed SDP Rtpmap", 400),
             ("s=-\r\n", "s=-\r", "Malformed SDP Line", 400),
-            ("t=0 0", "\r\nt=0 0", "Malformed SDP Line", 400),
-            ("s=-", "s=\0", "Malformed SDP Line", 400),
         ],
     )
     def test_broken_twins(self, was: str, broken: str, reason: str, status: int) -> None:

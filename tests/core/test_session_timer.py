@@ -58,7 +58,7 @@ AS_UAS = [
     ),
     # a proxy put it there: the caller knows nothing of it, so it is ours to refresh
     ({"session_expires": "600"}, ACCEPT, Agreement(600, Refresher.US)),
-    ({"session_expires": "60"}, ACCEPT, Agreement(60, Refresher.US)),
+    ({"session_expires": "60"}, ACCEPT, Agreement(90, Refresher.US)),
     ({"supported": "timer", "session_expires": "60"}, ACCEPT, TooSmall(90)),
     ({"supported": "timer", "session_expires": "600"}, OFF, None),
 ]
@@ -97,6 +97,8 @@ def test_what_our_requests_say() -> None:
     )
     ours, theirs = Agreement(600, Refresher.US), Agreement(600, Refresher.PEER)
     assert request_headers(ACCEPT, current=ours) == (("Session-Expires", "600;refresher=uac"),)
+    brief = Agreement(2, Refresher.US)
+    assert request_headers(ACCEPT, current=brief) == (("Session-Expires", "90;refresher=uac"),)
     assert request_headers(ACCEPT, current=theirs) == (("Session-Expires", "600;refresher=uas"),)
 
 
@@ -117,7 +119,8 @@ def test_what_our_answers_say() -> None:
 
 
 @pytest.mark.parametrize(
-    ("interval_s", "refresh_s", "end_s"), [(1800, 900, 1768), (90, 45, 60), (96, 48, 64)]
+    ("interval_s", "refresh_s", "end_s"),
+    [(1800, 900, 1768), (90, 45, 60), (96, 48, 64), (40, 20, 60), (2, 10, 60)],
 )
 def test_when_to_refresh_and_when_to_give_up(
     interval_s: int, refresh_s: float, end_s: float

@@ -6,7 +6,7 @@ from pathlib import Path
 from sip.core.sdp import SessionDescription
 from sip.errors import ParseError
 from sip.media.events import Listener, MediaEvent
-from sip.media.plane import Capability, MediaError, MediaStats, PartyStats
+from sip.media.plane import Capability, MediaError, MediaStats, PartyStats, Signalling
 
 
 @dataclass
@@ -16,6 +16,8 @@ class FakeMedia:
     asked: list[tuple[str, ...]] = field(default_factory=list)
     open_calls: set[str] = field(default_factory=set)
     refuse: MediaError | None = None
+    #: where the last description of each party came from
+    signalling: dict[str, Signalling | None] = field(default_factory=dict)
     capabilities: frozenset[Capability] = frozenset(Capability)
     _ports: dict[tuple[str, str], int] = field(default_factory=dict)
     _listeners: dict[str, Listener] = field(default_factory=dict)
@@ -46,9 +48,10 @@ class FakeMedia:
         *,
         to_tag: str | None = None,
         media_address: str | None = None,
-        **_: object,
+        received_from: Signalling | None = None,
     ) -> str:
         self._ask("offer", call_id, from_tag, to_tag or "")
+        self.signalling[from_tag] = received_from
         self.open_calls.add(call_id)
         self._describe(call_id, from_tag, sdp)
         return self._rewrite(sdp, self._port(call_id, to_tag or "pending"), media_address)
@@ -61,9 +64,10 @@ class FakeMedia:
         sdp: str,
         *,
         media_address: str | None = None,
-        **_: object,
+        received_from: Signalling | None = None,
     ) -> str:
         self._ask("answer", call_id, from_tag, to_tag)
+        self.signalling[to_tag] = received_from
         self._describe(call_id, to_tag, sdp)
         return self._rewrite(sdp, self._port(call_id, from_tag), media_address)
 

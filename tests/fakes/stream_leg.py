@@ -3,6 +3,7 @@
 from sip.b2bua.call_events import Cause, Disconnect, Event, Headers, Offer, OfferEnded, Side
 from sip.b2bua.legs.leg import Direction, OnEvent, unheard
 from sip.clock import Clock
+from sip.media.plane import Signalling
 
 
 class StreamLeg:
@@ -10,7 +11,8 @@ class StreamLeg:
 
     direction = Direction.INBOUND
     sip_call_id = "stream-1"
-    media_address = source = "127.0.0.1"
+    media_address = "127.0.0.1"
+    source = Signalling("127.0.0.1")
     hops_left = 70
 
     def __init__(self, clock: Clock, sdp: str, on_event: OnEvent) -> None:
@@ -57,10 +59,11 @@ class StreamLeg:
         self._emit(OfferEnded(at=self._clock.now(), status=200, sdp=self.remote_sdp))
         return True
 
-    def accept(self, sdp: str) -> None:
+    def accept(self, sdp: str) -> bool:
         self.asked.append("accept")
         self.local_sdp = sdp
         self.remote_sdp, self._offered = self._offered or self.remote_sdp, None
+        return True
 
     def refuse(self, status: int) -> None:
         if self._offered is not None:

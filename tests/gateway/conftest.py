@@ -93,7 +93,7 @@ async def registered(_: web.Request) -> web.Response:
 
 async def serve(app: web.Application) -> tuple[web.AppRunner, str]:
     """Run an application on a free loopback port."""
-    runner = web.AppRunner(app, access_log=None)
+    runner = web.AppRunner(app, access_log=None, lingering_time=0.1)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
@@ -130,7 +130,7 @@ class Gateway:
             return response.status, await response.json()
 
     def app_settings(self) -> Settings:
-        return self.app[SETTINGS]
+        return self.app[SETTINGS].settings
 
     async def records(self) -> list[CallRecord]:
         return await self.app[STORE].page(Query())

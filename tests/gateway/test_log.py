@@ -3,7 +3,9 @@
 import io
 import json
 import logging
+import sys
 from collections.abc import Iterator
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -68,6 +70,17 @@ def test_level_and_console(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().err == ""
 
 
+@pytest.mark.parametrize("style", ["console", "json"])
+def test_nothing_in_a_line_moves_the_cursor(style: log.Style) -> None:
+    stream = io.StringIO()
+    log.configure("info", style, stream)
+    harm = "".join(map(chr, [0, 7, 8, 27, 127, 0x9B, 0x202E]))
+    structlog.get_logger().info("seen", uri=f"sip:{harm}@a", reason=f"a {harm}b", found=[harm])
+    logging.getLogger("somebody").warning("a%sb", harm)
+    assert "seen" in stream.getvalue()
+    assert not set(stream.getvalue()) & set(harm)
+
+
 async def test_call_has_one_opening_and_one_closing_line(start: Start) -> None:
     stream = io.StringIO()
     log.configure("info", "json", stream)
@@ -103,3 +116,20 @@ async def test_refused_call_says_why_once(start: Start) -> None:
     assert [(line["cause"], line["sip_status"], line["attempts"]) for line in closing] == [
         ("number-not-imported", 404, ["retell:404"])
     ]
+
+
+def test_another_level_holds_for_loggers_that_were_used_already(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are made once and kept, for speed; a reload makes them anew."""
+    module = ModuleType("some_module")
+    module.log = structlog.get_logger("some")  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "some_module", module)
+    log.configure("info", "json")
+    module.log.info("first")
+    log.reconfigure("debug", "json")
+    module.log.debug("second")
+    log.reconfigure("error", "json")
+    module.log.info("third")
+    told = [json.loads(line)["event"] for line in capsys.readouterr().err.splitlines()]
+    assert told == ["first", "second"]

@@ -1,4 +1,5 @@
-"""`make hostile`: a million damaged datagrams and ten thousand broken streams, with figures.
+"""`make hostile`: a million damaged datagrams, ten thousand broken streams, and stories of attacks
+and outages under which honest calls go on; with figures.
 
 A real gateway process takes them, with a recorder of its memory beside it. It fails where the
 gateway crashes, logs an error, keeps memory or loses an honest call.
@@ -14,8 +15,11 @@ import time
 from pathlib import Path
 
 from tests.hostile.datagrams import Attack, Sent
+from tests.hostile.outages import OUTAGES, through
 from tests.hostile.parties import Caller
+from tests.hostile.stories import STORIES
 from tests.hostile.streams import Streams
+from tests.hostile.under_attack import under_attack
 from tests.hostile.victim import Victim
 from tests.ladder import DID
 
@@ -35,13 +39,18 @@ async def main() -> int:
     directory = Path(tempfile.mkdtemp(prefix="hostile-"))
     problems = ["broken off"]
     try:
-        async with Victim(directory) as victim:
-            say(f"gateway process {victim.pid}, seed {options.seed}")
-            found = await datagrams(victim, options.datagrams, options.seed)
-            if options.streams:
-                found += await streams(victim, options.streams, options.seed)
-        problems = found + victim.problems()
-        say(f"turned away by reason: {victim.turned_away()}")
+        found: list[str] = []
+        if options.datagrams:
+            async with Victim(directory) as victim:
+                say(f"gateway process {victim.pid}, seed {options.seed}")
+                found += await datagrams(victim, options.datagrams, options.seed)
+                if options.streams:
+                    found += await streams(victim, options.streams, options.seed)
+            found += victim.problems()
+            say(f"turned away by reason: {victim.turned_away()}")
+        for name in (*STORIES, *OUTAGES) if options.story is None else [options.story]:
+            found += await story(directory, name, options.seconds)
+        problems = found
     finally:
         for problem in problems:
             say(f"FAILED: {problem}")
@@ -101,6 +110,25 @@ async def streams(victim: Victim, count: int, seed: int) -> list[str]:
     return problems + await victim.unrecorded([call])
 
 
+async def story(directory: Path, name: str, seconds: float) -> list[str]:
+    """Honest calls, quiet and under attack, with the limits that a gateway has by default."""
+    if not seconds:
+        return []
+    if name in OUTAGES:
+        outcome, found = await through(directory, name, seconds)
+        for line in outcome.lines():
+            say(line)
+        return found + outcome.slow()
+    async with Victim(directory, limits=None) as victim:
+        outcome = await under_attack(victim, name, seconds)
+        for line in outcome.lines():
+            say(line)
+        found = outcome.problems() + outcome.slow()
+        found += await victim.unrecorded(outcome.attacked.made)
+    say(f"turned away by reason: {victim.turned_away()}")
+    return found + victim.problems()
+
+
 async def _attack(
     victim: Victim, honest: Caller, count: int, seed: int, name: str, *, for_s: float = 0.0
 ) -> tuple[Sent, list[str]]:
@@ -129,6 +157,8 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.hostile", description=__doc__)
     parser.add_argument("--datagrams", type=int, default=1_000_000)
     parser.add_argument("--streams", type=int, default=10_000)
+    parser.add_argument("--seconds", type=float, default=30, help="of a story, quiet and attacked")
+    parser.add_argument("--story", choices=(*STORIES, *OUTAGES), help="one story instead of all")
     parser.add_argument("--seed", type=int, default=3261)
     return parser.parse_args()
 

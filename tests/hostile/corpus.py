@@ -6,13 +6,19 @@ from pathlib import Path
 from tests.ladder import CALLER, DID, PCMU
 
 _DATA = Path(__file__).parent.parent / "data"
-_ids = itertools.count(1)
+#: the one counter of this process
+_ids = [itertools.count(1)]
 
 REQUESTS = (
     *("INVITE", "OPTIONS", "BYE", "CANCEL", "ACK", "REGISTER", "INFO", "UPDATE", "PRACK"),
     *("SUBSCRIBE", "NOTIFY", "REFER", "MESSAGE", "PUBLISH"),
 )
 _IN_DIALOG = frozenset({"BYE", "ACK", "INFO", "UPDATE", "PRACK", "NOTIFY"})
+
+
+def number_from(first: int) -> None:
+    """Give requests identifiers from here on, so that another process has none of them."""
+    _ids[0] = itertools.count(first)
 
 
 def torture() -> list[bytes]:
@@ -41,7 +47,7 @@ def request(
 
     `dialog` is Call-ID, From value and To value of a live one; without it all is new.
     """
-    number = next(_ids)
+    number = next(_ids[0])
     call_id, from_value, to_value = dialog or (
         f"hostile-{number}@test",
         f'"Caller" <sip:{caller}@{us}>;tag=h{number}',
@@ -78,7 +84,7 @@ def request(
 
 def strayed_response(status: int, us: str) -> bytes:
     """A response to nothing of ours."""
-    number = next(_ids)
+    number = next(_ids[0])
     return "\r\n".join(
         [
             f"SIP/2.0 {status} Whatever",

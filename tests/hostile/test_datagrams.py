@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from config.settings import LimitSettings
+from config.settings import BanSettings, LimitSettings
 from config.values import Source
 from sip.core.uri import Uri
 from sip.softswitch.trunks.trunk import Trunk
@@ -46,8 +46,9 @@ async def test_nothing_breaks_and_an_honest_call_completes() -> None:
     unhandled: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, what: unhandled.append(what))
     limits = LimitSettings(calls=5000, calls_per_second=10_000)
+    bans = BanSettings(strangers_per_second=1_000_000)  # all are to be read, in no time
     with capture_logs() as logged:
-        async with make_ladder(trunks=trunks, limits=limits) as ladder, callee:
+        async with make_ladder(trunks=trunks, limits=limits, bans=bans) as ladder, callee:
             ladder.app.verbs = verbs
             address = ladder.peer("carrier").gateway
             callee.gateway = gateway = (address.host, address.port)

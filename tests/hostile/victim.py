@@ -2,8 +2,10 @@
 
 import asyncio
 import json
+import os
 import random
 import re
+from collections.abc import Callable, Collection
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -17,6 +19,8 @@ from tests.transport.tls.authority import Authority
 
 #: Timers of transactions end 32 s after the last message (RFC 3261 17), a call's goodbye later.
 QUIET_S = 150.0
+#: Limits that damaged messages do not reach: all of them are to be read.
+WIDE = {"calls": 5000, "calls_per_second": 5000}
 #: Within so many seconds of that it has collected its garbage (`sip.collector`).
 COLLECTED_S = EVERY_S + 5
 
@@ -24,7 +28,19 @@ COLLECTED_S = EVERY_S + 5
 class Victim:
     """Async context manager: `retell-sip-gateway run` and the addresses around it."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        limits: dict[str, int] | None = WIDE,
+        *,
+        change: Callable[[dict[str, Any]], None] = lambda _: None,
+        output: int | None = None,
+    ) -> None:
+        """Without `limits`, those that a gateway has by default. `change` may alter the rest of the
+        configuration; with `output`, what the gateway says goes there."""
+        self._limits = limits
+        self._change = change
+        self._output = output
         self._network = Network()
         self._directory = directory
         self._callee: Callee | None = None
@@ -33,7 +49,9 @@ class Victim:
     async def __aenter__(self) -> Self:
         self._network.__enter__()
         self._callee = Callee(self._network.retell.host, ("127.0.0.1", 0), random.Random(0))
-        self._gateway = Gateway(self._network, "udp", self._directory, self._configure)
+        self._gateway = Gateway(
+            self._network, "udp", self._directory, self._configure, output=self._output
+        )
         self._callee.gateway = self.gateway
         await self._callee.__aenter__()
         await self._gateway.__aenter__()
@@ -65,9 +83,13 @@ class Victim:
         certificate = str(Authority(self._directory).issue("gateway.example.com"))
         settings["sip"]["listen"].append(f"tls:{self._network.secure_gateway}")
         settings["sip"]["tls"] = {"certificate": certificate, "key": certificate}
-        settings["limits"] = {"calls": 5000, "calls_per_second": 5000}
+        settings.pop("limits")
+        if self._limits is not None:
+            settings["limits"] = self._limits
+            settings["sip"]["bans"] = {"strangers_per_second": 1_000_000}
         # the usual ones: a pair rests for seconds after use, and a thousand ports are soon at rest
         settings.pop("media")
+        self._change(settings)
 
     # addresses
 
@@ -81,6 +103,11 @@ class Victim:
     @property
     def secure_gateway(self) -> Address:
         return self._network.secure_gateway.host, self._network.secure_gateway.port
+
+    @property
+    def http(self) -> Address:
+        host, _, port = self._network.http.rpartition(":")
+        return host, int(port)
 
     @property
     def fuzzed(self) -> str:
@@ -112,6 +139,11 @@ class Victim:
 
     def peak_mb(self) -> float:
         return self._status("VmHWM")
+
+    def cpu_s(self) -> float:
+        """Processor time of the gateway process so far, in seconds, without the relay's."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def _status(self, key: str) -> float:
         text = Path(f"/proc/{self.pid}/status").read_text()
@@ -154,10 +186,19 @@ class Victim:
                 wrong.append(f"the honest call {sip_call_id} has the records {found}")
         return wrong
 
-    def problems(self) -> list[str]:
-        """Errors in its log, and its end if it ended too early."""
+    async def ready(self) -> bool:
+        """What /readyz says."""
         assert self._gateway is not None
-        return self._gateway.problems()
+        return await self._gateway.is_ready()
+
+    def log(self) -> str:
+        assert self._gateway is not None
+        return self._gateway.log()
+
+    def problems(self, but: Collection[str] = ()) -> list[str]:
+        """Errors in its log, `but` for these events, and its end if it ended too early."""
+        assert self._gateway is not None
+        return self._gateway.problems(but)
 
     def turned_away(self) -> dict[str, int]:
         """What the gateway said when it ended: messages and calls that went nowhere."""

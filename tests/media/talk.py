@@ -21,7 +21,7 @@ from types import TracebackType
 from typing import Self
 
 from sip.core.sdp import parse
-from sip.media.plane import Learn, MediaPlane
+from sip.media.plane import MediaPlane, Signalling
 
 PHONES = "127.0.0.2"
 """Where test phones live; the engines are at 127.0.0.1."""
@@ -219,7 +219,6 @@ class Talk:
         again: bool = False,
         media_address: str | None = None,
         received_from: str | None = None,
-        learn: Learn = Learn.PEER,
     ) -> None:
         """An INVITE from `sender`; `again` for a re-INVITE, which names both tags."""
         told = await self.plane.offer(
@@ -228,8 +227,7 @@ class Talk:
             sdp or sender.sdp(),
             to_tag=receiver.tag if again else None,
             media_address=media_address,
-            received_from=received_from,
-            learn=learn,
+            received_from=None if received_from is None else Signalling(received_from),
         )
         receiver.hear_of(told)
 
@@ -241,7 +239,6 @@ class Talk:
         *,
         media_address: str | None = None,
         received_from: str | None = None,
-        learn: Learn = Learn.PEER,
     ) -> None:
         """`receiver` answers `sender`'s offer."""
         told = await self.plane.answer(
@@ -250,12 +247,11 @@ class Talk:
             receiver.tag,
             sdp or receiver.sdp(),
             media_address=media_address,
-            received_from=received_from,
-            learn=learn,
+            received_from=None if received_from is None else Signalling(received_from),
         )
         sender.hear_of(told)
 
-    async def connect(self, a: Phone, b: Phone, *, learn: Learn = Learn.PEER) -> None:
+    async def connect(self, a: Phone, b: Phone) -> None:
         """Offer and answer."""
-        await self.offer(a, b, learn=learn)
-        await self.answer(a, b, learn=learn)
+        await self.offer(a, b)
+        await self.answer(a, b)

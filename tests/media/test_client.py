@@ -13,7 +13,7 @@ from sip.media.ng.client import FIRST_WAIT_S, TIMEOUT_S, NgClient
 from sip.media.ng.form import Form, decode, encode
 from sip.media.ng.relay import RelayClient
 from sip.media.ng.reports import stats_of
-from sip.media.plane import Learn, MediaError
+from sip.media.plane import MediaError, Signalling
 
 SDP = (
     "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n"
@@ -269,8 +269,7 @@ async def test_what_an_offer_tells_the_engine(client: NgClient, peer: Engine) ->
             "A",
             SDP,
             media_address="203.0.113.10",
-            received_from="198.51.100.5",
-            learn=Learn.ANY,
+            received_from=Signalling("198.51.100.5", direct=True),
         )
     )
     cookie, request, source = await peer.next()
@@ -281,7 +280,7 @@ async def test_what_an_offer_tells_the_engine(client: NgClient, peer: Engine) ->
     assert request["replace"] == ["origin", "session-connection"]
     assert request["media-address"] == "203.0.113.10"
     assert request["received-from"] == ["IP4", "198.51.100.5"]
-    assert request["learn"] == "any"
+    assert "direct" not in request, "which is our relay's alone"
     assert "to-tag" not in request
 
 
@@ -290,7 +289,9 @@ async def test_our_relay_is_told_what_it_reads_and_no_more(
 ) -> None:
     peer, address = engine
     client = await RelayClient.connect(address, clock=clock)
-    task = asyncio.create_task(client.offer("c", "A", SDP, received_from="198.51.100.5"))
+    task = asyncio.create_task(
+        client.offer("c", "A", SDP, received_from=Signalling("198.51.100.5", direct=True))
+    )
     cookie, request, source = await peer.next()
     peer.reply(cookie, source, result="ok", sdp=SDP)
     await task
@@ -300,6 +301,7 @@ async def test_our_relay_is_told_what_it_reads_and_no_more(
         "from-tag",
         "sdp",
         "received-from",
+        "direct",
         "via-branch",
     }
     await client.close()

@@ -101,10 +101,6 @@ def test_a_strange_received_from_is_refused(desk: Desk, value: Encodable) -> Non
     assert "received-from" in reason(desk.offer(received_from=value))
 
 
-def test_a_strange_learn_is_refused(desk: Desk) -> None:
-    assert "learn" in reason(desk.offer(learn="everybody"))
-
-
 def test_a_repeated_offer_keeps_the_ports_until_somebody_answers(desk: Desk) -> None:
     first = port(desk.offer())
     assert port(desk.offer()) == first
@@ -154,7 +150,7 @@ def test_exhaustion_is_no_ports_and_takes_nothing(desk: Desk) -> None:
     desk.offer(call_id="2")
     assert reason(desk.offer(call_id="3")).startswith("no-ports: all 4 port pairs are taken")
     assert desk.pool.leased == 4
-    assert desk.logged == ["no-ports"]
+    assert desk.logged == ["relay.no-ports"]
     desk.ask("delete", call_id="1")
     assert desk.offer(call_id="3")["result"] == "ok"
 
@@ -189,7 +185,7 @@ def test_a_bad_offer_changes_nothing(desk: Desk) -> None:
 )
 def test_what_is_no_ng_message_gets_no_answer(desk: Desk, datagram: bytes) -> None:
     assert desk.raw(datagram) is None
-    assert desk.logged == ["control-garbage"]
+    assert desk.logged == ["relay.control-garbage"]
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -201,7 +197,7 @@ def test_any_body_is_answered(desk: Desk, body: bytes) -> None:
     assert decode(reply.partition(b" ")[2])[0]["result"] == "error"
 
 
-KEYS = ["command", "call-id", "from-tag", "to-tag", "sdp", "received-from", "learn", "flags",
+KEYS = ["command", "call-id", "from-tag", "to-tag", "sdp", "received-from", "flags",
         "notify", "silence", "blob", "file", "play-id"]  # fmt: skip
 JUNK = st.recursive(
     st.integers()

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sip.media.plane import Learn
 from sip.media.relay import rtcp
 from sip.media.relay.connected_socket import open_connected
-from sip.media.relay.endpoint import CONNECT_AFTER, MAX_PACKET, RtcpEndpoint, RtpEndpoint
+from sip.media.relay.endpoint import CONNECT_AFTER, MAX_PACKET, RtpEndpoint
+from sip.media.relay.rtcp_endpoint import RtcpEndpoint
 from tests.media.talk import PATIENCE_S, key_packets, receiver_report, rtp
 
 PARTY = "127.0.0.2"
@@ -27,7 +27,7 @@ Kind = TypeVar("Kind", RtpEndpoint, RtcpEndpoint)
 class Wire(Generic[Kind]):
     """Two endpoints back to back: `party` sends to `near`, and `listener` hears what `far` sends.
 
-    It is their poller too, and time stands still at 100 s, long after the learning window.
+    It is their poller too, and time stands still at 100 s.
     """
 
     def __init__(self, kind: type[Kind]) -> None:
@@ -35,10 +35,10 @@ class Wire(Generic[Kind]):
         ours, theirs, self.party, self.listener, self.second = self._sockets
         self._readers: dict[int, Callable[[float], None]] = {}
         self._poll = select.epoll()
-        self.near: Kind = kind(ours, self, 0.0)
-        self.far: Kind = kind(theirs, self, 0.0)
-        self.near.expect(self.party.getsockname(), 0.0, signalling_ip=None, learn=Learn.ANY)
-        self.far.expect(self.listener.getsockname(), 0.0, signalling_ip=None, learn=Learn.ANY)
+        self.near: Kind = kind(ours, self)
+        self.far: Kind = kind(theirs, self)
+        self.near.expect(self.party.getsockname(), 0.0, signalling=None)
+        self.far.expect(self.listener.getsockname(), 0.0, signalling=None)
         join(self.near, self.far)
 
     def watch(self, sock: socket.socket, reader: Callable[[float], None]) -> None:
@@ -118,7 +118,7 @@ def test_a_packet_passes_unchanged(wire: Wire[RtpEndpoint]) -> None:
     assert wire.far.sent.octets == len(extended)
 
 
-def test_after_the_window_a_stranger_is_not_learned_and_the_party_still_is(
+def test_a_stranger_is_not_learned_and_the_party_still_is(
     wire: Wire[RtpEndpoint],
 ) -> None:
     wire.send(rtp(0, 1, 160, 7), by=wire.listener)
@@ -126,15 +126,6 @@ def test_after_the_window_a_stranger_is_not_learned_and_the_party_still_is(
     assert wire.near.foreign == 1
     wire.send(rtp(0, 1, 160, 7))
     assert wire.heard() is not None
-
-
-def test_a_late_first_packet_from_the_partys_other_port_is_learned(
-    wire: Wire[RtpEndpoint],
-) -> None:
-    """Muted until long after the answer, behind a NAT that changed the port."""
-    wire.send(rtp(0, 1, 160, 7), by=wire.second)
-    assert wire.heard() is not None
-    assert wire.near.remote == wire.second.getsockname()
 
 
 def test_nothing_is_sent_before_the_other_side_is_known(wire: Wire[RtpEndpoint]) -> None:
@@ -218,7 +209,7 @@ def test_the_port_stays_exclusive_beside_a_connected_socket(wire: Wire[RtpEndpoi
 
 def test_a_new_address_closes_the_connected_socket_and_is_learned(wire: Wire[RtpEndpoint]) -> None:
     wire.settle()
-    wire.near.expect(wire.second.getsockname(), 100.0, signalling_ip=None, learn=Learn.SDP)
+    wire.near.expect(wire.second.getsockname(), 100.0, signalling=None)
     assert wire.watched == 2
     wire.send(rtp(0, 1, 160, 0xB), by=wire.second)
     assert wire.heard() is not None
@@ -236,10 +227,10 @@ def test_hold_stops_sending_by_the_connected_socket_and_resume_goes_on(
         wire.listener.sendto(rtp(0, seq, seq * 160, 9), wire.far.socket.getsockname())
         wire.far.on_readable(100.0)
     assert wire.far.send_fd >= 0
-    wire.far.expect(None, 100.0, signalling_ip=None, learn=Learn.ANY)
+    wire.far.expect(None, 100.0, signalling=None)
     wire.send(rtp(0, 1, 160, 7))
     assert wire.heard() is None
-    wire.far.expect(wire.listener.getsockname(), 100.0, signalling_ip=None, learn=Learn.ANY)
+    wire.far.expect(wire.listener.getsockname(), 100.0, signalling=None)
     assert wire.far.send_fd >= 0
     wire.send(rtp(0, 2, 320, 7))
     assert wire.heard() is not None
@@ -279,7 +270,7 @@ def test_while_we_play_the_other_side_is_withheld_and_then_marked(
 
 
 def test_what_we_play_to_a_party_on_hold_is_lost(wire: Wire[RtpEndpoint]) -> None:
-    wire.far.expect(None, 100.0, signalling_ip=None, learn=Learn.ANY)
+    wire.far.expect(None, 100.0, signalling=None)
     wire.far.begin_play()
     wire.far.send_own(b"ours")
     assert wire.heard() is None

@@ -13,7 +13,7 @@ import pytest
 from sip.media.events import Digit, Heard, Lost, MediaEvent, OneWay, Played, Silent
 from sip.media.ng.client import NgClient
 from sip.media.ng.rtpengine import RtpengineClient, RtpengineOptions
-from sip.media.plane import MAX_BLOB, Capability, MediaError
+from sip.media.plane import MAX_BLOB, Capability, MediaError, Signalling
 from sip.media.session import A_TAG, MediaSession
 from testkit import melody
 from tests.media.conftest import SILENCE_S, Engine
@@ -25,6 +25,10 @@ _random = random.Random(11)
 
 
 GREETING = wav(melody.synthesise(melody.AGENT))
+
+
+#: Where the signalling of both comes from.
+THERE = Signalling(PHONES)
 
 
 class Line:
@@ -41,17 +45,17 @@ class Line:
 
     async def answered(self) -> None:
         """The caller hears from us, and there is no agent yet."""
-        told = await self.session.hold_a(self.caller.sdp(), address=OURS, source=PHONES)
+        told = await self.session.hold_a(self.caller.sdp(), address=OURS, source=THERE)
         self.caller.hear_of(told)
 
     async def joined(self) -> None:
         """The agent answers."""
         self.agent_tag, offered = await self.session.offer_to_b(
-            self.caller.sdp(), address=OURS, source=PHONES
+            self.caller.sdp(), address=OURS, source=THERE
         )
         self.agent.hear_of(offered)
         told = await self.session.answer_to_a(
-            self.agent_tag, self.agent.sdp(), address=OURS, source=PHONES
+            self.agent_tag, self.agent.sdp(), address=OURS, source=THERE
         )
         self.caller.hear_of(told)
 
@@ -61,8 +65,8 @@ class Line:
         offer = self.agent.sdp().replace("sendrecv", direction)
         answer = self.caller.sdp().replace("sendrecv", answers[direction])
         tags = self.agent_tag, A_TAG
-        await self.session.reoffer(*tags, offer, address=OURS, source=PHONES)
-        await self.session.reanswer(*tags, answer, address=OURS, source=PHONES)
+        await self.session.reoffer(*tags, offer, address=OURS, source=THERE)
+        await self.session.reanswer(*tags, answer, address=OURS, source=THERE)
 
     async def next(self, patience_s: float = PATIENCE_S) -> MediaEvent:
         async with asyncio.timeout(patience_s):

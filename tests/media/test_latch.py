@@ -1,131 +1,208 @@
-"""Which source is a party's, in virtual time. Addresses are documentation's (RFC 5737, 3849)."""
+"""The rules by which a source is a party's, pair by pair. Addresses are of RFC 5737 and 3849.
+
+What they come to on the wire is told in test_sources.py.
+"""
+
+from itertools import product
 
 import pytest
 
-from sip.media.plane import Learn
+from sip.media.plane import Signalling
 from sip.media.relay import policy
-from sip.media.relay.latch import WINDOW_S, Latch, SocketAddress
+from sip.media.relay.latch import LATE_S, SILENCE_S, Latch, SocketAddress, Standing
 
 SDP = ("192.0.2.10", 4000)
+LEFT = ("192.0.2.10", 3998)
 SAME_IP = ("192.0.2.10", 61000)
+OTHER_PORT = ("192.0.2.10", 61002)
 NEIGHBOUR = ("192.0.2.77", 4000)
-NAT = ("198.51.100.5", 33333)
+SIGNALLING = ("198.51.100.5", 33333)
 STRANGER = ("203.0.113.66", 4000)
+ELSEWHERE = Signalling(SIGNALLING[0])
 
-LATE = WINDOW_S + 0.1
+#: A silence that is long enough.
+LONG_S = SILENCE_S * 1.1
+
+#: A source of each standing, and a second one of the only standing that has many.
+SOURCES = {Standing.LEFT: LEFT, Standing.OWN_HOST: SAME_IP, Standing.SIGNALLED: SDP}
+
+#: Who takes the place of whom, if it speaks for long after the other fell silent.
+TAKES = {
+    (Standing.FOREIGN, Standing.LEFT),
+    (Standing.FOREIGN, Standing.OWN_HOST),
+    (Standing.FOREIGN, Standing.SIGNALLED),
+    (Standing.LEFT, Standing.OWN_HOST),
+    (Standing.LEFT, Standing.SIGNALLED),
+    (Standing.OWN_HOST, Standing.OWN_HOST),
+    (Standing.OWN_HOST, Standing.SIGNALLED),
+    (Standing.SIGNALLED, Standing.OWN_HOST),
+}
 
 
-def latch(
-    expected: SocketAddress | None = SDP,
-    *,
-    signalling_ip: str | None = None,
-    learn: Learn = Learn.PEER,
-) -> Latch:
+def latch(expected: SocketAddress = SDP, signalling: Signalling = ELSEWHERE) -> Latch:
+    """One whose party has moved from `LEFT` to `expected`, and has not spoken since."""
     fresh = Latch()
-    fresh.expect(expected, 0.0, signalling_ip=signalling_ip, learn=learn)
+    fresh.expect(LEFT, -100.0)
+    assert judge(fresh, LEFT, -99.0)
+    fresh.expect(expected, 0.0, signalling=signalling)
     return fresh
 
 
-@pytest.mark.parametrize("learn", list(Learn))
-@pytest.mark.parametrize("at", [0.0, WINDOW_S, LATE, 3600.0])
-def test_the_address_of_the_sdp_is_always_taken(learn: Learn, at: float) -> None:
-    assert latch(learn=learn).judge(SDP, at)
+def judge(
+    latch: Latch, source: SocketAddress, now: float, *, silent_s: float = 0.0, goes_on: bool = False
+) -> bool:
+    """One packet, `silent_s` after the last one that was taken."""
+    return latch.judge(source, now, heard_at=now - silent_s, goes_on=goes_on)
+
+
+def holding(standing: Standing) -> Latch:
+    """One that has learned a source of this standing."""
+    fresh = latch()
+    if standing is not Standing.FOREIGN:
+        for now in (10.0, 10.0 + LONG_S):
+            judge(fresh, SOURCES[standing], now)
+        assert fresh.source == SOURCES[standing]
+    return fresh
+
+
+@pytest.mark.parametrize(("held", "new"), list(product(Standing, Standing)))
+def test_who_takes_the_place_of_whom(held: Standing, new: Standing) -> None:
+    """All pairs, with nothing else to hinder: a pair without a rule changes nothing."""
+    sources = {**SOURCES, Standing.FOREIGN: STRANGER}
+    source = sources[new]
+    if held is new:
+        source = {Standing.OWN_HOST: OTHER_PORT, Standing.FOREIGN: NEIGHBOUR}.get(new, source)
+    taken = holding(held)
+    before = taken.source
+    judge(taken, source, 20.0, silent_s=9.0, goes_on=True)
+    judge(taken, source, 20.0 + LONG_S, silent_s=9.0, goes_on=True)
+    assert (taken.source != before) is ((held, new) in TAKES)
+
+
+@pytest.mark.parametrize("held", [Standing.OWN_HOST, Standing.SIGNALLED])
+@pytest.mark.parametrize(
+    ("silent_s", "goes_on", "moves"),
+    [
+        (LONG_S, True, True),
+        (SILENCE_S * 0.9, True, False),
+        (3600.0, False, False),
+        (0.0, False, False),
+    ],
+)
+def test_a_port_moves_after_a_silence_if_the_stream_goes_on(
+    held: Standing, silent_s: float, goes_on: bool, moves: bool
+) -> None:
+    taken = holding(held)
+    assert judge(taken, OTHER_PORT, 5000.0, silent_s=silent_s, goes_on=goes_on) is moves
+
+
+def test_a_stream_does_not_move_between_the_hosts_of_a_party() -> None:
+    """Signalling and media of a carrier may be two hosts; its stream stays on one."""
+    taken = holding(Standing.SIGNALLED)
+    assert not judge(taken, SIGNALLING, 100.0, silent_s=50.0, goes_on=True)
+
+
+def test_the_sdps_port_has_its_time_to_speak() -> None:
+    taken = latch()
+    assert not judge(taken, SAME_IP, 1.0)
+    assert not judge(taken, SAME_IP, 1.0 + SILENCE_S * 0.9)
+    assert taken.source is None
+    assert judge(taken, SAME_IP, 1.0 + LONG_S)
+    assert judge(taken, SDP, 3600.0)
+    assert not judge(taken, SAME_IP, 3600.0)
+
+
+def test_of_two_ports_that_speak_the_first_one_is_waited_for() -> None:
+    taken = latch()
+    judge(taken, SAME_IP, 1.0)
+    assert not judge(taken, OTHER_PORT, 1.1)
+    assert judge(taken, SAME_IP, 1.0 + LONG_S)
+
+
+def test_a_single_packet_does_not_hold_up_who_speaks_on() -> None:
+    taken = latch()
+    judge(taken, SAME_IP, 1.0)
+    assert not judge(taken, OTHER_PORT, 1.0 + LONG_S)
+    assert judge(taken, OTHER_PORT, 1.0 + 2 * LONG_S)
+
+
+@pytest.mark.parametrize("expected", [("10.1.2.3", 4000), ("100.64.0.9", 4000), None])
+def test_a_private_port_behind_nat_is_not_waited_for(expected: SocketAddress | None) -> None:
+    """Nor is one that is not named: an offer on hold by ``c=0.0.0.0``."""
+    fresh = Latch()
+    fresh.expect(expected, 0.0, signalling=ELSEWHERE)
+    assert not judge(fresh, STRANGER, 0.1)
+    assert judge(fresh, SIGNALLING, 0.1)
+
+
+def test_late_packets_of_the_address_that_was_left_are_not_taken() -> None:
+    taken = latch()
+    assert not judge(taken, LEFT, LATE_S * 0.9)
+    assert judge(taken, LEFT, LATE_S), "nobody else came: its mapping has not changed"
+    assert judge(taken, SAME_IP, LATE_S), "whoever comes has it at once"
+    assert not judge(taken, LEFT, 3600.0, silent_s=60.0, goes_on=True)
+
+
+def test_the_address_that_was_left_may_be_signalled_again() -> None:
+    taken = holding(Standing.SIGNALLED)
+    assert taken.expect(LEFT, 50.0) is True
+    assert judge(taken, LEFT, 50.1)
+    assert not judge(taken, SDP, 50.2)
+
+
+def test_who_began_on_hold_has_left_nothing() -> None:
+    """An offer with ``c=0.0.0.0`` names no address: the first that is named leaves none behind."""
+    fresh = Latch()
+    fresh.expect(None, 0.0, signalling=ELSEWHERE)
+    assert judge(fresh, SIGNALLING, 0.1)
+    fresh.expect(("10.1.2.3", 4000), 5.0, signalling=ELSEWHERE)
+    assert judge(fresh, SIGNALLING, 5.1)
+
+
+def test_the_same_address_signalled_again_keeps_what_was_learned() -> None:
+    """A 200 with the SDP of the 183, a refresh, a hold: no second chance to get in."""
+    taken = holding(Standing.OWN_HOST)
+    for expected in (SDP, None, SDP):
+        assert taken.expect(expected, 60.0, signalling=ELSEWHERE) is False
+        assert taken.source == SAME_IP
+        assert not judge(taken, OTHER_PORT, 70.0, silent_s=10.0)
+
+
+def test_a_party_that_resumes_may_begin_anew_at_another_port() -> None:
+    taken = holding(Standing.OWN_HOST)
+    taken.expect(SDP, 60.0, signalling=ELSEWHERE, resumes=True)
+    assert not judge(taken, OTHER_PORT, 60.1, silent_s=0.0), "it has been heard since"
+    assert not judge(taken, STRANGER, 60.1, silent_s=30.0)
+    assert judge(taken, OTHER_PORT, 60.1, silent_s=30.0)
+
+
+def test_ipv6() -> None:
+    expected = ("2001:db8:0:1::10", 4000, 0, 0)
+    fresh = Latch()
+    fresh.expect(expected, 0.0)
+    assert not judge(fresh, ("2001:db8:0:1::11", 4000, 0, 0), 0.1)
+    assert judge(fresh, expected, 0.2)
 
 
 @pytest.mark.parametrize(
-    ("learn", "source", "early", "late"),
+    ("sdp", "signalling", "patience_s"),
     [
-        (Learn.PEER, SAME_IP, True, True),
-        (Learn.PEER, NAT, True, True),
-        (Learn.PEER, NEIGHBOUR, True, False),
-        (Learn.PEER, STRANGER, False, False),
-        (Learn.ANY, STRANGER, True, False),
-        (Learn.ANY, SAME_IP, True, True),
-        (Learn.SDP, SAME_IP, False, False),
-        (Learn.SDP, NAT, False, False),
+        ("192.168.1.7", Signalling("198.51.100.5"), 0.0),
+        ("172.31.0.1", Signalling("10.0.0.1", direct=True), 0.0),
+        ("fd00::7", Signalling("2001:db8::1"), 0.0),
+        (None, None, 0.0),
+        ("192.168.1.7", Signalling("192.168.1.7"), policy.UNSURE_S),
+        ("172.32.0.1", Signalling("198.51.100.5"), policy.UNSURE_S),
+        ("192.0.2.10", Signalling("198.51.100.5", direct=True), policy.UNSURE_S),
+        ("10.0.0.1", None, policy.UNSURE_S),
+        ("192.0.2.10", Signalling("192.0.2.10", direct=True), policy.DIRECT_S),
+        ("192.168.1.7", Signalling("192.168.1.7", direct=True), policy.DIRECT_S),
     ],
 )
-def test_who_may_be_learned_and_when(
-    learn: Learn, source: SocketAddress, early: bool, late: bool
+def test_how_long_the_sdps_port_is_waited_for(
+    sdp: str | None, signalling: Signalling | None, patience_s: float
 ) -> None:
-    """The signalling came from NAT's address; what IP equality proves, it proves later too."""
-    assert latch(signalling_ip=NAT[0], learn=learn).judge(source, 1.0) is early
-    assert latch(signalling_ip=NAT[0], learn=learn).judge(source, LATE) is late
-
-
-def test_without_the_signalling_address_a_natted_source_is_a_stranger() -> None:
-    assert not latch().judge(NAT, 0.1)
-
-
-def test_once_learned_nobody_else_is() -> None:
-    taken = latch(learn=Learn.ANY)
-    assert taken.judge(SAME_IP, 0.1)
-    for other in (NEIGHBOUR, NAT, STRANGER):
-        assert not taken.judge(other, 0.2)
-    assert taken.source == SAME_IP
-
-
-def test_the_sdps_address_displaces_a_merely_plausible_one_early() -> None:
-    """An attacker in the same network who is first loses to the party itself."""
-    taken = latch()
-    assert taken.judge(NEIGHBOUR, 0.1)
-    assert taken.judge(SDP, 0.2)
-    assert not taken.judge(NEIGHBOUR, 0.3)
-    assert taken.source == SDP
-
-
-def test_after_the_window_a_learned_source_is_locked_even_against_the_sdps() -> None:
-    taken = latch()
-    assert taken.judge(SAME_IP, 0.1)
-    assert not taken.judge(SDP, LATE)
-    assert taken.source == SAME_IP
-
-
-def test_the_same_address_signalled_again_keeps_the_lock() -> None:
-    """A 200 with the SDP of the 183, or a session refresh: no second chance to get in."""
-    taken = latch()
-    assert taken.judge(SDP, 0.1)
-    assert taken.expect(SDP, 60.0) is False
-    assert not taken.judge(SAME_IP, 60.1)
-    assert taken.source == SDP
-
-
-def test_another_address_signalled_opens_learning_again() -> None:
-    taken = latch()
-    assert taken.judge(SDP, 0.1)
-    moved = ("198.51.100.20", 6000)
-    assert taken.expect(moved, 60.0) is True
-    assert taken.source is None
-    assert not taken.judge(SDP, 60.1), "the old address is a stranger's now"
-    assert taken.judge(moved, 60.2)
-
-
-def test_a_late_answer_opens_the_window_of_who_has_not_spoken() -> None:
-    """183 with SDP, half a minute of ringing, then 200 with the same SDP and the first packet."""
-    silent = latch()
-    assert silent.expect(SDP, 30.0) is False
-    assert silent.judge(NEIGHBOUR, 30.0 + WINDOW_S)
-
-
-def test_hold_and_resume_keep_what_was_learned() -> None:
-    held = latch()
-    assert held.judge(SAME_IP, 0.1)
-    held.expect(None, 10.0)
-    assert held.source == SAME_IP
-    assert held.expect(SDP, 20.0) is False
-    assert held.source == SAME_IP
-
-
-def test_an_offer_on_hold_learns_by_the_signalling_address_only() -> None:
-    held = latch(None, signalling_ip=NAT[0])
-    assert not held.judge(STRANGER, 0.1)
-    assert held.judge(NAT, 0.2)
-
-
-def test_ipv6_neighbours_share_a_64() -> None:
-    expected = ("2001:db8:0:1::10", 4000, 0, 0)
-    assert latch(expected).judge(("2001:db8:0:1:ffff::1", 5000, 0, 0), 0.1)
-    assert not latch(expected).judge(("2001:db8:0:2::1", 5000, 0, 0), 0.1)
+    assert policy.patience_s(sdp, signalling) == patience_s
 
 
 @pytest.mark.parametrize(

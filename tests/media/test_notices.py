@@ -106,7 +106,7 @@ def test_a_client_that_is_gone_is_given_up() -> None:
     wire.press("1")
     for _ in range(100):
         wire.passes(0.5)
-    assert wire.problems == ["notice-lost"]
+    assert wire.problems == ["relay.notice-lost"]
     count = len(wire.sent)
     wire.passes(60)
     assert len(wire.sent) == count < 40
@@ -129,7 +129,7 @@ def test_what_waits_is_bounded_and_the_loss_is_said() -> None:
     wire = Wire()
     for _ in range(MAX_QUEUE + 3):
         wire.press("1")
-    assert wire.problems == ["notice-lost"] * 3
+    assert wire.problems == ["relay.notice-lost"] * 3
 
 
 def test_another_run_of_the_relay_counts_from_one_again() -> None:

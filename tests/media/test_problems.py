@@ -1,5 +1,6 @@
 """The relay's log: one line a class, quoting, and a reader that does not read."""
 
+import json
 import os
 from collections.abc import Iterator
 
@@ -34,25 +35,31 @@ def pipe() -> Iterator[Pipe]:
 
 def test_one_line_a_class_and_then_a_count(pipe: Pipe) -> None:
     for _ in range(5):
-        pipe.log.problem("no-ports", leased=4)
-    pipe.log.problem("control-garbage")
+        pipe.log.problem("relay.no-ports", leased=4)
+    pipe.log.problem("relay.control-garbage")
     assert pipe.lines() == [
-        "level=warning event=no-ports leased=4",
-        "level=warning event=control-garbage",
+        '{"level": "warning", "event": "relay.no-ports", "leased": 4}',
+        '{"level": "warning", "event": "relay.control-garbage"}',
     ]
     pipe.now += INTERVAL_S
-    pipe.log.problem("no-ports", leased=5)
-    assert pipe.lines() == ["level=warning event=no-ports leased=5 held_back=4"]
+    pipe.log.problem("relay.no-ports", leased=5)
+    assert pipe.lines() == [
+        '{"level": "warning", "event": "relay.no-ports", "leased": 5, "held_back": 4}'
+    ]
 
 
 def test_a_received_value_cannot_forge_a_line(pipe: Pipe) -> None:
-    pipe.log.line("info", "x", value='a b"\nlevel=error event=forged', long="y" * 5000)
+    forged = 'a b"\n{"level": "error", "event": "relay.forged"}'
+    pipe.log.line("info", "relay.x", value=forged, long="y" * 5000, other=OSError("\x1b[31m"))
     (line,) = pipe.lines()
-    assert line.startswith(r'level=info event=x value="a b\"\nlevel=error event=forged" long=y')
-    assert line.count("y") == MAX_VALUE
+    assert json.loads(line) == {
+        "level": "info", "event": "relay.x", "value": forged, "long": "y" * MAX_VALUE,
+        "other": "\x1b[31m",
+    }  # fmt: skip
+    assert line.isprintable()
 
 
 def test_a_reader_that_does_not_read_stops_nothing(pipe: Pipe) -> None:
     for number in range(5000):
-        pipe.log.line("info", "flood", number=number)
+        pipe.log.line("info", "relay.flood", number=number)
     assert len(pipe.lines()) < 5000

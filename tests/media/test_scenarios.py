@@ -7,7 +7,7 @@ import pytest
 from sip.core.sdp import SessionDescription
 from sip.media.ng.client import NgClient
 from sip.media.plane import MediaError
-from tests.media.talk import Talk, receiver_report, rtp
+from tests.media.talk import PHONES, Talk, receiver_report, rtp
 
 
 async def test_audio_flows_both_ways_once_answered(talk: Talk) -> None:
@@ -188,10 +188,11 @@ async def test_an_offer_sent_to_the_next_before_anybody_answered(talk: Talk) -> 
 
 
 async def test_a_party_is_answered_where_it_sends_from(talk: Talk) -> None:
-    """RFC 4961: the SDP has another port than the packets come from, as behind NAT."""
+    """RFC 4961: the SDP has an address behind NAT, and packets come from its outside."""
     a, b = talk.phone("A"), talk.phone("B")
     natted = talk.socket()
-    await talk.connect(a, b)
+    await talk.offer(a, b, a.sdp(address="10.20.30.40"), received_from=PHONES)
+    await talk.answer(a, b)
     packet = a.voice()
     a.snd(packet, by=natted)
     await b.rcv(packet)

@@ -5,7 +5,7 @@ import pytest
 from sip.core.sdp import Media, SessionDescription
 from sip.errors import ParseError
 from sip.media.events import Digit, Lost, MediaEvent
-from sip.media.plane import Capability, MediaError
+from sip.media.plane import Capability, MediaError, Signalling
 from sip.media.session import A_TAG, MediaSession
 from tests.fakes.media import FakeMedia
 
@@ -13,7 +13,7 @@ SDP = (
     "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n"
     "m=audio 4000 RTP/AVP 0 8 101\r\na=rtpmap:101 telephone-event/8000\r\na=sendrecv\r\n"
 )
-OURS, SOURCE = "203.0.113.10", "192.0.2.1"
+OURS, SOURCE = "203.0.113.10", Signalling("192.0.2.1")
 
 
 def audio_of(sdp: str) -> Media:
@@ -93,7 +93,7 @@ async def test_what_the_engine_says_and_we_cannot_read_is_a_bad_description(
     session = MediaSession(plane, "c")
 
     async def strange(*_: object, **__: object) -> str:
-        return "v=0\r\nstrange\r\n"
+        return "strange\r\n"
 
     monkeypatch.setattr(plane, "offer", strange)
     with pytest.raises(MediaError) as bad:

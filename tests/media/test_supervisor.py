@@ -6,20 +6,29 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
 
 from sip.media.events import Digit, Lost, MediaEvent
 from sip.media.ng.client import NgClient
-from sip.media.plane import MediaError
+from sip.media.plane import MediaError, call_sid_of, session_id
+from sip.media.relay_lines import pass_on
 from sip.media.supervisor import RelayOptions, RelayProcess
 from tests.media.conftest import ROOT
 from tests.media.talk import Talk, key_packets
 
 OPTIONS = RelayOptions(advertise="127.0.0.1", listen="127.0.0.1", ports=(27100, 27199), drain_s=0)
+
+
+def known_to(pid: int) -> list[str]:
+    """A process's command line and environment."""
+    files = [Path(f"/proc/{pid}") / name for name in ("cmdline", "environ")]
+    return [text for file in files for text in file.read_text().split("\0")]
 
 
 async def gone(pid: int) -> None:
@@ -105,7 +114,7 @@ async def test_a_killed_relay_is_started_again() -> None:
                     a.snd(packet)
                 async with asyncio.timeout(5):  # and hears of it from the new relay
                     assert isinstance(await told.get(), Digit)
-    assert [line for line in lines if line["event"] != "relay.says"] == [
+    assert [line for line in lines if line["event"] != "relay.parent-gone"] == [
         {
             "event": "relay.ended",
             "log_level": "error",
@@ -113,7 +122,41 @@ async def test_a_killed_relay_is_started_again() -> None:
             "now": "its calls have no audio; it is started again",
         },
         {"event": "relay.restarted", "log_level": "warning", "pid": second},
+        {"event": "relay.parent-gone", "log_level": "info"},
     ]
+
+
+async def test_a_relay_that_hangs_is_noticed_killed_and_replaced_within_three_seconds() -> None:
+    """It neither ends nor answers, as in an endless loop; a request meanwhile waits."""
+    restarted = asyncio.Event()
+    with capture_logs() as lines:
+        async with RelayProcess(OPTIONS, on_restart=restarted.set) as relay:
+            first, began = relay.pid, time.monotonic()
+            os.kill(first, signal.SIGSTOP)
+            await relay.plane.ping()
+            async with asyncio.timeout(1):
+                await restarted.wait()
+            assert time.monotonic() - began < 3
+            assert relay.pid != first
+            with pytest.raises(ProcessLookupError):
+                os.kill(first, 0)
+    supervisors = {"relay.hangs", "relay.ended", "relay.restarted"}
+    assert [line["event"] for line in lines if line["event"] in supervisors] == [
+        "relay.hangs",
+        "relay.ended",
+        "relay.restarted",
+    ]
+
+
+async def test_a_stall_of_our_own_is_not_taken_for_the_relays() -> None:
+    async with RelayProcess(OPTIONS) as relay:
+        first = relay.pid
+        for _ in range(2):
+            await asyncio.sleep(0.6)
+            time.sleep(2.5)  # noqa: ASYNC251 - the stall
+        await asyncio.sleep(2.5)
+        assert relay.pid == first
+        assert relay.restarts == 0
 
 
 async def test_requests_during_the_restart_wait_for_the_new_relay() -> None:
@@ -144,8 +187,9 @@ async def test_a_taken_control_address_is_said_on_entering() -> None:
             await relay.__aenter__()
     assert refused.value.slug == "refused"
     (line,) = lines
-    assert (line["event"], line["log_level"]) == ("relay.says", "error")
-    assert "already in use" in line["line"]
+    assert (line["event"], line["log_level"]) == ("relay.cannot-start", "error")
+    assert line["control"] == f"127.0.0.1:{control[1]}"
+    assert "already in use" in line["reason"]
 
 
 async def test_audio_flows_while_the_parent_stalls() -> None:
@@ -165,6 +209,49 @@ async def test_audio_flows_while_the_parent_stalls() -> None:
                     await client.request("nonsense", {})
             await a.speaks_to(b)
         await client.close()
+
+
+async def test_what_it_says_of_a_call_has_the_calls_id() -> None:
+    """Also in a media session beside the call's first, whose name is the call's with a number."""
+    with capture_logs() as lines:
+        async with RelayProcess(OPTIONS) as relay:
+            for number in (0, 1):
+                async with Talk(relay.plane, session_id("the-sid", number)) as talk:
+                    a, b = talk.phone("A"), talk.phone("B")
+                    await talk.connect(a, b)
+                    a.snd(a.voice(), by=talk.socket("127.0.99.1"))
+                    await a.speaks_to(b)
+    (line,) = (line for line in lines if line["event"] == "relay.foreign-packets")
+    assert (line["call_sid"], line["party"], line["packets"]) == ("the-sid", "A", 1)
+    assert line["log_level"] == "warning"
+    assert call_sid_of(session_id("the-sid", 1)) == "the-sid"
+
+
+async def test_what_is_no_line_of_its_log_is_logged_as_it_is() -> None:
+    """A traceback of Python's, for instance; and a line that only looks like one of ours."""
+    stream = asyncio.StreamReader()
+    stream.feed_data(
+        b'Traceback (most recent call last):\n[1]\n{"event": 5}\n'
+        b'{"level": "loud", "event": "relay.odd", "_record": 1}\n\xff\n'
+    )
+    stream.feed_eof()
+    with capture_logs() as lines:
+        await pass_on(stream)
+    says = [line["line"] for line in lines if line["event"] == "relay.says"]
+    assert says == ["Traceback (most recent call last):", "[1]", '{"event": 5}', "\ufffd"]
+    assert {line["log_level"] for line in lines} == {"error"}
+    assert {line["event"] for line in lines} == {"relay.says", "relay.odd"}
+
+
+async def test_it_knows_no_secret_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its environment is what Python needs, whatever ours holds."""
+    for name in ("RETELL_API_KEY", "GATEWAY_ADMIN_TOKEN", "PGPASSWORD", "TRUNK"):
+        monkeypatch.setenv(name, "a-secret")
+    monkeypatch.setenv("TZ", "UTC")
+    async with RelayProcess(OPTIONS) as relay:
+        known = known_to(relay.pid)
+    assert "a-secret" not in " ".join(known)
+    assert "TZ=UTC" in known
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])

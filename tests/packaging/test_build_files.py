@@ -11,6 +11,9 @@ import pytest
 import yaml
 
 from build_backend.one_package import FOLDERS, PACKAGE
+from config.settings import LimitSettings
+from gateway.start.http import SHUTDOWN_S
+from sip.softswitch.softswitch import CLOSE_TIMEOUT_S, GOODBYE_TIMEOUT_S
 from tests.packaging.conftest import ROOT
 
 LOCKS = ["requirements.lock", "requirements-run.lock", "requirements-dev.lock"]
@@ -106,6 +109,29 @@ def test_containers_are_given_nothing_they_do_not_need(service: str) -> None:
     assert settings["network_mode"] == "host"
     assert "no-new-privileges:true" in settings["security_opt"]
     assert not settings.get("privileged", False)
+
+
+def test_compose_waits_for_calls_longer_than_the_gateway_does() -> None:
+    """Else it kills the gateway with calls up. A second of each goodbye, and some for the rest."""
+    grace = compose()["services"]["gateway"]["stop_grace_period"]
+    goodbyes_s = CLOSE_TIMEOUT_S + GOODBYE_TIMEOUT_S + SHUTDOWN_S
+    assert float(grace.removesuffix("s")) > LimitSettings().drain_s + goodbyes_s
+
+
+def test_compose_mounts_a_folder_that_holds_the_configuration_alone() -> None:
+    """It is in a clone, or Docker would make it as root; and nothing in it is ever committed."""
+    mounts = compose()["services"]["gateway"]["volumes"]
+    [folder] = [mount.split(":")[0] for mount in mounts if "/etc/retell-sip-gateway" in mount]
+    assert folder == "./etc"
+    assert [path.name for path in (ROOT / "etc").glob("*.py")] == []
+    assert (ROOT / "etc" / ".gitignore").read_text().splitlines()[1:] == ["*", "!.gitignore"]
+
+
+def test_the_image_looks_after_itself_and_a_drain_is_no_illness() -> None:
+    text = (ROOT / "Dockerfile").read_text()
+    assert re.search(r'^HEALTHCHECK .*\\\n    CMD \["retell-sip-gateway", "health"\]$', text, re.M)
+    for service in ("sandbox", "phone"):
+        assert compose()["services"][service]["healthcheck"] == {"disable": True}
 
 
 def test_the_image_is_not_run_by_root_and_holds_no_secret() -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from config.settings import load
+from config.settings import HttpTlsSettings, load
 from testkit.sandbox.for_gateway import StandInError, stand_in
 from tests.packaging.conftest import ROOT, Ports
 
@@ -38,6 +38,14 @@ def test_numbers_of_the_elastic_trunk_are_imported_with_the_login(
     assert number.auth_password == login.password.get_secret_value()
 
 
+def test_its_webhooks_go_to_https_where_that_is_served() -> None:
+    settings = load(ROOT / "config" / "sandbox.yaml", {})
+    tls = HttpTlsSettings.model_construct(certificate=ROOT / "x.pem", key=ROOT / "x.pem")
+    http = settings.http.model_copy(update={"tls": tls})
+    sandbox = stand_in(settings.model_copy(update={"http": http}))
+    assert sandbox.webhook_url == f"https://127.0.0.1:{http.listen.port}/webhooks/retell/events"
+
+
 @pytest.mark.parametrize("key", ["base_url", "sip_uri"])
 def test_it_does_not_pretend_to_be_retell_elsewhere(
     key: str, config_file: Path, config_text: str
@@ -49,6 +57,16 @@ def test_it_does_not_pretend_to_be_retell_elsewhere(
     ]
     config_file.write_text("\n".join(lines))
     with pytest.raises(StandInError, match="points to Retell itself"):
+        stand_in(load(config_file, {}))
+
+
+def test_it_calls_no_gateway_that_does_not_listen(config_file: Path, config_text: str) -> None:
+    lines = [
+        "  listen: []" if line.strip().startswith("listen: [") else line
+        for line in config_text.splitlines()
+    ]
+    config_file.write_text("\n".join(lines))
+    with pytest.raises(StandInError, match=r"sip\.listen is empty"):
         stand_in(load(config_file, {}))
 
 

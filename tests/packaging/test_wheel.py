@@ -163,7 +163,7 @@ def test_a_traceback_shows_the_line_of_an_installed_file(installed: Path, tmp_pa
         timeout=60,
     )
     assert f"/site-packages/{PACKAGE}/config/reading/source.py" in done.stderr
-    assert 'raise ConfigError([f"{where}: file: is not YAML' in done.stderr
+    assert 'raise _unread(path, f"is not YAML' in done.stderr
 
 
 @pytest.mark.parametrize("program", [["retell-sip-gateway"], ["python", "-m", PACKAGE]])

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 from sip.clock import LoopClock
 from sip.core.message import MessageError
-from sip.transport.endpoint import Flow
+from sip.transport.endpoint import Endpoint, Flow
 from sip.transport.layer import TransportLayer
 from sip.transport.stream_limits import StreamLimits
 from sip.transport.tls.contexts import ClientTls
@@ -29,6 +29,7 @@ class Node:
         limits: StreamLimits | None = None,
         keepalive_s: float | None = None,
         echo: bool = False,
+        on_unreachable: Callable[[Endpoint, str], None] = lambda _, __: None,
     ) -> None:
         self.inbox: asyncio.Queue[tuple[bytes, Flow]] = asyncio.Queue()
         self.lost: asyncio.Queue[Flow] = asyncio.Queue()
@@ -38,6 +39,7 @@ class Node:
             clock=LoopClock(),
             on_message=self._take,
             on_flow_lost=lambda flow, _: self.lost.put_nowait(flow),
+            on_unreachable=on_unreachable,
             on_broken=lambda _, error: self.broken.append(error),
             admit=admit,
             tls=tls,

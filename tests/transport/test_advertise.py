@@ -27,6 +27,8 @@ class FlowTo:
     standing: object = None
     reliable = False
     closed = False
+    proven = False
+    deaf = False
     peer_names = ()
     error = None
 

@@ -15,7 +15,7 @@ from sip.ids import Ids
 from sip.softswitch.trunks.trunk import Trunk
 from sip.transport.endpoint import Endpoint, Flow, Target
 from sip.transport.tls.contexts import ClientTls, ServerTls
-from sip.ua.transactions import ServerTransaction
+from sip.ua.server_transaction import ServerTransaction
 from sip.ua.user_agent import UserAgent
 from tests.ladder import DID, dial, make_ladder
 from tests.transport.tls.authority import Authority

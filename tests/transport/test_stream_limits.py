@@ -4,7 +4,7 @@ import pytest
 
 from sip.log_throttle import Throttle
 from sip.transport.stranger_quota import StrangerQuota
-from sip.transport.stream_limits import ConnectionClock, End, Ping, StreamLimits
+from sip.transport.stream_limits import ConnectionClock, Deaf, End, Ping, StreamLimits
 
 LIMITS = StreamLimits(
     handshake_s=10, first_message_s=30, message_s=20, idle_s=300, per_source=2, together=3
@@ -33,8 +33,8 @@ def piece(line: ConnectionClock, now: float) -> None:
 
 def kind(line: ConnectionClock, now: float) -> str | None:
     due = line.due(now)
-    if isinstance(due, Ping):
-        return "ping"
+    if isinstance(due, Ping | Deaf):
+        return type(due).__name__.lower()
     return None if due is None else due.kind
 
 
@@ -172,3 +172,21 @@ def test_a_complaint_is_news_once_an_hour() -> None:
     assert throttle.is_new("192.0.2.1", "expired", 3601)
     throttle.forget("192.0.2.1")
     assert throttle.is_new("192.0.2.1", "expired", 3602)
+
+
+def test_a_request_that_nothing_follows_makes_a_connection_doubtful_and_then_ends_it() -> None:
+    line = ConnectionClock(0, ours=True, limits=LIMITS, keepalive_s=None)
+    line.established = True
+    line.asked(10)
+    line.asked(11)  # the first is what counts
+    assert kind(line, 11.9) is None
+    assert kind(line, 12) == "deaf"
+    assert kind(line, 13) is None  # told once
+    line.asked(30)
+    assert kind(line, 32) == "deaf"
+    message(line, 40)
+    assert kind(line, 80) is None
+    line.asked(100)
+    assert kind(line, 102) == "deaf"
+    assert kind(line, 222) is None
+    assert kind(line, 222.1) == "vanished"

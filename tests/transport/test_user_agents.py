@@ -14,7 +14,8 @@ from sip.core.uri import Uri
 from sip.ids import Ids
 from sip.transport.endpoint import Endpoint, Flow
 from sip.transport.tls.contexts import ClientTls, ServerTls
-from sip.ua.transactions import Failure, ServerTransaction
+from sip.ua.server_transaction import ServerTransaction
+from sip.ua.transaction import Failure
 from sip.ua.user_agent import UserAgent
 from tests.transport.loops import on_each_loop
 from tests.transport.tls.authority import Authority

@@ -12,7 +12,7 @@ from sip.core.parser import parse_message
 from sip.errors import ParseError
 from sip.ids import Ids
 from sip.transport.endpoint import Endpoint
-from sip.ua.transactions import ServerTransaction
+from sip.ua.server_transaction import ServerTransaction
 from sip.ua.user_agent import UserAgent
 from tests.virtual import virtual_time
 
@@ -56,6 +56,7 @@ class Caller:
             f"To: <sip:a@127.0.0.1>{tag}\r\n"
             "Call-ID: one@127.0.0.1\r\n"
             f"CSeq: {self._cseq} {method}\r\n"
+            f"Contact: <sip:b@127.0.0.1:{port}>\r\n"
             f"{headers}Content-Length: 0\r\n\r\n".encode(),
             self._to,
         )

@@ -119,7 +119,7 @@ def tcp_trunk(port: int) -> Trunk:
 
 
 @virtual_time
-async def test_a_leg_over_tcp_that_loses_its_connection_while_ringing() -> None:
+async def test_a_leg_over_tcp_that_loses_its_connection_and_its_peer_while_ringing() -> None:
     """RFC 3261 17.1.4: a transport error is told at once, not after timer B."""
     connections: asyncio.Queue[TcpPeer] = asyncio.Queue()
     server = await asyncio.start_server(
@@ -137,6 +137,7 @@ async def test_a_leg_over_tcp_that_loses_its_connection_while_ringing() -> None:
         assert isinstance(invite, Request)
         callee.send(make_response(invite, 180, to_tag="x"))
         await carrier.expect(180)
+        server.close()
         callee.writer.close()
         await carrier.expect(480, within_s=2)
         await carrier.send("ACK")

@@ -14,7 +14,8 @@ from sip.b2bua.media_failure import media_failure
 from sip.b2bua.rooms import Room, Seat
 from sip.b2bua.work import Work
 from sip.clock import Timer
-from sip.media.plane import MediaError
+from sip.core.common_codec import has_common_codec
+from sip.media.plane import MediaError, Signalling
 
 #: Makes the activity that follows an answer, from the bridge, the names of host and guest, and
 #: the answer for the host.
@@ -125,7 +126,7 @@ class Ringing:
 
     async def _ring(self, event: Ring) -> None:
         sdp = None
-        if event.sdp is not None and self._bridge is not None:
+        if event.sdp is not None and self._bridge is not None and self._understood(event.sdp):
             sdp = await self._bridge.answer(event.sdp)
         self._pass_ringing(event, sdp)
 
@@ -142,6 +143,9 @@ class Ringing:
     async def _connect(self, event: Connect) -> None:
         bridge, attempt = self._bridge, self._attempt
         assert attempt is not None, "a leg was placed by an attempt"
+        if not self._understood(event.sdp):
+            await self._misunderstood(event)
+            return
         sdp = ""
         if bridge is not None:
             sdp = await bridge.answer(event.sdp or "")
@@ -160,6 +164,27 @@ class Ringing:
             self._call.finish(self, self._report)
         self._work.stop()
         self._pass_kept()
+
+    def _understood(self, answer: str | None) -> bool:
+        """Whether the new leg's answer takes up our offer (RFC 3264 6.1)."""
+        offer = self._leg.local_sdp if self._leg is not None else None
+        return offer is None or has_common_codec(offer, answer)
+
+    async def _misunderstood(self, event: Connect) -> None:
+        """It answered, and nobody could speak: hang it up, and treat it as a failure of its own."""
+        detail = "it answered with no codec of our offer (RFC 3264 6.1)"
+        fail = Fail(
+            at=event.at,
+            status=502,
+            reason="No Common Codec",
+            cause=Cause.NO_COMMON_CODEC,
+            detail=detail,
+        )
+        self._fail(fail.status, fail.reason, fail.cause, fail.headers, fail.detail)
+        if self._leg is not None:
+            self._leg.hangup()
+            self._call.remove(self._leg)
+        await self._after(fail)
 
     async def _describe_alone(self, sdp: str) -> None:
         """What a leg that was placed for no other one answered: its party is known by it."""
@@ -196,7 +221,7 @@ class Ringing:
         tag, offer = await room.media.offer_to_b(
             host.remote_sdp if host is not None else None,
             address=attempt.media_address,
-            source=host.source if host is not None else attempt.flow.remote.host,
+            source=host.source if host is not None else Signalling(attempt.flow.remote.host),
         )
         leg = self._leg = self._make_leg(attempt, offer)
         seat = Seat(room, tag)
@@ -235,6 +260,7 @@ class Ringing:
             credentials=attempt.credentials,
             options=attempt.options,
             no_response_s=attempt.no_response_s,
+            post_dial_s=attempt.post_dial_s,
         )
 
     # the end

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from sip.core.dialog import Dialog
 from sip.core.message import Request, Response
 from sip.core.reliable import InOrder
+from sip.ua.client_transaction import ClientTransaction
 from sip.ua.dialog_client import DialogClient
-from sip.ua.transactions import ClientTransaction
 
 #: Early dialogs of one INVITE; more forks than this are not believed.
 MAX_FORKS = 10
@@ -47,7 +47,7 @@ class EarlyDialogs:
 
     def open(self, request: Request, response: Response) -> EarlyDialog | None:
         """The early dialog that `response` belongs to; None for one too many."""
-        tag = response.to.tag
+        tag = response.to_tag
         if not tag:
             return None
         early = self._ringing.get(tag)
@@ -62,7 +62,7 @@ class EarlyDialogs:
 
     def confirm(self, request: Request, response: Response) -> tuple[Dialog, EarlyDialog | None]:
         """The dialog that a 2xx makes of its early one, if it had one."""
-        early = self._ringing.pop(response.to.tag or "", None)
+        early = self._ringing.pop(response.to_tag or "", None)
         dialog = early.dialog if early is not None else Dialog.as_uac(request, response)
         dialog.learn(response)
         return dialog, early
@@ -90,7 +90,7 @@ class LateAnswers:
 
     def take(self, response: Response) -> None:
         """Acknowledge it; a second answer (RFC 3261 13.2.2.4) gets a BYE."""
-        invite, tag = self._transaction.request, response.to.tag or ""
+        invite, tag = self._transaction.request, response.to_tag or ""
         known = self._late.get(tag)
         if known is not None:
             known.resend_ack(invite.cseq.number)

@@ -8,13 +8,14 @@ from sip.b2bua.legs.options import DEFAULT, LegOptions, Reliable
 from sip.b2bua.legs.sip_leg import SipLeg
 from sip.b2bua.legs.state import LegState
 from sip.core.body import session_description
+from sip.core.common_codec import has_common_codec
 from sip.core.dialog import Dialog, is_secure
 from sip.core.digest_client import Credentials
 from sip.core.message import Request
 from sip.core.reliable import TAG, read_rack
 from sip.core.session_timer import TooSmall, agree_as_uas
 from sip.ua.reliable_provisionals import ReliableProvisionals
-from sip.ua.transactions import ServerTransaction
+from sip.ua.server_transaction import ServerTransaction
 from sip.ua.user_agent import UserAgent
 
 HeaderList = Sequence[tuple[str, str]]
@@ -184,6 +185,8 @@ class InboundLeg(SipLeg):
             transaction.respond(self.ua.response(request, 200))
             if sdp is None:
                 self._refuse_late(400, "No SDP Answer In PRACK", Cause.NO_SDP_ANSWER)
+            elif not has_common_codec(self.local_sdp or "", sdp):
+                self._refuse_late(488, "No Common Codec", Cause.NO_COMMON_CODEC)
             else:
                 self.negotiation.on_answer(request)
         elif sdp is not None:  # RFC 3262 5: a PRACK may make an offer of its own

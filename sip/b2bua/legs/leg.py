@@ -10,6 +10,7 @@ from enum import Enum
 from typing import Protocol
 
 from sip.b2bua.call_events import Event, Headers
+from sip.media.plane import Signalling
 
 
 class Direction(Enum):
@@ -42,8 +43,8 @@ class Leg(Protocol):
         ...
 
     @property
-    def source(self) -> str:
-        """The host that its descriptions come from."""
+    def source(self) -> Signalling:
+        """Where its descriptions come from."""
         ...
 
     @property
@@ -103,8 +104,8 @@ class Leg(Protocol):
         """Offer a new session; its outcome comes as `OfferEnded`. False if an offer is open."""
         ...
 
-    def accept(self, sdp: str) -> None:
-        """Answer the peer's open `Offer`."""
+    def accept(self, sdp: str) -> bool:
+        """Answer the peer's open `Offer`; False where it was refused or withdrawn meanwhile."""
         ...
 
     def refuse(self, status: int) -> None:

@@ -13,23 +13,29 @@ from sip.b2bua.legs.port import NO_DIALOG, Port
 from sip.clock import Timer
 from sip.core import session_timer
 from sip.core.body import session_description
+from sip.core.common_codec import has_common_codec
 from sip.core.message import Request, Response
 from sip.core.offer_answer import OfferAnswer, OfferInput, OfferState
 from sip.core.sdp_origin import SessionOrigin
 from sip.core.session_timer import Agreement, TooSmall, agree_as_uac, agree_as_uas
+from sip.ua.server_transaction import ServerTransaction
 from sip.ua.session_timer import SessionTimer
-from sip.ua.transactions import ServerTransaction
 from sip.ua.user_agent import UserAgent
 
 #: RFC 3261 14.1: wait this long after a 491, by who owns the Call-ID, in seconds.
 GLARE_OWNER_S = (2.1, 4.0)
 GLARE_OTHER_S = (0.0, 2.0)
 MAX_RETRIES = 3
+#: RFC 3311 5.2: an UPDATE has no 100 and is to be answered promptly; after this time, in seconds,
+#: it gets 504, lest it ends by its sender's timer.
+UPDATE_ANSWER_S = 8.0
 #: A refresh that could not be made is tried again after this time, in seconds.
 REFRESH_AGAIN_S = (2.0, 4.0)
 
 #: Why we end a session that the peer did not refresh (RFC 3326).
 EXPIRED: Headers = (("Reason", 'SIP;cause=408;text="Session timer expired"'),)
+#: Why we end a call whose peer refused our offer in its answer.
+NO_AUDIO: Headers = (("Reason", 'SIP;cause=488;text="No audio in SDP answer"'),)
 #: Why we end a call whose peer never answered our offer.
 NO_ANSWER: Headers = (("Reason", 'SIP;cause=400;text="No SDP answer in ACK"'),)
 
@@ -56,6 +62,8 @@ class Negotiation:
         #: an offer of ours that waits for the ACK to our 2xx
         self._deferred: str | None = None
         self._retry: Timer | None = None
+        #: until the peer's UPDATE must have its answer
+        self._urgent: Timer | None = None
         self._min_se_s = 0
         #: None where no timer was agreed on
         self._timer: SessionTimer | None = None
@@ -72,7 +80,8 @@ class Negotiation:
     def end(self) -> None:
         """The dialog is over: what is still asked of it has no effect."""
         self.stop()
-        self._open = self._deferred = None
+        self._close()
+        self._deferred = None
         self._port = NO_DIALOG
 
     def learn_methods(self, message: Request | Response) -> None:
@@ -186,13 +195,16 @@ class Negotiation:
         if request.method == "INVITE":
             transaction.respond(self._ua.response(request, 100))
             transaction.on_cancel = lambda _: self.refuse(487)
+        elif request.method == "UPDATE":
+            self._urgent = self._ua.clock.call_later(UPDATE_ANSWER_S, self.refuse, 504)
         self._port.emit(Offer(at=self._ua.clock.now(), sdp=sdp))
 
-    def accept(self, sdp: str) -> None:
-        """Answer the peer's open offer; where it asked for one, make ours."""
-        transaction, self._open = self._open, None
+    def accept(self, sdp: str) -> bool:
+        """Answer the peer's open offer; where it asked for one, make ours. False where it was
+        refused or withdrawn meanwhile."""
+        transaction = self._close()
         if transaction is None:
-            return
+            return False
         sdp = self.say(sdp)
         offered = session_description(transaction.request)
         if offered is not None:
@@ -202,10 +214,19 @@ class Negotiation:
             self._offers.step(OfferInput.CLOSE)
             self._offers.step(OfferInput.SEND_OFFER)
         self._respond(transaction, sdp)
+        return True
+
+    def _close(self) -> ServerTransaction | None:
+        """The peer's open offer, which is no longer open."""
+        if self._urgent is not None:
+            self._urgent.cancel()
+            self._urgent = None
+        transaction, self._open = self._open, None
+        return transaction
 
     def refuse(self, status: int, headers: Sequence[tuple[str, str]] = ()) -> None:
         """Refuse the peer's open offer; the session stays as it was (RFC 3261 14.2)."""
-        transaction, self._open = self._open, None
+        transaction = self._close()
         if transaction is not None:
             self._offers.step(OfferInput.CLOSE)
             request = transaction.request
@@ -236,10 +257,17 @@ class Negotiation:
 
     def on_answer(self, message: Request) -> None:
         """An ACK or PRACK brings the answer to the offer that our response made."""
-        sdp = session_description(message)
+        sdp, first = session_description(message), self.remote_sdp is None
+        if sdp is None and not first:
+            # a re-INVITE asked for an offer and did not answer it: the session stays as it was
+            self._offers.step(OfferInput.CLOSE)
+            return
         self.heard_answer(sdp)
         if sdp is None:  # RFC 3261 13.2.2.4: without an answer there is no session
             self._port.give_up(Side.US, Cause.NO_SDP_ANSWER, NO_ANSWER)
+            return
+        if first and not has_common_codec(self.local_sdp or "", sdp):
+            self._port.give_up(Side.US, Cause.NO_COMMON_CODEC, NO_AUDIO)
             return
         self._port.emit(Described(at=self._ua.clock.now(), sdp=sdp))
 

@@ -8,21 +8,23 @@ from sip.b2bua.legs.sip_leg import SipLeg, failure_status, passing_headers
 from sip.b2bua.legs.state import LegState
 from sip.core.body import SDP, session_description
 from sip.core.dialog import Dialog, is_secure
-from sip.core.digest_client import Credentials
-from sip.core.header_values import NameAddr, parse_name_addrs
+from sip.core.digest_client import Credentials, Tried
+from sip.core.header_values import NameAddr, readable_addresses
 from sip.core.message import Headers as Fields
 from sip.core.message import Request, Response
 from sip.core.reasons import reason_phrase
 from sip.core.reliable import TAG, RAck, read_rseq
-from sip.core.value import frozen
-from sip.errors import ParseError
+from sip.core.value import changed, frozen
 from sip.transport.endpoint import Flow
+from sip.ua.client_transaction import ClientTransaction
 from sip.ua.refusals import ALLOW
-from sip.ua.transactions import ClientTransaction, Failure
+from sip.ua.transaction import Failure
 from sip.ua.user_agent import UserAgent
 
 #: Seconds without any provisional response: the peer is dead, try another.
 NO_RESPONSE_S = 8.0
+#: Seconds after 100 in which more must come: the peer does not get through, try another.
+POST_DIAL_S = 8.0
 #: 422 responses to one INVITE that are obeyed.
 MAX_RAISES = 2
 
@@ -55,6 +57,7 @@ class OutboundLeg(SipLeg):
         credentials: Credentials | None = None,
         options: LegOptions = DEFAULT,
         no_response_s: float = NO_RESPONSE_S,
+        post_dial_s: float = POST_DIAL_S,
     ) -> None:
         super().__init__(
             ua,
@@ -66,8 +69,9 @@ class OutboundLeg(SipLeg):
         )
         self._invitation = invitation
         self._no_response_s = no_response_s
+        self._post_dial_s = post_dial_s
         self._cseq = ua.ids.cseq()
-        self._challenged: set[int] = set()
+        self._tried = Tried()
         self._raises = 0
         self._early = EarlyDialogs()
         self._transaction: ClientTransaction | None = None
@@ -148,6 +152,8 @@ class OutboundLeg(SipLeg):
     def _on_response(self, response: Response) -> None:
         assert self._transaction is not None, "a response answers an INVITE"
         self._stop("no response")
+        if response.status > 100:
+            self._stop("no progress")
         if response.status < 200:
             self._on_provisional(self._transaction.request, response)
         elif response.status < 300:
@@ -161,6 +167,8 @@ class OutboundLeg(SipLeg):
             if first:
                 self._send_cancel()
             return
+        if response.status == 100 and first:
+            self.start_timer("no progress", self._post_dial_s, self._on_no_progress)
         if response.status == 100 or self.state is not LegState.STARTING:
             return
         sdp = session_description(response)
@@ -237,16 +245,15 @@ class OutboundLeg(SipLeg):
         if not self.negotiation.raised(response):
             return False
         self._raises += 1
-        self._challenged.clear()
+        self._tried.clear()
         self._again()
         return True
 
     def _answer_challenge(self, response: Response) -> bool:
         if self.proofs is None or self.state is not LegState.STARTING:
             return False
-        if not self.proofs.learn(response, anew=response.status not in self._challenged):
+        if not self.proofs.learn(response, self._tried):
             return False
-        self._challenged.add(response.status)
         self._again()
         return True
 
@@ -271,11 +278,19 @@ class OutboundLeg(SipLeg):
         status, reason, cause = failure_status(Failure.TIMEOUT)
         self.emit(self._failure(status, reason, cause))
 
+    def _on_no_progress(self) -> None:
+        """The peer took the call, and gets nowhere with it."""
+        self.cancel()
+        text = f"100 and nothing more for {self._post_dial_s:g} s (post_dial_s)"
+        event = self._failure(408, "Request Timeout", Cause.NO_PROGRESS)
+        self.emit(changed(event, detail=text))
+
     def _failure(self, status: int, reason: str, cause: Cause) -> Fail:
         """No response said so: the way to the peer, or its silence, did."""
-        way = self._transaction.flow if self._transaction is not None else self.flow
+        sent = self._transaction
+        detail = self.flow.error if sent is None else sent.problem or sent.flow.error
         return Fail(
-            at=self.ua.clock.now(), status=status, reason=reason, cause=cause, detail=way.error
+            at=self.ua.clock.now(), status=status, reason=reason, cause=cause, detail=detail
         )
 
     def _failed(self, event: Fail) -> None:
@@ -301,10 +316,7 @@ def _contacts(response: Response) -> tuple[str, ...]:
     """Where a 3xx points to, best first (RFC 3261 8.1.3.4, 20.10)."""
     if not 300 <= response.status < 400:
         return ()
-    try:
-        found = parse_name_addrs(response.headers.get_all("contact"))
-    except ParseError:
-        return ()
+    found = readable_addresses(response.headers.get_all("contact"))
     ranked = sorted(found, key=lambda contact: -_preference(contact))
     return tuple(str(contact.uri) for contact in ranked)
 

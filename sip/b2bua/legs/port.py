@@ -6,7 +6,7 @@ from typing import Protocol
 from sip.b2bua.call_events import Cause, Event, Headers, Side
 from sip.core.message import Request, Response
 from sip.transport.endpoint import Flow
-from sip.ua.transactions import ServerTransaction
+from sip.ua.server_transaction import ServerTransaction
 
 
 class Port(Protocol):

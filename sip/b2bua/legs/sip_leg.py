@@ -18,11 +18,14 @@ from sip.core.body import session_description
 from sip.core.dialog import Dialog, Order
 from sip.core.digest_client import Credentials
 from sip.core.message import Request, Response
+from sip.core.uri import Uri
 from sip.core.warning import EXPLAINED, warning
-from sip.transport.endpoint import Flow
+from sip.media.plane import Signalling
+from sip.transport.endpoint import DEFAULT_PORT, Flow
 from sip.ua.dialog_client import DialogClient
 from sip.ua.refusals import ALLOW, CAPABILITIES
-from sip.ua.transactions import Failure, ServerTransaction
+from sip.ua.server_transaction import ServerTransaction
+from sip.ua.transaction import Failure
 from sip.ua.unacked_2xx import Unacked2xx
 from sip.ua.user_agent import UserAgent
 
@@ -72,9 +75,14 @@ class SipLeg(ABC):
         self._said: tuple[Flow, Headers] | None = None
 
     @property
-    def source(self) -> str:
-        """The host that its descriptions come from."""
-        return self.flow.remote.host
+    def source(self) -> Signalling:
+        """Where its descriptions come from."""
+        remote = self.flow.remote
+        if self.dialog is None or remote.transport != "udp":
+            return Signalling(remote.host)
+        contact = Uri.parse(self.dialog.target)
+        named = contact.host, contact.port or DEFAULT_PORT["udp"]
+        return Signalling(remote.host, direct=named == (remote.host, remote.port))
 
     @property
     def local_sdp(self) -> str | None:
@@ -146,9 +154,9 @@ class SipLeg(ABC):
         """Send a re-INVITE; its outcome comes as `OfferEnded`. False if an offer is open."""
         return self.negotiation.reoffer(sdp)
 
-    def accept(self, sdp: str) -> None:
-        """Answer the peer's open offer (re-INVITE, UPDATE)."""
-        self.negotiation.accept(sdp)
+    def accept(self, sdp: str) -> bool:
+        """Answer the peer's open offer (re-INVITE, UPDATE); False where it is open no more."""
+        return self.negotiation.accept(sdp)
 
     def refuse(self, status: int, headers: Sequence[tuple[str, str]] = ()) -> None:
         """Refuse the peer's open offer; the session stays as it was (RFC 3261 14.2)."""
@@ -171,6 +179,8 @@ class SipLeg(ABC):
             self.negotiation.on_offer(transaction)
         elif request.method == "PRACK":
             self._on_prack(transaction)
+        elif request.method == "INFO":
+            transaction.respond(self.ua.response(request, 200))
         else:
             headers = (*self.response_headers(transaction.flow), *CAPABILITIES)
             transaction.respond(self.ua.response(request, 200, headers=headers))

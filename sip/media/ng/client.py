@@ -21,7 +21,15 @@ from sip.media.ng import flags
 from sip.media.ng.bencode import Decoded, Encodable
 from sip.media.ng.form import Form, FormError, decode, encode
 from sip.media.ng.reports import stats_of
-from sip.media.plane import MAX_BLOB, Capability, Learn, MediaError, MediaSlug, MediaStats
+from sip.media.plane import (
+    MAX_BLOB,
+    Capability,
+    MediaError,
+    MediaSlug,
+    MediaStats,
+    Signalling,
+    call_sid_of,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -115,7 +123,8 @@ class NgClient:
         return client
 
     async def retarget(self, address: tuple[str, int]) -> None:
-        """Speaks to another address from now on; requests under way are repeated there."""
+        """Speaks to another address from now on; requests under way are repeated there at
+        once."""
         loop = asyncio.get_running_loop()
         try:
             transport, _ = await loop.create_datagram_endpoint(
@@ -127,6 +136,8 @@ class NgClient:
             ) from None
         old, self._transport = self._transport, transport
         self.address = address
+        for exchange in self._exchanges.values():
+            transport.sendto(exchange.datagram)
         if old is not None:
             old.close()
 
@@ -144,6 +155,13 @@ class NgClient:
         for call_id in list(self._listeners):
             self._tell(call_id, Lost(at=self._clock.now()))
 
+    def _sdp_keys(
+        self, sdp: str, media_address: str | None, received_from: Signalling | None
+    ) -> dict[str, Encodable]:
+        """The keys of an offer or answer beside its tags."""
+        host = None if received_from is None else received_from.host
+        return flags.sdp_keys(sdp, media_address, host, self._engine_keys)
+
     async def offer(
         self,
         call_id: str,
@@ -152,11 +170,10 @@ class NgClient:
         *,
         to_tag: str | None = None,
         media_address: str | None = None,
-        received_from: str | None = None,
-        learn: Learn = Learn.PEER,
+        received_from: Signalling | None = None,
     ) -> str:
         """See `MediaPlane.offer`."""
-        keys = flags.sdp_keys(sdp, media_address, received_from, learn, self._engine_keys)
+        keys = self._sdp_keys(sdp, media_address, received_from)
         keys |= {"call-id": call_id, "from-tag": from_tag, **self._wishes(call_id)}
         known = call_id in self._memories
         memory = self._memories.setdefault(call_id, _Memory(from_tag))
@@ -184,11 +201,10 @@ class NgClient:
         sdp: str,
         *,
         media_address: str | None = None,
-        received_from: str | None = None,
-        learn: Learn = Learn.PEER,
+        received_from: Signalling | None = None,
     ) -> str:
         """See `MediaPlane.answer`."""
-        keys = flags.sdp_keys(sdp, media_address, received_from, learn, self._engine_keys)
+        keys = self._sdp_keys(sdp, media_address, received_from)
         keys |= {"call-id": call_id, "from-tag": from_tag, "to-tag": to_tag}
         memory = self._memories.setdefault(call_id, _Memory(from_tag))
         if memory.from_tag == from_tag:
@@ -275,7 +291,9 @@ class NgClient:
         except Exception:
             # The listener's fault; other calls' events go on all the same.
             log.exception(
-                "media.event-failed", ng_call_id=call_id, media_event=type(event).__name__
+                "media.event-failed",
+                call_sid=call_sid_of(call_id),
+                media_event=type(event).__name__,
             )
 
     def _send_datagram(self, datagram: bytes) -> None:

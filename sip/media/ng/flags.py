@@ -1,7 +1,7 @@
 """The NG keys that make rtpengine do what our relay does by itself, and SDP that only we refuse.
 
-Read together with rtpengine's docs/ng_control_protocol.md; our relay looks at `received-from`,
-`media-address` and `learn` only.
+Read together with rtpengine's docs/ng_control_protocol.md; our relay looks at `received-from`
+and `media-address` only, and at `direct`, a key of its own.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from sip.core.sdp import MAX_SDP
+from sip.core.sdp import MAX_SDP, parse
+from sip.errors import ParseError
 from sip.media.ng.bencode import Encodable
-from sip.media.plane import Learn, MediaError
+from sip.media.plane import MediaError
 
 #: rtpengine: use the SDP's address rather than the signalling's; after learning drop packets
 #: from elsewhere; keep our ports when a peer's address changes; offer no keys of its own.
@@ -41,18 +42,17 @@ def sdp_keys(
     sdp: str,
     media_address: str | None,
     received_from: str | None,
-    learn: Learn,
     engine_keys: Mapping[str, Encodable] = ENGINE_KEYS,
 ) -> dict[str, Encodable]:
     """The keys of an offer or answer beside its tags. Raises `MediaError` bad-sdp."""
+    if engine_keys:  # our relay reads what rtpengine would refuse for an odd line
+        sdp = _straight(sdp)
     keys: dict[str, Encodable] = {"sdp": relayable(sdp), **engine_keys}
     if media_address is not None:
         keys["media-address"] = media_address
     if received_from is not None:
         family = "IP6" if ":" in received_from else "IP4"
         keys["received-from"] = [family, received_from]
-    if learn is not Learn.PEER:
-        keys["learn"] = learn.value
     return keys
 
 
@@ -83,3 +83,11 @@ def relayable(sdp: str) -> str:
         return f"m={kind} 0{rest} {protocol}"
 
     return _KEY_LINE.sub("", _MEDIA_LINE.sub(refuse, sdp))
+
+
+def _straight(sdp: str) -> str:
+    """The description without what we do not read of it. Raises `MediaError` bad-sdp."""
+    try:
+        return parse(sdp).to_string()
+    except ParseError as error:
+        raise MediaError("bad-sdp", error.reason) from None

@@ -12,7 +12,7 @@ from sip.media.ng.bencode import Encodable
 from sip.media.ng.client import TIMEOUT_S, NgClient, play_keys
 from sip.media.ng.form import Form, FormError, decode, encode
 from sip.media.ng.notices import COOKIE, NoticeReader
-from sip.media.plane import SILENCE_S, Capability
+from sip.media.plane import SILENCE_S, Capability, Signalling
 
 log = structlog.get_logger(__name__)
 
@@ -68,6 +68,14 @@ class RelayClient(NgClient):
     async def stop_play(self, call_id: str, tag: str) -> None:
         """See `MediaPlane.stop_play`."""
         await self.request("stop media", {"call-id": call_id, "from-tag": tag})
+
+    def _sdp_keys(
+        self, sdp: str, media_address: str | None, received_from: Signalling | None
+    ) -> dict[str, Encodable]:
+        keys = super()._sdp_keys(sdp, media_address, received_from)
+        if received_from is not None and received_from.direct:
+            keys["direct"] = 1
+        return keys
 
     def _wishes(self, call_id: str) -> dict[str, Encodable]:
         if call_id not in self._listeners:

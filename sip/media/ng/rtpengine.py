@@ -24,7 +24,7 @@ from sip.media.ng.bencode import Decoded
 from sip.media.ng.client import TIMEOUT_S, NgClient, play_keys
 from sip.media.ng.form import Form
 from sip.media.ng.reports import may_send_of, stats_of
-from sip.media.plane import SILENCE_S, Capability, Learn, MediaError
+from sip.media.plane import SILENCE_S, Capability, MediaError, Signalling, call_sid_of
 from sip.media.silence import Change, Look, Silences, Sound
 
 log = structlog.get_logger(__name__)
@@ -118,8 +118,7 @@ class RtpengineClient(NgClient):
         sdp: str,
         *,
         media_address: str | None = None,
-        received_from: str | None = None,
-        learn: Learn = Learn.PEER,
+        received_from: Signalling | None = None,
     ) -> str:
         """See `MediaPlane.answer`."""
         told = await super().answer(
@@ -129,7 +128,6 @@ class RtpengineClient(NgClient):
             sdp,
             media_address=media_address,
             received_from=received_from,
-            learn=learn,
         )
         self._watch(call_id)
         for tag, peer in ((from_tag, to_tag), (to_tag, from_tag)):
@@ -206,7 +204,9 @@ class RtpengineClient(NgClient):
         try:
             await self.request("block media", {"call-id": call_id, "from-tag": tag})
         except MediaError as error:
-            log.warning("rtpengine.block-failed", ng_call_id=call_id, leg=tag, error=str(error))
+            log.warning(
+                "rtpengine.block-failed", call_sid=call_sid_of(call_id), leg=tag, error=str(error)
+            )
             return None
         return tag
 
@@ -217,7 +217,10 @@ class RtpengineClient(NgClient):
             await self.request("unblock media", {"call-id": call_id, "from-tag": play.blocked})
         except MediaError as error:
             log.warning(
-                "rtpengine.unblock-failed", ng_call_id=call_id, leg=play.blocked, error=str(error)
+                "rtpengine.unblock-failed",
+                call_sid=call_sid_of(call_id),
+                leg=play.blocked,
+                error=str(error),
             )
 
     def _tell_played(self, call_id: str, tag: str, play: _Play, *, finished: bool) -> None:

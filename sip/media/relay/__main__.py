@@ -12,7 +12,6 @@ import random
 import sys
 import time
 
-from sip.media.relay.latch import WINDOW_S
 from sip.media.relay.problems import ProblemLog
 from sip.media.relay.server import RelayServer, ServerOptions
 
@@ -89,13 +88,6 @@ def _options(arguments: list[str] | None = None) -> ServerOptions:
         help=f"rest of a port after use (default {DRAIN_S:g})",
     )
     parser.add_argument(
-        "--window",
-        type=_seconds,
-        default=WINDOW_S,
-        metavar="SECONDS",
-        help=f"how long after an answer a source may be learned (default {WINDOW_S:g})",
-    )
-    parser.add_argument(
         "--parent",
         action="store_true",
         help="end when standard input ends: the parent holds its other end",
@@ -114,7 +106,6 @@ def _options(arguments: list[str] | None = None) -> ServerOptions:
         first_port=first,
         last_port=last,
         drain_s=options.drain,
-        window_s=options.window,
         has_parent=options.parent,
     )
 
@@ -126,7 +117,7 @@ def main() -> int:
         server = RelayServer(options, log, random.SystemRandom())
     except (OSError, ValueError) as error:
         host, port = options.control
-        log.line("error", "cannot-start", control=f"{host}:{port}", reason=error)
+        log.line("error", "relay.cannot-start", control=f"{host}:{port}", reason=error)
         return 2
     server.handle_signals()
     host, port = server.control_address

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from sip.media.ng.bencode import Decoded, Encodable
 from sip.media.ng.form import Form, FormError, decode, encode
-from sip.media.plane import Learn, MediaError
+from sip.media.plane import MediaError, Signalling, call_sid_of
 from sip.media.relay import rewrite, wav
 from sip.media.relay.listening import Wish
 from sip.media.relay.notices import Client, Notices, Problems
@@ -79,7 +79,7 @@ class Control:
         """
         cookie, space, body = datagram.partition(b" ")
         if not space or not cookie or len(cookie) > MAX_COOKIE:
-            self._problems.problem("control-garbage", source=source, size=len(datagram))
+            self._problems.problem("relay.control-garbage", source=source, size=len(datagram))
             return None
         key = (source, cookie)
         cached = self._replies.get(key)
@@ -107,7 +107,7 @@ class Control:
         try:
             message, form = decode(body)
         except FormError as error:
-            self._problems.problem("control-malformed", source=source, reason=error)
+            self._problems.problem("relay.control-malformed", source=source, reason=error)
             return _error(MediaError("refused", f"malformed request: {error}")), Form.BENCODE
         if "command" not in message and "number" in message:
             self._notices.acknowledged(source, message, now)
@@ -124,11 +124,11 @@ class Control:
             return command(request, now)
         except MediaError as error:
             if error.slug == "no-ports":
-                self._problems.problem("no-ports", reason=error.text)
+                self._problems.problem("relay.no-ports", **_ids(request), reason=error.text)
             return _error(error)
         except Exception as error:
             # Our fault. The request gets an answer and every other call goes on.
-            self._problems.problem("internal-error", reason=repr(error))
+            self._problems.problem("relay.internal-error", **_ids(request), reason=repr(error))
             return _error(MediaError("refused", f"internal error: {error!r}"))
 
     def _ping(self, request: _Request, now: float) -> Reply:
@@ -136,7 +136,8 @@ class Control:
         return {"result": "pong", "ports": all_of_them, "ports-in-use": used}
 
     def _offer(self, request: _Request, now: float) -> Reply:
-        sdp = rewrite.read(_text(request, "sdp"), self._version, offer=True)
+        signalling = _received_from(request)
+        sdp = self._read(request, signalling, offer=True)
         from_tag = _text(request, "from-tag")
         to_tag = _text(request, "to-tag") if "to-tag" in request.keys else None
         _check_tags(from_tag, to_tag)
@@ -144,39 +145,38 @@ class Control:
             _text(request, "call-id"),
             from_tag,
             to_tag,
-            _description(request, sdp),
+            Description(sdp.media, signalling),
             now,
             _wish(request),
         )
         return self._sdp_reply(request, sdp, receiver)
 
     def _answer(self, request: _Request, now: float) -> Reply:
-        sdp = rewrite.read(_text(request, "sdp"), self._version, offer=False)
+        signalling = _received_from(request)
+        sdp = self._read(request, signalling, offer=False)
         from_tag, to_tag = _text(request, "from-tag"), _text(request, "to-tag")
         _check_tags(from_tag, to_tag)
         sender = self._sessions.answer(
             _text(request, "call-id"),
             from_tag,
             to_tag,
-            _description(request, sdp),
+            Description(sdp.media, signalling),
             now,
         )
         return self._sdp_reply(request, sdp, sender)
 
     def _delete(self, request: _Request, now: float) -> Reply:
         call = self._sessions.delete(_text(request, "call-id"), now)
+        ids = _ids(request)
         for party in call.parties.values():
             foreign = party.rtp.foreign + party.rtcp.foreign
             if foreign:
                 self._problems.problem(
-                    "foreign-packets", call_id=call.call_id, tag=party.tag, packets=foreign
+                    "relay.foreign-packets", **ids, party=party.tag, packets=foreign
                 )
             if party.rtp.send_errors:
                 self._problems.problem(
-                    "send-errors",
-                    call_id=call.call_id,
-                    tag=party.tag,
-                    packets=party.rtp.send_errors,
+                    "relay.send-errors", **ids, party=party.tag, packets=party.rtp.send_errors
                 )
         return _report(call, now)
 
@@ -197,6 +197,12 @@ class Control:
     def _stop_play(self, request: _Request, now: float) -> Reply:
         self._sessions.stop_play(_text(request, "call-id"), _text(request, "from-tag"), now)
         return {"result": "ok"}
+
+    def _read(
+        self, request: _Request, signalling: Signalling | None, *, offer: bool
+    ) -> ReceivedSdp:
+        host = None if signalling is None else signalling.host
+        return rewrite.read(_text(request, "sdp"), self._version, offer=offer, signalling_ip=host)
 
     def _sdp_reply(self, request: _Request, sdp: ReceivedSdp, facing: Party) -> Reply:
         address = self._advertise
@@ -239,10 +245,6 @@ def _error(error: MediaError) -> Reply:
     return {"result": "error", "error-reason": str(error)}
 
 
-def _description(request: _Request, sdp: ReceivedSdp) -> Description:
-    return Description(sdp.media, _received_from(request), _learn(request))
-
-
 def _text(request: _Request, key: str) -> str:
     value = request.keys.get(key)
     if not isinstance(value, str) or not value:
@@ -250,31 +252,27 @@ def _text(request: _Request, key: str) -> str:
     return value
 
 
+def _ids(request: _Request) -> dict[str, str]:
+    """The call's, for a line of the log."""
+    call_id = request.keys.get("call-id")
+    return {"call_sid": call_sid_of(call_id)} if isinstance(call_id, str) else {}
+
+
 def _check_tags(from_tag: str, to_tag: str | None) -> None:
     if from_tag == to_tag:
         raise MediaError("refused", "from-tag and to-tag are the same")
 
 
-def _received_from(request: _Request) -> str | None:
-    """rtpengine's form: a list of family and address, ["IP4", "192.0.2.1"]."""
+def _received_from(request: _Request) -> Signalling | None:
+    """rtpengine's form: a list of family and address, ["IP4", "192.0.2.1"]; `direct` is our own."""
     value = request.keys.get("received-from")
     if value is None:
         return None
     if isinstance(value, list) and len(value) == 2 and isinstance(value[1], str):
         normal = rewrite.normal_address(value[1])
         if normal is not None:
-            return normal
+            return Signalling(normal, direct=request.keys.get("direct") == 1)
     raise MediaError("refused", "received-from is not a list of family and address")
-
-
-def _learn(request: _Request) -> Learn:
-    if "learn" not in request.keys:
-        return Learn.PEER
-    value = _text(request, "learn")
-    try:
-        return Learn(value)
-    except ValueError:
-        raise MediaError("refused", f"learn {value!r} is not supported") from None
 
 
 def _wish(request: _Request) -> Wish | None:

@@ -1,4 +1,4 @@
-"""One socket facing one party, and what happens to a packet that arrives on it.
+"""The RTP socket facing one party, and what happens to a packet that arrives on it.
 
 `RtpEndpoint.on_connected_readable` is the path of nearly every packet: read, look at the header,
 count, write. Its cost is that of the two system calls and about as much again, as `bench/` shows.
@@ -12,10 +12,9 @@ import socket
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
-from sip.media.plane import Learn
-from sip.media.relay import rtcp
+from sip.media.plane import Signalling
 from sip.media.relay.connected_socket import open_connected
-from sip.media.relay.latch import WINDOW_S, Latch, SocketAddress
+from sip.media.relay.latch import Latch, SocketAddress
 from sip.media.relay.routes import Route, marked
 from sip.media.relay.rtp import RtpStream
 
@@ -24,6 +23,9 @@ MAX_PACKET = 4096
 
 #: Packets from the learned source after which it gets a socket of its own, 0.3 s of them.
 CONNECT_AFTER = 16
+
+#: Before any packet.
+NEVER = float("-inf")
 
 
 _read = os.read
@@ -60,14 +62,9 @@ class Endpoint:
         "source",
     )
 
-    def __init__(
-        self,
-        sock: socket.socket,
-        poller: Poller,
-        window_s: float = WINDOW_S,
-    ) -> None:
+    def __init__(self, sock: socket.socket, poller: Poller) -> None:
         self.socket = sock
-        self.latch = Latch(window_s)
+        self.latch = Latch()
         #: A copy of `latch.source`, one attribute nearer.
         self.source: SocketAddress | None = None
         self.remote: SocketAddress | None = None
@@ -91,18 +88,18 @@ class Endpoint:
         address: SocketAddress | None,
         now: float,
         *,
-        signalling_ip: str | None,
-        learn: Learn,
+        signalling: Signalling | None,
+        resumes: bool = False,
     ) -> bool:
-        """The party signalled where it is (None: on hold); true if that is a new address."""
-        changed = self.latch.expect(address, now, signalling_ip=signalling_ip, learn=learn)
+        """See `Latch.expect`."""
+        changed = self.latch.expect(address, now, signalling=signalling, resumes=resumes)
         self.source = self.latch.source
         self.remote = None if address is None else self.source or address
         return changed
 
-    def _learn(self, source: SocketAddress, now: float) -> bool:
+    def _learn(self, source: SocketAddress, now: float, heard_at: float, goes_on: bool) -> bool:
         """A valid packet from a source that is not the learned one: may it be taken?"""
-        if not self.latch.judge(source, now):
+        if not self.latch.judge(source, now, heard_at=heard_at, goes_on=goes_on):
             return False
         self.source = source
         if self.remote is not None:
@@ -135,6 +132,7 @@ class RtpEndpoint(Endpoint):
 
     __slots__ = (
         "_aside",
+        "_aside_at",
         "_connected",
         "_connected_fd",
         "_own",
@@ -148,8 +146,8 @@ class RtpEndpoint(Endpoint):
         "stream",
     )
 
-    def __init__(self, sock: socket.socket, poller: Poller, window_s: float = WINDOW_S) -> None:
-        super().__init__(sock, poller, window_s)
+    def __init__(self, sock: socket.socket, poller: Poller) -> None:
+        super().__init__(sock, poller)
         self.stream = RtpStream()
         self.peer: RtpEndpoint | None = None
         #: What had passed from `peer` when it became that, and what was sent before.
@@ -159,6 +157,7 @@ class RtpEndpoint(Endpoint):
         self._unsent = _NONE
         #: Keys that the party sent beside its stream, with an SSRC of their own.
         self._aside = _NONE
+        self._aside_at = NEVER
         #: What we sent to the party ourselves.
         self._own = _NONE
         self._route = Route.FORWARD
@@ -219,13 +218,13 @@ class RtpEndpoint(Endpoint):
         address: SocketAddress | None,
         now: float,
         *,
-        signalling_ip: str | None,
-        learn: Learn,
+        signalling: Signalling | None,
+        resumes: bool = False,
     ) -> bool:
         """As `Endpoint.expect`; another address may speak with another SSRC."""
-        changed = super().expect(address, now, signalling_ip=signalling_ip, learn=learn)
+        changed = super().expect(address, now, signalling=signalling, resumes=resumes)
         if changed:
-            self._forget_source()
+            self._close_connected()
         self._choose_socket()
         return changed
 
@@ -266,16 +265,33 @@ class RtpEndpoint(Endpoint):
             packet, source = self._receive(MAX_PACKET)
         except OSError:
             return  # a spurious wake-up
-        if source != self.source:
-            if not self.stream.reads(packet) or not self._learn(source, now):
-                self.foreign += 1
-                return
-            self._forget_source()
+        if source != self.source and not self._follow(source, packet, now):
+            self.foreign += 1
+            return
         self._take(packet, now)
         if self._until_connected:
             self._until_connected -= 1
             if not self._until_connected:
                 self._open_connected(source, now)
+
+    def _follow(self, source: SocketAddress, packet: bytes, now: float) -> bool:
+        """A packet from elsewhere: true if the party is there from now on."""
+        stream = self.stream
+        if not stream.reads(packet):
+            return False
+        goes_on = stream.goes_on(packet)
+        if not self._learn(source, now, self._heard_at, goes_on):
+            return False
+        self._close_connected()
+        if not goes_on:
+            stream.forget_source()
+        return True
+
+    @property
+    def _heard_at(self) -> float:
+        """The time of the last packet taken, audio or key."""
+        heard_at = self.stream.heard_at
+        return self._aside_at if heard_at is None else max(heard_at, self._aside_at)
 
     def on_connected_readable(self, now: float) -> None:
         """Takes one datagram of the learned source."""
@@ -313,6 +329,7 @@ class RtpEndpoint(Endpoint):
             return
         traffic = Traffic(1, len(packet))
         self._aside = self._aside.plus(traffic)
+        self._aside_at = now
         if self.peer is None or not self.peer.send_leased(packet):
             self._unsent = self._unsent.plus(traffic)
 
@@ -332,12 +349,6 @@ class RtpEndpoint(Endpoint):
             self.send_errors += 1
             return False
         return True
-
-    def _forget_source(self) -> None:
-        """Another source may be, or has been, learned: nothing of the last one holds."""
-        self._close_connected()
-        self.stream.forget_source()
-        self._until_connected = CONNECT_AFTER
 
     def _open_connected(self, source: SocketAddress, now: float) -> None:
         try:
@@ -362,42 +373,10 @@ class RtpEndpoint(Endpoint):
         self._poller.watch(connected, self.on_connected_readable)
 
     def _close_connected(self) -> None:
+        """The party is elsewhere, or gone."""
+        self._until_connected = CONNECT_AFTER
         connected, self._connected = self._connected, None
         self._connected_fd = self.send_fd = -1
         if connected is not None:
             self._poller.unwatch(connected)
             connected.close()
-
-
-class RtcpEndpoint(Endpoint):
-    """The RTCP socket facing a party; reports pass as they are, as no SSRC is rewritten."""
-
-    __slots__ = ("packets", "packets_sent", "peer")
-
-    def __init__(self, sock: socket.socket, poller: Poller, window_s: float = WINDOW_S) -> None:
-        super().__init__(sock, poller, window_s)
-        self.peer: RtcpEndpoint | None = None
-        self.packets = 0
-        self.packets_sent = 0
-
-    def on_readable(self, now: float) -> None:
-        try:
-            packet, source = self._receive(MAX_PACKET)
-        except OSError:
-            return
-        if not rtcp.valid(packet) or len(packet) == MAX_PACKET:
-            self.refused += 1
-            return
-        if source != self.source and not self._learn(source, now):
-            self.foreign += 1
-            return
-        self.packets += 1
-        peer = self.peer
-        if peer is None or peer.remote is None:
-            return
-        try:
-            peer.socket.sendto(packet, peer.remote)
-        except OSError:
-            peer.send_errors += 1
-            return
-        peer.packets_sent += 1

@@ -82,7 +82,9 @@ class Notices:
         queue = self._queues.setdefault(client, _Queue())
         if len(queue.events) == MAX_QUEUE:
             queue.events.popleft()
-            self._problems.problem("notice-lost", to=client.address, reason="too many waiting")
+            self._problems.problem(
+                "relay.notice-lost", to=client.address, reason="too many waiting"
+            )
         if not queue.events:
             queue.since = now
         self._number += 1
@@ -124,7 +126,7 @@ class Notices:
         def again(now: float) -> None:
             if now - queue.since > GONE_S:
                 self._problems.problem(
-                    "notice-lost", to=client.address, reason="the client does not answer"
+                    "relay.notice-lost", to=client.address, reason="the client does not answer"
                 )
                 del self._queues[client]
                 return

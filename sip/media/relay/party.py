@@ -9,13 +9,14 @@ from typing import NamedTuple
 
 from sip.core.sdp_edits import TELEPHONE_EVENT
 from sip.core.sdp_lines import Codec
-from sip.media.plane import Learn
-from sip.media.relay.endpoint import Poller, RtcpEndpoint, RtpEndpoint
+from sip.media.plane import Signalling
+from sip.media.relay.endpoint import Poller, RtpEndpoint
 from sip.media.relay.listening import KeyWatch
 from sip.media.relay.player import Player, Voice
 from sip.media.relay.ports import PortPair
 from sip.media.relay.rewrite import Codecs, RemoteMedia
 from sip.media.relay.routes import OwnStream
+from sip.media.relay.rtcp_endpoint import RtcpEndpoint
 from sip.media.relay.wav import RATE_HZ, Coding
 
 #: Keys, by the name that SDP gives them, as `rewrite` writes it.
@@ -26,11 +27,15 @@ _LAWS = {"PCMU": Coding.PCMU, "PCMA": Coding.PCMA}
 
 
 class Description(NamedTuple):
-    """A party's SDP as far as the relay acts on it, and how its packets may be recognised."""
+    """A party's SDP as far as the relay acts on it, and where it came from."""
 
     media: RemoteMedia
-    signalling_ip: str | None = None
-    learn: Learn = Learn.PEER
+    signalling: Signalling | None = None
+
+    @property
+    def sends(self) -> bool:
+        """Whether the party may send, and is not on hold by ``c=0.0.0.0``."""
+        return self.media.sends and self.media.rtp is not None
 
 
 class Agreement(NamedTuple):
@@ -47,11 +52,11 @@ class Party:
     __slots__ = ("_agreed", "_description", "_staged", "keys", "own", "pair", "player",
                  "rtcp", "rtp", "tag")  # fmt: skip
 
-    def __init__(self, tag: str, pair: PortPair, poller: Poller, window_s: float) -> None:
+    def __init__(self, tag: str, pair: PortPair, poller: Poller) -> None:
         self.tag = tag
         self.pair = pair
-        self.rtp = RtpEndpoint(pair.rtp, poller, window_s)
-        self.rtcp = RtcpEndpoint(pair.rtcp, poller, window_s)
+        self.rtp = RtpEndpoint(pair.rtp, poller)
+        self.rtcp = RtcpEndpoint(pair.rtcp, poller)
         self._description: Description | None = None
         self._staged: Description | None = None
         self._agreed = Agreement()
@@ -76,22 +81,15 @@ class Party:
             self.commit(now)
 
     def commit(self, now: float) -> None:
-        """The offer/answer exchange is complete: what was staged is in force.
-
-        A repetition reopens the learning window where the source is still to be learned.
-        """
-        description = self._staged or self._description
-        if description is None:
+        """The offer/answer exchange is complete: what was staged is in force."""
+        if self._staged is None:
             return
-        self._staged = None
-        self._description = description
-        media = description.media
-        self.rtp.expect(
-            media.rtp, now, signalling_ip=description.signalling_ip, learn=description.learn
-        )
-        self.rtcp.expect(
-            media.rtcp, now, signalling_ip=description.signalling_ip, learn=description.learn
-        )
+        before, description = self._description, self._staged
+        self._description, self._staged = description, None
+        resumes = description.sends and before is not None and not before.sends
+        media, signalling = description.media, description.signalling
+        self.rtp.expect(media.rtp, now, signalling=signalling, resumes=resumes)
+        self.rtcp.expect(media.rtcp, now, signalling=signalling, resumes=resumes)
 
     def settle(self, description: Description, now: float) -> None:
         """The party answers: in force at once."""

@@ -1,16 +1,27 @@
-"""Every judgement about addresses in one place: where media may go, and whose it may be."""
+"""Every judgement about addresses: where media may go, and whether it can come from there."""
 
 from __future__ import annotations
 
 import ipaddress
 from functools import lru_cache
+from typing import Final
 
 from sip.errors import Fault, SipError
-from sip.media.plane import Learn
+from sip.media.plane import Signalling
 
-#: Networks in which two addresses are neighbours: an IPv4 /24, an IPv6 /64.
-NEIGHBOURS_V4 = 24
-NEIGHBOURS_V6 = 64
+#: Networks behind NAT: RFC 1918, RFC 6598 (of carriers), RFC 3927; RFC 4193, RFC 4291.
+_PRIVATE = tuple(
+    ipaddress.ip_network(text)
+    for text in (
+        "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16",
+        "fc00::/7", "fe80::/10",
+    )
+)  # fmt: skip
+
+#: The patience with an SDP that a NAT may have made wrong: ten packets, more than jitter takes
+#: and less than a word. And that with the SDP of a party that no NAT stands before.
+UNSURE_S: Final = 0.2
+DIRECT_S: Final = 5.0
 
 
 class AddressRefusedError(SipError, ValueError):
@@ -47,35 +58,21 @@ def media_address(text: str, version: int) -> str | None:
     return str(address)
 
 
-def plausible(
-    source_ip: str,
-    *,
-    expected_ip: str | None,
-    signalling_ip: str | None,
-    learn: Learn,
-    early: bool,
-) -> bool:
-    """Whether a packet from `source_ip` may be that of a party expected at `expected_ip`.
-
-    `early` is true inside the learning window. The family needs no check: a socket receives
-    only its own.
-    """
-    if learn is Learn.SDP:
-        return False
-    if source_ip in (expected_ip, signalling_ip):
-        return True
-    if not early:
-        return False
-    if learn is Learn.ANY:
-        return True
-    return expected_ip is not None and _neighbours(source_ip, expected_ip)
-
-
 @lru_cache(maxsize=4096)
-def _neighbours(one: str, other: str) -> bool:
-    length = NEIGHBOURS_V6 if ":" in other else NEIGHBOURS_V4
-    network = ipaddress.ip_network(f"{other}/{length}", strict=False)
-    try:
-        return ipaddress.ip_address(one) in network
-    except ValueError:
-        return False  # a scoped link-local address
+def patience_s(sdp_ip: str | None, signalling: Signalling | None) -> float:
+    """Seconds that the port of a party's SDP is given to speak before another one of its host.
+
+    None where the SDP names a private address and its signalling came from elsewhere, or where it
+    names none: no packet can come from there.
+    """
+    if sdp_ip is None:
+        return 0.0
+    if signalling is None:
+        return UNSURE_S
+    if signalling.host == sdp_ip:
+        return DIRECT_S if signalling.direct else UNSURE_S
+    address = ipaddress.ip_address(sdp_ip)
+    behind_nat = any(
+        address in network for network in _PRIVATE if network.version == address.version
+    )
+    return 0.0 if behind_nat else UNSURE_S

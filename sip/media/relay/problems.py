@@ -1,7 +1,8 @@
 """The relay's log: one line per class of problem, then silence and a count.
 
-Lines are `key=value` on standard error. Where that is a pipe it is written without waiting: a
-parent that does not read must not stop the audio.
+A line is a JSON object with `level`, `event` (a dotted slug), and facts as keys, on standard error.
+Where that is a pipe it is written without waiting: a parent that does not read must not stop the
+audio.
 """
 
 from __future__ import annotations
@@ -11,24 +12,21 @@ import os
 import stat
 import sys
 from collections.abc import Callable
+from typing import Final
 
 #: Seconds between two lines of one class.
-INTERVAL_S = 10.0
+INTERVAL_S: Final = 10.0
+
+#: Longest value written, in characters; what was received may be long.
+MAX_VALUE: Final = 200
 
 
-#: Longest value written; what was received may be long.
-MAX_VALUE = 200
-
-
-def _quoted(value: object) -> str:
-    text = str(value)[:MAX_VALUE]
-    if text and text.isascii() and text.isprintable() and not set(text) & set(' ="\\'):
-        return text
-    return json.dumps(text)
+def _short(value: object) -> object:
+    return value if isinstance(value, int) else str(value)[:MAX_VALUE]
 
 
 class ProblemLog:
-    """Writes `level=… event=… key=value…`; `now` is monotonic seconds."""
+    """Writes lines; `now` is monotonic seconds."""
 
     def __init__(self, now: Callable[[], float], fd: int | None = None) -> None:
         self._now = now
@@ -40,9 +38,10 @@ class ProblemLog:
 
     def line(self, level: str, event: str, **fields: object) -> None:
         """Writes unconditionally."""
-        text = "".join(f" {key}={_quoted(value)}" for key, value in fields.items())
+        facts = {key: _short(value) for key, value in fields.items()}
+        line = json.dumps({"level": level, "event": event, **facts}).replace("\x7f", "\\u007f")
         try:
-            os.write(self._fd, f"level={level} event={event}{text}\n".encode())
+            os.write(self._fd, line.encode() + b"\n")
         except OSError:
             # The pipe's reader is gone, or the disk is full; the calls go on.
             return

@@ -38,15 +38,19 @@ STRIPPED = frozenset(
 )  # fmt: skip
 
 
+_SEVEN_BITS = frozenset(map(str, range(128)))
 _UNSAID = Codec("", DEFAULT_CLOCK_RATE_HZ)
 
 #: Payload types with their codecs, in the order of the description.
 Codecs: TypeAlias = tuple[tuple[int, Codec], ...]
 
 #: Longest description of which something is remembered, in characters; and lines that are one
-#: call's own or secret, so that nothing is.
+#: call's own or secret, so that nothing is: an address that is a name stands for the sender's.
 _MAX_REMEMBERED: Final = 1024
-_OWN_LINE: Final = re.compile(r"a=(?:rtcp:|candidate|ice-|crypto|key-mgmt|fingerprint)")
+_OWN_LINE: Final = re.compile(
+    r"a=(?:rtcp:|candidate|ice-|crypto|key-mgmt|fingerprint)"
+    r"|(?i:c= *IN +IP(?:4 [^\r\n]*[a-z]|6 [^:\r\n]*[\r\n]))"
+)
 
 #: A description as far as its session's numbers; a port in use.
 _SESSION: Final = re.compile(r"v=0\r?\no=([^\s\0]+ [^\s\0]+ [0-9]{1,64})")
@@ -119,11 +123,12 @@ class ReceivedSdp(NamedTuple):
         return f"v=0\r\no={self.session} IN {before}{port if after else ''}{after}"
 
 
-def read(text: str, version: int, *, offer: bool) -> ReceivedSdp:
+def read(text: str, version: int, *, offer: bool, signalling_ip: str | None = None) -> ReceivedSdp:
     """Reads a description; `MediaError` bad-sdp if it cannot be read, or not be relayed.
 
     `version` is the relay's address family, 4 or 6. An offer must have audio; an answer may
-    refuse it.
+    refuse it. Media for a host name goes to `signalling_ip`, where the description came from: a
+    look-up would hold up every call.
     """
     start, _, rest = text.partition(" IN ")
     before, _, audio = rest.partition(_AUDIO)
@@ -140,7 +145,7 @@ def read(text: str, version: int, *, offer: bool) -> ReceivedSdp:
         return ReceivedSdp(pattern.media.at(int(port)), session[1], pattern)
     sdp = _parsed(text)
     origin = sdp.origin
-    media = _remote_media(sdp, version, offer=offer)
+    media = _remote_media(sdp, version, offer=offer, signalling_ip=signalling_ip)
     numbers = f"{origin.username} {origin.session_id} {origin.version}"
     return ReceivedSdp(media, numbers, Pattern(sdp, media))
 
@@ -171,7 +176,7 @@ def normal_address(text: str) -> str | None:
 def _remembered(before: str, after: str, version: int) -> Pattern:
     """The pattern of a description, from its origin's address to its audio's port and after it."""
     sdp = _parsed(f"v=0\r\no=- 0 0 IN {before}{_AUDIO}{_ANY_PORT} {after}")
-    return Pattern(sdp, _remote_media(sdp, version, offer=True))
+    return Pattern(sdp, _remote_media(sdp, version, offer=True, signalling_ip=None))
 
 
 def _parsed(text: str) -> SessionDescription:
@@ -181,7 +186,9 @@ def _parsed(text: str) -> SessionDescription:
         raise _bad(error.reason) from None
 
 
-def _remote_media(sdp: SessionDescription, version: int, *, offer: bool) -> RemoteMedia:
+def _remote_media(
+    sdp: SessionDescription, version: int, *, offer: bool, signalling_ip: str | None
+) -> RemoteMedia:
     audio = sdp.audio
     if audio is None:
         if offer or not sdp.media:
@@ -193,7 +200,10 @@ def _remote_media(sdp: SessionDescription, version: int, *, offer: bool) -> Remo
     if connection is None:
         raise _bad("no connection address")
     codecs = _codecs(audio)
-    host = _remote_address(connection.address, version)
+    where = _host(connection.address)
+    if normal_address(where) is None:
+        where = signalling_ip or where
+    host = _remote_address(where, version)
     if host is None:
         return RemoteMedia(None, None, codecs)
     direction = audio.direction
@@ -223,6 +233,7 @@ def _relayed(sdp: SessionDescription, address: str) -> SessionDescription:
 def _relayed_audio(audio: Media, ours: Connection) -> Media:
     return audio.replace(
         port=_ANY_PORT,
+        formats=_payload_types(audio.formats),
         port_count=1,
         connection=_connected(audio.connection, ours),
         attributes=_kept(audio.attributes),
@@ -239,22 +250,26 @@ def _kept(attributes: tuple[Attribute, ...]) -> tuple[Attribute, ...]:
 
 
 def _rtcp_address(audio: Media, host: str, version: int) -> SocketAddress | None:
-    """RFC 3605: a port and perhaps an address; without it the port above RTP's (RFC 3550 11)."""
-    value = audio.attribute("rtcp")
-    if not value:
+    """RFC 3605: a port and perhaps an address.
+
+    Without it, or where it says nothing that can be used, the port above RTP's (RFC 3550 11): no
+    call fails for want of reports.
+    """
+    port, *network = (audio.attribute("rtcp") or "").split() or [""]
+    if not (port.isascii() and port.isdigit() and 0 < int(port[:6]) < 65536):
         return _socket_address(host, audio.port + 1) if audio.port < 65535 else None
-    words = value.split()
-    if not words[0].isdigit() or not 0 < int(words[0]) < 65536 or len(words) not in (1, 4):
-        raise _bad(f"a=rtcp:{value}")
-    if len(words) == 4:
-        other = _remote_address(words[3], version)
-        return None if other is None else _socket_address(other, int(words[0]))
-    return _socket_address(host, int(words[0]))
+    if len(network) != 3 or normal_address(network[2]) is None:
+        return _socket_address(host, int(port))
+    try:
+        other = policy.media_address(network[2], version)
+    except policy.AddressRefusedError:
+        return None
+    return None if other is None else _socket_address(other, int(port))
 
 
 def _remote_address(text: str, version: int) -> str | None:
     try:
-        return policy.media_address(text.partition("/")[0], version)
+        return policy.media_address(text, version)
     except policy.AddressRefusedError as error:
         raise _bad(str(error)) from None
 
@@ -263,13 +278,23 @@ def _codecs(audio: Media) -> Codecs:
     """Each payload type's codec, its name in capitals; "" and G.711's clock where it is unsaid."""
     known = audio.rtpmap()
     codecs: list[tuple[int, Codec]] = []
-    for text in audio.formats:
-        if not (text.isascii() and text.isdigit() and int(text) < 128):
-            raise _bad(f"payload type {text}")
+    for text in _payload_types(audio.formats):
         codec = known.get(int(text), _UNSAID)
         rate = codec.rate or DEFAULT_CLOCK_RATE_HZ
         codecs.append((int(text), Codec(codec.name.upper(), rate, codec.channels)))
+    if not codecs:
+        raise _bad(f"no payload type among {' '.join(audio.formats)}")
     return tuple(codecs)
+
+
+def _payload_types(formats: tuple[str, ...]) -> tuple[str, ...]:
+    """What can be one (RFC 3550 5.1: seven bits); some senders list 255 for what they lack."""
+    return tuple([text for text in formats if text in _SEVEN_BITS])
+
+
+def _host(text: str) -> str:
+    """An address without the TTL and count of multicast (RFC 8866 5.7)."""
+    return text.partition("/")[0]
 
 
 def _socket_address(host: str, port: int) -> SocketAddress:

@@ -21,3 +21,8 @@ def valid(packet: bytes) -> bool:
     if not FIRST_TYPE <= packet[1] <= LAST_TYPE:
         return False
     return ((packet[2] << 8 | packet[3]) + 1) * 4 <= len(packet)
+
+
+def ssrc(packet: bytes) -> bytes:
+    """Who sent a valid packet (RFC 3550 6.4): its first four octets after the header."""
+    return packet[4:8]

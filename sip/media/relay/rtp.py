@@ -117,6 +117,13 @@ class RtpStream:
             and packet[1] & 0x7F in self._rates_hz
         )
 
+    def goes_on(self, packet: bytes) -> bool:
+        """Whether this packet of RTP is, or follows after some loss, the one that comes next."""
+        seq: int
+        ssrc: int
+        _, seq, _, ssrc = _unpack(packet)
+        return ssrc == self.ssrc and (seq - self._next_seq) & 0xFFFF < MAX_DROPOUT
+
     def take(self, packet: bytes, now: float) -> bool:
         """Counts a packet that arrived at `now` (monotonic seconds).
 

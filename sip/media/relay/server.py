@@ -19,7 +19,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from sip.media.relay.control import Control
-from sip.media.relay.latch import WINDOW_S
 from sip.media.relay.notices import Notices
 from sip.media.relay.ports import PortPool
 from sip.media.relay.problems import ProblemLog
@@ -59,7 +58,7 @@ SPARE_FILES = 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerOptions:
-    """What the command line says. Ports are inclusive; `drain_s` and `window_s` are seconds."""
+    """What the command line says. Ports are inclusive; `drain_s` is seconds."""
 
     control: tuple[str, int]
     listen: str
@@ -67,7 +66,6 @@ class ServerOptions:
     first_port: int
     last_port: int
     drain_s: float
-    window_s: float = WINDOW_S
     has_parent: bool = False
 
 
@@ -102,7 +100,6 @@ class RelayServer:
             timers=self._timers,
             notices=notices,
             rng=rng,
-            window_s=options.window_s,
         )
         self._control = Control(
             self._sessions,
@@ -173,7 +170,7 @@ class RelayServer:
                     timers.run(now)
             except Exception as error:
                 # Our fault; what was not served in this turn is ready in the next one.
-                self._problems.problem("internal-error", reason=repr(error))
+                self._problems.problem("relay.internal-error", reason=repr(error))
             if self._control_waits:
                 self._control_waits = False
                 self._serve_control()
@@ -218,12 +215,12 @@ class RelayServer:
         try:
             self._control_socket.sendto(datagram, client)
         except OSError as error:
-            self._problems.problem("control-reply", to=client, reason=error)
+            self._problems.problem("relay.control-reply", to=client, reason=error)
 
     def _stdin_ready(self, now: float) -> None:
         """The parent holds the other end of the pipe; its end is the parent's."""
         if not os.read(0, 4096):
-            self._problems.line("info", "parent-gone")
+            self._problems.line("info", "relay.parent-gone")
             self.stop()
 
     def _woken(self, now: float) -> None:
@@ -238,7 +235,7 @@ class RelayServer:
         if limit < wanted:
             self._problems.line(
                 "warning",
-                "file-limit",
+                "relay.file-limit",
                 limit=limit,
                 wanted=wanted,
                 calls=(limit - SPARE_FILES) // (2 * FILES_PER_PAIR),

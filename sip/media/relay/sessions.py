@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from sip.media.plane import MediaError
 from sip.media.relay.dtmf import Press
 from sip.media.relay.endpoint import Poller
-from sip.media.relay.latch import WINDOW_S
 from sip.media.relay.listening import KeyWatch, Listening, Wish
 from sip.media.relay.notices import Notices
 from sip.media.relay.party import Description, Party
@@ -73,14 +72,12 @@ class Sessions:
         timers: Timers,
         notices: Notices,
         rng: random.Random,
-        window_s: float = WINDOW_S,
     ) -> None:
         self._timers = timers
         self._notices = notices
         self._rng = rng
         self._pool = pool
         self._poller = poller
-        self._window_s = window_s
         self._calls: dict[str, Call] = {}
 
     def __len__(self) -> int:
@@ -262,7 +259,7 @@ class Sessions:
 
     def _party(self, tag: str, now: float, new: list[Party]) -> Party:
         pair = self._pool.lease(now)
-        party = Party(tag, pair, self._poller, self._window_s)
+        party = Party(tag, pair, self._poller)
         new.append(party)
         return party
 

@@ -5,19 +5,23 @@ certificate, secret headers (`sip.softswitch.admission.evidence`), digest. A liv
 stands for the digest, which it was proven by. Whoever offends is banned (`…admission.bans`).
 """
 
-from collections import Counter
-from collections.abc import Callable, Iterable
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum, auto
 
+import structlog
+
 from config.settings import BanSettings, SipAuthSettings
 from sip.clock import Clock
-from sip.core.digest import AuthHeader, DigestServer, Outcome
+from sip.core.auth_header import AuthHeader
+from sip.core.digest import DigestServer, Outcome
 from sip.core.header_values import unescape
 from sip.core.message import Request
 from sip.core.value import frozen
 from sip.errors import Fault, ParseError
+from sip.log_throttle import Throttle
 from sip.softswitch.admission.bans import Bans, Offence
 from sip.softswitch.admission.evidence import (
     certificate_shows,
@@ -33,11 +37,17 @@ from sip.softswitch.admission.refused_calls import Refused
 from sip.softswitch.trunks.trunk import Trunk, Trunks
 from sip.transport.endpoint import Endpoint, Flow
 
+log = structlog.get_logger(__name__)
+
 #: The trunk that a live registration, a peer's with us or ours with it, says a request is of:
 #: `(request, source, now)`, the request None where only a packet or a connection is there yet.
 RegisteredAs = Callable[[Request | None, Endpoint, float], str | None]
 #: Credentials looked at in one request: a realm and algorithm each, several proxies on the way.
 MAX_CREDENTIALS = 8
+#: Requests with a wrong password that are remembered, to know one that is sent again.
+MAX_WRONG = 1000
+#: Seconds until the next line about strangers that are too many.
+FLOOD_AGAIN_S = 60.0
 #: The first challenge of a request: the one that is worth no line.
 _NO_CREDENTIALS = "no credentials yet"
 
@@ -75,9 +85,17 @@ class Challenge:
 class _Standing:
     """What the address of a source says of it, for as long as the configuration holds."""
 
-    __slots__ = ("candidates", "is_peer", "trunks")
+    __slots__ = ("among", "candidates", "is_peer", "trunks")
 
-    def __init__(self, trunks: tuple[Trunk, ...], candidates: tuple[Trunk, ...], is_peer: bool):
+    def __init__(
+        self,
+        among: Trunks,
+        trunks: tuple[Trunk, ...],
+        candidates: tuple[Trunk, ...],
+        is_peer: bool,
+    ) -> None:
+        #: the configuration that it was worked out of
+        self.among = among
         #: the trunks that send from there
         self.trunks = trunks
         #: the trunks that may be spoken for from there, the most demanding first
@@ -104,24 +122,33 @@ class Gatekeeper:
         """`own` are addresses of ours, which are never banned: `sip.advertise`, the listeners'."""
         bans = bans or BanSettings()
         self._clock = clock
-        self._trunks = trunks
         #: set by the softswitch, whose registrations come up after this
         self.registered = registered
         self._scanners = tuple(agent.lower() for agent in bans.scanners)
         self._digest = DigestServer(
             realm, secret, nonce_lifetime_s=auth.nonce_lifetime_s, algorithms=auth.algorithms
         )
-        self._anywhere = tuple(trunk for trunk in trunks if not trunk.sources)
-        self._with_certificates = tuple(trunk for trunk in trunks if trunk.certificates)
-        self._secret_headers = {name for trunk in trunks for name in trunk.secret_headers}
         self._rates = Rates(bans.packets_per_second)
+        #: all that nothing is known of share one bucket
+        self._strangers = Rates(bans.strangers_per_second)
+        self._throttle = Throttle(FLOOD_AGAIN_S)
+        self._wrong: OrderedDict[tuple[str, ...], None] = OrderedDict()
         self.bans = Bans(bans)
-        self.peers = Peers((s.network for trunk in trunks for s in trunk.sources), own)
+        self.peers = Peers((), own)
+        self.configure(trunks)
         #: packets and connections turned away unread, by reason
         self.turned_away: Counter[str] = Counter()
         #: calls refused before any application heard of them
         self.refused = Refused(clock)
         self._ignored_log = IgnoredLog(clock, self.bans.banned)
+
+    def configure(self, trunks: Trunks) -> None:
+        """Judge by these trunks from now on, on connections that are open too."""
+        self._trunks = trunks
+        self._anywhere = tuple(trunk for trunk in trunks if not trunk.sources)
+        self._with_certificates = tuple(trunk for trunk in trunks if trunk.certificates)
+        self._secret_headers = {name for trunk in trunks for name in trunk.secret_headers}
+        self.peers.configure(s.network for trunk in trunks for s in trunk.sources)
 
     def close(self) -> None:
         """Log what waits to be logged."""
@@ -130,11 +157,16 @@ class Gatekeeper:
     # before a message is read
 
     def packet(self, flow: Flow) -> bool:
-        """Whether what came by `flow` is to be read at all: no ban, no flood."""
-        if self._standing(flow).is_peer:
-            return True
-        source, now = flow.remote, self._clock.now()
+        """Whether what came by `flow` is to be read at all: no ban, no flood.
+
+        Decided by the address alone, and in microseconds: a flood brings a new one each time.
+        """
+        source, standing = flow.remote, flow.standing
         host = source.host
+        judged = standing if type(standing) is _Standing else None
+        if self.peers.configured(host) if judged is None else judged.is_peer:
+            return True
+        now = self._clock.now()
         if self.peers.met(host, now):
             return True
         if self.bans.banned(host, now) and self.registered(None, source, now) is None:
@@ -144,7 +176,20 @@ class Gatekeeper:
             self.turned_away["too fast"] += 1
             self.bans.strike(host, now, Offence.FLOOD)
             return False
+        if not self._strangers.take("all", now) and self.registered(None, source, now) is None:
+            self._too_many(now)
+            return False
         return True
+
+    def _too_many(self, now: float) -> None:
+        """A packet of a stranger beyond what all of them may send: lost, as on a busy line."""
+        self.turned_away["too many strangers"] += 1
+        if self._throttle.is_new("strangers", "flood", now):
+            log.warning(
+                "strangers.flood",
+                limit="sip.bans.strangers_per_second",
+                unread=self.turned_away["too many strangers"],
+            )
 
     def connection(self, flow: Flow) -> bool:
         """Whether this source may open a connection: it is known, or may prove itself on it."""
@@ -166,6 +211,10 @@ class Gatekeeper:
         """A request that may be answered is refused for what it is, before it is judged."""
         detail = f"the INVITE itself was answered with {status}"
         self._note(request, flow, f"refused-{status}", detail, Fault.PEER, status)
+
+    def answers_at_source(self, flow: Flow) -> bool:
+        """As the trunks of that address want it, else those that may call from anywhere."""
+        return any(trunk.force_rport for trunk in self._standing(flow).trunks or self._anywhere)
 
     def met(self, peer: Endpoint) -> None:
         """We send `peer` a request of ours: it is a stranger no more."""
@@ -241,11 +290,11 @@ class Gatekeeper:
     def _standing(self, flow: Flow) -> _Standing:
         """What is known of the address at the other end: worked out once, kept on the flow."""
         standing = flow.standing
-        if type(standing) is not _Standing:
+        if type(standing) is not _Standing or standing.among is not self._trunks:
             trunks = self._trunks.from_source(flow.remote)
             candidates = most_demanding_first((*trunks, *self._anywhere))
             is_peer = self.peers.configured(flow.remote.host)
-            standing = flow.standing = _Standing(trunks, candidates, is_peer)
+            standing = flow.standing = _Standing(self._trunks, trunks, candidates, is_peer)
         return standing
 
     # whose it is
@@ -335,11 +384,23 @@ class Gatekeeper:
             case Outcome.ABSENT:
                 return Judgement(verdict=Verdict.CHALLENGE, reason=_NO_CREDENTIALS)
             case Outcome.WRONG:
-                self._offended(flow, Offence.DIGEST)
+                if self._is_new(request, host):
+                    self._offended(flow, Offence.DIGEST)
                 elsewhere = self._trunks.by_login(result.username)
                 foreign = elsewhere is not None and elsewhere not in logins
                 reason = "login from a foreign address" if foreign else "wrong credentials"
                 return Judgement(verdict=Verdict.CHALLENGE, reason=reason)
+
+    def _is_new(self, request: Request, host: str) -> bool:
+        """Whether this request of a wrong password is not one that was judged before: a challenge
+        is forgotten once it is sent, and who did not get it asks again."""
+        key = (host, request.call_id, str(request.cseq.number), *_authorizations(request))
+        if key in self._wrong:
+            return False
+        self._wrong[key] = None
+        if len(self._wrong) > MAX_WRONG:
+            self._wrong.popitem(last=False)
+        return True
 
     def _is_scanner(self, request: Request) -> bool:
         agent = (request.headers.get("user-agent") or "").lower()
@@ -353,11 +414,16 @@ def _claims(request: Request, users: set[str], trunk: Trunk) -> bool:
         return False
     if trunk.login[0] in users:
         return True
-    contact = request.contact
-    return needs_password_alone(trunk) and (
-        request.from_.uri.user == trunk.login[0]
-        or (contact is not None and contact.uri.user == trunk.login[0])
-    )
+    return needs_password_alone(trunk) and trunk.login[0] in _names(request)
+
+
+def _names(request: Request) -> Iterator[str | None]:
+    """The users of From and Contact."""
+    yield request.from_.uri.user
+    with suppress(ParseError):
+        target = request.target
+        if target is not None:
+            yield target[1].user
 
 
 def _authorizations(request: Request) -> list[str]:
@@ -372,5 +438,6 @@ def _credentials_of(request: Request) -> set[str]:
     users: set[str] = set()
     for value in _authorizations(request):
         with suppress(ParseError):
-            users.add(unescape(AuthHeader.parse(value).params.get("username", "")))
+            found = AuthHeader.parse_all(value)
+            users.update(unescape(header.params.get("username", "")) for header in found)
     return users

@@ -7,6 +7,7 @@ would have cut us off from it.
 from collections import OrderedDict
 from collections.abc import Iterable
 from ipaddress import IPv4Network, IPv6Network, ip_address
+from socket import inet_aton
 
 #: Seconds that a host is known after our last request to it, or its last proof.
 KNOWN_S = 3600.0
@@ -23,17 +24,37 @@ class Peers:
     ) -> None:
         """`configured` are the networks that trunks are identified by, whatever the port;
         `own` our addresses: what seems to come from there is forged, or from this machine."""
-        self._networks = tuple(dict.fromkeys(configured))
+        self._networks: tuple[IPv6Network, ...] = ()
+        #: IPv4, by the number of host bits: a flood asks for each packet
+        self._prefixes: dict[int, set[int]] = {}
+        self.configure(configured)
         self._own = frozenset((*own, *_LOOPBACK))
         self._met: OrderedDict[str, float] = OrderedDict()
+
+    def configure(self, configured: Iterable[IPv4Network | IPv6Network]) -> None:
+        """Other networks are configured from now on; who was met stays known."""
+        networks = tuple(configured)
+        self._networks = tuple({one for one in networks if isinstance(one, IPv6Network)})
+        self._prefixes = {}
+        for network in networks:
+            if isinstance(network, IPv4Network):
+                bits = 32 - network.prefixlen
+                prefix = int(network.network_address) >> bits
+                self._prefixes.setdefault(bits, set()).add(prefix)
 
     def configured(self, host: str) -> bool:
         """Whether `host` is an address of a trunk, or of ours."""
         if host in self._own:
             return True
+        if ":" not in host:
+            try:
+                number = int.from_bytes(inet_aton(host))
+            except OSError:  # a socket without a peer's address
+                return False
+            return any(number >> bits in known for bits, known in self._prefixes.items())
         try:
             address = ip_address(host.partition("%")[0])
-        except ValueError:  # a socket without a peer's address
+        except ValueError:
             return False
         return any(address in network for network in self._networks)
 

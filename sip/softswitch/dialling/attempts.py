@@ -130,6 +130,7 @@ class TrunkAttempts:
             routes=hop.routes,
             credentials=details.credentials,
             no_response_s=trunk.no_response_s,
+            post_dial_s=trunk.post_dial_s,
             media_address=ours,
             options=trunk.leg,
             target=target,

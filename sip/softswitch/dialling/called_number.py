@@ -1,13 +1,11 @@
 """The called number: where it stands in an INVITE, and the URI that calls it."""
 
 from collections.abc import Iterator
-from contextlib import suppress
 from typing import Final
 
-from sip.core.header_values import parse_name_addrs
+from sip.core.header_values import readable_addresses
 from sip.core.message import Request
 from sip.core.uri import Uri
-from sip.errors import ParseError
 from sip.softswitch.dialling.numbers import Subscriber, is_telephone, write_number
 from sip.softswitch.trunks.trunk import Trunk
 
@@ -37,9 +35,8 @@ def _places(invite: Request, accept: str) -> Iterator[Uri]:
     """
     field = _FIELDS.get(accept)
     if field is not None:
-        with suppress(ParseError):  # a malformed field counts as missing
-            for address in parse_name_addrs(invite.headers.get_all(field))[:1]:
-                yield address.uri
+        for address in readable_addresses(invite.headers.get_all(field))[:1]:
+            yield address.uri
     yield invite.request_uri
     yield invite.to.uri
 

@@ -87,10 +87,16 @@ class Dialler:
         """The trunk that a target is dialled by; a URI may lead to one too. Raises DialError."""
         if isinstance(target, SipTarget):
             return self.trunks.at(target.uri) or _PLAIN
-        trunk = self.trunks.named(target.trunk or "")
+        name = target.trunk
+        if not name:
+            raise DialError(404, "Dial Names No Trunk", Cause.NO_SUCH_TRUNK, Fault.APPLICATION)
+        trunk = self.trunks.named(name)
         if trunk is None:
             raise DialError(
-                404, f"No trunk {target.trunk!r}", Cause.NO_SUCH_TRUNK, Fault.APPLICATION
+                404,
+                f"There Is No Trunk Named {name}",
+                Cause.NO_SUCH_TRUNK,
+                Fault.APPLICATION,
             )
         return trunk
 

@@ -8,11 +8,10 @@ from typing import Final
 
 from config.settings import IdentityHeader
 from sip.b2bua.call_events import Headers
-from sip.core.header_values import NameAddr, parse_name_addrs
+from sip.core.header_values import NameAddr, readable_addresses
 from sip.core.message import Request
 from sip.core.uri import Uri, at_domain
 from sip.core.value import frozen
-from sip.errors import ParseError
 from sip.softswitch.dialling.called_number import as_phone
 from sip.softswitch.dialling.numbers import MAX_DIALLED, Subscriber, write_number
 from sip.softswitch.trunks.trunk import Trunk
@@ -156,10 +155,7 @@ def _addresses(invite: Request, header: IdentityHeader) -> list[NameAddr]:
     key = _KEYS[header]
     if key not in invite.headers.fields:
         return []
-    try:
-        found = parse_name_addrs(invite.headers.get_all(key))
-    except ParseError:
-        return []
+    found = readable_addresses(invite.headers.get_all(key))
     if header == "rpid":
         return [address for address in found if address.param("party") in (None, "calling")]
     return found

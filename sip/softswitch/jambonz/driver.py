@@ -20,7 +20,7 @@ from sip.softswitch.jambonz import messages
 from sip.softswitch.jambonz.link import AppError, AppLink
 from sip.softswitch.jambonz.session import Verb
 from sip.softswitch.jambonz.session_info import SessionInfo
-from sip.softswitch.jambonz.socket import AppSocket, Json
+from sip.softswitch.jambonz.socket import LAST_ACK_S, AppSocket, Json
 from sip.softswitch.jambonz.verbs import parse_verbs
 from sip.softswitch.jambonz.verbs.schema import VerbError
 
@@ -67,7 +67,8 @@ class Driver:
         """Run the call until it is over and the application knows."""
         try:
             self.note_dropped(self.info.untold)
-            if await self._begin():
+            await self._do(self._begin())
+            if self._started:
                 await self._work()
         except Exception:
             log.exception("call.broke", **self.log_ids)
@@ -77,15 +78,21 @@ class Driver:
             await self._finish()
 
     def end(self) -> None:
-        """Hang up, whatever is going on: by command, or because the switch is closing."""
+        """Hang up, whatever is going on."""
         self._verbs.clear()
         self.call.hangup()
         self._interrupt()
 
+    def shut_down(self, retry_after_s: int) -> None:
+        """The same because the switch is closing; both peers and the application are told so."""
+        self._verbs.clear()
+        self.call.shut_down(retry_after_s)
+        self._interrupt()
+
     # the call's life
 
-    async def _begin(self) -> bool:
-        """Ask the application; False if it gave no verbs that can be run."""
+    async def _begin(self) -> None:
+        """Ask the application; the call is started if it gave verbs that can be run."""
         session = messages.new_session(self.info, self.call.status)
         try:
             verbs = parse_verbs(await self._socket.open(session))
@@ -95,11 +102,10 @@ class Driver:
             log.error("call.no-verbs", error=str(error), fault=error.fault.value, **self.log_ids)
             # jambonz answers 480 (JAMBONES_WEBHOOK_ERROR_RETURN); the reason stays in the log
             self.call.reject(480, None)
-            return False
+            return
         self._started = True
         self._verbs.extend(verbs)
         self._on_status(self.call.status)
-        return True
 
     async def _work(self) -> None:
         """Run verb after verb; wait for commands when none is left."""
@@ -141,6 +147,10 @@ class Driver:
 
     def _interrupt(self) -> None:
         """Stop what is being done; the next verb takes its place."""
+        if self._started:
+            self._stop()
+
+    def _stop(self) -> None:
         if self._doing is not None and not self._interrupted:
             self._interrupted = True
             self._doing.cancel()
@@ -228,6 +238,8 @@ class Driver:
                 leg_sip_call_id=status.sip_call_id,
                 **self.log_ids,
             )
+        if status is self.call.status and status.final:
+            self._hurry()
         if not self._started:
             return  # jambonz says nothing before the first ack
         if status is not self.call.status:
@@ -238,6 +250,16 @@ class Driver:
             self._socket.status(self._tagged(told))
         elif not status.final:  # the last word comes with the media's counters
             self._socket.status(self._tagged(messages.call_status(self.info, status)))
+
+    def _hurry(self) -> None:
+        """The call is over: its application is not waited for as one that may still decide."""
+        self._socket.hurry()
+        if not self._started:  # perhaps it is not even connected
+            asyncio.get_running_loop().call_later(LAST_ACK_S, self._give_up)
+
+    def _give_up(self) -> None:
+        if not self._started:
+            self._stop()
 
     def _tagged(self, data: Json) -> Json:
         if self.customer_data:

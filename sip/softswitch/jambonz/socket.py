@@ -21,6 +21,9 @@ log = structlog.get_logger(__name__)
 Json = dict[str, Any]
 
 ACK_TIMEOUT_S: Final = 5.0
+#: Seconds that a call which is over waits in all for the acks of its application; closing the
+#: socket may take as long again.
+LAST_ACK_S: Final = 1.0
 #: Times that one call may lose its socket and get another.
 MAX_RECONNECTS: Final = 5
 #: RFC 6455 §7.4.1: the call is over, so that the application says no more either.
@@ -57,6 +60,8 @@ class AppSocket:
         #: what is to be sent once the application has taken the call back
         self._outbox: deque[str] = deque()
         self._acks: dict[str, asyncio.Future[object]] = {}
+        #: when the last ack may come, once the call is over
+        self._until: float | None = None
         #: nothing more can be sent
         self.gone = False
 
@@ -83,6 +88,15 @@ class AppSocket:
         """Tell the application that a message of its made no sense."""
         data = {"msg": "InvalidMessage", "details": text, "content": content}
         self._send("jambonz:error", data)
+
+    def hurry(self) -> None:
+        """The call is over: nobody waits for what the application may say, and not for long."""
+        if self._until is not None:
+            return
+        loop = asyncio.get_running_loop()
+        self._until = loop.time() + LAST_ACK_S
+        for waiting in self._acks.values():
+            loop.call_at(self._until, _expire, waiting)
 
     async def close(self, code: int = NORMAL) -> None:
         """End the conversation: 1000 when the call is over, 1001 when it never began.
@@ -114,12 +128,17 @@ class AppSocket:
     async def _acknowledged(
         self, kind: str, msgid: str, acknowledged: asyncio.Future[object]
     ) -> object:
+        loop = asyncio.get_running_loop()
+        until = loop.time() + ACK_TIMEOUT_S
+        if self._until is not None:
+            until = min(until, self._until)
         # a seventh of what asyncio.timeout costs
-        late = asyncio.get_running_loop().call_later(ACK_TIMEOUT_S, _expire, acknowledged)
+        late = loop.call_at(until, _expire, acknowledged)
         try:
             return await acknowledged
         except TimeoutError:
-            raise AppError(f"the application did not acknowledge {kind} in 5 s") from None
+            waited = f"{ACK_TIMEOUT_S:g} s" if self._until is None else "time: the call is over"
+            raise AppError(f"the application did not acknowledge {kind} in {waited}") from None
         finally:
             late.cancel()
             self._acks.pop(msgid, None)

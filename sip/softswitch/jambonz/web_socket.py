@@ -26,8 +26,9 @@ MAX_MESSAGE = 24 << 10
 MAX_WAITING = 256
 #: How long a spare socket waits for a call: servers and proxies cut silent ones after 25 or 30 s.
 SPARE_S = 15.0
-#: How long a closing socket waits for its last texts to be sent, and for the other side's close.
-FLUSH_TIMEOUT_S = 1.0
+#: How long a closing socket waits for its last texts to be sent, and then for the other side's
+#: close: a second in all, since a call that is over waits for it.
+FLUSH_TIMEOUT_S = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,6 +191,7 @@ class WebSocketLink:
                     protocols=(SUBPROTOCOL,),
                     headers=self._headers(),
                     max_msg_size=MAX_MESSAGE,
+                    timeout=aiohttp.ClientWSTimeout(ws_close=FLUSH_TIMEOUT_S),
                 )
             )
 

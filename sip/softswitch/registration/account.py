@@ -1,9 +1,10 @@
 """The registrar of a trunk, our name there, and what our Contact shows (RFC 3261 10.2)."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sip.core.digest_client import Credentials
+from sip.core.registration import INSTANCE
 from sip.core.uri import Params, Uri
 from sip.softswitch.trunks.trunk import Trunk
 from sip.transport.advertise import Advertiser
@@ -50,6 +51,11 @@ class Account:
             contact_domain=trunk.leg.contact_domain,
         )
 
+    def same_binding(self, other: "Account") -> bool:
+        """Whether a REGISTER of the one takes the place of the other's."""
+        alike = replace(other, credentials=self.credentials, expires_s=self.expires_s)
+        return self == alike
+
     def is_called(self, uri: Uri) -> bool:
         """Whether `uri` is our Contact, by one of its parameters."""
         told = [(name, value) for name, value in self.contact_params if value is not None]
@@ -81,9 +87,9 @@ def _aor(username: str, host: str) -> Uri:
 def _contact_params(trunk: str, aor: Uri, configured: dict[str, str]) -> Params:
     """The URI parameters of our Contact: who calls it says by them which registration he means.
 
-    `rinstance` is made of the names, not of chance: after a restart the new registration takes the
+    The instance is made of the names, not of chance: after a restart the new registration takes the
     old one's place instead of standing beside it.
     """
     token = hashlib.blake2b(f"{trunk} {aor}".encode(), digest_size=8).hexdigest()
-    params = {"rinstance": token} | configured
+    params = {INSTANCE: token} | configured
     return tuple((name, value or None) for name, value in params.items())

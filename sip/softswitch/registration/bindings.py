@@ -162,11 +162,11 @@ class Bindings:
         self._changed()
         return len(self._bindings)
 
-    def bind(self, given: Binding, wished: list[ContactWish], flow: Flow) -> None:
+    def bind(self, given: Binding, wished: list[ContactWish], flow: Flow, *, most: int) -> None:
         """Add, refresh and remove contacts of an address of record, all or none.
 
-        `given` is what all of them share; `expires_s` of each wish is what it gets. Raises
-        OutOfOrderError.
+        `given` is what all of them share; `expires_s` of each wish is what it gets. Where there are
+        more than `most` then, those go that were not refreshed for longest. Raises OutOfOrderError.
         """
         now = self._clock.now()
         before = self.at(given.trunk, given.aor, now)
@@ -189,6 +189,16 @@ class Bindings:
             )
             self._drop_twins(before, binding)
             self._put(binding, flow, new=old is None)
+        held = self.at(given.trunk, given.aor, now)
+        for old in sorted(held, key=lambda b: b.registered_at)[: max(len(held) - most, 0)]:
+            self._drop(old, "displaced")
+        self._changed()
+
+    def keep(self, trunks: Iterable[str]) -> None:
+        """Remove every contact that is of none of these trunks."""
+        wanted = set(trunks)
+        for binding in [one for one in self._bindings.values() if one.trunk not in wanted]:
+            self._drop(binding, "its trunk was taken out of the configuration")
         self._changed()
 
     def clear(self, given: Binding) -> None:

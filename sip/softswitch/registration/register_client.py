@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
+from sip.core.digest_client import Tried
 from sip.core.header_values import NameAddr, parse_name_addrs
 from sip.core.message import Headers, Request, Response
 from sip.core.registration import (
@@ -22,7 +23,7 @@ from sip.softswitch.registration.registrar_servers import RegistrarServers
 from sip.transport.endpoint import Flow
 from sip.transport.servers.resolver import ResolveError
 from sip.ua.refusals import ALLOW
-from sip.ua.transactions import Failure
+from sip.ua.transaction import Failure
 from sip.ua.user_agent import UserAgent
 
 #: What came of a REGISTER: for the machine, the status (None for no response), and what is wrong in
@@ -58,7 +59,14 @@ class RegisterClient:
         self._tag = ua.ids.tag()
         self._cseq = ua.ids.cseq()
         self._proofs = account.credentials.proofs() if account.credentials else None
+        self._tried = Tried()
         self._sending: asyncio.Task[None] | None = None
+
+    def use(self, account: Account) -> None:
+        """Ask with other credentials, or for another time, for the same binding."""
+        self._account = account
+        self._expires_s = account.expires_s
+        self._proofs = account.credentials.proofs() if account.credentials else None
 
     def begin(self) -> None:
         """Start afresh: look the registrar up again, forget challenges and redirections."""
@@ -83,6 +91,7 @@ class RegisterClient:
             self._sending.cancel()
 
     def _forget_challenges(self) -> None:
+        self._tried.clear()
         if self._proofs is not None:
             self._proofs.forget()
 
@@ -140,7 +149,7 @@ class RegisterClient:
             case RegisterReply.GRANTED:
                 self._on_granted(response)
             case RegisterReply.CHALLENGED:
-                if self._proofs is not None and self._proofs.learn(response):
+                if self._proofs is not None and self._proofs.learn(response, self._tried):
                     self._on_outcome(News.ADJUSTED, response.status, None)
                 else:
                     self._refused(response)
@@ -150,6 +159,7 @@ class RegisterClient:
                     self._refused(response)
                 else:
                     self._expires_s = self.asked_s = longer
+                    self._tried.clear()
                     self._on_outcome(News.ADJUSTED, response.status, None)
             case RegisterReply.REDIRECTED:
                 if self.servers.redirect(response):

@@ -18,14 +18,15 @@ from sip.errors import Fault, ParseError, SipError
 from sip.softswitch.registration.bindings import Binding, Bindings, OutOfOrderError
 from sip.softswitch.trunks.trunk import Trunk, Trunks
 from sip.transport.endpoint import Target
-from sip.ua.transactions import ServerTransaction
+from sip.ua.server_transaction import ServerTransaction
 from sip.ua.user_agent import UserAgent
 
 log = structlog.get_logger(__name__)
 
-#: More contacts of one address of record are refused: a phone or two on each desk is plenty.
+#: Contacts of one address of record: a phone or two on each desk is plenty. Of more, the one that
+#: was not refreshed for longest gives way: softphones leave one behind at each start.
 MAX_CONTACTS = 10
-#: And of all addresses of record of one trunk together.
+#: And of all addresses of record of one trunk together. More are told to come again.
 MAX_TRUNK_CONTACTS = 200
 #: Characters of a User-Agent that are remembered, and the longest Contact.
 MAX_USER_AGENT = 128
@@ -57,6 +58,13 @@ class Registrar:
         self._settings = settings
         self._trunks = trunks
         self._keepalive: Timer | None = None
+
+    def configure(self, trunks: Trunks) -> None:
+        """Serve the peers of these trunks from now on; contacts of others are forgotten."""
+        self._trunks = trunks
+        self.bindings.keep(trunk.name for trunk in trunks if trunk.registrar)
+        if self._keepalive is None:
+            self.start()
 
     async def restore(self) -> None:
         """Take over the bindings of the last run, before any call needs them."""
@@ -131,7 +139,7 @@ class Registrar:
         wished = [self._granted(wish) for wish in wishes(request)]
         self._check_room(given, wished)
         if wished:
-            self.bindings.bind(given, wished, transaction.flow)
+            self.bindings.bind(given, wished, transaction.flow, most=MAX_CONTACTS)
 
     def _granted(self, wish: ContactWish) -> ContactWish:
         """The wish with the time that it gets (RFC 3261 10.3 step 7)."""
@@ -145,13 +153,16 @@ class Registrar:
 
     def _check_room(self, given: Binding, wished: list[ContactWish]) -> None:
         now = self._ua.clock.now()
-        of_trunk = {(b.aor, b.contact) for b in self.bindings.live(now) if b.trunk == given.trunk}
-        for wish in wished:
-            change = of_trunk.add if wish.expires_s else of_trunk.discard
-            change((given.aor, wish.text))
-        of_aor = [contact for aor, contact in of_trunk if aor == given.aor]
-        if len(of_aor) > MAX_CONTACTS or len(of_trunk) > MAX_TRUNK_CONTACTS:
+        wanted = {wish.text for wish in wished if wish.expires_s}
+        if len(wanted) > MAX_CONTACTS:
             raise RegisterError(403, "Too Many Contacts")
+        of_trunk = [b for b in self.bindings.live(now) if b.trunk == given.trunk]
+        of_aor = {b.contact for b in of_trunk if b.aor == given.aor}
+        after = len(of_aor.difference(wish.text for wish in wished) | wanted)
+        more = min(after, MAX_CONTACTS) - len(of_aor)
+        if more > 0 and len(of_trunk) + more > MAX_TRUNK_CONTACTS:
+            wait_s = max(round(min(b.expires_at for b in of_trunk) - now), 1)
+            raise RegisterError(503, "Too Many Contacts", ("Retry-After", str(wait_s)))
 
     # answers
 

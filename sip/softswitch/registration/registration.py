@@ -116,6 +116,12 @@ class Registration:
         """Register, and stay registered."""
         self._step(News.GO)
 
+    def use(self, account: Account) -> None:
+        """Register the same binding with other credentials, or for another time, now."""
+        self.account = account
+        self._client.use(account)
+        self._refresh()
+
     async def refresh(self) -> RegistrationView:
         """Ask the registrar now, whatever is planned, and tell what came of it."""
         if self._finished.is_set() or self._machine.state is Stage.REMOVING:

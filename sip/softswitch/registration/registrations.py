@@ -25,11 +25,14 @@ class Registrations:
 
         Raises ValueError for a trunk that names no registrar.
         """
+        self._ua = ua
+        self._keepalive_s = keepalive_s
         self._of = {
-            trunk.name: Registration(ua, Account.of(trunk), keepalive_s)
-            for trunk in trunks
-            if trunk.registers
+            name: Registration(ua, account, keepalive_s)
+            for name, account in _accounts(trunks).items()
         }
+        #: what is being taken back, since the configuration has it no more
+        self._leaving: set[asyncio.Task[None]] = set()
         ua.watch_flows(self._flow_lost)
 
     def start(self) -> None:
@@ -37,10 +40,29 @@ class Registrations:
         for registration in self._of.values():
             registration.start()
 
+    def configure(self, trunks: Iterable[Trunk]) -> None:
+        """Be registered with these from now on. One that stays as it is is left alone; another
+        password takes the binding over, without a gap."""
+        before, self._of = self._of, {}
+        for name, account in _accounts(trunks).items():
+            registration = before.get(name)
+            if registration is None or not registration.account.same_binding(account):
+                registration = Registration(self._ua, account, self._keepalive_s)
+                registration.start()
+            else:
+                del before[name]
+                if registration.account != account:
+                    registration.use(account)
+            self._of[name] = registration
+        for gone in before.values():
+            task = asyncio.get_running_loop().create_task(gone.close(CLOSE_TIMEOUT_S))
+            self._leaving.add(task)
+            task.add_done_callback(self._leaving.discard)
+
     async def close(self) -> None:
         """Take every binding back, waiting a moment for the responses."""
         closing = (registration.close(CLOSE_TIMEOUT_S) for registration in self._of.values())
-        await asyncio.gather(*closing)
+        await asyncio.gather(*closing, *self._leaving)
 
     def states(self) -> list[RegistrationView]:
         """One for each registering trunk, in the order of the configuration."""
@@ -92,6 +114,11 @@ class Registrations:
     def _flow_lost(self, flow: Flow) -> None:
         for registration in self._of.values():
             registration.flow_lost(flow)
+
+
+def _accounts(trunks: Iterable[Trunk]) -> dict[str, Account]:
+    """Raises ValueError for a trunk that names no registrar."""
+    return {trunk.name: Account.of(trunk) for trunk in trunks if trunk.registers}
 
 
 def _uris(request: Request) -> tuple[Uri, Uri]:

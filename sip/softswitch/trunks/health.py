@@ -109,6 +109,7 @@ class _Watch:
     last_ping: float = -math.inf
     next_ping: Timer | None = None
     phase: Timer | None = None
+    left: bool = False
 
     @property
     def by_options(self) -> bool:
@@ -125,25 +126,41 @@ class TrunkHealth:
     def __init__(self, ua: UserAgent, trunks: Iterable[Trunk]) -> None:
         self._ua = ua
         self._clock = ua.clock
-        now = self._clock.epoch()
-        self._watches = {
-            (trunk.name, gateway): _Watch(trunk, gateway, Circuit(trunk.health.failures), now)
-            for trunk in trunks
-            for gateway in trunk.gateways
-        }
+        self._watches = {key: self._watch(*key, trunk) for key, trunk in _gateways(trunks).items()}
         self._pings: set[asyncio.Task[None]] = set()
+
+    def _watch(self, _: str, gateway: Uri, trunk: Trunk) -> _Watch:
+        return _Watch(trunk, gateway, Circuit(trunk.health.failures), self._clock.epoch())
 
     def start(self) -> None:
         """Begin to send OPTIONS where they are welcome."""
         for watch in self._watches.values():
-            if watch.by_options:
-                self._ping_after(watch, self._ua.ids.backoff_s(0.0, FIRST_WITHIN_S))
+            self._start(watch)
+
+    def _start(self, watch: _Watch) -> None:
+        if watch.by_options:
+            self._ping_after(watch, self._ua.ids.backoff_s(0.0, FIRST_WITHIN_S))
+
+    def configure(self, trunks: Iterable[Trunk]) -> None:
+        """Watch the gateways of these trunks from now on. What is known of one that stays is kept,
+        unless it is watched in another way."""
+        before, self._watches = self._watches, {}
+        for key, trunk in _gateways(trunks).items():
+            watch = before.get(key)
+            if watch is None or watch.trunk.health != trunk.health:
+                watch = self._watches[key] = self._watch(*key, trunk)
+                self._start(watch)
+            else:
+                del before[key]
+                watch.trunk = trunk
+                self._watches[key] = watch
+        for watch in before.values():
+            _leave(watch)
 
     async def close(self) -> None:
         """Stop every timer and drop the OPTIONS under way; what calls tell now starts no more."""
         for watch in self._watches.values():
-            _cancel(watch.phase)
-            _cancel(watch.next_ping)
+            _leave(watch)
         self._watches.clear()
         for task in self._pings:
             task.cancel()
@@ -272,6 +289,8 @@ class TrunkHealth:
 
     async def _ping(self, watch: _Watch) -> None:
         answer = await self._ask(watch)
+        if watch.left:
+            return
         watch.last_status, watch.last_error = answer.status, answer.error
         watch.answers_options |= answer.status is not None
         watch.unanswered = watch.unanswered + 1 if answer.silent else 0
@@ -325,6 +344,18 @@ class TrunkHealth:
         elif watch.answers_options or not answer.silent:
             self._ua.resolver.penalize(target.endpoint, 2 * watch.trunk.health.interval_s)
         return answer
+
+
+def _gateways(trunks: Iterable[Trunk]) -> dict[tuple[str, Uri], Trunk]:
+    """Every gateway of every trunk, by the trunk's name and its own URI."""
+    return {(trunk.name, gateway): trunk for trunk in trunks for gateway in trunk.gateways}
+
+
+def _leave(watch: _Watch) -> None:
+    """Watch it no more; an OPTIONS under way may still come to its end."""
+    _cancel(watch.phase)
+    _cancel(watch.next_ping)
+    watch.left = True
 
 
 def _cancel(timer: Timer | None) -> None:

@@ -45,12 +45,33 @@ class Slot:
         self.give_back()
 
 
+class Window:
+    """So many in any second."""
+
+    __slots__ = ("_limit", "_recent")
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._recent: deque[float] = deque()
+
+    def full(self, now: float) -> bool:
+        """Whether the second before `now` had its fill."""
+        recent = self._recent
+        while recent and recent[0] <= now - 1.0:
+            recent.popleft()
+        return len(recent) >= self._limit
+
+    def add(self, now: float) -> None:
+        """One more."""
+        self._recent.append(now)
+
+
 class TrunkLimits:
     """Counts the calls of every trunk: `max_calls` both ways, `calls_per_second` as we place."""
 
     def __init__(self, slots: Slots | None = None) -> None:
         self._slots: Slots = slots if slots is not None else MemorySlots()
-        self._placed: dict[str, deque[float]] = {}
+        self._placed: dict[str, Window] = {}
 
     def calls(self, trunk: str) -> int:
         """How many calls it carries now."""
@@ -67,11 +88,11 @@ class TrunkLimits:
         limit = trunk.calls_per_second
         if limit is None:
             return self.receive(trunk)
-        recent = self._placed.setdefault(trunk.name, deque())
-        while recent and recent[0] <= now - 1.0:
-            recent.popleft()
-        if len(recent) >= limit:
+        placed = self._placed.get(trunk.name)
+        if placed is None:
+            placed = self._placed[trunk.name] = Window(limit)
+        if placed.full(now):
             raise TrunkFullError(f"Trunk {trunk.name} Takes {limit} New Calls A Second")
         slot = self.receive(trunk)
-        recent.append(now)
+        placed.add(now)
         return slot

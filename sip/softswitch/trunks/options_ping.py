@@ -10,7 +10,7 @@ from sip.core.uri import Uri, at_domain
 from sip.softswitch.trunks.trunk import Trunk
 from sip.transport.endpoint import Flow
 from sip.ua.refusals import ALLOW
-from sip.ua.transactions import Failure
+from sip.ua.transaction import Failure
 from sip.ua.user_agent import UserAgent
 
 #: Statuses of a peer that is there, but of no use: a proxy in front of a dead
@@ -62,7 +62,8 @@ async def ping(ua: UserAgent, trunk: Trunk, gateway: Uri, flow: Flow) -> PingOut
     if outcome is Failure.TIMEOUT:
         return PingOutcome(error=f"no answer in {trunk.no_response_s:g} s", silent=True)
     if isinstance(outcome, Failure):
-        return PingOutcome(error=flow.error or f"{flow.remote} cannot be reached")
+        problem = transaction.problem or transaction.flow.error
+        return PingOutcome(error=problem or f"{flow.remote} cannot be reached")
     return PingOutcome(
         status=outcome.status,
         error=f"{outcome.status} {outcome.reason}" if outcome.status in DEAD else None,

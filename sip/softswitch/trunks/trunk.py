@@ -21,7 +21,7 @@ from config.settings import (
 from config.values import Source
 from sip.b2bua.call_events import Headers
 from sip.b2bua.legs.options import DEFAULT, LegOptions, Reliable
-from sip.b2bua.legs.outbound import NO_RESPONSE_S
+from sip.b2bua.legs.outbound import NO_RESPONSE_S, POST_DIAL_S
 from sip.core.digest_client import Credentials
 from sip.core.header_values import canonical
 from sip.core.session_timer import Mode, Policy
@@ -35,8 +35,10 @@ class Trunk:
 
     `login` is the user name and password that the peer must prove, `credentials` are ours.
     `secret_headers` (lower-case name to value) prove the peer and stay hidden.
+    `force_rport` answers its requests at the port that they came from (RFC 3581), asked or not.
     `country` (ISO 3166) is what a number without a country code is taken for. `max_calls` counts
-    both directions, `calls_per_second` what we place; None is no limit.
+    both directions, `calls_per_second` what we place, `accept_per_second` what it brings; None is
+    no limit of its own.
     """
 
     name: str
@@ -51,6 +53,8 @@ class Trunk:
     registration: RegistrationSettings = field(default_factory=RegistrationSettings)
     registrar: bool = False
     no_response_s: float = NO_RESPONSE_S
+    force_rport: bool = False
+    post_dial_s: float = POST_DIAL_S
     leg: LegOptions = DEFAULT
     follows_redirects: bool = False
     health: HealthSettings = field(default_factory=HealthSettings)
@@ -61,6 +65,7 @@ class Trunk:
     pass_headers: PassHeaderSettings = field(default_factory=PassHeaderSettings)
     max_calls: int | None = None
     calls_per_second: int | None = None
+    accept_per_second: int | None = None
 
     @classmethod
     def of(cls, settings: PeerSettings, *, default_country: str | None = None) -> "Trunk":
@@ -87,6 +92,8 @@ class Trunk:
             registration=settings.registration,
             registrar=settings.registrar,
             no_response_s=settings.no_response_s,
+            force_rport=_force_rport(settings),
+            post_dial_s=settings.post_dial_s,
             leg=_leg_options(settings),
             follows_redirects=settings.redirects == "follow",
             health=settings.health,
@@ -97,6 +104,7 @@ class Trunk:
             pass_headers=settings.pass_headers,
             max_calls=settings.max_calls,
             calls_per_second=settings.calls_per_second,
+            accept_per_second=settings.accept_per_second,
         )
 
     @property
@@ -168,6 +176,12 @@ class Trunks:
             if trunk.login is not None and trunk.login[0] == username:
                 return trunk
         return None
+
+
+def _force_rport(settings: PeerSettings) -> bool:
+    """PBXs stand behind NAT, carriers do not."""
+    said = settings.force_rport
+    return settings.kind == "pbx" if said is None else said
 
 
 def _leg_options(settings: PeerSettings) -> LegOptions:

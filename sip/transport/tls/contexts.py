@@ -3,7 +3,7 @@
 import ssl
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import structlog
 
@@ -34,6 +34,10 @@ class _Reloading:
         # Without files of the operator's nothing can be wrong; the system's roots take a while to
         # read, and are read when the first connection wants them.
         self._context = self._build() if self._files else None
+
+    def use(self, other: Self) -> None:
+        """Begin connections with what `other` was made of, from now on."""
+        vars(self).update(vars(other))
 
     def context(self) -> ssl.SSLContext:
         """What to begin a connection with. Raises TlsError where there never was one."""

@@ -128,7 +128,7 @@ async def test_carriers_own_words_go_back(gateway: Gateway) -> None:
         verbs = await jambonz.dial_ended("failed", 404, dial_sip_reason="Unallocated Number\r\n")
         assert verbs == [{"verb": "sip:decline", "status": 404, "reason": "Unallocated Number"}]
         await jambonz.declined(404)
-    assert (await gateway.record()).attempts[0]["reason"] == "Unallocated Number\r\n"
+    assert (await gateway.record()).attempts[0]["reason"] == "Unallocated Number"
 
 
 async def test_longest_prefix_wins(gateway: Gateway) -> None:

@@ -273,3 +273,23 @@ async def test_no_ack_after_the_answer(gateway: Gateway) -> None:
     record = await gateway.record()
     assert (record.ended_by, record.cause, record.sip_status) == ("gateway", "no-ack", 200)
     assert record.fault == "operator"
+
+
+@pytest.mark.parametrize("method", ["trunk", "dial"])
+async def test_what_the_caller_sends_never_stands_beside_a_variable_of_its_name(
+    start: Start, method: str
+) -> None:
+    """Retell makes variables of headers, in whatever case and with or without the `X-`."""
+    variables = {"plan": "gold", "Tier": "1", "diversion": "none"}
+    entry = {"agent": "agent_1", "method": method, "variables": variables}
+    gateway = await start(numbers={TRUNK_DID: entry})
+    forged = {"X-Plan": "platinum", "x-tier": "9", "Diversion": "<sip:x@192.0.2.1>", "X-Own": "1"}
+    async with gateway.jambonz() as jambonz:
+        verbs = await jambonz.new_call(to=TRUNK_DID, headers=forged)
+        dial, _ = verbs if method == "trunk" else await jambonz.command()
+        headers = dict(dial["headers"])
+        assert headers.pop("X-Gateway-Call-Id")
+        ours = {"X-plan": "gold", "X-Tier": "1", "X-diversion": "none"}
+        assert headers == {"X-Own": "1"} | (ours if method == "trunk" else {})
+        await jambonz.answered()
+        await jambonz.caller_hangs_up()

@@ -1,12 +1,17 @@
 """Method 2: the call is registered with Retell, then its id is what is dialled."""
 
 import asyncio
+import time
+import zlib
+from contextlib import suppress
 from typing import Any
 
 import pytest
 from aiohttp import web
+from pydantic import SecretStr
 
-from gateway.retell import client
+from config.settings import RetellSettings
+from gateway.retell import client, failures
 from gateway.retell.failures import RetellFailure
 from tests.gateway.conftest import (
     DIAL_DID,
@@ -162,7 +167,7 @@ async def test_silent_retell_is_given_up_within_the_budget(
     )
     begun = asyncio.get_running_loop().time()
     async with api:
-        with pytest.raises(client.RegistrationError) as caught:
+        with pytest.raises(failures.RegistrationError) as caught:
             await api.register(
                 call_id="c", agent="a", from_number="+1", to_number="+2", variables={}
             )
@@ -178,7 +183,7 @@ async def test_unreachable_retell(start: Start, retell: Retell) -> None:
     async with client.RetellClient(
         settings, clock=asyncio.get_running_loop().time, budget_s=0.35
     ) as api:
-        with pytest.raises(client.RegistrationError) as caught:
+        with pytest.raises(failures.RegistrationError) as caught:
             await api.register(
                 call_id="c", agent="a", from_number="+1", to_number="+2", variables={}
             )
@@ -242,3 +247,35 @@ async def test_registration_ends_while_the_socket_is_away(gateway: Gateway, rete
         dial, _ = await jambonz.command()
         assert dial["verb"] == "dial"
         await jambonz.caller("no-answer", 487, call_termination_by="caller")
+
+
+async def _endless(request: web.Request) -> web.StreamResponse:
+    """201, and a body that goes on for as long as it is read."""
+    response = web.StreamResponse(status=201, headers={"Content-Type": "application/json"})
+    await response.prepare(request)
+    with suppress(ConnectionError):
+        for _ in range(2000):
+            await response.write(b" " * 65_536)
+    return response
+
+
+async def _packed(_: web.Request) -> web.StreamResponse:
+    """A small body that unpacks to a hundred megabytes."""
+    body = zlib.compress(bytes(100 << 20), 9)
+    return web.Response(status=201, body=body, headers={"Content-Encoding": "deflate"})
+
+
+@pytest.mark.parametrize("answer", [_endless, _packed])
+async def test_a_reply_of_retells_is_read_no_further_than_one_may_be_long(
+    retell: Retell, answer: Any
+) -> None:
+    """Whoever answers in Retell's place takes neither memory nor time; nobody asks again."""
+    retell.answer = answer
+    settings = RetellSettings(api_key=SecretStr("k"), base_url=retell.url)
+    async with client.RetellClient(settings, clock=time.monotonic) as api:
+        with pytest.raises(failures.RegistrationError, match=r"more than \d+ kB") as failed:
+            await api.register(
+                call_id="c", agent="a", from_number="+1", to_number="+2", variables={}
+            )
+    assert (failed.value.failure, failed.value.status) == (RetellFailure.SERVER_ERROR, 201)
+    assert len(retell.requests) == 1

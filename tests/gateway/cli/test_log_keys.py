@@ -1,4 +1,4 @@
-"""`log.level` and `log.format`: what the program logs, and how. LOGLEVEL is laid over them."""
+"""The keys of `log`: what the program logs, and how. LOGLEVEL is laid over them."""
 
 from pathlib import Path
 
@@ -22,6 +22,8 @@ __all__ = ["restored"]
         ("{level: debug}", "warning", ["a.fault"]),
         ("{level: warning}", "trace", ["a.detail", "an.event", "a.fault"]),
         ("{format: console}", "", ["an.event", "a.fault"]),
+        ("{level: error, watch: ['+14155550100']}", "", ["a.detail"]),
+        ("{level: error, watch: ['+14155550101']}", "", []),
     ],
 )
 def test_what_is_logged(
@@ -30,11 +32,11 @@ def test_what_is_logged(
     events: list[str],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
-    async def serve(_: Settings) -> None:
+    async def serve(_: Settings, **__: object) -> None:
         log = structlog.get_logger()
-        log.debug("a.detail")
+        log.debug("a.detail", to="+14155550100")
         log.info("an.event")
         log.warning("a.fault")
 
@@ -43,6 +45,6 @@ def test_what_is_logged(
     file = tmp_path / "gateway.yaml"
     file.write_text(f"log: {keys}\nmedia: {{engine: 'ng:udp:127.0.0.1:2223'}}\n")
     main.run(file)
-    lines = capsys.readouterr().err.splitlines()
+    lines = capfd.readouterr().err.splitlines()
     assert [next(event for event in events if event in line) for line in lines] == events
     assert all(line.startswith("{") is ("console" not in keys) for line in lines)

@@ -138,6 +138,6 @@ async def test_where_no_softswitch_is(gateway: Gateway, ending: str) -> None:
     await one_call(gateway)
     record = (await gateway.records())[0]
     status, body = await gateway.get(f"/api/v1/calls/{record.call_id}/ladder{ending}")
-    assert (status, body["error"]["code"]) == (404, "no-ladder")
+    assert (status, body["code"]) == (404, "no-ladder")
     status, body = await gateway.get(f"/api/v1/calls/unknown/ladder{ending}")
-    assert (status, body["error"]["code"]) == (404, "no-such-call")
+    assert (status, body["code"]) == (404, "no-such-call")

@@ -9,6 +9,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.calls import loop_lag
+from gateway.http.app import configure
+from gateway.http.app_keys import METRICS
+from gateway.start.drain import Drain
 from gateway.start.shown import Shown
 from gateway.version import version
 from tests.gateway.conftest import FALLBACK_DID, TRUNK_DID, Gateway, Start
@@ -19,7 +22,8 @@ Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 
 async def samples(gateway: Gateway) -> Samples:
-    families = text_string_to_metric_families(await gateway.page())
+    """As it is now: the page itself may be some milliseconds old."""
+    families = text_string_to_metric_families(gateway.app[METRICS].page().decode())
     return {
         (sample.name, frozenset(sample.labels.items())): sample.value
         for family in families
@@ -48,7 +52,7 @@ async def test_the_document_lists_them_all(start: Start) -> None:
     gateway = await start(
         make={
             "find_operations": Switch,
-            "gauges": Shown(expected=True).gauges(),
+            "gauges": Shown(expected=True, drain=Drain(1.0)).gauges(),
         }
     )
     families = text_string_to_metric_families(await gateway.page())
@@ -108,3 +112,15 @@ async def test_a_loop_that_lags_is_seen(start: Start, monkeypatch: pytest.Monkey
     assert seen is not None
     assert in_time is not None
     assert seen > in_time
+
+
+async def test_a_trunk_of_a_reloaded_configuration_is_a_label(start: Start) -> None:
+    gateway = await start()
+    settings = gateway.app_settings()
+    trunk = settings.trunks[0].model_copy(update={"name": "new"})
+    await configure(gateway.app, settings.model_copy(update={"trunks": (*settings.trunks, trunk)}))
+    async with gateway.jambonz() as jambonz:
+        await jambonz.new_call(to=TRUNK_DID, trunk="new")
+        page = await samples(gateway)
+        await jambonz.caller("no-answer", 487, call_termination_by="caller")
+    assert of(page, "gateway_calls_started_total", direction="inbound", trunk="new") == 1

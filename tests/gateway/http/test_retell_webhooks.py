@@ -154,7 +154,8 @@ async def test_signed_nonsense_is_a_bad_request(gateway: Gateway) -> None:
 
 async def test_body_that_is_no_text_is_a_bad_request(gateway: Gateway) -> None:
     url = f"{gateway.url}/webhooks/retell/events"
-    async with gateway.http.post(url, data=b"\xff\xfe") as response:
+    headers = {"X-Retell-Signature": signature("anything")}
+    async with gateway.http.post(url, data=b"\xff\xfe", headers=headers) as response:
         assert response.status == 400
 
 

@@ -133,8 +133,8 @@ async def test_calls_that_were_refused_at_the_door(gateway: Gateway) -> None:
 async def test_a_trunk_that_is_none(gateway: Gateway) -> None:
     for method, path in (("GET", "/api/v1/trunks/no"), ("POST", "/api/v1/trunks/no/register")):
         status, body = await send(gateway, method, path)
-        assert (status, body["error"]["code"]) == (404, "no-such-trunk")
-        assert body["error"]["message"] == "there is no trunk no"
+        assert (status, body["code"]) == (404, "no-such-trunk")
+        assert body["detail"] == "there is no trunk no"
 
 
 async def test_registering_now_answers_with_the_trunk_as_it_is_then(
@@ -147,8 +147,8 @@ async def test_registering_now_answers_with_the_trunk_as_it_is_then(
 
 async def test_a_trunk_without_a_registration_cannot_be_registered(gateway: Gateway) -> None:
     status, body = await send(gateway, "POST", "/api/v1/trunks/second/register")
-    assert (status, body["error"]["code"]) == (409, "does-not-register")
-    assert "do not register with trunk second" in body["error"]["message"]
+    assert (status, body["code"]) == (409, "does-not-register")
+    assert "do not register with trunk second" in body["detail"]
 
 
 async def test_bans_are_listed_and_lifted(gateway: Gateway, switch: Switch) -> None:
@@ -157,7 +157,7 @@ async def test_bans_are_listed_and_lifted(gateway: Gateway, switch: Switch) -> N
     assert [ban["address"] for ban in body["bans"]] == ["198.51.100.7", NETWORK]
     assert await send(gateway, "DELETE", "/api/v1/bans/198.51.100.7") == (204, None)
     status, body = await send(gateway, "DELETE", "/api/v1/bans/198.51.100.7")
-    assert (status, body["error"]["message"]) == (404, "198.51.100.7 is not banned")
+    assert (status, body["detail"]) == (404, "198.51.100.7 is not banned")
     assert switch.banned == [NETWORK]
 
 
@@ -184,7 +184,7 @@ async def test_the_token_is_demanded(
 ) -> None:
     for token in (None, "wrong"):
         status, body = await send(gateway, method, path, token)
-        assert (status, body["error"]["code"]) == (401, "unauthorized")
+        assert (status, body["code"]) == (401, "unauthorized")
     assert switch.asked == []
     assert len(switch.banned) == 2
 
@@ -193,14 +193,14 @@ async def test_without_a_softswitch_it_says_so(start: Start) -> None:
     gateway = await start(sip={"listen": []})
     for method, path in (("GET", "/api/v1/trunks"), ("DELETE", "/api/v1/bans/192.0.2.1")):
         status, body = await send(gateway, method, path)
-        assert (status, body["error"]["code"]) == (409, "no-softswitch")
-        assert "sip.listen is empty" in body["error"]["message"]
+        assert (status, body["code"]) == (409, "no-softswitch")
+        assert "sip.listen is empty" in body["detail"]
 
 
 async def test_while_the_softswitch_starts(start: Start) -> None:
     gateway = await start()
     status, body = await gateway.get("/api/v1/bans")
-    assert (status, body["error"]["code"]) == (503, "starting")
+    assert (status, body["code"]) == (503, "starting")
 
 
 async def test_metrics_by_trunk(gateway: Gateway) -> None:

@@ -1,6 +1,7 @@
 """What the gateway remembers of SIP messages shows no secret of its configuration."""
 
 from config.settings import Settings
+from gateway.start.drain import Drain
 from gateway.start.shown import Shown
 from gateway.start.trace import make_trace
 from sip.clock import LoopClock
@@ -43,7 +44,7 @@ async def test_headers_by_which_a_trunk_is_known_are_hidden() -> None:
         parse_message(INVITE),
         INVITE,
     )
-    [shown] = Shown(expected=True, trace=trace).ladder(["call"])
+    [shown] = Shown(expected=True, drain=Drain(1.0), trace=trace).ladder(["call"])
     hidden = INVITE.replace(b"token-of-the-carrier", b"*" * len("token-of-the-carrier"))
     assert shown["message"] == hidden.decode()
     del shown["at"]

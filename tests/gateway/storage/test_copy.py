@@ -38,7 +38,7 @@ async def fill(url: str) -> None:
         for number in range(7):
             attempts = [{"trunk": "carrier", "code": 486}]
             store.save(record(number, state="ended", attempts=attempts, duration_s=1.25))
-        async with open_ladders(store.engine, 10) as ladders:
+        async with open_ladders(store.engine, 10, Path("unused")) as ladders:
             ladders.save("1", MESSAGES)
     async with open_shared_state(url) as shared:
         shared.bindings.save(BINDING)
@@ -70,7 +70,7 @@ async def test_everything_that_lasts_is_there_afterwards(
     assert await copy(source, target) == COUNTS
     async with open_store(source) as before, open_store(target) as after:
         assert await after.page(Query()) == await before.page(Query())
-        async with open_ladders(after.engine, 10) as ladders:
+        async with open_ladders(after.engine, 10, Path("unused")) as ladders:
             assert await ladders.get("1") == MESSAGES
     async with open_shared_state(source) as old, open_shared_state(target) as new:
         by_contact = sorted(await new.bindings.load(), key=lambda binding: binding.contact)

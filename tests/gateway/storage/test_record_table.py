@@ -7,12 +7,11 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Table
-from sqlalchemy.exc import OperationalError, SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncEngine
 
-from gateway.storage import record_table, tables
+from gateway.storage import tables
 from gateway.storage.database import open_engine
 from gateway.storage.record_table import RecordTable, open_table
+from gateway.storage.spool import spool_folder
 from sip.softswitch.shared import BanRecord, BindingRecord, CallSnapshot, MemoryStore, RecordStore
 
 BINDING = BindingRecord(
@@ -53,7 +52,10 @@ kinds = pytest.mark.parametrize(
 
 @asynccontextmanager
 async def opened(url: str, table: Table, kind: type[Any]) -> AsyncIterator[RecordTable[Any]]:
-    async with open_engine(url) as engine, open_table(engine, table, kind) as store:
+    async with (
+        open_engine(url) as engine,
+        open_table(engine, table, kind, spool_folder(url)) as store,
+    ):
         yield store
 
 
@@ -92,29 +94,3 @@ def test_every_column_is_a_field_and_the_key_is_the_primary_key(
     assert {column.name for column in table.columns} == set(type(first).__dataclass_fields__)
     keys = [column.name for column in table.primary_key]
     assert tuple(getattr(first, name) for name in keys) == first.key
-
-
-async def test_what_could_not_be_stored_is_kept_for_later(url: str) -> None:
-    async with opened(url, tables.bindings, BindingRecord) as store:
-        store.save(replace(BINDING, cseq=None))  # type: ignore[arg-type]
-        with pytest.raises(SQLAlchemyError):
-            await store.writer.flush()
-        store.save(BINDING)
-        assert await store.load() == [BINDING]
-
-
-async def test_more_than_can_wait_is_dropped(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A flood of bans while the database is away: those that wait may change, no more come."""
-
-    def refuse(_: AsyncEngine) -> None:
-        raise OperationalError("insert", {}, Exception("disk full"))
-
-    async with opened(url, tables.bans, BanRecord) as store:
-        monkeypatch.setattr(record_table, "MAX_WAITING", 3)
-        with monkeypatch.context() as disk:
-            disk.setattr(AsyncEngine, "begin", refuse)
-            for number in range(5):
-                store.save(replace(BAN, address=f"198.51.100.{number}"))
-            store.save(replace(BAN, address="198.51.100.0", strikes=9))
-        found = {record.address: record.strikes for record in await store.load()}
-        assert found == {"198.51.100.0": 9, "198.51.100.1": 3, "198.51.100.2": 3}

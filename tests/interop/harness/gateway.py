@@ -1,8 +1,10 @@
 """A real gateway process, configured for one block of loopback addresses."""
 
 import asyncio
+import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -117,8 +119,12 @@ class Gateway:
         transport: Transport,
         directory: Path,
         change: Callable[[Json], None] = lambda _: None,
+        *,
+        output: int | None = None,
     ) -> None:
-        """`change` may alter the shared configuration before it is written."""
+        """`change` may alter the shared configuration before it is written. What it says goes to a
+        file, or to the descriptor `output`, whose reader has to write that file then."""
+        self._output = output
         self.network = network
         self.transport: Transport = transport
         self.directory = directory
@@ -134,6 +140,7 @@ class Gateway:
             [sys.executable, "-m", "gateway", "run", "--config", str(self.config)],
             log=self.directory / "gateway.log",
             cwd=self.directory,
+            output=self._output,
         )
         self._http = aiohttp.ClientSession(
             base_url=f"http://{self.network.http}",
@@ -159,6 +166,20 @@ class Gateway:
         exit_code = await self.program.stop()
         if error is None:
             assert exit_code == 0, f"the gateway ended with {exit_code}:\n{self.program.tail()}"
+
+    async def restart(self) -> None:
+        """As an operator upgrades it: SIGTERM, wait for its calls, start it anew."""
+        await self.__aexit__(None, None, None)
+        await self.__aenter__()
+
+    async def reload(self) -> Json:
+        """Give it the configuration of `settings` as it is now; what it says of that."""
+        assert self._http is not None
+        self.config.write_text(yaml.safe_dump(self.settings, sort_keys=False))
+        async with self._http.post("/api/v1/reload") as response:
+            body: Json = await response.json()
+            assert response.status == 200, body
+            return body
 
     @property
     def program(self) -> Program:
@@ -233,10 +254,17 @@ class Gateway:
     def log(self) -> str:
         return self.program.log.read_text(errors="replace")
 
-    def problems(self) -> list[str]:
-        """Its log lines that say error, critical, or show a traceback."""
-        marks = ('"level": "error"', '"level": "critical"', "Traceback", "Exception")
-        return [line for line in self.log().splitlines() if any(mark in line for mark in marks)]
+    def problems(self, but: Collection[str] = ()) -> list[str]:
+        """Its log lines that say error, critical, or show a traceback, `but` for these events."""
+        return [line for line in self.log().splitlines() if _is_problem(line, but)]
+
+    async def is_ready(self) -> bool:
+        """What /readyz says; False where nobody answers."""
+        assert self._http is not None
+        with suppress(aiohttp.ClientConnectionError):
+            async with self._http.get("/readyz") as response:
+                return response.status == 200
+        return False
 
     async def _get(self, path: str) -> Json:
         assert self._http is not None
@@ -247,13 +275,16 @@ class Gateway:
         return body
 
     async def _ready(self) -> None:
-        assert self._http is not None
         while self.program.running:
-            try:
-                async with self._http.get("/readyz") as response:
-                    if response.status == 200:
-                        return
-            except aiohttp.ClientConnectionError:
-                pass
+            if await self.is_ready():
+                return
             await asyncio.sleep(0.05)
         raise AssertionError(f"the gateway did not start:\n{self.program.tail()}")
+
+
+def _is_problem(line: str, but: Collection[str]) -> bool:
+    try:
+        event = json.loads(line)
+    except ValueError:  # not through the log: an interpreter's last words
+        return "Traceback" in line or "Error" in line
+    return event["level"] in ("error", "critical") and event["event"] not in but

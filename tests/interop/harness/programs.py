@@ -44,13 +44,15 @@ class Program:
         cwd: Path | None = None,
         env: Mapping[str, str] | None = None,
         typed: bool = False,
+        output: int | None = None,
     ) -> "Program":
-        """`typed` is for a program that is driven by `type`."""
-        with log.open("wb") as output:
+        """`typed` is for a program that is driven by `type`. With `output` that descriptor takes
+        what it says, and somebody else writes `log`."""
+        with log.open("wb") as file:
             process = await asyncio.create_subprocess_exec(
                 *argv,
                 stdin=asyncio.subprocess.PIPE if typed else asyncio.subprocess.DEVNULL,
-                stdout=output,
+                stdout=file if output is None else output,
                 stderr=asyncio.subprocess.STDOUT,
                 cwd=cwd,
                 env={**os.environ, **(env or {})},

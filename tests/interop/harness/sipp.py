@@ -132,6 +132,12 @@ class Sipp:
             raise AssertionError(f"{self.scenario} did not end:\n{self._outcome()}") from None
         return self._outcome()
 
+    async def no_more(self, within_s: float) -> Outcome:
+        """Tell it to place no more calls, and wait until those that it has are over."""
+        assert self._program is not None, "not started"
+        self._program.send(signal.SIGUSR1)
+        return await self.finish(within_s)
+
     async def stop(self) -> Outcome:
         """Tell it to take no more calls, and end it if that is not enough."""
         assert self._program is not None, "not started"

@@ -118,7 +118,8 @@ class Party:
                 target = "Refer-To: <sip:+12125550199@[remote_ip]>"
                 self._ask("REFER", 405, has("Allow", "INVITE"), headers=(target,))
             case "info":
-                self._ask("INFO", 405, has("Allow", "INVITE"), headers=())
+                self.script.note("without a body: the PBX asks whether the call lives")
+                self._ask("INFO", 200)
             case "message":
                 self._ask("MESSAGE", 405, has("Allow", "INVITE"), headers=())
 

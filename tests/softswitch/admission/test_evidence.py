@@ -31,6 +31,8 @@ class Way:
     standing: object = None
     reliable: bool = False
     closed: bool = False
+    proven: bool = False
+    deaf: bool = False
 
     def send(self, data: bytes) -> None:
         raise AssertionError("trust sends nothing")
@@ -382,11 +384,13 @@ def test_wrong_passwords_ban_a_stranger_and_the_right_one_forgives() -> None:
     clock = StoppedClock()
     keeper = gatekeeper(trunk("pbx", login=("pbx", "right")), clock=clock)
     for _ in range(2):
+        clock.at += 1
         keeper.judge(with_digest(keeper, "pbx", "wrong"), way(ELSEWHERE))
     keeper.judge(with_digest(keeper, "pbx", "right"), way(ELSEWHERE))
     assert keeper.packet(way(ELSEWHERE))
     clock.at = 2 * 3600.0
     for _ in range(3):
+        clock.at += 1
         assert keeper.packet(way(ELSEWHERE))
         keeper.judge(with_digest(keeper, "pbx", "wrong"), way(ELSEWHERE))
     assert not keeper.packet(way(ELSEWHERE))

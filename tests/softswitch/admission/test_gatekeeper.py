@@ -11,12 +11,14 @@ from tests.ladder import DID, PCMU, Ladder, Peer, dial, ladder_test, make_ladder
 from tests.virtual import virtual_time
 
 
-def proof(challenge: Response, password: str) -> tuple[tuple[str, str], ...]:
+def proof(
+    challenge: Response, password: str, username: str = "retell"
+) -> tuple[tuple[str, str], ...]:
     value = answer_challenges(
         challenge.headers.get_all("proxy-authenticate"),
         method="INVITE",
         uri=f"sip:{DID}@127.0.0.1",
-        username="retell",
+        username=username,
         password=password,
         cnonce="c0ffee",
     )
@@ -136,6 +138,8 @@ def test_more_calls_than_allowed_are_told_to_come_later() -> None:
                     assert refusal.headers.get("retry-after") == "5"
                     await agent.send("ACK")
             assert ladder.switch.refused == {"limits.calls": 3}
-            assert [line["reason"] for line in lines] == ["limits.calls"], "a flood is one line"
+            assert [line["reason"] for line in lines] == ["limits.calls: 1 are up"], (
+                "a flood is one line"
+            )
 
     run()

@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from unittest.mock import patch
 
+import pytest
+
 from config.settings import TrunkSettings
 from config.values import Source
 from sip.core.message import Request
@@ -442,6 +444,32 @@ async def test_the_application_hears_of_numbers_in_e164(ladder: Ladder) -> None:
     session = frame["data"]
     assert (session["from"], session["to"]) == ("+12125550102", "+14155550199")
     assert (session["caller_name"], session["verstat"]) == ("Alice", "TN-Validation-Passed")
+
+
+@pytest.mark.parametrize(
+    ("trunk", "said"),
+    [
+        (None, "Dial Names No Trunk"),
+        ("", "Dial Names No Trunk"),
+        ("carier", "There Is No Trunk Named carier"),
+    ],
+)
+def test_a_trunk_that_is_not_there_is_told(trunk: str | None, said: str) -> None:
+    @ladder_test
+    async def story(ladder: Ladder) -> None:
+        verb = dial("")
+        verb["target"] = [
+            {"type": "phone", "number": DID} | ({} if trunk is None else {"trunk": trunk})
+        ]
+        ladder.app.hooks["/dial-action"] = lambda _: None
+        ladder.app.verbs = lambda _: [verb, {"verb": "sip:decline", "status": 480}]
+        carrier = await call(ladder)
+        await carrier.expect(480)
+        await carrier.send("ACK")
+        [done] = ladder.app.told("/dial-action")
+        assert (done["data"]["dial_sip_status"], done["data"]["dial_sip_reason"]) == (404, said)
+
+    story()
 
 
 # --- what goes along ---------------------------------------------------------------------------

@@ -157,6 +157,24 @@ PAI = ("P-Asserted-Identity", "<sip:+12125550101@192.0.2.1>")
             (("Privacy", "session"),),
             Identity(number="+12125550101", asserted_by="from"),
         ),
+        (  # names that should have been quoted, or quoted better
+            {},
+            "<sip:trunk@192.0.2.1>;tag=1",
+            (("P-Asserted-Identity", 'Doe, "J" <sip:+12125550101@192.0.2.1>, <tel:+1>'),),
+            Identity(number="+12125550101", asserted_by="pai"),
+        ),
+        (
+            {},
+            "DOE, JANE <sip:+12125550101@192.0.2.1>;tag=1",
+            (),
+            Identity(number="+12125550101", name="DOE, JANE", asserted_by="from"),
+        ),
+        (  # a wish for privacy is not lost with its name's quotes
+            {"caller_id": {"accept": ["rpid", "from"]}},
+            "<sip:trunk@192.0.2.1>;tag=1",
+            (("Remote-Party-ID", '"Ann\\" <sip:2012@192.0.2.1>;privacy=full'),),
+            Identity(number="2012", anonymous=True, asserted_by="rpid"),
+        ),
         (  # what cannot be read is not there
             {},
             "<sip:+12125550101@192.0.2.1>;tag=1",

@@ -10,6 +10,7 @@ import pytest
 
 from sip.core.message import Response
 from sip.softswitch.registration.bindings import Bindings, Location
+from sip.softswitch.registration.registrar import MAX_CONTACTS, MAX_TRUNK_CONTACTS
 from sip.softswitch.shared import BindingRecord, MemoryStore
 from sip.softswitch.trunks.trunk import Trunk
 from sip.transport.endpoint import Endpoint
@@ -286,15 +287,42 @@ async def test_requests_out_of_order_are_refused_whole(office: Office) -> None:
 
 
 @office_test
-async def test_there_is_an_end_to_contacts(office: Office) -> None:
-    many = [f"<sip:{n}@127.0.0.1:{office.pbx.port}>" for n in range(10)]
-    assert (await office.pbx.register(*many)).status == 200
-    response = await office.pbx.register(office.pbx.contact)
-    assert response.status == 403
-    assert len(office.locations()) == 10
-    response = await office.pbx.register(office.pbx.contact, f"{many[0]};expires=0")
-    assert response.status == 200
-    assert len(office.locations()) == 10
+async def test_the_contact_not_refreshed_for_longest_gives_way(office: Office) -> None:
+    """A softphone comes back from a new port after each start, and forgets the old ones."""
+    starts = [f"<sip:pbx@127.0.0.1:{5100 + n}>" for n in range(MAX_CONTACTS + 2)]
+    for contact in starts[:-2]:
+        assert (await office.pbx.register(contact)).status == 200
+        await asyncio.sleep(1)
+    await office.pbx.register(starts[0])  # the first one still lives
+    for contact in starts[-2:]:
+        await asyncio.sleep(1)
+        response = await office.pbx.register(contact)
+        assert response.status == 200
+        assert len(contacts(response)) == MAX_CONTACTS
+    there = {f"<{location.text}>" for location in office.locations()}
+    assert there == {*starts} - {starts[1], starts[2]}
+    records = await office.ladder.switch.bindings._store.load()
+    assert {f"<{record.contact}>" for record in records} == there
+
+
+@office_test
+async def test_too_many_contacts_at_once_are_refused(office: Office) -> None:
+    many = [f"<sip:{n}@127.0.0.1:{office.pbx.port}>" for n in range(MAX_CONTACTS + 1)]
+    await office.pbx.register(office.pbx.contact)
+    assert (await office.pbx.register(*many)).status == 403
+    assert [location.text for location in office.locations()] == [office.pbx.contact.strip("<>")]
+
+
+@office_test
+async def test_a_trunk_that_is_full_has_its_phones_come_again(office: Office) -> None:
+    """403 would be taken for a wrong password; nobody who is there gives way to another line."""
+    for line in range(MAX_TRUNK_CONTACTS):
+        await office.pbx.register(office.pbx.contact, user=f"line{line}", expires=600)
+    response = await office.pbx.register(office.pbx.contact, user="one-more")
+    assert (response.status, response.headers.get("retry-after")) == (503, "600")
+    assert (await office.pbx.register(office.pbx.contact, user="line7")).status == 200
+    await asyncio.sleep(600)
+    assert (await office.pbx.register(office.pbx.contact, user="one-more")).status == 200
 
 
 @office_test

@@ -18,7 +18,7 @@ from sip.softswitch.trunks.health import GatewayState, TrunkHealth
 from sip.softswitch.trunks.trunk import Trunk
 from sip.transport.endpoint import Endpoint
 from sip.transport.tls.contexts import ClientTls, ServerTls
-from sip.ua.transactions import ServerTransaction
+from sip.ua.server_transaction import ServerTransaction
 from sip.ua.user_agent import UserAgent
 from tests.transport.tls.authority import Authority
 

@@ -4,7 +4,7 @@ import pytest
 
 from config.settings import Settings
 from sip.b2bua.legs.options import Reliable
-from sip.core.digest_client import Credentials
+from sip.core.digest_client import Credentials, Tried
 from sip.core.message import Request, make_response
 from sip.core.session_timer import Mode
 from sip.ids import Ids
@@ -118,5 +118,18 @@ def test_credentials_for_one_realm_are_shown_to_no_other(realm: str | None, answ
     asked = ("WWW-Authenticate", 'Digest realm="out.example.com", nonce="n", qop="auth"')
     challenge = make_response(request, 401, headers=[asked])
     proofs = Credentials("user", "password", realm).proofs()
-    assert proofs.learn(challenge) is answered
+    assert proofs.learn(challenge, Tried()) is answered
     assert bool(proofs.headers("INVITE", request.uri, Ids().cnonce)) is answered
+
+
+@pytest.mark.parametrize(
+    ("entry", "forced"),
+    [
+        ({}, False),
+        ({"kind": "pbx"}, True),
+        ({"kind": "pbx", "force_rport": False}, False),
+        ({"kind": "carrier", "force_rport": True}, True),
+    ],
+)
+def test_pbxs_are_answered_at_their_source(entry: dict[str, object], forced: bool) -> None:
+    assert only(**entry).force_rport is forced

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from testkit import melody
 from testkit.melody import AGENT, CALLER, synthesise
@@ -31,6 +32,13 @@ def _nothing_stays_behind() -> Iterator[None]:
 def call(agent: Agent, **options: object) -> CallReport:
     known: dict[str, object] = {"number": "+14155550100", "max_talk_s": 6.0}
     return place_call(CallOptions(port=agent.port, **(known | options)))  # type: ignore[arg-type]
+
+
+def shown(report: CallReport) -> str:
+    console = Console(width=400, highlight=False)
+    with console.capture() as capture:
+        console.print(report.render())
+    return capture.get()
 
 
 def values(text: str, name: str) -> list[str]:
@@ -91,9 +99,59 @@ def test_an_agent_that_echoes_but_does_not_sing_is_half_a_proof() -> None:
 
 def test_an_agent_that_does_not_hear_us_is_half_a_proof() -> None:
     with Agent(Manner(echo=False)) as agent:
-        report = call(agent, max_talk_s=4.0)
-    assert [one.heard for one in report.heard] == [True, False]
+        report = call(agent)
+    assert [(one.heard, one.judged) for one in report.heard] == [(True, True), (False, True)]
     assert not report.proved
+    assert "our melody NOT heard" in shown(report)
+
+
+@pytest.mark.parametrize(
+    ("manner", "options", "heard", "judged", "words"),
+    [
+        (Manner(echo=False), {"max_talk_s": 2.5}, [True, False], [True, False], "--seconds"),
+        (Manner(sing=False), {"max_talk_s": 1.0}, [False, False], [False, False], "--seconds"),
+        (Manner(hang_up_after_s=0.6), {}, [False, False], [False, False], "other side hung up"),
+        (
+            Manner(sing=False),
+            {"max_talk_s": 1.0, "expect": Expect.SOUND},
+            [False],
+            [False],
+            "--seconds",
+        ),
+    ],
+    ids=["no-echo-yet", "no-greeting-yet", "hung-up", "no-sound-yet"],
+)
+def test_a_call_that_was_too_short_is_no_verdict(
+    manner: Manner,
+    options: dict[str, object],
+    heard: list[bool],
+    judged: list[bool],
+    words: str,
+) -> None:
+    """It proves nothing, and says so rather than that nothing is heard."""
+    with Agent(manner) as agent:
+        report = call(agent, **options)
+    assert [one.heard for one in report.heard] == heard
+    assert [one.judged for one in report.heard] == judged
+    assert not report.proved
+    text = shown(report)
+    assert words in text
+    assert "NOT heard" not in text
+
+
+@pytest.mark.parametrize(
+    ("final", "options", "words"),
+    [
+        ("404 Not Found", {}, "+14155550100 is not under numbers"),
+        ("407 Proxy Authentication Required", {}, "Give --user and --password"),
+        ("401 Unauthorized", {"user": "me", "password": "x"}, "did not take me"),
+        ("486 Busy Here", {}, "486 Busy Here"),
+    ],
+)
+def test_a_refusal_says_what_to_do(final: str, options: dict[str, object], words: str) -> None:
+    with Agent(Manner(final=final)) as agent:
+        report = call(agent, **options)
+    assert words in shown(report)
 
 
 def test_lost_audio_is_counted_and_the_melodies_are_found_all_the_same() -> None:

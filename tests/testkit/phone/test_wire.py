@@ -26,6 +26,11 @@ def test_compact_and_folded_headers_are_read() -> None:
     assert tag_of(message.get("to")) == "b"
 
 
+def test_a_reason_moves_no_cursor() -> None:
+    message = parse(RINGING.replace(b"180 Ringing", b"486 Busy \x1b[2J\x7f"))
+    assert message.reason == "Busy \ufffd[2J\ufffd"
+
+
 def test_pyvoip_understands_the_tidied_message() -> None:
     understood = SIP.SIPMessage(tidied(parse(RINGING)))
     assert understood.status is SIP.SIPStatus.RINGING

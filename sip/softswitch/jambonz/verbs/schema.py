@@ -10,6 +10,7 @@ from typing import Any, Final, Generic, TypeVar
 
 from sip.b2bua.call_events import Headers
 from sip.core.value import frozen
+from sip.core.visible import visible
 from sip.errors import Fault, SipError
 
 Json = dict[str, Any]
@@ -61,7 +62,7 @@ class Shape(Generic[T]):
 
 def text(what: str, key: str, value: object) -> str:
     if isinstance(value, str):
-        return value
+        return visible(value)
     raise VerbError(f"{what}: {key} must be a string")
 
 

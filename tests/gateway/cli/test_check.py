@@ -1,0 +1,180 @@
+"""The command check: what it says of this machine, and in which forms it says it."""
+
+import ast
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from config.settings import SANDBOX_FILE, Settings, load
+from gateway.cli import checks, main
+from tests.transport.tls.authority import Authority
+
+ROOT = Path(__file__).parents[3]
+runner = CliRunner()
+DAY_S = 86_400.0
+
+
+@pytest.fixture(autouse=True)
+def _a_plain_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("GATEWAY_CONFIG", "RETELL_API_KEY", "GATEWAY_DEBUG"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+def write(tmp_path: Path, text: str) -> Path:
+    file = tmp_path / "gateway.yaml"
+    file.write_text(text)
+    return file
+
+
+def checked(file: Path, *options: str) -> tuple[int, Any]:
+    ended = runner.invoke(main.app, ["check", "-c", str(file), "--json", *options])
+    return ended.exit_code, json.loads(ended.stdout)
+
+
+DOUBTFUL = """\
+http: {listen: "127.0.0.1:5998"}
+sip:
+  listen: ["udp:127.0.0.1:5999"]
+  advertise: 10.0.0.5
+storage: {url: "sqlite:///:memory:"}
+media: {ports: 40000-43999}
+"""
+
+
+def test_a_finding_has_code_level_key_place_text_and_what_to_do(tmp_path: Path) -> None:
+    file = write(tmp_path, DOUBTFUL)
+    code, told = checked(file)
+    (found,) = [one for one in told["findings"] if one["level"] == "warning"]
+    assert found == {
+        "code": "advertise-private",
+        "level": "warning",
+        "key": "sip.advertise",
+        "file": str(file),
+        "line": 4,
+        "text": "10.0.0.5 is private, and trunk retell is outside:"
+        " what it sends there does not arrive",
+        "fix": "write the public address that leads here",
+    }
+    assert (code, told["counts"]["warning"]) == (0, 1)
+    assert checked(file, "--strict")[0] == 1, "a pipeline stops at a warning"
+    line = runner.invoke(main.app, ["check", "-c", str(file)]).stdout.splitlines()[0]
+    assert line.startswith(f"warning {file}:4: sip.advertise: 10.0.0.5 is private")
+    assert line.endswith("[advertise-private]")
+
+
+def test_a_configuration_that_cannot_be_used_is_json_as_well(tmp_path: Path) -> None:
+    code, told = checked(write(tmp_path, "sip:\n  advertize: 10.0.0.5\n"))
+    assert code == 2
+    (found,) = told["findings"]
+    assert (found["code"], found["level"]) == ("config-invalid", "error")
+    assert (found["key"], found["line"]) == ("sip.advertize", 2)
+
+
+@pytest.mark.parametrize(
+    ("days_left", "code", "level"),
+    [
+        (-1, "certificate-expired", "error"),
+        (3, "certificate-expires", "warning"),
+        (29, "certificate-expires", "warning"),
+        (31, "certificate-valid", "fine"),
+    ],
+)
+def test_a_certificate_is_told_of_in_time(
+    days_left: float, code: str, level: str, tmp_path: Path
+) -> None:
+    authority = Authority(tmp_path)
+    authority.issue("sip.example.com", file="tls.pem")
+    tls = "tls: {certificate: tls.pem, key: tls.pem}"
+    text = f"sip: {{listen: ['udp:127.0.0.1:5999', 'tls:127.0.0.1:5998'], {tls}}}\n"
+    settings = load(write(tmp_path, text), {})
+    (valid,) = checks.certificates(settings, 0.0)
+    assert valid.code == "certificate-valid"
+    (found,) = checks.certificates(settings, _ends(settings) - days_left * DAY_S)
+    assert (found.code, found.level.value) == (code, level)
+    assert found.path == ("sip", "tls", "certificate")
+
+
+def _ends(settings: Settings) -> float:
+    from gateway.start.tls import certificates
+
+    ((_, shown),) = certificates(settings)
+    assert not isinstance(shown, str)
+    assert shown.expires_at is not None
+    return shown.expires_at
+
+
+def test_a_key_that_is_another_certificates_is_an_error(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    for name in ("one.example.com", "other.example.com"):
+        authority.issue(name, file=f"{name}.pem")
+    listener = "{address: 'tls:127.0.0.1:5998', certificate: one.example.com.pem, "
+    listener += "key: other.example.com.pem}"
+    settings = load(write(tmp_path, f"sip: {{listen: [{listener}]}}\n"), {})
+    (found,) = checks.certificates(settings, 0.0)
+    assert (found.code, found.path) == (
+        "certificate-unusable",
+        ("sip", "listen", 0, "certificate"),
+    )
+    assert "is not the key of" in found.text
+
+
+@pytest.mark.parametrize(("limit", "codes"), [(-1, []), (4096, []), (1024, ["descriptors-few"])])
+def test_a_low_limit_of_descriptors_is_told_with_the_calls_it_is_enough_for(
+    limit: int, codes: list[str], tmp_path: Path
+) -> None:
+    found = list(checks.descriptors(load(SANDBOX_FILE, {}), limit))
+    assert [one.code for one in found] == codes
+    assert all("enough for 192 calls" in one.text for one in found)
+
+
+def test_behind_a_nat_a_missing_advertise_is_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """By this machine's own address, as a packet to the outside would have it."""
+    file = write(tmp_path, DOUBTFUL.replace("  advertise: 10.0.0.5\n", ""))
+    settings = load(file, {})
+    monkeypatch.setattr(checks, "_OUTSIDE", ("127.0.0.1", 9))
+    (found,) = checks.own_address(settings)
+    assert found.code == "advertise-missing"
+    sandbox = load(SANDBOX_FILE, {})
+    assert list(checks.own_address(sandbox)) == []
+
+
+def test_neither_check_nor_run_begins_by_reading_retells_sdk() -> None:
+    """Its models take most of a second to read, and without a key nobody uses them."""
+    program = "import gateway.cli.check, gateway.cli.checks, gateway.main, sys"
+    told = subprocess.run(
+        [sys.executable, "-c", f"{program}; print('retell' in sys.modules)"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert told.stdout == "False\n"
+
+
+def test_every_code_is_explained_in_the_documents() -> None:
+    """docs/operating.md has a row for each: symptom, cause, fix."""
+    sources = [*(ROOT / "config/advice").glob("*.py"), *(ROOT / "gateway/cli").glob("check*.py")]
+    codes = {code for path in sources for code in codes_of(ast.parse(path.read_text()))}
+    assert {"media-ports-few", "certificate-expired"} <= codes, "they are found in the sources"
+    page = (ROOT / "docs/operating.md").read_text()
+    assert sorted(codes) == sorted(re.findall(r"^\| `([a-z]+-[a-z-]+)` \|", page, re.MULTILINE))
+
+
+def codes_of(tree: ast.AST) -> Iterator[str]:
+    """What `code=` is given, alone or on either side of an `if`."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.keyword) and node.arg == "code":
+            for part in ast.walk(node.value):
+                if isinstance(part, ast.Constant) and isinstance(part.value, str):
+                    yield part.value
