@@ -114,9 +114,10 @@ class LogQueue:
                 with self._lock:
                     self._untold -= lost
             self._write("".join(map(_made, lines)))
-        except OSError as error:
+        except Exception as error:  # the thread goes on, whatever it was
+            why = getattr(error, "strerror", None) or repr(error)
             with self._lock:
-                self._drop(len(lines), error.strerror or str(error))
+                self._drop(len(lines), why)
 
     def _write(self, text: str) -> None:
         """Raises OSError, also after a part."""

@@ -32,8 +32,8 @@ log = structlog.get_logger(__name__)
 async def serve(
     settings: Settings,
     *,
-    about: Mapping[str, str] = MappingProxyType({}),
     reread: Callable[[], Settings] | None = None,
+    about: Mapping[str, str] = MappingProxyType({}),
     on_ready: Callable[[], None] = lambda: None,
 ) -> None:
     """Run the gateway until SIGINT or SIGTERM, and until its calls are over or their time is; a

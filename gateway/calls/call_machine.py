@@ -7,6 +7,10 @@ Phases and what leads from one to the next:
                      └─RegistrationFailed────┤  └─┘ the attempt failed, another may follow
                                              └──────> DECLINING ─final status─> OVER
 
+A person whom jambonz's REST API called has answered before the call begins: such a call ends by
+`hangup` where another is declined. Where no `call:status` comes, since jambonz sends it elsewhere,
+the dial's hook tells of answer and ending.
+
 An event that a phase does not list (a leg's late status, a registration that comes after the
 caller hung up) changes nothing and gives no verbs.
 """
@@ -14,20 +18,31 @@ caller hung up) changes nothing and gives no verbs.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Final, TypeAlias, assert_never
+from typing import Any, Final, assert_never
 
+from gateway.calls.call_events import (
+    CallChanged,
+    DialEnded,
+    Event,
+    Failed,
+    LegChanged,
+    Lost,
+    Registered,
+    RegistrationFailed,
+)
 from gateway.calls.endings import (
     ANSWERED_BY_CALLEE,
     ANSWERED_BY_CALLER,
     ANSWERED_BY_GATEWAY,
-    ANSWERED_ODDLY,
     CANCELLED,
     LOST,
+    ODD_ENDINGS,
     OUR_BUG,
     SHUTDOWN,
     Ending,
     Fault,
     Refusal,
+    Role,
     another_may_follow,
     dial_refusal,
     final_code,
@@ -36,11 +51,10 @@ from gateway.calls.endings import (
     registration_refusal,
     unheard,
 )
-from gateway.calls.routing import Attempt, Dialling, Plan, Refusing
+from gateway.calls.routing import Attempt, Dialling, Direction, Plan, Refusing
+from gateway.calls.tried import Past, Tried
 from gateway.jambonz.messages import DialResult, LegStatus
 from gateway.jambonz.verbs import Config, Decline, Dial, Hangup, SipTarget, Verbs
-from gateway.retell.failures import RetellFailure
-from gateway.value import frozen
 
 DIAL_HOOK: Final = "/dial-action"
 #: What a dialled leg says once the callee's side has it.
@@ -62,98 +76,6 @@ class Phase(Enum):
     OVER = "over"
 
 
-@frozen(kw_only=True)
-class Registered:
-    """Retell took the call: dial `uri` within five minutes."""
-
-    at: float
-    retell_call_id: str
-    uri: str
-
-
-@frozen(kw_only=True)
-class RegistrationFailed:
-    """Retell did not take the call."""
-
-    at: float
-    failure: RetellFailure
-    #: what Retell itself said
-    detail: str = ""
-
-
-@frozen(kw_only=True)
-class LegChanged:
-    """A dialled leg (child) reported."""
-
-    at: float
-    status: LegStatus
-
-
-@frozen(kw_only=True)
-class DialEnded:
-    """The action hook of the dial in progress."""
-
-    at: float
-    result: DialResult
-
-
-@frozen(kw_only=True)
-class CallChanged:
-    """The caller's leg (parent) reported."""
-
-    at: float
-    status: LegStatus
-
-
-@frozen(kw_only=True)
-class Failed:
-    """The application failed while it handled this call."""
-
-    at: float
-
-
-@frozen(kw_only=True)
-class Lost:
-    """jambonz's connection is gone for good, and with it any news of the call."""
-
-    at: float
-
-
-Event: TypeAlias = (
-    Registered | RegistrationFailed | LegChanged | DialEnded | CallChanged | Failed | Lost
-)
-
-
-@dataclass(slots=True)
-class Tried:
-    """One attempt as it went. `code` 0 and `reason` "" until it ended."""
-
-    attempt: Attempt
-    started: float
-    call_sid: str = ""
-    #: one for each server that was asked, in order
-    sip_call_ids: list[str] = field(default_factory=list)
-    early_media: bool = False
-    #: when it first rang, sent early media or answered
-    rang: float | None = None
-    answered: float | None = None
-    ended: bool = False
-    code: int = 0
-    reason: str = ""
-    detail: str = ""
-    #: headers of the peer's last message that say why
-    words: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def sip_call_id(self) -> str:
-        """That of the last INVITE; "" if there was none."""
-        return self.sip_call_ids[-1] if self.sip_call_ids else ""
-
-    def note_sip_call_id(self, sip_call_id: str) -> None:
-        if sip_call_id and sip_call_id not in self.sip_call_ids:
-            self.sip_call_ids.append(sip_call_id)
-
-
 @dataclass(slots=True)
 class CallMachine:
     """One call. Everything a call record says of its course is here."""
@@ -165,13 +87,23 @@ class CallMachine:
     answered: float | None = None
     ended: float | None = None
     ending: Ending | None = None
+    #: seconds between answer and end, where jambonz knows better than we
+    talk_s: float | None = None
     far_headers: dict[str, str] = field(default_factory=dict)
     media: Mapping[str, Any] | None = None
     _refusal: Refusal | None = None
     _uri: str | None = None
+    #: the call goes on from a former run of this program
+    _restored: bool = False
+    #: something was heard of it
+    _heard: bool = False
+    #: the last dial that ended
+    _dialled: DialEnded | None = None
 
     def begin(self, at: float) -> Verbs:
         """The verbs that acknowledge the new call: always at least one."""
+        if self._outbound:
+            self.answered = at
         match self.plan:
             case Refusing(refusal=refusal):
                 return self._decline(refusal)
@@ -184,14 +116,44 @@ class CallMachine:
             case _:
                 assert_never(self.plan)
 
-    def adopt(self) -> None:
-        """Take over a call that another run of this program began: nothing is left to try."""
+    def resume(self, at: float) -> None:
+        """Take over a call that another run of this program began, of which nothing is known: it
+        may be that its first dial goes on."""
+        self._restored = True
+        if self._outbound:
+            self.answered = at
+        if self._attempts:
+            self.tried = [Tried(self._attempts[0], at)]
         self.phase = Phase.DIALLING
+
+    def restore(self, past: Past | None) -> None:
+        """What is on record of a resumed call; None: it had only just begun.
+
+        It goes on with the attempt that was tried last; the plan has those that may follow.
+        """
+        if past is not None:
+            self.retell_call_id = past.retell_call_id
+            self.answered = past.answered or self.answered
+            self._uri = past.uri
+        if self._heard:
+            return
+        tried = past.tried if past is not None else []
+        if tried:
+            self.tried = tried
+            if self.answered is not None and (not self._outbound or tried[-1].code // 100 == 2):
+                tried[-1].answered = self.answered
+                self.phase = Phase.TALKING
+        elif isinstance(self.plan, Refusing):
+            self._decline(self.plan.refusal)
+        elif self._registers:
+            self.tried = []
+            self.phase = Phase.REGISTERING
 
     def step(self, event: Event) -> Verbs:
         """Take in one event; the verbs to give jambonz now, if any."""
         if self.phase is Phase.OVER:
             return ()
+        self._heard = True
         match event:
             case Registered():
                 return self._registered(event)
@@ -208,10 +170,15 @@ class CallMachine:
             case Failed():
                 return self._mistake()
             case Lost(at=at):
-                self._over(at, self._refusal.ending() if self._refusal else LOST)
+                self._over(*self._last_known(at))
                 return ()
             case _:
                 assert_never(event)
+
+    @property
+    def progress(self) -> tuple[Phase, int, float | None]:
+        """What is worth putting on record when it changes."""
+        return self.phase, len(self.tried), self.answered
 
     @property
     def connected(self) -> Tried | None:
@@ -233,9 +200,8 @@ class CallMachine:
             return ()
         attempts = self._attempts
         refusal = registration_refusal(event.failure)
-        self.tried.append(
-            Tried(attempts[0], event.at, ended=True, reason=refusal.cause, detail=event.detail)
-        )
+        failed = Tried(attempts[0], event.at, ended=True, reason=refusal.cause, detail=event.detail)
+        self.tried.append(failed)
         if len(attempts) > 1:
             return self._dial(event.at)
         return self._decline(refusal)
@@ -267,13 +233,16 @@ class CallMachine:
             tried.note_sip_call_id(result.sip_call_id)
             tried.detail = result.detail
             self._note_code(tried, result.code, result.reason)
+        self._dialled = DialEnded(at=at, result=result)
+        if result.status == "completed":
+            self._talked(at, result, tried)
         if result.status == "completed" or self.phase is Phase.TALKING:
             return ()  # the dial is followed by a hangup already
         if self.phase is not Phase.DIALLING or result.caller_gone:
             return ()
         code = final_code(result.status, result.code)
-        if tried is None:  # an adopted call: what it dialled is not known any more
-            return (Decline(code if code >= 400 else 480),)
+        if tried is None:  # of a plan that has become a refusal since the call began
+            return self._decline(dial_refusal(Role.RETELL, result.status, result.code, ""))
         tried.code = tried.code or code
         if result.cause == "media" and not result.sip_call_id:
             return self._decline(no_media(code, result.reason))  # no INVITE went out
@@ -283,6 +252,7 @@ class CallMachine:
         more = len(self.tried) < len(self._attempts)
         if more and another_may_follow(role, result.status, result.code, early_media):
             return self._dial(at)
+        registered = tried.attempt.target is None
         return self._decline(
             dial_refusal(
                 role,
@@ -290,26 +260,24 @@ class CallMachine:
                 result.code,
                 tried.reason,
                 why=result.cause,
-                registered=tried.attempt.target is None,
+                registered=registered,
             )
         )
 
     def _call(self, at: float, status: LegStatus) -> None:
-        if status.status == "in-progress":
+        if status.status == "in-progress" and self.answered is None:
             self._talking(at)
         if not status.final:
             return
+        if status.status == "completed":
+            self._count(at, status.duration_s)
         self.media = status.media
         self.far_headers |= _extension_headers(status.headers)
-        ending = self._verdict(status)
-        if self.answered is not None and ending.cause == "hangup":
-            connected = self.connected
-            far = Fault.UNKNOWN if connected is None else peer_of(connected.attempt.role)
-            ending = unheard(ending, status.media or {}, at - self.answered, far)
-        self._over(at, ending)
+        self._over(at, self._heard_verdict(at, status))
 
     def _mistake(self) -> Verbs:
         if self.phase is Phase.TALKING:
+            self._refusal = OUR_BUG
             return (Hangup(),)
         if self.phase is Phase.DECLINING:
             return ()
@@ -339,18 +307,50 @@ class CallMachine:
     def _decline(self, refusal: Refusal) -> Verbs:
         self.phase = Phase.DECLINING
         self._refusal = refusal
+        if self.answered is not None:
+            return (Hangup(),)
         return (Decline(refusal.status, refusal.reason or None, refusal.retry_after_s),)
 
+    @property
+    def _outbound(self) -> bool:
+        return self.plan.direction is Direction.OUTBOUND
+
+    @property
+    def _registers(self) -> bool:
+        return isinstance(self.plan, Dialling) and self.plan.registration is not None
+
     def _talking(self, at: float) -> None:
-        if self.phase in (Phase.DIALLING, Phase.DECLINING):
+        """The two are joined; from REGISTERING only where a former run had dialled."""
+        if self.phase in (Phase.REGISTERING, Phase.DIALLING, Phase.DECLINING):
             self.phase = Phase.TALKING
+            self._refusal = None
         if self.answered is None:
             self.answered = at
+
+    def _talked(self, at: float, result: DialResult, tried: Tried | None) -> None:
+        """A dial was answered and is over. Nobody says since when, where no status did and the
+        caller's leg goes on: an agent answers soon after it is dialled."""
+        if tried is not None and tried.answered is None:
+            caller = result.caller
+            if self.answered is not None and not self._outbound:
+                tried.answered = self.answered
+            elif caller.status == "completed" and caller.duration_s is not None:
+                tried.answered = at - caller.duration_s
+            else:
+                tried.answered = tried.started
+        self._talking(tried.answered if tried is not None and tried.answered else at)
+
+    def _count(self, at: float, duration_s: float | None) -> None:
+        """jambonz says how long a leg was up whose answer we may not have seen."""
+        if self.answered is None:
+            self.answered = at - (duration_s or 0)
+        if self._restored:
+            self.talk_s = duration_s
 
     def _tried_of(self, call_sid: str) -> Tried | None:
         """The attempt whose leg this is; a leg not seen before is the running attempt's."""
         for tried in self.tried:
-            if tried.call_sid == call_sid:
+            if call_sid and tried.call_sid == call_sid:
                 return tried
         if call_sid and self.tried and not self.tried[-1].call_sid:
             self.tried[-1].call_sid = call_sid
@@ -364,13 +364,22 @@ class CallMachine:
 
     def _verdict(self, status: LegStatus) -> Ending:
         if status.status == "completed" or self.phase is Phase.TALKING:
-            if status.cause in ANSWERED_ODDLY:
-                return ANSWERED_ODDLY[status.cause]
+            if status.cause in ODD_ENDINGS:
+                return ODD_ENDINGS[status.cause]
+            # of a call that we placed, the leg that jambonz calls the caller's is the person's
+            near, far = ANSWERED_BY_CALLER, ANSWERED_BY_CALLEE
+            if self._outbound:
+                near, far = far, near
             if status.terminated_by == "caller":
-                return ANSWERED_BY_CALLER
-            callee_ended = any(tried.answered and tried.ended for tried in self.tried)
-            if status.terminated_by == "callee" or callee_ended:
-                return ANSWERED_BY_CALLEE
+                return near
+            if status.terminated_by == "callee":
+                return far
+            if self._refusal is not None:
+                return self._refused(self._refusal)
+            # a jambonz does not tell the callee's hangup from ours; our softswitch, which alone
+            # has causes, does
+            if not status.cause and any(tried.answered and tried.ended for tried in self.tried):
+                return far
             return ANSWERED_BY_GATEWAY
         if status.cause == SHUTDOWN.cause:
             return SHUTDOWN.ending()
@@ -381,7 +390,38 @@ class CallMachine:
         if status.status == "no-answer":
             return CANCELLED
         # declined by the softswitch itself, not by a verb of ours
+        if status.cause in ODD_ENDINGS:
+            odd = ODD_ENDINGS[status.cause]
+            return Ending(odd.by, odd.cause, status.code, odd.fault)
         return Ending("gateway", status.cause or "rejected", status.code, Fault.UNKNOWN)
+
+    def _heard_verdict(self, at: float, status: LegStatus) -> Ending:
+        """The verdict, with what the media counters say of two that talked."""
+        ending, connected = self._verdict(status), self.connected
+        if connected is None or connected.answered is None or ending.cause != "hangup":
+            return ending
+        near = Fault.CALLEE if self._outbound else Fault.CALLER
+        far = peer_of(connected.attempt.role)
+        return unheard(ending, status.media or {}, at - connected.answered, near, far)
+
+    def _refused(self, refusal: Refusal) -> Ending:
+        ending = refusal.ending(answered=self.answered is not None)
+        if self._outbound and ending.by == "callee":
+            return Ending("caller", ending.cause, ending.sip_status, ending.fault)
+        return ending
+
+    def _last_known(self, at: float) -> tuple[float, Ending]:
+        """How and when a call ended that nothing more will be heard of."""
+        if self._refusal is not None:
+            return at, self._refused(self._refusal)
+        if self._dialled is None:
+            return at, LOST
+        when, result = self._dialled.at, self._dialled.result
+        if result.caller_gone:
+            return when, self._verdict(result.caller)
+        if result.status != "completed":
+            return at, LOST
+        return when, ANSWERED_BY_CALLER if self._outbound else ANSWERED_BY_CALLEE
 
     def _over(self, at: float, ending: Ending) -> None:
         self.phase = Phase.OVER

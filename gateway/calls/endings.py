@@ -57,8 +57,9 @@ class Refusal:
     #: who refused: the gateway, or the callee's side
     by: str = "gateway"
 
-    def ending(self) -> Ending:
-        return Ending(self.by, self.cause, self.status, self.fault)
+    def ending(self, *, answered: bool = False) -> Ending:
+        """`answered`: the other party was, and got no `status` of ours."""
+        return Ending(self.by, self.cause, 200 if answered else self.status, self.fault)
 
 
 NOT_CONFIGURED: Final = Refusal(404, "Not Found", "number-not-configured", Fault.OPERATOR)
@@ -71,8 +72,8 @@ SHUTDOWN: Final = Refusal(503, "Service Unavailable", "shutdown", Fault.OPERATOR
 ANSWERED_BY_CALLER: Final = Ending("caller", "hangup", 200, Fault.NOBODY)
 ANSWERED_BY_CALLEE: Final = Ending("callee", "hangup", 200, Fault.NOBODY)
 ANSWERED_BY_GATEWAY: Final = Ending("gateway", "hangup", 200, Fault.NOBODY)
-#: Answered calls that no party hung up, by the softswitch's cause.
-ANSWERED_ODDLY: Final = {
+#: Calls that no party ended, by the softswitch's cause; with the status of an answered one.
+ODD_ENDINGS: Final = {
     # the caller's side heard our answer, and its ACK did not find us: sip.advertise
     "no-ack": Ending("gateway", "no-ack", 200, Fault.OPERATOR),
     "dialog-lost": Ending("gateway", "dialog-lost", 200, Fault.UNKNOWN),
@@ -201,9 +202,12 @@ def no_media(code: int, reason: str) -> Refusal:
     return Refusal(code, reason, "media", Fault.GATEWAY)
 
 
-def unheard(ending: Ending, media: Mapping[str, Any], talked_s: float, far: Fault) -> Ending:
+def unheard(
+    ending: Ending, media: Mapping[str, Any], talked_s: float, near: Fault, far: Fault
+) -> Ending:
     """The verdict for an answered call that was over, with what its media counters say: audio that
-    never came from one side is that side's (`far`: the dialled one's), from both the operator's."""
+    never came from one side is that side's (`near`: the one that the call began with, `far`: the
+    dialled one), from both the operator's."""
     parties = media.get("a"), media.get("b")
     if talked_s < UNHEARD_S or not all(isinstance(party, dict) for party in parties):
         return ending
@@ -211,7 +215,7 @@ def unheard(ending: Ending, media: Mapping[str, Any], talked_s: float, far: Faul
     if a_silent and b_silent:
         return replace(ending, cause="no-media", fault=Fault.OPERATOR)
     if a_silent or b_silent:
-        return replace(ending, cause="one-way-media", fault=Fault.CALLER if a_silent else far)
+        return replace(ending, cause="one-way-media", fault=near if a_silent else far)
     return ending
 
 

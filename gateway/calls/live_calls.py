@@ -6,41 +6,39 @@ A call is known by jambonz's call_sid and outlives its WebSocket: jambonz comes 
 
 import asyncio
 import os
-from collections.abc import Callable, Mapping
-from typing import Any, Final, Protocol
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, Final
 
 import structlog
 
 from config.settings import Settings
 from gateway.calls.call_clock import CallClock
-from gateway.calls.call_machine import (
-    DIAL_HOOK,
+from gateway.calls.call_events import (
     CallChanged,
-    CallMachine,
     DialEnded,
     Event,
     Failed,
     LegChanged,
     Lost,
-    Phase,
     Registered,
     RegistrationFailed,
 )
+from gateway.calls.call_machine import DIAL_HOOK, CallMachine, Phase
 from gateway.calls.endings import OUR_BUG, SHUTDOWN, Fault, Refusal, registration_refusal
 from gateway.calls.ladders import Ladders
+from gateway.calls.live_call import LiveCall, Session
 from gateway.calls.metrics import Metrics
-from gateway.calls.record_of_call import between, close_record, new_record, note_progress
-from gateway.calls.routing import (
-    Dialling,
-    Direction,
-    Plan,
-    Refusing,
-    Registration,
-    from_retell,
-    plan,
-    retell_uri,
+from gateway.calls.record_of_call import (
+    between,
+    close_record,
+    new_record,
+    note_progress,
+    past_of,
 )
-from gateway.jambonz.messages import DialResult, LegStatus, NewCall, redirect
+from gateway.calls.routing import Dialling, Plan, Refusing, direction_of, plan, retell_uri
+from gateway.calls.tried import Past
+from gateway.jambonz.messages import DialResult, LegStatus, NewCall
+from gateway.jambonz.session import Work
 from gateway.jambonz.verbs import Verbs
 from gateway.log import name_call, seconds
 from gateway.retell.client import RetellClient
@@ -53,72 +51,13 @@ log = structlog.get_logger("gateway.call")
 RECONNECT_S: Final = 60.0
 #: After a call's last status jambonz still sends the dial's hook and closes; then we do.
 LINGER_S: Final = 6.0
-
-
-class Session(Protocol):
-    """The connection that carries the call at present."""
-
-    def send(self, text: str, lost: Callable[[str], None]) -> None:
-        """Send a frame; `lost(text)` is called where that fails, at once or later."""
-        ...
-
-    async def close(self) -> None:
-        """Close with 1000: the call needs no more messages."""
-        ...
+#: How long the messages about a call of a former run wait for its record.
+RECORD_S: Final = 2.0
 
 
 def new_call_id(now: float) -> str:
     """32 hex digits: 48 bits of milliseconds, then randomness, so that ids sort by time."""
     return f"{int(now * 1000):012x}{os.urandom(10).hex()}"
-
-
-class LiveCall:
-    """One call: its machine, and the connection, record and tasks around it."""
-
-    __slots__ = (
-        "call_id",
-        "call_sid",
-        "clock",
-        "machine",
-        "new",
-        "outbox",
-        "record",
-        "registration",
-        "session",
-        "timer",
-        "unacked",
-    )
-
-    def __init__(
-        self,
-        call_id: str,
-        new: NewCall,
-        machine: CallMachine,
-        session: Session,
-        record: CallRecord,
-        clock: CallClock,
-    ) -> None:
-        self.call_id = call_id
-        self.clock = clock
-        self.call_sid = new.call_sid
-        self.new = new
-        self.machine = machine
-        self.session: Session | None = session
-        self.record = record
-        self.registration: asyncio.Task[None] | None = None
-        self.timer: asyncio.TimerHandle | None = None
-        self.outbox: list[str] = []
-        self.unacked: Verbs = ()
-
-    def command(self, verbs: Verbs) -> None:
-        """Redirect the call to these verbs, now or when jambonz comes back."""
-        if not verbs:
-            return
-        frame = redirect(verbs)
-        if self.session is None:
-            self.outbox.append(frame)
-        else:
-            self.session.send(frame, self.outbox.append)
 
 
 class LiveCalls:
@@ -194,25 +133,12 @@ class LiveCalls:
         if (old := self._calls.get(new.call_sid)) is not None:
             log.warning("call.repeated", call_id=old.call_id, call_sid=new.call_sid)
             self._gone(old)
-        call_id = new_call_id(at)
-        name_call(call_id, new.call_sid, new.sip_call_id)
-        try:
-            if self._draining:
-                chosen = _refusing(self._settings, new, SHUTDOWN)
-            else:
-                chosen = plan(self._settings, new, call_id)
-        except Exception:
-            log.exception("call.plan-failed", call_id=call_id, call_sid=new.call_sid)
-            chosen = _refusing(self._settings, new, OUR_BUG)
-        machine = CallMachine(chosen)
-        record = new_record(call_id, new, chosen, at)
-        call = LiveCall(call_id, new, machine, session, record, clock)
-        self._keep(call)
-        self._store.save(record)
-        self._metrics.call_started(record.direction, record.trunk)
+        call = self._make(new, session, clock)
+        record, machine = call.record, call.machine
+        call.on_record = True
         log.info(
             "call.begin",
-            call_id=call_id,
+            call_id=call.call_id,
             call_sid=new.call_sid,
             sip_call_id=new.sip_call_id,
             direction=record.direction,
@@ -222,26 +148,30 @@ class LiveCalls:
             agent=record.agent,
         )
         verbs = machine.begin(at)
-        if isinstance(chosen, Dialling) and chosen.registration is not None:
-            task = asyncio.create_task(self._register(call, chosen.registration))
-            call.registration = task
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+        if machine.answered is not None:
+            self._answered(call, machine.answered)
+        self._save(call)
+        self._register_if_due(call)
         return call, verbs
 
-    async def resume(self, new: NewCall, session: Session) -> LiveCall:
-        """jambonz came back with a call: ours, or one of the run before this one."""
+    def resume(self, new: NewCall, session: Session) -> tuple[LiveCall, Work]:
+        """jambonz came back with a call: ours, or one of the run before this one, whose record is
+        to be read before anything else is heard of it."""
         call = self._calls.get(new.call_sid)
+        rest: Work = None
         if call is None:
-            call = await self._adopt(new, session)
-        elif call.session is not None and call.session is not session:
-            log.info("call.moved", call_id=call.call_id)
+            clock = CallClock(self._now, self._clock)
+            call = self._make(new, session, clock)
+            call.machine.resume(clock.now())
+            rest = self._restored(call)
+        else:
+            moved = call.session is not None and call.session is not session
+            log.info("call.reconnected", call_id=call.call_id, call_sid=call.call_sid, moved=moved)
         call.session = session
         if call.timer is not None and call.machine.phase is not Phase.OVER:
             call.timer.cancel()
             call.timer = None
-        log.info("call.reconnected", call_id=call.call_id, call_sid=call.call_sid)
-        return call
+        return call, rest
 
     def status(self, call: LiveCall, status: LegStatus) -> None:
         """`call:status` of the caller's leg or of one that was dialled."""
@@ -292,11 +222,14 @@ class LiveCalls:
 
     def _step(self, call: LiveCall, event: Event) -> Verbs:
         machine = call.machine
-        before, answered = machine.phase, machine.answered
+        before, progress = machine.phase, machine.progress
+        answered = machine.answered
         verbs = machine.step(event)
         if answered is None and machine.answered is not None:
             self._answered(call, machine.answered)
         after = machine.phase
+        if after is not Phase.OVER and machine.progress != progress:
+            self._save(call)
         if after is not before:
             log.debug("call.phase", call_id=call.call_id, phase=after.value)
             if after is Phase.OVER:
@@ -311,9 +244,32 @@ class LiveCalls:
         setup_s = between(record.started_ms, round(at * 1000))
         self._metrics.call_answered(record.direction, record.trunk, setup_s)
 
-    def _keep(self, call: LiveCall) -> None:
-        self._calls[call.call_sid] = call
+    def _make(self, new: NewCall, session: Session, clock: CallClock) -> LiveCall:
+        """A call in progress, planned, and not on record yet."""
+        at = clock.now()
+        call_id = new_call_id(at)
+        name_call(call_id, new.call_sid, new.sip_call_id)
+        try:
+            if self._draining:
+                chosen = _refusing(self._settings, new, SHUTDOWN)
+            else:
+                chosen = plan(self._settings, new, call_id)
+        except Exception:
+            log.exception("call.plan-failed", call_id=call_id, call_sid=new.call_sid)
+            chosen = _refusing(self._settings, new, OUR_BUG)
+        record = new_record(call_id, new, chosen, at)
+        call = self._calls[new.call_sid] = LiveCall(
+            new, CallMachine(chosen), session, record, clock
+        )
         self._idle.clear()
+        self._metrics.call_started(record.direction, record.trunk)
+        return call
+
+    def _run(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
 
     def _after(self, call: LiveCall, delay_s: float, then: Callable[[LiveCall], None]) -> None:
         if call.timer is not None:
@@ -328,17 +284,24 @@ class LiveCalls:
         session = call.session
         self._finish(call)
         if session is not None:
-            task = asyncio.create_task(session.close())
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._run(session.close())
 
-    async def _register(self, call: LiveCall, wanted: Registration) -> None:
+    def _register_if_due(self, call: LiveCall) -> None:
+        if call.machine.phase is Phase.REGISTERING and call.registration is None:
+            call.registration = self._run(self._register(call))
+
+    async def _register(self, call: LiveCall) -> None:
         """Method 2: register the call with Retell, then send the verbs."""
+        chosen = call.machine.plan
+        assert isinstance(chosen, Dialling), "only such a plan registers"
+        wanted = chosen.registration
+        assert wanted is not None, "and it says what"
         begun = self._clock()
         event: Event
         try:
             retell_call_id = await self._retell.register(
                 call_id=call.call_id,
+                direction=wanted.direction,
                 agent=wanted.agent,
                 from_number=wanted.from_number,
                 to_number=wanted.to_number,
@@ -373,25 +336,46 @@ class LiveCalls:
             log.exception("call.failed", call_id=call.call_id)
             call.command(self._step(call, Failed(at=call.clock.now())))
 
-    async def _adopt(self, new: NewCall, session: Session) -> LiveCall:
-        """A call that an earlier run of this program began: its record goes on."""
-        clock = CallClock(self._now, self._clock)
-        at = clock.now()
-        record = await self._store.by_call_sid(new.call_sid)
+    async def _restored(self, call: LiveCall) -> None:
+        """Wait for the record of a former run's call; one that is late is taken when it comes."""
+        reading = self._run(self._restore(call))
+        await asyncio.wait((reading,), timeout=RECORD_S)
+        if not reading.done():
+            log.warning("call.record-late", call_sid=call.call_sid, waited_s=RECORD_S)
+
+    async def _restore(self, call: LiveCall) -> None:
+        """Go on with the record of a call that a former run of this program began."""
+        record: CallRecord | None = None
+        try:
+            record = await self._store.by_call_sid(call.call_sid)
+        except Exception:
+            log.exception("call.record-unread", call_id=call.call_id, call_sid=call.call_sid)
+        else:
+            self._go_on(call, record)
+        call.on_record = True
+        self._save(call)
         known = record is not None
-        if record is None:
-            chosen = _refusing(self._settings, new, OUR_BUG)
-            record = new_record(new_call_id(at), new, chosen, at)
-        name_call(record.call_id, new.call_sid, new.sip_call_id)
-        record.state, record.cause, record.fault, record.ended_by = "live", None, None, None
-        machine = CallMachine(_refusing(self._settings, new, OUR_BUG))
-        machine.adopt()
-        call = LiveCall(record.call_id, new, machine, session, record, clock)
-        self._keep(call)
-        self._store.save(record)
-        self._metrics.call_started(record.direction, record.trunk)
-        log.info("call.adopted", call_id=record.call_id, call_sid=new.call_sid, known=known)
-        return call
+        log.info("call.adopted", call_id=call.call_id, call_sid=call.call_sid, known=known)
+
+    def _go_on(self, call: LiveCall, record: CallRecord | None) -> None:
+        if self._calls.get(call.call_sid) is not call:
+            return  # it ended meanwhile, and its record stays interrupted
+        past: Past | None = None
+        if record is not None:
+            record.state = "live"
+            record.ended_ms = record.ended_by = record.cause = record.fault = None
+            call.record = record
+            name_call(record.call_id, call.call_sid, record.a_sip_call_id or "")
+            registered = record.retell_call_id
+            uri = retell_uri(self._settings, registered) if registered else None
+            past = past_of(record, uri)
+        call.machine.restore(past)
+        self._register_if_due(call)
+
+    def _save(self, call: LiveCall) -> None:
+        if call.on_record and self._calls.get(call.call_sid) is call:
+            note_progress(call.record, call.machine)
+            self._store.save(call.record)
 
     def _finish(self, call: LiveCall) -> None:
         """End a call: close its record and log its last line."""
@@ -434,7 +418,7 @@ class LiveCalls:
 
 def _refusing(settings: Settings, new: NewCall, refusal: Refusal) -> Plan:
     return Refusing(
-        direction=Direction.RETELL if from_retell(settings, new) else Direction.INBOUND,
+        direction=direction_of(settings, new),
         from_number=new.from_number,
         to_number=new.to_number,
         refusal=refusal,

@@ -15,8 +15,8 @@ from prometheus_client import (
 )
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-from gateway.calls.call_machine import Tried
 from gateway.calls.endings import Ending
+from gateway.calls.tried import Tried
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 _SETUP_S = (0.1, 0.25, 0.5, 1, 2, 3, 5, 10, 20, 40, 60)

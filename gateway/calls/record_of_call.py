@@ -1,13 +1,17 @@
 """What a call's course leaves in its record: from machine to row, nothing decided."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final
 
-from gateway.calls.call_machine import CallMachine, Tried
-from gateway.calls.endings import Ending
-from gateway.calls.routing import Dialling, Plan
+from gateway.calls.call_machine import CallMachine
+from gateway.calls.endings import Ending, Role
+from gateway.calls.routing import Attempt, Dialling, Plan
+from gateway.calls.tried import Past, Tried
 from gateway.jambonz.messages import NewCall
 from gateway.jambonz.verbs import PhoneTarget, SipTarget, Target
 from gateway.storage.call_records import CallRecord
+
+_REGISTERED: Final = "registered call"
 
 
 def new_record(call_id: str, new: NewCall, chosen: Plan, at: float) -> CallRecord:
@@ -24,6 +28,39 @@ def new_record(call_id: str, new: NewCall, chosen: Plan, at: float) -> CallRecor
         agent=dialling.agent if dialling else None,
         a_sip_call_id=new.sip_call_id[:255] or None,
         started_ms=round(at * 1000),
+    )
+
+
+def past_of(record: CallRecord, uri: str | None) -> Past:
+    """What is on record of a call that a former run of this program began; `uri` is where it is
+    dialled if it is a registered one."""
+    return Past(
+        tried=[_tried(item) for item in record.attempts],
+        answered=record.answered_ms / 1000 if record.answered_ms is not None else None,
+        retell_call_id=record.retell_call_id,
+        uri=uri,
+    )
+
+
+def _tried(item: Mapping[str, Any]) -> Tried:
+    code = item["code"] or 0
+    attempt = Attempt(
+        role=Role(item["role"]),
+        trunk=item["trunk"],
+        target=_target(item["target"], item["trunk"]),
+        caller_id=None,
+        timeout_s=0,
+    )
+    return Tried(
+        attempt,
+        item["started_ms"] / 1000,
+        sip_call_ids=list(item.get("sip_call_ids", ())),
+        early_media=item["early_media"],
+        ended=code >= 300,
+        code=code,
+        reason=item["reason"] or "",
+        detail=item["detail"] or "",
+        words=item.get("words", {}),
     )
 
 
@@ -44,7 +81,9 @@ def close_record(record: CallRecord, machine: CallMachine, ending: Ending) -> No
     record.state = "ended"
     if machine.ended is not None:
         record.ended_ms = round(machine.ended * 1000)
-    record.duration_s = between(record.answered_ms, record.ended_ms)
+    record.duration_s = machine.talk_s
+    if record.duration_s is None:
+        record.duration_s = between(record.answered_ms, record.ended_ms)
     record.ended_by = ending.by
     record.cause = ending.cause
     record.sip_status = ending.sip_status or None
@@ -77,7 +116,14 @@ def _shown(target: Target | None) -> str:
         case SipTarget(uri=uri):
             return uri
         case None:
-            return "registered call"
+            return _REGISTERED
+
+
+def _target(shown: str, trunk: str) -> Target | None:
+    """What `_shown` showed."""
+    if shown == _REGISTERED:
+        return None
+    return SipTarget(shown) if shown.startswith(("sip:", "sips:")) else PhoneTarget(shown, trunk)
 
 
 def between(first_ms: int | None, last_ms: int | None) -> float | None:

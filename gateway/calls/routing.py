@@ -6,7 +6,7 @@ The result is a plan of dial attempts, tried one after another, or a refusal.
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import field
 from enum import StrEnum
-from typing import Final, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from config.settings import RETELL_TRUNK, Fallback, NumberSettings, RouteSettings, Settings
 from gateway.calls.endings import NO_ROUTE, NOT_CONFIGURED, Refusal, Role
@@ -60,6 +60,8 @@ class Direction(StrEnum):
 
     INBOUND = "inbound"
     RETELL = "retell"
+    OUTBOUND = "outbound"
+    """we did, by jambonz's REST API: the person has answered, and the agent is to be brought in"""
 
 
 @frozen(kw_only=True)
@@ -76,8 +78,12 @@ class Attempt:
 
 @frozen(kw_only=True)
 class Registration:
-    """What register-phone-call says of a call before it is dialled (method 2)."""
+    """What register-phone-call says of a call before it is dialled (method 2).
 
+    `direction` is "inbound" or "outbound"; the numbers are who calls whom.
+    """
+
+    direction: Literal["inbound", "outbound"]
     agent: str
     from_number: str
     to_number: str
@@ -112,9 +118,18 @@ Plan: TypeAlias = Dialling | Refusing
 
 def plan(settings: Settings, call: NewCall, call_id: str) -> Plan:
     """Decide about one call. `call_id` is ours and travels along for correlation."""
+    if call.outbound:
+        return _to_agent(settings, call, call_id, Direction.OUTBOUND)
     if from_retell(settings, call):
         return _from_retell(settings, call)
-    return _inbound(settings, call, call_id)
+    return _to_agent(settings, call, call_id, Direction.INBOUND)
+
+
+def direction_of(settings: Settings, call: NewCall) -> Direction:
+    """Who placed the call."""
+    if call.outbound:
+        return Direction.OUTBOUND
+    return Direction.RETELL if from_retell(settings, call) else Direction.INBOUND
 
 
 def from_retell(settings: Settings, call: NewCall) -> bool:
@@ -133,14 +148,18 @@ def retell_uri(settings: Settings, retell_call_id: str) -> str:
     return f"{scheme}:{retell_call_id}@{rest.rpartition('@')[2]}"
 
 
-def _inbound(settings: Settings, call: NewCall, call_id: str) -> Plan:
-    number, entry = _configured(settings, call.to_number)
-    caller = _caller(settings, call.from_number)
+def _to_agent(settings: Settings, call: NewCall, call_id: str, direction: Direction) -> Plan:
+    """Bring together a person and the agent of `number`, which is ours: who was called inbound,
+    and whose call it is outbound. The agent is called as `number`, and shown the person."""
+    outbound = direction is Direction.OUTBOUND
+    number, entry = _configured(settings, call.from_number if outbound else call.to_number)
+    person = _caller(settings, call.to_number if outbound else call.from_number)
+    from_number, to_number = (number, person) if outbound else (person, number)
     if entry is None:
         return Refusing(
-            direction=Direction.INBOUND,
-            from_number=caller,
-            to_number=number,
+            direction=direction,
+            from_number=from_number,
+            to_number=to_number,
             refusal=NOT_CONFIGURED,
         )
     method = entry.method or settings.retell.method
@@ -155,9 +174,10 @@ def _inbound(settings: Settings, call: NewCall, call_id: str) -> Plan:
     if method == "dial":
         target = None
         registration = Registration(
+            direction="outbound" if outbound else "inbound",
             agent=agent or "",
-            from_number=caller,
-            to_number=number,
+            from_number=from_number,
+            to_number=to_number,
             variables=entry.variables,
         )
     attempts = [
@@ -165,20 +185,20 @@ def _inbound(settings: Settings, call: NewCall, call_id: str) -> Plan:
             role=Role.RETELL,
             trunk=settings.retell.trunk,
             target=target,
-            caller_id=caller or None,
+            caller_id=person or None,
             timeout_s=settings.retell.ring_timeout_s,
             headers=headers,
         )
     ]
     fallback = entry.fallback or settings.retell.fallback
     if fallback is not None:
-        attempts.append(_fallback(settings, fallback, caller, headers))
+        attempts.append(_fallback(settings, fallback, person, headers))
     return Dialling(
-        direction=Direction.INBOUND,
+        direction=direction,
         method=method,
         agent=agent,
-        from_number=caller,
-        to_number=number,
+        from_number=from_number,
+        to_number=to_number,
         registration=registration,
         attempts=tuple(attempts),
     )

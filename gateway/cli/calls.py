@@ -36,7 +36,7 @@ def calls(
     ] = None,
     config_file: ConfigOption = None,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="How many to list.")] = 20,
-    direction: Annotated[str | None, _filter("--direction", "inbound or retell.")] = None,
+    direction: Annotated[str | None, _filter("--direction", "inbound, retell or outbound.")] = None,
     trunk: Annotated[str | None, _filter("--trunk", "The trunk that the call came by.")] = None,
     from_: Annotated[str | None, _filter("--from", "The caller, such as +14155550199.")] = None,
     to: Annotated[str | None, _filter("--to", "The number that was called.")] = None,
@@ -114,7 +114,7 @@ def table(listed: list[dict[str, Any]]) -> Table:
         cells = (
             record["call_id"],
             str(record["started_at"])[5:19].replace("T", " "),
-            "out" if record["direction"] == "retell" else "in",
+            "in" if record["direction"] == "inbound" else "out",
             record["from"],
             record["to"],
             _carrier(record),

@@ -8,7 +8,8 @@ from aiohttp import web
 
 from config.settings import Settings
 from gateway.calls.ladders import Ladders
-from gateway.calls.live_calls import LiveCall, LiveCalls
+from gateway.calls.live_call import LiveCall
+from gateway.calls.live_calls import LiveCalls
 from gateway.calls.metrics import Metrics
 from gateway.http.ports import Lifecycle, Operations, Reloading
 from gateway.jambonz.endpoint import JambonzEndpoint

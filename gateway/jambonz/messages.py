@@ -71,7 +71,10 @@ class Envelope:
 
 @frozen(kw_only=True)
 class NewCall:
-    """`session:new` (or its repetition in `session:reconnect`): a call reached jambonz."""
+    """`session:new` (or its repetition in `session:reconnect`): a call reached jambonz.
+
+    `outbound`: jambonz's REST API placed it, and the person at `to_number` has answered.
+    """
 
     call_sid: str
     sip_call_id: str
@@ -80,6 +83,7 @@ class NewCall:
     trunk: str
     authenticated_user: str
     headers: Mapping[str, str]
+    outbound: bool = False
 
     @classmethod
     def of(cls, envelope: Envelope) -> "NewCall":
@@ -101,6 +105,7 @@ class NewCall:
             trunk=_text(data, "originating_sip_trunk_name"),
             authenticated_user=user,
             headers=headers,
+            outbound=_text(data, "direction") == "outbound",
         )
 
 
@@ -108,7 +113,8 @@ class NewCall:
 class LegStatus:
     """`call:status` of one leg: the caller's (the parent) or one that we dialled (a child).
 
-    `cause` and `media` come from our own softswitch only.
+    `duration_s` is in whole seconds since the answer, None where nothing is said. `cause` and
+    `media` come from our own softswitch only.
     """
 
     call_sid: str
@@ -119,6 +125,7 @@ class LegStatus:
     reason: str
     terminated_by: str
     cause: str = ""
+    duration_s: float | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     media: Mapping[str, Any] | None = None
 
@@ -140,6 +147,7 @@ class LegStatus:
             reason=reason,
             terminated_by=by,
             cause=cause,
+            duration_s=_seconds(data, "duration"),
             headers=_headers(data),
             media=media if isinstance(media, dict) else None,
         )
@@ -151,8 +159,8 @@ class DialResult:
 
     jambonz reports a ring timeout or a caller's cancel as no-answer/487 or, by a race of its own,
     as ringing/180 or early-media/183: a code below 300 is no final one.
-    `caller_gone`: the caller's own leg had ended by then. `cause` and `detail` are our
-    softswitch's: a word, and a sentence where there was no response.
+    `caller` is the caller's own leg at that time. `cause` and `detail` are our softswitch's: a
+    word, and a sentence where there was no response.
     """
 
     status: str
@@ -162,7 +170,11 @@ class DialResult:
     detail: str
     call_sid: str
     sip_call_id: str
-    caller_gone: bool
+    caller: LegStatus
+
+    @property
+    def caller_gone(self) -> bool:
+        return self.caller.final
 
     @classmethod
     def of(cls, data: Mapping[str, Any]) -> "DialResult":
@@ -174,7 +186,7 @@ class DialResult:
             detail=_text(data, "dial_detail"),
             call_sid=_text(data, "dial_call_sid"),
             sip_call_id=_text(data, "dial_sip_call_id"),
-            caller_gone=data.get("call_status") in FINAL_STATUSES,
+            caller=LegStatus.of(data),
         )
 
 
@@ -239,6 +251,11 @@ def _headers(data: Mapping[str, Any]) -> dict[str, str]:
         for name, value in (raw.items() if isinstance(raw, dict) else ())
         if isinstance(value, str)
     }
+
+
+def _seconds(data: Mapping[str, Any], key: str) -> float | None:
+    value = data.get(key)
+    return float(value) if isinstance(value, int | float) and value >= 0 else None
 
 
 def _number(data: Mapping[str, Any], key: str) -> int:

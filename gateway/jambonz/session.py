@@ -5,6 +5,7 @@ one, known or not; a new call's ack never empty; never a close with anything but
 is content, because any other code makes it come back. They hold over every kind of socket.
 """
 
+import asyncio
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar
 
@@ -20,21 +21,25 @@ from gateway.jambonz.messages import (
     parse,
     redirect,
 )
-from gateway.jambonz.verbs import Decline, Verbs
+from gateway.jambonz.verbs import Decline, Hangup, Verbs
+from gateway.value import frozen
 
 log = structlog.get_logger("gateway.jambonz")
 
-#: Takes a text; what it returns must be awaited before the next text is given.
-OnText: TypeAlias = Callable[[str], Coroutine[Any, Any, None] | None]
+#: What must be awaited before the next text is given.
+Work: TypeAlias = Coroutine[Any, Any, None] | None
+#: Takes a text.
+OnText: TypeAlias = Callable[[str], Work]
 #: Takes the close code.
 OnClosed: TypeAlias = Callable[[int | None], None]
 
 CLOSED_BY_JAMBONZ: Final = (1000, 1001)
 NORMAL: Final = 1000
 GOING_AWAY: Final = 1001
-
-#: What a call gets that we could not even begin.
-_SORRY: Final = (Decline(500, "Server Internal Error"),)
+#: How long after a reconnect jambonz may take to show that it has the verbs it was given.
+PROOF_S: Final = 1.0
+#: The `msg` of a jambonz:error about what the softswitch goes without.
+NOT_SUPPORTED: Final = "NotSupported"
 
 
 class Socket(Protocol):
@@ -49,13 +54,26 @@ class Socket(Protocol):
         ...
 
 
+@frozen
+class Given:
+    """Verbs that were given to jambonz, in the ack of the message `msgid` or by command.
+
+    What is sent on a socket that breaks may be lost. Any later message about the call proves that
+    jambonz has it. `first`: the ack of `session:new`.
+    """
+
+    msgid: str
+    verbs: Verbs
+    first: bool = False
+
+
 class OngoingCall(Protocol):
     """A call as far as its conversation touches it."""
 
     #: texts that wait for jambonz to come back
     outbox: list[str]
-    #: the verbs of a first ack that never left
-    unacked: Verbs
+    #: what was given last, as long as nothing shows that jambonz has it
+    unproved: "Given | None"
 
     @property
     def call_id(self) -> str:
@@ -82,8 +100,8 @@ class Calls(Protocol[C]):
         """A new call and the verbs that acknowledge it."""
         ...
 
-    async def resume(self, new: NewCall, session: "JambonzSession[Any]") -> C:
-        """The call that jambonz came back with."""
+    def resume(self, new: NewCall, session: "JambonzSession[Any]") -> tuple[C, Work]:
+        """The call that jambonz came back with, and what is to be done before its next message."""
         ...
 
     def find(self, call_sid: str) -> C | None:
@@ -139,7 +157,7 @@ class JambonzSession(Generic[C]):
         """The calls that this conversation is about."""
         return [call.call_id for call in self._own.values()]
 
-    def take(self, text: str) -> Coroutine[Any, Any, None] | None:
+    def take(self, text: str) -> Work:
         """Handle a frame. What it returns must be awaited before the next frame is given."""
         try:
             envelope = parse(text)
@@ -175,6 +193,23 @@ class JambonzSession(Generic[C]):
         for call in own.values():
             self._calls.disconnected(call, self, for_good=for_good)
 
+    def give(self, call: C, verbs: Verbs, msgid: str = "") -> None:
+        """Give verbs, which may be none, in the ack of the message `msgid`; without it by command.
+
+        Those that cannot be sent follow by command when jambonz is back: it would leave the caller
+        waiting without them.
+        """
+        first = call.unproved if call.unproved is not None and call.unproved.first else None
+        given = call.unproved = Given(first.msgid if first else msgid, verbs, first is not None)
+
+        def lost(_: str) -> None:
+            if call.unproved is given and not given.first:
+                call.unproved = None
+                if verbs:
+                    call.outbox.append(redirect(verbs))
+
+        self.send(ack(msgid, verbs) if msgid else redirect(verbs), lost)
+
     def send(self, text: str, lost: Callable[[str], None]) -> None:
         """Hand over a frame; `lost(text)` is called if it cannot be, at once or later."""
         self._socket.send(text, lost)
@@ -196,75 +231,84 @@ class JambonzSession(Generic[C]):
             call, verbs = self._calls.begin(NewCall.of(envelope), self)
         except BadFrameError as error:
             log.warning("jambonz.bad-call", error=str(error))
-            self.send(ack(envelope.msgid, _SORRY), _drop)
+            self.send(ack(envelope.msgid, _sorry(envelope)), _drop)
             return
         except Exception:
             log.exception("jambonz.call-failed", call_sid=envelope.call_sid)
-            self.send(ack(envelope.msgid, _SORRY), _drop)
+            self.send(ack(envelope.msgid, _sorry(envelope)), _drop)
             return
         self._own[call.call_sid] = call
         try:
             frame = ack(envelope.msgid, verbs)
         except FrameTooLargeError as error:
             log.error("jambonz.frame-too-large", call_id=call.call_id, error=str(error))
-            verbs = self._calls.mistake(call) or _SORRY
+            verbs = self._calls.mistake(call) or _sorry(envelope)
             frame = ack(envelope.msgid, verbs)
+        call.unproved = Given(envelope.msgid, verbs, first=True)
+        self.send(frame, _drop)
 
-        def lost(_: str) -> None:
-            call.unacked = verbs
-
-        self.send(frame, lost)
-
-    async def _reconnect(self, envelope: Envelope) -> None:
-        """Acked without verbs, which jambonz would ignore; but if the first ack never left, it
-        takes this one for it."""
+    def _reconnect(self, envelope: Envelope) -> Work:
+        """Acked at once, and without verbs, which jambonz would ignore; but if the first ack was
+        lost, it takes this one for it. What else may be lost is given again."""
         try:
-            call = await self._calls.resume(NewCall.of(envelope), self)
+            call, rest = self._calls.resume(NewCall.of(envelope), self)
         except Exception:
             self._failed(envelope)
-            return
+            return None
         self._own[call.call_sid] = call
-        verbs, call.unacked = call.unacked, ()
-        self.send(ack(envelope.msgid, verbs), _drop)
+        given = call.unproved
+        first = given is not None and given.first
+        self.send(ack(envelope.msgid, given.verbs if given and first else ()), _drop)
+        if given is not None and not first:
+            if given.msgid:
+                self.send(ack(given.msgid, given.verbs), _drop)
+            asyncio.get_running_loop().call_later(PROOF_S, self._insist, call, given)
         waiting, call.outbox = call.outbox, []
         for frame in waiting:
             self.send(frame, call.outbox.append)
+        return rest
+
+    def _insist(self, call: C, given: Given) -> None:
+        """jambonz forgets the hooks that wait for an ack when its socket breaks (0.9.8)."""
+        if call.unproved is given and given.verbs and call.call_sid in self._own:
+            self.give(call, given.verbs)
 
     def _hook(self, envelope: Envelope) -> None:
         call = self._calls.find(envelope.call_sid)
         if call is None:
             self.send(ack(envelope.msgid), _drop)
             return
+        call.unproved = None
         try:
             verbs = self._calls.hook(call, envelope.hook, envelope.data)
         except Exception:
             log.exception("jambonz.hook-failed", call_id=call.call_id, hook=envelope.hook)
             verbs = self._calls.mistake(call)
-
-        def lost(_: str) -> None:
-            # Without them jambonz would leave the caller waiting once it is back.
-            call.outbox.append(redirect(verbs))
-
-        self.send(ack(envelope.msgid, verbs), lost if verbs else _drop)
+        self.give(call, verbs, envelope.msgid)
 
     def _status(self, envelope: Envelope) -> None:
         status = LegStatus.of(envelope.data)
         call = self._calls.find(envelope.call_sid) or self._calls.find(status.parent_call_sid)
         if call is not None:
+            call.unproved = None
             self._calls.status(call, status)
 
     def _refused(self, envelope: Envelope) -> None:
-        """jambonz could not use what we sent: our fault, and the call would wait for ever."""
+        """jambonz could not use what we sent: our fault, and the call would wait for ever.
+
+        What our own softswitch only goes without is told in the same way, and the call goes on.
+        """
         self._on_refused("gateway")
         call = self._calls.find(envelope.call_sid)
+        msg = str(envelope.data.get("msg", ""))
         log.error(
             "jambonz.refused-our-frame",
             call_id=call.call_id if call else None,
             call_sid=envelope.call_sid,
-            error=str(envelope.data.get("msg", "")),
+            error=msg,
             details=str(envelope.data.get("details", ""))[:200],
         )
-        if call is not None:
+        if call is not None and msg != NOT_SUPPORTED:
             call.command(self._calls.refused(call))
 
     def _failed(self, envelope: Envelope) -> None:
@@ -275,6 +319,13 @@ class JambonzSession(Generic[C]):
     def _ack_if_wanted(self, envelope: Envelope) -> None:
         if envelope.wants_ack:
             self.send(ack(envelope.msgid), _drop)
+
+
+def _sorry(envelope: Envelope) -> Verbs:
+    """What a call gets that we could not even begin; one that jambonz placed is answered."""
+    if envelope.data.get("direction") == "outbound":
+        return (Hangup(),)
+    return (Decline(500, "Server Internal Error"),)
 
 
 def _drop(_: str) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 import structlog
 
@@ -68,12 +68,13 @@ class RetellClient:
         self,
         *,
         call_id: str,
+        direction: Literal["inbound", "outbound"],
         agent: str,
         from_number: str,
         to_number: str,
         variables: Mapping[str, str],
     ) -> str:
-        """Register an inbound call and return Retell's call id, to be dialled within 5 minutes.
+        """Register a call and return Retell's call id, to be dialled within 5 minutes.
 
         At most two requests and `budget_s` seconds in all. A first try that timed out may have
         registered a call that is never dialled: Retell ends it as registered_call_timeout.
@@ -85,7 +86,7 @@ class RetellClient:
         deadline = self._clock() + self._budget_s
         share = FIRST_TRY_S / BUDGET_S * self._budget_s
         try:
-            return await once(share, call_id, agent, from_number, to_number, variables)
+            return await once(share, call_id, direction, agent, from_number, to_number, variables)
         except RegistrationError as first:
             left = deadline - self._clock() - PAUSE_S
             registered = 200 <= first.status < 300  # the body was odd, but the call exists
@@ -94,7 +95,7 @@ class RetellClient:
             log.info("retell.retry", call_id=call_id, failure=first.failure, status=first.status)
         await asyncio.sleep(PAUSE_S)
         left = deadline - self._clock()
-        return await once(left, call_id, agent, from_number, to_number, variables)
+        return await once(left, call_id, direction, agent, from_number, to_number, variables)
 
 
 def _sdk_of(settings: RetellSettings) -> "Sdk | None":

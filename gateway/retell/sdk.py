@@ -6,7 +6,7 @@ Importing it takes most of a second, so only `gateway.retell.client` does, where
 import asyncio
 import re
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, Literal
 
 import httpx
 from retell import (
@@ -61,6 +61,7 @@ class Sdk:
         self,
         timeout_s: float,
         call_id: str,
+        direction: Literal["inbound", "outbound"],
         agent: str,
         from_number: str,
         to_number: str,
@@ -73,7 +74,7 @@ class Sdk:
                 # Raw: only the id is read, so the other fields are not validated.
                 response = await self._client.call.with_raw_response.register_phone_call(
                     agent_id=agent,
-                    direction="inbound",
+                    direction=direction,
                     from_number=from_number,
                     to_number=to_number,
                     metadata={"gateway_call_id": call_id},

@@ -10,7 +10,7 @@ from aiohttp import web
 from config.settings import Settings
 from config.values import Address
 from gateway import log
-from gateway.calls.live_calls import LiveCall
+from gateway.calls.live_call import LiveCall
 from gateway.http.app import configure, make_app, make_metrics_app
 from gateway.http.app_keys import CALLS, ENDPOINT, METRICS
 from gateway.http.clients import CLIENTS

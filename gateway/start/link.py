@@ -5,7 +5,7 @@ from contextlib import AsyncExitStack
 import aiohttp
 
 from config.settings import ApplicationSettings
-from gateway.calls.live_calls import LiveCall
+from gateway.calls.live_call import LiveCall
 from gateway.jambonz import memory
 from gateway.jambonz.endpoint import JambonzEndpoint
 from sip.softswitch.jambonz.link import AppError, AppLink

@@ -1,6 +1,7 @@
-"""Call records: one row a call, written when it starts and again when it ends."""
+"""Call records: one row a call, written when it starts, whenever it gets on, and at its end."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, fields
@@ -248,13 +249,16 @@ class CallStore:
     async def interrupt_live(self) -> int:
         """Mark calls that a former run of the program left open; how many there were.
 
-        Raises StorageError.
+        They ended by now, as far as anybody knows. Raises StorageError.
         """
         ending = {"cause": "interrupted", "fault": "gateway", "ended_by": "gateway"}
         left_open = update(calls).where(calls.c.state == "live")
+        ended_ms = round(time.time() * 1000)
         with as_storage_error():
             async with self.engine.begin() as connection:
-                result = await connection.execute(left_open.values(state="interrupted", **ending))
+                result = await connection.execute(
+                    left_open.values(state="interrupted", ended_ms=ended_ms, **ending)
+                )
         return int(result.rowcount)
 
     async def _settle(self) -> None:

@@ -29,9 +29,7 @@ from sip.media.plane import MediaError, MediaPlane, MediaStats
 from sip.ua.user_agent import UserAgent
 
 #: This gateway stops, and the call cannot go on elsewhere (RFC 3326).
-SHUTTING_DOWN = Parting(
-    Cause.SHUTDOWN, (("Reason", 'SIP;cause=503;text="Gateway Is Shutting Down"'),)
-)
+SHUTTING_DOWN: Headers = (("Reason", 'SIP;cause=503;text="Gateway Is Shutting Down"'),)
 
 
 class Call(Hub):
@@ -91,24 +89,35 @@ class Call(Hub):
         if first.answer(await hold(self, first, first.remote_sdp)):
             self.tell(FIRST, self.status.answered(self.ua.clock.now()))
 
-    def reject(self, status: int, reason: str | None, headers: Headers = ()) -> None:
+    def reject(
+        self,
+        status: int,
+        reason: str | None,
+        headers: Headers = (),
+        cause: Cause = Cause.REJECTED,
+    ) -> None:
         """Refuse the first leg; without effect once it is answered."""
         first = self.first
         if first is None or self.over or first.up:
             return
         phrase = first.reject(status, reason, headers)
         now = self.ua.clock.now()
-        cause = Cause.SHUTDOWN if self.parting is SHUTTING_DOWN else Cause.REJECTED
         self.tell(FIRST, self.status.failed(now, status, phrase, cause))
         self.end_all()
 
-    def hangup(self, headers: Headers = ()) -> None:
-        """End the first leg, and the call with it: BYE if it is answered, else 603 or CANCEL."""
+    def hangup(self, headers: Headers = (), cause: Cause | None = None) -> None:
+        """End the first leg, and the call with it: BYE if it is answered, else 603 or CANCEL.
+
+        `cause` is told where it is another than that the application wants it, and the BYEs of all
+        legs have the `headers` then.
+        """
+        if cause is not None:
+            self.parting = Parting(cause, headers)
         first = self.first
         if first is None or self.over:
             self.end_all()
         elif not first.up:
-            self.reject(603, None, headers)
+            self.reject(603, None, headers, cause or Cause.REJECTED)
         else:
             first.hangup(headers)
             self.tell(FIRST, self.status.ended(self.ua.clock.now(), self.parting.cause))
@@ -118,12 +127,12 @@ class Call(Hub):
         """End the call because this gateway stops: BYE with a Reason to who talks, and 503 to a
         caller who waits, so that it is tried elsewhere (RFC 3261 21.5.4; a 603 would forbid it).
         """
-        self.parting = SHUTTING_DOWN
         first = self.first
         if first is None or self.over or first.up:
-            self.hangup(self.parting.headers)
+            self.hangup(SHUTTING_DOWN, Cause.SHUTDOWN)
         else:
-            self.reject(503, None, (("Retry-After", str(retry_after_s)),))
+            self.parting = Parting(Cause.SHUTDOWN, SHUTTING_DOWN)
+            self.reject(503, None, (("Retry-After", str(retry_after_s)),), Cause.SHUTDOWN)
 
     def refused(
         self,
@@ -151,8 +160,12 @@ class Call(Hub):
         answer_on_bridge: bool,
         timeout_s: float,
         time_limit_s: float | None,
+        leg: str | None = None,
     ) -> LegReport:
-        """Place a leg and join it to the first; returns its report when it is over."""
+        """Place a leg and join it to the first; returns its report when it is over.
+
+        Whoever cancels this finds the report in `reports`, by the name `leg` (of `new_leg`).
+        """
         if not answer_on_bridge:
             try:
                 await self.answer()
@@ -160,7 +173,7 @@ class Call(Hub):
                 return self.refused(*media_failure(error), Cause.MEDIA, error.text)
         ringing = Ringing(
             attempts,
-            leg=self.new_leg(),
+            leg=leg or self.new_leg(),
             host=FIRST,
             timeout_s=timeout_s,
             successor=partial(Talking, time_limit_s=time_limit_s),

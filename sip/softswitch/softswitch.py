@@ -9,6 +9,7 @@ import structlog
 
 from config.settings import LimitSettings, SipSettings
 from sip.b2bua.call import Call
+from sip.b2bua.call_events import Cause
 from sip.b2bua.leg_report import LegReport
 from sip.b2bua.legs.inbound import InboundLeg
 from sip.b2bua.legs.inbound import refusal as refusal_of
@@ -159,7 +160,7 @@ class Softswitch:
     def media_lost(self) -> None:
         """The media engine was restarted: its calls are re-negotiated, or hung up."""
         for driver in self._calls.values():
-            driver.call.media_lost(driver.end)
+            driver.call.media_lost(partial(driver.end, Cause.MEDIA))
 
     @property
     def refused(self) -> Counter[str]:

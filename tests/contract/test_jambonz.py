@@ -126,6 +126,14 @@ STORIES = {
     "socket-breaks-while-ringing": Story(
         [NEW, ("session:reconnect", None), DONE], ("callee", "hangup", 200)
     ),
+    "ended-by-command": Story([NEW, DONE], ("gateway", "hangup", 200)),
+    "callee-hangs-up-status-elsewhere": Story([NEW, DONE], ("callee", "hangup", 200)),
+    "caller-hangs-up-status-elsewhere": Story([NEW, DONE], ("caller", "hangup", 200)),
+    "caller-cancels-status-elsewhere": Story([NEW, DONE], ("caller", "cancelled", 487)),
+    "placed-by-rest": Story([NEW, DONE], ("callee", "hangup", 200)),
+    "placed-by-rest-agent-busy": Story(
+        [NEW, ("/dial-action", "hangup")], ("caller", "busy", 200), "retell"
+    ),
     "child-becomes-adult": Story(
         [
             NEW,
@@ -175,12 +183,16 @@ def first(verbs: list[Json]) -> str | int | None:
 
 def check_record(record: CallRecord, name: str) -> None:
     """The facts that every recording has in common."""
+    by_rest, from_retell = name.startswith("placed-by-rest"), name.startswith("from-retell")
     assert record.a_sip_call_id is not None
-    assert record.a_sip_call_id.startswith("a1b2c3d4-")
-    from_retell = name.startswith("from-retell")
-    assert record.direction == ("retell" if from_retell else "inbound")
-    numbers = (DID, CALLER) if from_retell else (CALLER, DID)
+    assert record.a_sip_call_id.startswith("outleg-1@" if by_rest else "a1b2c3d4-")
+    direction = "retell" if from_retell else "outbound" if by_rest else "inbound"
+    assert record.direction == direction
+    numbers = (CALLER, DID) if direction == "inbound" else (DID, CALLER)
     assert (record.from_number, record.to_number) == numbers
+    assert (record.answered_ms is not None) is (record.sip_status == 200)
+    if "status-elsewhere" in name:
+        return  # what only a call:status tells is not known
     if name == "callee-hangs-up":
         assert record.retell_headers == {"x-retell-call-id": "call_123"}
     if name != "caller-cancels-before-the-ack":

@@ -13,12 +13,14 @@ Answer = Callable[[Json], object]
 
 @dataclass
 class FakeApplication:
-    """`verbs` answers `session:new`, `hooks` maps a hook to the function that answers it.
+    """`verbs` answers `session:new`, `again` `session:reconnect`; `hooks` maps a hook to the
+    function that answers it.
 
     An answer of None acknowledges without data; NO_ACK leaves the message unacknowledged.
     """
 
     verbs: Answer = field(default=lambda _: [{"verb": "sip:decline", "status": 404}])
+    again: Answer = field(default=lambda _: None)
     hooks: dict[str, Answer] = field(default_factory=dict)
     frames: list[Json] = field(default_factory=list)
     close_codes: list[int | None] = field(default_factory=list)
@@ -107,8 +109,8 @@ class FakeApplication:
             case "session:new":
                 answer = self.verbs(frame["data"])
             case "session:reconnect":
-                answer = None
-            case "verb:hook":
+                answer = self.again(frame["data"])
+            case "verb:hook" | "session:redirect":
                 hook = self.hooks.get(frame["hook"])
                 answer = None if hook is None else hook(frame["data"])
         if answer is not self.NO_ACK:

@@ -111,8 +111,9 @@ class Jambonz:
         trunk: str | None = "carrier",
         user: str | None = None,
         headers: dict[str, str] | None = None,
+        told: bool = True,
     ) -> Any:
-        """session:new; what its ack carries."""
+        """session:new; what its ack carries. With `told`, the call's first status follows it."""
         sip_headers = {
             "via": "SIP/2.0/TCP 192.0.2.10:5060;branch=z9hG4bKabc",
             "from": f"<sip:{from_}@192.0.2.10>;tag=ft1",
@@ -137,7 +138,10 @@ class Jambonz:
         }
         if trunk is not None:
             self.session["originating_sip_trunk_name"] = trunk
-        return await self.ack(await self.send("session:new", self.session))
+        verbs = await self.ack(await self.send("session:new", self.session))
+        if told:
+            await self.caller("trying", 100)
+        return verbs
 
     async def reconnect(self) -> Any:
         """A new socket after the old one broke: what the ack carries."""

@@ -14,15 +14,16 @@ import aiohttp
 import structlog
 
 from sip.b2bua.call import Call
+from sip.b2bua.call_events import Cause
 from sip.b2bua.leg_report import LegReport
 from sip.softswitch.dialling.dialler import Dialler
 from sip.softswitch.jambonz import messages
 from sip.softswitch.jambonz.link import AppError, AppLink
-from sip.softswitch.jambonz.session import Verb
+from sip.softswitch.jambonz.session import Dialled, Verb
 from sip.softswitch.jambonz.session_info import SessionInfo
 from sip.softswitch.jambonz.socket import LAST_ACK_S, AppSocket, Json
-from sip.softswitch.jambonz.verbs import parse_verbs
-from sip.softswitch.jambonz.verbs.schema import VerbError
+from sip.softswitch.jambonz.verbs import JAMBONZ_COMMANDS, parse_verbs
+from sip.softswitch.jambonz.verbs.schema import KNOWN_TO_JAMBONZ, VerbError
 
 log = structlog.get_logger(__name__)
 
@@ -44,7 +45,7 @@ class Driver:
         self.dialler = dialler
         self.info = info
         self.customer_data: Json = {}
-        self.dialled = ("", "")
+        self.dialled = Dialled()
         self._dropped: set[str] = set()
         self._verbs: deque[Verb] = deque()
         #: the task of this call, while it runs a verb or waits for commands
@@ -77,10 +78,10 @@ class Driver:
             self.call.hangup()
             await self._finish()
 
-    def end(self) -> None:
-        """Hang up, whatever is going on."""
+    def end(self, cause: Cause | None = None) -> None:
+        """Hang up, whatever is going on: by command, or for a `cause` of the softswitch's own."""
         self._verbs.clear()
-        self.call.hangup()
+        self.call.hangup(cause=cause)
         self._interrupt()
 
     def shut_down(self, retry_after_s: int) -> None:
@@ -94,12 +95,16 @@ class Driver:
     async def _begin(self) -> None:
         """Ask the application; the call is started if it gave verbs that can be run."""
         session = messages.new_session(self.info, self.call.status)
+        told: object = None
         try:
-            verbs = parse_verbs(await self._socket.open(session))
+            told = await self._socket.open(session)
+            verbs = self._read(told)
             if not verbs:
                 raise VerbError("no application provided")
         except (AppError, VerbError) as error:
             log.error("call.no-verbs", error=str(error), fault=error.fault.value, **self.log_ids)
+            if isinstance(error, VerbError):
+                self._socket.error(str(error), told)
             # jambonz answers 480 (JAMBONES_WEBHOOK_ERROR_RETURN); the reason stays in the log
             self.call.reject(480, None)
             return
@@ -182,7 +187,7 @@ class Driver:
     def _command(self, name: str, data: object, command: Json) -> None:
         match name, data:
             case "redirect", list():
-                verbs = parse_verbs(data)
+                verbs = self._read(data)
                 queued = bool(command.get("queueCommand"))
                 if not queued:
                     self._verbs.clear()
@@ -191,8 +196,17 @@ class Driver:
                     self._interrupt()
             case "call:status", {"call_status": "completed" | "no-answer"}:
                 self.end()
+            case _ if name in JAMBONZ_COMMANDS:
+                raise VerbError(f"command {name!r} with this data is {KNOWN_TO_JAMBONZ}")
             case _:
-                raise VerbError(f"command {name!r} is not supported by this softswitch")
+                raise VerbError(f"command {name!r} is not known")
+
+    def _read(self, data: object) -> list[Verb]:
+        """The verbs of an ack or a command. Raises VerbError.
+
+        The application hears what of them is taken although it is not done; the call goes on.
+        """
+        return parse_verbs(data, lambda text: self._socket.error(text, data, msg="NotSupported"))
 
     # what verbs may ask of us: `Session`
 
@@ -201,11 +215,11 @@ class Driver:
         status = self.call.status
         return {"call_sid": status.call_sid, "sip_call_id": status.sip_call_id}
 
-    async def ask(self, hook: str, data: Json) -> None:
+    async def ask(self, hook: str, data: Json, *, kind: str = "verb:hook") -> None:
         try:
-            told = await self._socket.hook(hook, self._tagged(data))
+            told = await self._socket.hook(hook, self._tagged(data), kind=kind)
             if isinstance(told, list) and told:
-                verbs = parse_verbs(told)
+                verbs = self._read(told)
                 self._verbs.clear()
                 self._verbs.extend(verbs)
         except AppError as error:
@@ -221,6 +235,9 @@ class Driver:
                 **self.log_ids,
             )
             self._socket.error(str(error), told)
+
+    def tell(self, hook: str, data: Json) -> None:
+        self._socket.tell_hook(hook, self._tagged(data))
 
     def note_dropped(self, dropped: Iterable[tuple[str, str]]) -> None:
         for name, why in dropped:
@@ -243,11 +260,8 @@ class Driver:
         if not self._started:
             return  # jambonz says nothing before the first ack
         if status is not self.call.status:
-            number, caller_id = self.dialled
-            told = messages.child_status(
-                self.info, self.call.status, status, number=number, caller_id=caller_id
-            )
-            self._socket.status(self._tagged(told))
+            told = messages.child_status(self.info, self.call.status, status, self.dialled)
+            self._socket.status(told)
         elif not status.final:  # the last word comes with the media's counters
             self._socket.status(self._tagged(messages.call_status(self.info, status)))
 

@@ -12,6 +12,7 @@ from sip.b2bua.call_state import EndedBy
 from sip.b2bua.leg_report import LegReport, Progress
 from sip.b2bua.legs.leg import Direction
 from sip.media.plane import MediaStats
+from sip.softswitch.jambonz.session import Dialled
 from sip.softswitch.jambonz.session_info import SessionInfo
 
 Json = dict[str, Any]
@@ -59,28 +60,30 @@ def call_status(info: SessionInfo, status: LegReport, *, ended_by: EndedBy | Non
     return told
 
 
-def child_status(
-    info: SessionInfo, parent: LegReport, child: LegReport, *, number: str, caller_id: str
-) -> Json:
-    """`call:status` of a B-leg that dials `number` and shows it `caller_id`."""
+def child_status(info: SessionInfo, parent: LegReport, child: LegReport, dialled: Dialled) -> Json:
+    """`call:status` of a B-leg. Its `customerData` is its dial's tag, not the call's."""
     told: Json = {
         "call_sid": child.call_sid,
         "direction": "outbound",
         "from": info.caller.shown,
-        "to": number,
-        "caller_id": caller_id,
+        "to": dialled.number,
+        "caller_id": dialled.caller_id,
         "parent_call_sid": parent.call_sid,
         "call_id": child.sip_call_id,
         "sip_status": child.sip_status,
         "sip_reason": child.sip_reason,
         "call_status": status_word(child),
     }
+    if dialled.tag is not None:
+        told["customerData"] = dialled.tag
     return told | _end(child) if child.final else told
 
 
-def dial_result(info: SessionInfo, parent: LegReport, child: LegReport) -> Json:
-    """What dial's actionHook gets."""
-    told = call_status(info, parent)
+def dial_result(
+    info: SessionInfo, parent: LegReport, child: LegReport, *, ended_by: EndedBy
+) -> Json:
+    """What dial's actionHook gets. `ended_by` is told where the A-leg is over."""
+    told = call_status(info, parent, ended_by=ended_by if parent.final else None)
     told["dial_call_sid"] = child.call_sid
     told["dial_call_status"] = status_word(child)
     told["dial_sip_status"] = child.sip_status

@@ -4,10 +4,21 @@ from collections.abc import Coroutine, Iterable
 from typing import Any, Protocol
 
 from sip.b2bua.call import Call
+from sip.core.value import frozen
 from sip.softswitch.dialling.dialler import Dialler
 from sip.softswitch.jambonz.session_info import SessionInfo
 
 Json = dict[str, Any]
+
+
+@frozen
+class Dialled:
+    """What the messages about a B-leg tell of its dial: the number, the caller that it is shown,
+    and the application's tag of it."""
+
+    number: str = ""
+    caller_id: str = ""
+    tag: Json | None = None
 
 
 class Session(Protocol):
@@ -18,18 +29,21 @@ class Session(Protocol):
     info: SessionInfo
     #: what the application tagged the call with; every message after it brings it back
     customer_data: Json
-    #: the number that is dialled and the caller that it is shown, for the messages about the B-leg
-    dialled: tuple[str, str]
+    #: what is dialled, for the messages about the B-leg
+    dialled: Dialled
 
     @property
     def log_ids(self) -> dict[str, str]:
         """The keys that every log line of this call has."""
 
-    async def ask(self, hook: str, data: Json) -> None:
+    async def ask(self, hook: str, data: Json, *, kind: str = "verb:hook") -> None:
         """Call a hook with `data`; verbs in its ack take the place of those that are left.
 
         A hook that fails, or brings bad verbs, is logged, and the verbs that are left go on.
         """
+
+    def tell(self, hook: str, data: Json) -> None:
+        """Call a hook about something that is over: verbs in its ack are too late."""
 
     def note_dropped(self, dropped: Iterable[tuple[str, str]]) -> None:
         """Log the name of each header that does not go on, and why: once a call."""

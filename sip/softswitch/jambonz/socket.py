@@ -8,6 +8,7 @@ every kind of link.
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 import orjson
@@ -62,6 +63,11 @@ class AppSocket:
         self._acks: dict[str, asyncio.Future[object]] = {}
         #: when the last ack may come, once the call is over
         self._until: float | None = None
+        #: the ack of `session:new`
+        self._opening: asyncio.Future[object] | None = None
+        #: the ack of the last hook that was only told, and when it was
+        self._told: asyncio.Future[object] | None = None
+        self._told_at = 0.0
         #: nothing more can be sent
         self.gone = False
 
@@ -71,23 +77,34 @@ class AppSocket:
         self._socket = await self._link.socket()
         self._connected = True
         self._socket.start(self._take, self._closed)
-        return await self._ask("session:new", session)
+        msgid = self._ids.msgid()
+        self._opening = self._expect_ack(msgid)
+        self._put(self._envelope("session:new", msgid, session))
+        return await self._acknowledged("session:new", msgid, self._opening)
 
-    async def hook(self, hook: str, data: Json) -> object:
-        """Send `verb:hook`; returns the data of its ack, None if it brings none.
+    async def hook(self, hook: str, data: Json, *, kind: str = "verb:hook") -> object:
+        """Send `verb:hook`, or another kind; returns the data of its ack, None if it has none.
 
         Raises AppError when the application is gone or does not acknowledge in time.
         """
-        return await self._ask("verb:hook", data, hook=hook)
+        return await self._ask(kind, data, hook=hook)
+
+    def tell_hook(self, hook: str, data: Json) -> None:
+        """Send `verb:hook` about what is over: its ack changes nothing, and only `close` waits."""
+        if not self.gone:
+            msgid = self._ids.msgid()
+            self._told_at = asyncio.get_running_loop().time()
+            self._told = self._expect_ack(msgid)
+            self._told.add_done_callback(partial(self._heard, msgid))
+            self._put(self._envelope("verb:hook", msgid, data, hook))
 
     def status(self, data: Json) -> None:
         """Send `call:status`, which wants no ack."""
         self._send("call:status", data)
 
-    def error(self, text: str, content: object) -> None:
-        """Tell the application that a message of its made no sense."""
-        data = {"msg": "InvalidMessage", "details": text, "content": content}
-        self._send("jambonz:error", data)
+    def error(self, text: str, content: object, *, msg: str = "InvalidMessage") -> None:
+        """Tell the application that a message of its made no sense, or what else `msg` says."""
+        self._send("jambonz:error", {"msg": msg, "details": text, "content": content})
 
     def hurry(self) -> None:
         """The call is over: nobody waits for what the application may say, and not for long."""
@@ -101,8 +118,12 @@ class AppSocket:
     async def close(self, code: int = NORMAL) -> None:
         """End the conversation: 1000 when the call is over, 1001 when it never began.
 
-        What was said before is sent first.
+        What was said before is sent first, and the ack of a last `tell_hook` is waited for: an
+        application that is closed before it can acknowledge takes that for an error.
         """
+        left_s = self._told_at + LAST_ACK_S - asyncio.get_running_loop().time()
+        if self._told is not None and left_s > 0:
+            await asyncio.wait((self._told,), timeout=left_s)
         self.gone = True
         if self._reconnecting is not None:
             self._reconnecting.cancel()
@@ -142,6 +163,11 @@ class AppSocket:
         finally:
             late.cancel()
             self._acks.pop(msgid, None)
+
+    def _heard(self, msgid: str, told: asyncio.Future[object]) -> None:
+        self._acks.pop(msgid, None)
+        if not told.cancelled():
+            told.exception()
 
     def _send(self, kind: str, data: Json) -> None:
         """Send a message that wants no ack, in order also over a reconnect."""
@@ -202,14 +228,19 @@ class AppSocket:
         self._reconnecting = asyncio.get_running_loop().create_task(self._reconnect())
 
     async def _reconnect(self) -> None:
-        """As jambonz does: the original payload again, and an ack within 5 s or the call ends."""
+        """As jambonz does: the original payload again, and an ack within 5 s or the call ends.
+
+        Verbs in that ack are those of `session:new`'s, where the socket took that ack with it.
+        """
         try:
             self._socket = socket = await self._link.reconnect()
             msgid = self._ids.msgid()
             acknowledged = self._expect_ack(msgid)
             socket.start(self._take, self._closed)
             socket.send(self._envelope("session:reconnect", msgid, self._first), _ignore)
-            await self._acknowledged("session:reconnect", msgid, acknowledged)
+            told = await self._acknowledged("session:reconnect", msgid, acknowledged)
+            if told and self._opening is not None and not self._opening.done():
+                self._opening.set_result(told)
         except AppError as error:
             log.error(
                 "application.lost",

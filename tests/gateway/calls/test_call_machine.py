@@ -7,18 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.calls.call_machine import (
+from gateway.calls.call_events import (
     CallChanged,
-    CallMachine,
     DialEnded,
     Event,
     Failed,
     LegChanged,
     Lost,
-    Phase,
     Registered,
     RegistrationFailed,
 )
+from gateway.calls.call_machine import CallMachine, Phase
 from gateway.calls.endings import NOT_CONFIGURED, Role
 from gateway.calls.routing import Attempt, Dialling, Direction, Refusing, Registration
 from gateway.jambonz.messages import DialResult, LegStatus
@@ -34,7 +33,9 @@ def attempt(role: Role, trunk: str) -> Attempt:
 
 
 def dialling(*attempts: Attempt, register: bool = False) -> Dialling:
-    registration = Registration(agent="a", from_number="1", to_number="2", variables={})
+    registration = Registration(
+        direction="inbound", agent="a", from_number="1", to_number="2", variables={}
+    )
     return Dialling(
         direction=Direction.INBOUND,
         method="dial" if register else "trunk",
@@ -67,7 +68,7 @@ def ended(status: str, code: int, *, gone: bool = False, call_sid: str = B) -> D
         detail="",
         call_sid=call_sid,
         sip_call_id="",
-        caller_gone=gone,
+        caller=leg("no-answer" if gone else "trying", 487 if gone else 100, call_sid=A),
     )
     return DialEnded(at=3.0, result=result)
 

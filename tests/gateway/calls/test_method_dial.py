@@ -169,7 +169,12 @@ async def test_silent_retell_is_given_up_within_the_budget(
     async with api:
         with pytest.raises(failures.RegistrationError) as caught:
             await api.register(
-                call_id="c", agent="a", from_number="+1", to_number="+2", variables={}
+                direction="inbound",
+                call_id="c",
+                agent="a",
+                from_number="+1",
+                to_number="+2",
+                variables={},
             )
     asleep.set()
     assert caught.value.failure is RetellFailure.TIMEOUT
@@ -185,7 +190,12 @@ async def test_unreachable_retell(start: Start, retell: Retell) -> None:
     ) as api:
         with pytest.raises(failures.RegistrationError) as caught:
             await api.register(
-                call_id="c", agent="a", from_number="+1", to_number="+2", variables={}
+                direction="inbound",
+                call_id="c",
+                agent="a",
+                from_number="+1",
+                to_number="+2",
+                variables={},
             )
     assert caught.value.failure is RetellFailure.UNREACHABLE
     assert retell.requests == []
@@ -275,7 +285,12 @@ async def test_a_reply_of_retells_is_read_no_further_than_one_may_be_long(
     async with client.RetellClient(settings, clock=time.monotonic) as api:
         with pytest.raises(failures.RegistrationError, match=r"more than \d+ kB") as failed:
             await api.register(
-                call_id="c", agent="a", from_number="+1", to_number="+2", variables={}
+                call_id="c",
+                direction="inbound",
+                agent="a",
+                from_number="+1",
+                to_number="+2",
+                variables={},
             )
     assert (failed.value.failure, failed.value.status) == (RetellFailure.SERVER_ERROR, 201)
     assert len(retell.requests) == 1

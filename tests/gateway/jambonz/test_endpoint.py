@@ -10,9 +10,9 @@ import pytest
 
 from gateway.calls import live_calls
 from gateway.http.app_keys import CALLS, ENDPOINT, METRICS, STORE
-from gateway.jambonz import endpoint, web_socket
+from gateway.jambonz import endpoint, session, web_socket
 from gateway.storage.call_records import CallStore
-from tests.gateway.conftest import TRUNK_DID, Gateway, Start
+from tests.gateway.conftest import FALLBACK_DID, TRUNK_DID, Gateway, Start
 
 
 async def test_subprotocol_is_chosen_and_compression_is_not(gateway: Gateway) -> None:
@@ -278,36 +278,6 @@ async def test_shutdown_says_going_away_and_leaves_the_record_open(gateway: Gate
     assert [record.state for record in await gateway.records()] == ["live"]
 
 
-async def test_successor_adopts_a_call_and_its_record(start: Start) -> None:
-    first = await start()
-    jambonz = first.jambonz()
-    await jambonz.connect()
-    await jambonz.new_call(to=TRUNK_DID)
-    await jambonz.answered()
-    reading = asyncio.create_task(jambonz.socket.receive(timeout=5))
-    await asyncio.gather(first.stop(), reading)
-    second = await start()
-    assert [record.state for record in await second.records()] == ["interrupted"]
-    jambonz.move_to(second.http, f"{second.url}/retell")
-    assert await jambonz.reconnect() is None
-    assert [record.state for record in await second.records()] == ["live"]
-    await jambonz.callee_hangs_up()
-    record = await second.record()
-    assert (record.state, record.ended_by, record.cause) == ("ended", "callee", "hangup")
-
-
-async def test_adopted_call_whose_dial_fails_is_declined(gateway: Gateway) -> None:
-    """Nothing is known of what was dialled; the code is all there is."""
-    async with gateway.jambonz() as jambonz:
-        jambonz.session = {"call_sid": jambonz.call_sid, "from": "+12125550100", "to": TRUNK_DID}
-        assert await jambonz.reconnect() is None
-        verbs = await jambonz.dial_ended("busy", 486)
-        assert verbs == [{"verb": "sip:decline", "status": 486}]
-        await jambonz.declined(486)
-    record = await gateway.record()
-    assert (record.sip_status, record.to_number) == (486, TRUNK_DID)
-
-
 async def test_lost_ack_of_a_hook_is_made_up_for(
     gateway: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -327,6 +297,58 @@ async def test_lost_ack_of_a_hook_is_made_up_for(
         assert (await jambonz.command())[0]["status"] == 486
         await jambonz.declined(486)
     assert (await gateway.record()).cause == "busy"
+
+
+async def test_first_ack_that_may_be_lost_is_given_again(gateway: Gateway) -> None:
+    """jambonz takes the reconnect's ack for it then, and ignores its verbs otherwise."""
+    async with gateway.jambonz() as jambonz:
+        verbs = await jambonz.new_call(to=TRUNK_DID, told=False)
+        await jambonz.break_connection()
+        assert await jambonz.reconnect() == verbs
+        await jambonz.answered()
+        await jambonz.callee_hangs_up()
+    assert (await gateway.record()).cause == "hangup"
+
+
+@pytest.mark.parametrize("heard", [True, False])
+async def test_ack_of_a_hook_that_may_be_lost_is_given_again(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch, heard: bool
+) -> None:
+    """By its message's id, which our softswitch still knows; a jambonz, which does not and shows
+    no sign of the verbs, gets them by command."""
+    monkeypatch.setattr(session, "PROOF_S", 0.05)
+    async with gateway.jambonz() as jambonz:
+        await jambonz.new_call(to=FALLBACK_DID)
+        await jambonz.leg("trying", 100)
+        dial = await jambonz.refused(503)
+        await jambonz.break_connection()
+        assert await jambonz.reconnect() is None
+        again = await jambonz.receive()
+        assert (again["type"], again["data"]) == ("ack", dial)
+        if heard:
+            await jambonz.leg("trying", 100)
+            await asyncio.sleep(0.1)
+            msgid = await jambonz.send("verb:hook", {}, hook="/any")
+            assert await jambonz.ack(msgid) is None  # the next frame: no command came between
+        else:
+            assert await jambonz.command() == dial
+        await jambonz.answered()
+        await jambonz.callee_hangs_up()
+    record = await gateway.record()
+    assert [attempt["trunk"] for attempt in record.attempts] == ["retell", "pbx"]
+
+
+@pytest.mark.parametrize(("msg", "goes_on"), [("NotSupported", True), ("InvalidMessage", False)])
+async def test_what_the_softswitch_goes_without_ends_no_call(
+    gateway: Gateway, msg: str, goes_on: bool
+) -> None:
+    async with gateway.jambonz() as jambonz:
+        await jambonz.new_call(to=TRUNK_DID)
+        await jambonz.send("jambonz:error", {"msg": msg, "details": "dial: tag is …"})
+        msgid = await jambonz.send("verb:hook", {}, hook="/any")
+        frame = await jambonz.receive()
+        assert (frame.get("msgid") == msgid) is goes_on
+        await jambonz.caller("no-answer", 487, call_termination_by="caller")
 
 
 # who may open the socket

@@ -172,6 +172,34 @@ async def test_an_application_that_crashed_gets_its_call_back(ladder: Ladder) ->
 
 
 @ladder_test
+async def test_a_first_ack_that_was_lost_may_come_with_the_reconnects(ladder: Ladder) -> None:
+    """As in jambonz: the application had taken the call, and its socket broke meanwhile."""
+    ladder.app.verbs = lambda _: FakeApplication.NO_ACK
+    ladder.app.again = lambda _: [dial("agent"), {"verb": "hangup"}]
+    carrier, agent = ladder.peer("carrier"), ladder.peer("agent")
+    await carrier.send("INVITE", sdp=PCMU)
+    await carrier.expect(100)
+    await ladder.app.until(lambda: ladder.app.told("session:new"))
+    await ladder.app.drop(1011)
+    await agent.answer_call()
+    await carrier.expect(180)
+    await carrier.expect(200, of="INVITE")
+    await carrier.send("ACK")
+    await agent.hang_up()
+    await carrier.is_hung_up()
+
+
+@ladder_test
+async def test_verbs_in_the_ack_of_another_reconnect_are_ignored(ladder: Ladder) -> None:
+    ladder.app.again = lambda _: [{"verb": "hangup"}]
+    await ladder.call_up()
+    await ladder.app.drop(1011)
+    await ladder.app.until(lambda: ladder.app.told("session:reconnect"))
+    await asyncio.sleep(1)
+    await ladder.hung_up_by("carrier")
+
+
+@ladder_test
 async def test_an_application_that_closed_with_1000_hears_nothing_more(ladder: Ladder) -> None:
     ladder.app.verbs = lambda _: [dial("agent"), {"verb": "hangup"}]
     carrier, agent = ladder.peer("carrier"), ladder.peer("agent")
@@ -234,16 +262,16 @@ async def test_a_trunk_that_does_not_exist_fails_the_dial(ladder: Ladder) -> Non
 @pytest.mark.parametrize(
     ("verb", "words"),
     [
-        ({"verb": "gather"}, "'gather' is not known"),
+        ({"verb": "gather"}, "'gather' is known to jambonz, not supported here"),
         ({"verb": "dial"}, "target is missing"),
         ({"verb": "dial", "target": []}, "target must be"),
         ({"verb": "dial", "target": [{"type": "phone"}]}, "number is missing"),
         ({"verb": "dial", "target": [{"type": "sip", "sipUri": "sip:"}]}, "sipUri"),
-        ({"verb": "dial", "target": [{"type": "user", "name": "x"}]}, "'user' is not supported"),
+        ({"verb": "dial", "target": [{"type": "user", "name": "x"}]}, "'user' is known to jambonz"),
         (dial("agent", headers={"Via": "x"}), "softswitch's own"),
         (dial("agent", headers={"X-A": "1\r\nX-B: 2"}), "no header may have"),
         (dial("agent", timeout=-1), "seconds above 0"),
-        (dial("agent", amd={"actionHook": "/amd"}), "amd is not supported"),
+        (dial("agent", amd={"actionHook": "/amd"}), "amd is known to jambonz, not supported here"),
         (dial("agent", codecs=[]), "unknown property codecs"),
         ({"verb": "sip:decline", "status": 180}, "300 to 699"),
         ({"verb": "redirect"}, "actionHook is missing"),
@@ -253,4 +281,4 @@ async def test_a_trunk_that_does_not_exist_fails_the_dial(ladder: Ladder) -> Non
 )
 def test_verbs_that_cannot_be_run_are_refused_in_words(verb: object, words: str) -> None:
     with pytest.raises(VerbError, match=words):
-        parse_verbs([verb])
+        parse_verbs([verb], print)

@@ -101,9 +101,9 @@ async def test_a_pause_of_no_time_takes_none(ladder: Ladder) -> None:
 @pytest.mark.parametrize("length", [-1, "5", True, [5]])
 def test_a_length_is_a_number_of_seconds(length: object) -> None:
     with pytest.raises(VerbError, match="pause: length must be a number of seconds"):
-        parse_verbs([{"verb": "pause", "length": length}])
+        parse_verbs([{"verb": "pause", "length": length}], print)
 
 
 def test_a_pause_needs_a_length() -> None:
     with pytest.raises(VerbError, match="pause: length is missing"):
-        parse_verbs([{"verb": "pause"}])
+        parse_verbs([{"verb": "pause"}], print)

@@ -8,7 +8,7 @@ from pkgutil import iter_modules
 from typing import Final
 
 from sip.softswitch.jambonz.session import Verb
-from sip.softswitch.jambonz.verbs.schema import Shape, VerbError
+from sip.softswitch.jambonz.verbs.schema import KNOWN_TO_JAMBONZ, Shape, Tell, VerbError
 
 
 def _found() -> dict[str, Shape[Verb]]:
@@ -22,18 +22,45 @@ def _found() -> dict[str, Shape[Verb]]:
 VERBS: Final = _found()
 
 
-def parse_verbs(data: object) -> list[Verb]:
-    """The verbs of an ack or a command. Raises VerbError for the first that cannot be run."""
+#: jambonz 0.9.8's other verbs (@jambonz/verb-specifications 0.1.13, specs.json), and the names
+#: that it takes for some of them.
+JAMBONZ_VERBS: Final = frozenset(
+    {
+        *("alert", "conference", "dequeue", "dialogflow", "dtmf", "dub", "enqueue", "gather"),
+        *("leave", "lex", "listen", "llm", "message", "pipeline", "play", "rasa", "record"),
+        *("rest:dial", "say", "sip:refer", "sip:request", "stream", "transcribe"),
+    }
+)
+
+#: jambonz 0.9.8's commands.
+JAMBONZ_COMMANDS: Final = frozenset(
+    {
+        *("redirect", "call:status", "config", "dial", "dub", "record", "mute:status"),
+        *("conf:mute-status", "conf:hold-status", "conf:participant-action", "listen:status"),
+        *("stream:status", "transcribe:status", "whisper", "sip:request", "dtmf"),
+        *("boostAudioSignal", "media:path", "llm:tool-output", "llm:update", "tts:tokens"),
+        *("tts:flush", "tts:clear"),
+    }
+)
+
+
+def parse_verbs(data: object, tell: Tell) -> list[Verb]:
+    """The verbs of an ack or a command. Raises VerbError for the first that cannot be run.
+
+    `tell(text)` is called for what is taken although it is not done.
+    """
     if not isinstance(data, list):
         raise VerbError("malformed jambonz payload: must be array")
-    return [_verb(item) for item in data]
+    return [_verb(item, tell) for item in data]
 
 
-def _verb(item: object) -> Verb:
+def _verb(item: object, tell: Tell) -> Verb:
     if not isinstance(item, dict):
         raise VerbError("malformed jambonz payload: a verb must be an object")
     name = item.get("verb")
     shape = VERBS.get(name) if isinstance(name, str) else None
-    if shape is None:
-        raise VerbError(f"invalid instruction: verb {name!r} is not known here")
-    return shape.read(item)
+    if shape is not None:
+        return shape.read(item, tell)
+    if name in JAMBONZ_VERBS:
+        raise VerbError(f"verb {name!r} is {KNOWN_TO_JAMBONZ}")
+    raise VerbError(f"invalid instruction: verb {name!r} is not known")

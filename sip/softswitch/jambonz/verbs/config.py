@@ -7,7 +7,7 @@ from typing import Final
 
 from sip.core.value import frozen
 from sip.softswitch.jambonz.session import Session, Verb
-from sip.softswitch.jambonz.verbs.schema import ANY, NO_EFFECT, UNSUPPORTED, Shape
+from sip.softswitch.jambonz.verbs.schema import ANY, NO_EFFECT, UNDONE, UNSUPPORTED, Shape
 
 
 @frozen
@@ -21,13 +21,15 @@ VERB: Final[Shape[Verb]] = Shape(
     Config,
     {
         **ANY,
-        **dict.fromkeys(("notifyEvents", "reset"), NO_EFFECT),
+        "reset": NO_EFFECT,  # nothing was set
+        **dict.fromkeys(("notifyEvents", "referHook"), UNDONE),
         **dict.fromkeys(
             (
                 *("synthesizer", "recognizer", "bargeIn", "listen", "stream", "record", "amd"),
                 *("transcribe", "fillerNoise", "onHoldMusic", "actionHookDelayAction", "vad"),
-                *("sipRequestWithinDialogHook", "boostAudioSignal", "referHook", "earlyMedia"),
-                *("ttsStream", "autoStreamTts", "disableTtsCache"),
+                *("sipRequestWithinDialogHook", "boostAudioSignal", "earlyMedia"),
+                *("ttsStream", "autoStreamTts", "disableTtsCache", "trackTtsPlayout"),
+                *("notifySttLatency", "noiseIsolation", "turnTaking"),
             ),
             UNSUPPORTED,
         ),

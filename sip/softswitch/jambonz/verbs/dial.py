@@ -1,10 +1,11 @@
 """`dial`: places a B-leg, joins it to the call, and lasts until the B-leg is over."""
 
+import asyncio
 from typing import Final
 
 import structlog
 
-from sip.b2bua.call_events import Headers
+from sip.b2bua.call_events import Cause, Headers
 from sip.b2bua.leg_report import LegReport
 from sip.core.uri import Uri
 from sip.core.value import frozen
@@ -13,24 +14,32 @@ from sip.softswitch.dialling.dialler import DialError
 from sip.softswitch.dialling.identity import ANONYMOUS, Caller
 from sip.softswitch.dialling.targets import DialTarget, PhoneTarget, SipTarget
 from sip.softswitch.jambonz.messages import dial_result
-from sip.softswitch.jambonz.session import Session, Verb
+from sip.softswitch.jambonz.session import Dialled, Session, Verb
 from sip.softswitch.jambonz.verbs.schema import (
     ANY,
+    KNOWN_TO_JAMBONZ,
     NO_EFFECT,
+    UNDONE,
     UNSUPPORTED,
+    Json,
     Shape,
     VerbError,
     flag,
     headers,
     hook,
+    json_object,
     seconds,
     text,
+    undone,
+    undone_false,
 )
 
 log = structlog.get_logger(__name__)
 
 #: How long the B-leg may ring where the application does not say.
 DEFAULT_TIMEOUT_S: Final = 60.0
+
+_TERMINATED: Final = "Request Terminated"
 
 
 @frozen(kw_only=True)
@@ -45,14 +54,23 @@ class Dial:
     timeout_s: float = DEFAULT_TIMEOUT_S
     time_limit_s: float | None = None
     action_hook: str | None = None
+    tag: Json | None = None
+    verb_id: str | None = None
 
     async def run(self, session: Session) -> None:
-        target = self.target
+        target, call = self.target, session.call
         number = target.number if isinstance(target, PhoneTarget) else str(target.uri)
         caller = self._caller(session)
-        session.dialled = (number, caller.number)
+        session.dialled = Dialled(number, caller.number, self.tag)
+        leg = call.new_leg()
         try:
-            child = await self._place(session, caller)
+            child = await self._place(session, caller, leg)
+        except asyncio.CancelledError:
+            # as in jambonz, the hook hears of it and has no say in what comes instead
+            child = call.reports.get(leg) or call.refused(487, _TERMINATED, Cause.CANCELLED)
+            if self.action_hook is not None:
+                session.tell(self.action_hook, self._result(session, child))
+            raise
         except DialError as error:
             log.warning(
                 "dial.failed",
@@ -61,10 +79,16 @@ class Dial:
                 dialled=number,
                 **session.log_ids,
             )
-            child = session.call.refused(error.status, error.reason, error.cause)
+            child = call.refused(error.status, error.reason, error.cause)
         if self.action_hook is not None:
-            result = dial_result(session.info, session.call.status, child)
-            await session.ask(self.action_hook, result)
+            await session.ask(self.action_hook, self._result(session, child))
+
+    def _result(self, session: Session, child: LegReport) -> Json:
+        call = session.call
+        told = dial_result(session.info, call.status, child, ended_by=call.ended_by)
+        if self.verb_id is not None:
+            told["verb_id"] = self.verb_id
+        return told
 
     def _caller(self, session: Session) -> Caller:
         """The caller that the B-leg shows: the same keeps name and secrecy, another has neither."""
@@ -75,7 +99,7 @@ class Dial:
         name = identity.name if number == identity.number else None
         return Caller(number=number, name=self.caller_name or name)
 
-    async def _place(self, session: Session, caller: Caller) -> LegReport:
+    async def _place(self, session: Session, caller: Caller, leg: str) -> LegReport:
         """The B-leg, through to its end. Raises DialError where none can be tried."""
         dialler, target = session.dialler, self.target
         trunk = dialler.trunk_of(target)
@@ -88,6 +112,7 @@ class Dial:
                 answer_on_bridge=self.answer_on_bridge,
                 timeout_s=self.timeout_s,
                 time_limit_s=self.time_limit_s,
+                leg=leg,
             )
         if attempts.problems:
             log.info("dial.gateways-skipped", problems=attempts.problems, **session.log_ids)
@@ -98,15 +123,21 @@ def _target(what: str, key: str, value: object) -> DialTarget:
     if not isinstance(value, list) or not value:
         raise VerbError(f"{what}: {key} must be a non-empty array")
     if len(value) > 1:
-        raise VerbError(f"{what}: more than one target is not supported by this softswitch")
+        raise VerbError(f"{what}: more than one target is {KNOWN_TO_JAMBONZ}")
     [item] = value
     if not isinstance(item, dict):
         raise VerbError(f"{what}: a target must be an object")
     kind = item.get("type")
     shape = TARGETS.get(kind) if isinstance(kind, str) else None
-    if shape is None:
-        raise VerbError(f"{what}: target type {kind!r} is not supported by this softswitch")
-    return shape.read(item)
+    if shape is not None:
+        return shape.read(item, _nothing_to_tell)
+    if kind in ("user", "teams"):
+        raise VerbError(f"{what}: target type {kind!r} is {KNOWN_TO_JAMBONZ}")
+    raise VerbError(f"{what}: target type {kind!r} is not known")
+
+
+def _nothing_to_tell(_: str) -> None:
+    """Of a target all is done that is taken."""
 
 
 def _number(what: str, key: str, value: object) -> str | None:
@@ -129,6 +160,10 @@ def _login(_what: str, _key: str, value: object) -> tuple[str, str] | None:
     return str(value.get("username", "")), str(value.get("password", ""))
 
 
+#: What jambonz knows of targets of either type, and what belongs to its other types.
+_OF_ANY: Final = ("confirmHook", "from", "method", "overrideTo", "proxy")
+_OF_OTHERS: Final = ("name", "tenant", "vmail")
+
 #: What can be dialled, by `type`.
 TARGETS: Final[dict[str, Shape[DialTarget]]] = {
     "phone": Shape(
@@ -139,6 +174,8 @@ TARGETS: Final[dict[str, Shape[DialTarget]]] = {
             "number": ("number", _number),
             "trunk": ("trunk", text),
             "headers": ("headers", headers),
+            **dict.fromkeys((*_OF_OTHERS, "sipUri"), NO_EFFECT),
+            **dict.fromkeys((*_OF_ANY, "auth"), UNSUPPORTED),
         },
         required="number",
     ),
@@ -150,6 +187,8 @@ TARGETS: Final[dict[str, Shape[DialTarget]]] = {
             "sipUri": ("uri", _sip_uri),
             "auth": ("auth", _login),
             "headers": ("headers", headers),
+            **dict.fromkeys((*_OF_OTHERS, "number"), NO_EFFECT),
+            **dict.fromkeys((*_OF_ANY, "trunk"), UNSUPPORTED),
         },
         required="sipUri",
     ),
@@ -168,8 +207,11 @@ VERB: Final[Shape[Verb]] = Shape(
         "headers": ("headers", headers),
         "timeLimit": ("time_limit_s", seconds),
         "timeout": ("timeout_s", seconds),
-        # no REFER is taken yet, and media always passes through us
-        **dict.fromkeys(("anchorMedia", "forwardPAI", "referHook", "tag"), NO_EFFECT),
+        "anchorMedia": ("", undone_false),  # media always passes through us
+        "id": ("verb_id", text),
+        "tag": ("tag", json_object),
+        "forwardPAI": ("", undone),  # the trunk decides
+        "referHook": UNDONE,
         **dict.fromkeys(
             (
                 *("confirmHook", "dtmfHook", "dtmfCapture", "onHoldHook", "dialMusic", "listen"),

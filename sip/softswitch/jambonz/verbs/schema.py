@@ -2,7 +2,8 @@
 
 The property names are those of jambonz 0.9.8 (verb-specifications); a property that jambonz does
 not know refuses the whole array, as there. What jambonz knows and this softswitch cannot do yet is
-refused with words that say so: never taken and left undone.
+refused with words that say so. A few properties are taken although they are not done, since a call
+can do without; the application hears of each.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,14 +20,27 @@ T = TypeVar("T")
 #: Checks the value of a property and says what we make of it; None is the same as no property.
 #: Called with the words for the object, the name of the property, its value.
 Reader = Callable[[str, str, Any], Any]
+#: Hears, in words, what is taken although it is not done.
+Tell = Callable[[str], None]
 #: The name of our field and how it is read; None for a property that has no effect here.
 Property = tuple[str, Reader] | None
+
+
+#: What is said of an application's wish that jambonz would fulfil.
+KNOWN_TO_JAMBONZ: Final = "known to jambonz, not supported here"
 
 
 class VerbError(SipError):
     """An application sent verbs that cannot be run; the text names the verb and property."""
 
     fault = Fault.APPLICATION
+
+
+@frozen
+class Undone:
+    """What a reader makes of a property that is taken and not done; `text` says so."""
+
+    text: str
 
 
 @frozen
@@ -41,7 +55,7 @@ class Shape(Generic[T]):
     properties: Mapping[str, Property]
     required: str | None = None
 
-    def read(self, item: Json) -> T:
+    def read(self, item: Json, tell: Tell) -> T:
         """The object made of `item`. Raises VerbError."""
         fields, what, required = {}, self.what, self.required
         for key, given in item.items():
@@ -52,7 +66,9 @@ class Shape(Generic[T]):
                 continue
             name, reader = known
             value = reader(what, key, given)
-            if value is not None:
+            if isinstance(value, Undone):
+                tell(value.text)
+            elif value is not None:
                 fields[name] = value
                 required = None if key == required else required
         if required is not None:
@@ -112,13 +128,32 @@ def headers(what: str, key: str, value: object) -> Headers | None:
 
 def unsupported(what: str, key: str, value: object) -> None:
     if value:
-        raise VerbError(f"{what}: {key} is not supported by this softswitch")
+        raise VerbError(f"{what}: {key} is {KNOWN_TO_JAMBONZ}")
+
+
+def undone(what: str, key: str, _: object) -> Undone:
+    """For a property without which the call goes on, whatever its value."""
+    return Undone(f"{what}: {key} is {KNOWN_TO_JAMBONZ}; the call goes on without it")
+
+
+def undone_if_set(what: str, key: str, value: object) -> Undone | None:
+    """For one that false, null and empty leave unset."""
+    return undone(what, key, value) if value else None
+
+
+def undone_false(what: str, key: str, value: object) -> Undone | None:
+    """For a property that is always true here."""
+    if flag(what, key, value):
+        return None
+    return Undone(f"{what}: {key} false is {KNOWN_TO_JAMBONZ}; the call goes on with true")
 
 
 #: A property that is taken because it makes no difference here.
 NO_EFFECT: Final[Property] = None
 #: A property that jambonz knows and we do not do.
 UNSUPPORTED: Final[Property] = ("", unsupported)
+#: A property that jambonz knows, and without which the call goes on; the application is told.
+UNDONE: Final[Property] = ("", undone_if_set)
 #: The properties that every verb may have.
 ANY: Final[Mapping[str, Property]] = {"verb": NO_EFFECT, "id": NO_EFFECT}
 
