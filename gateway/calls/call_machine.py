@@ -53,16 +53,13 @@ from gateway.calls.endings import (
 )
 from gateway.calls.routing import Attempt, Dialling, Direction, Plan, Refusing
 from gateway.calls.tried import Past, Tried
+from gateway.calls.words import extension_headers, words
 from gateway.jambonz.messages import DialResult, LegStatus
 from gateway.jambonz.verbs import Config, Decline, Dial, Hangup, SipTarget, Verbs
 
 DIAL_HOOK: Final = "/dial-action"
 #: What a dialled leg says once the callee's side has it.
 _RUNG: Final = frozenset({"ringing", "early-media", "in-progress"})
-#: Headers in which a peer says why it ended a leg (RFC 3326, RFC 3261 20.43, 20.18, 20.33).
-_SAYING: Final = frozenset({"reason", "warning", "error-info", "retry-after"})
-#: The longest of them that is kept, in characters.
-MAX_WORDS: Final = 500
 
 
 class Phase(Enum):
@@ -223,8 +220,8 @@ class CallMachine:
         elif status.final:
             tried.ended = True
             self._note_code(tried, status.code, status.reason)
-            tried.words = _headers(status.headers)
-            self.far_headers |= _extension_headers(status.headers)
+            tried.words = words(status.headers)
+            self.far_headers |= extension_headers(status.headers)
 
     def _dial_ended(self, at: float, result: DialResult) -> Verbs:
         tried = self._tried_of(result.call_sid) or (self.tried[-1] if self.tried else None)
@@ -272,7 +269,7 @@ class CallMachine:
         if status.status == "completed":
             self._count(at, status.duration_s)
         self.media = status.media
-        self.far_headers |= _extension_headers(status.headers)
+        self.far_headers |= extension_headers(status.headers)
         self._over(at, self._heard_verdict(at, status))
 
     def _mistake(self) -> Verbs:
@@ -427,21 +424,3 @@ class CallMachine:
         self.phase = Phase.OVER
         self.ended = at
         self.ending = ending
-
-
-def _extension_headers(headers: Mapping[str, str]) -> dict[str, str]:
-    """X- headers of a BYE."""
-    return {name: value for name, value in _headers(headers).items() if name.startswith("x-")}
-
-
-def _headers(headers: Mapping[str, str]) -> dict[str, str]:
-    """What a peer says of its leg's end: Reason, Warning, its own X- headers. jambonz turned their
-    names into snake_case; hyphens are restored."""
-    found = {
-        name.replace("_", "-").lower(): value[:MAX_WORDS]
-        for name, value in headers.items()
-        if isinstance(value, str)
-    }
-    return {
-        name: value for name, value in found.items() if name in _SAYING or name.startswith("x-")
-    }

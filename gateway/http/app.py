@@ -13,7 +13,7 @@ from config.settings import Settings
 from gateway.calls.ladders import Ladders, SipMessages
 from gateway.calls.live_calls import LiveCalls
 from gateway.calls.loop_lag import LoopLag
-from gateway.calls.metrics import Metrics
+from gateway.calls.metrics import Counted, Metrics
 from gateway.http import calls_api, health, ladders_api, lifecycle_api, retell_webhooks, trunks_api
 from gateway.http.app_keys import (
     CALLS,
@@ -62,6 +62,7 @@ def make_app(
     messages: SipMessages | None = None,
     find_operations: FindOperations = lambda: None,
     gauges: Mapping[str, Callable[[], float]] | None = None,
+    counters: Mapping[str, Callable[[], float]] | None = None,
     lifecycle: Lifecycle | None = None,
     reloading: Reloading | None = None,
     now: Callable[[], float] = time.time,
@@ -73,9 +74,9 @@ def make_app(
     without it only the storage is checked. `messages` has the SIP messages of late, for
     /api/v1/calls/{call_id}/ladder; without it there are no ladders. `find_operations` gives what is
     behind /api/v1/trunks and /api/v1/bans, once it is there; `lifecycle` is behind /api/v1/drain
-    and `reloading` behind /api/v1/reload. `gauges` are read for /metrics and shown with `gateway_`
-    before their names (`{"open_legs": …}`). `now` is wall-clock time in seconds since 1970,
-    `clock` monotonic seconds.
+    and `reloading` behind /api/v1/reload. `gauges` and `counters` are read for /metrics and shown
+    with `gateway_` before their names (`{"open_legs": …}`), a counter with `_total` behind it.
+    `now` is wall-clock time in seconds since 1970, `clock` monotonic seconds.
 
     Run it so that records are complete: start it before the softswitch takes calls, stop it after
     the last call is over. Give AppRunner `access_log=None`: calls have their own lines.
@@ -98,6 +99,7 @@ def make_app(
     app[BODIES] = Bodies()
     app[METRICS] = metrics = Metrics(trunks=_names(settings), version=version())
     metrics.add(gauges or {})
+    metrics.registry.register(Counted(counters or {}))
     app[OPERATIONS] = find_operations
     metrics.registry.register(trunks_api.TrunkMetrics(app))
     if lifecycle is not None:

@@ -38,7 +38,8 @@ async def start_http(
         ready=shown.ready,
         messages=shown if settings.sip.listen else None,
         find_operations=lambda: shown.report,
-        gauges={**shown.gauges(), "log_lines_dropped": lambda: float(log.dropped())},
+        gauges=shown.gauges(),
+        counters={"log_lines_dropped": log.dropped},
         lifecycle=shown.drain,
         reloading=reloader,
     )

@@ -38,7 +38,13 @@ def of(page: Samples, name: str, **labels: str) -> float | None:
 async def test_names_and_types_follow_the_rules(start: Start) -> None:
     """prometheus.io/docs/practices/naming: counters end in `_total`, nothing else does; the
     default registry's prefixes for the process."""
-    gateway = await start(make={"find_operations": Switch, "gauges": {"open_legs": lambda: 1}})
+    gateway = await start(
+        make={
+            "find_operations": Switch,
+            "gauges": {"open_legs": lambda: 1},
+            "counters": {"lines": lambda: 1},
+        }
+    )
     types = [line.split()[2:] for line in (await gateway.page()).splitlines() if "# TYPE" in line]
     assert types
     for name, kind in types:
@@ -53,6 +59,7 @@ async def test_the_document_lists_them_all(start: Start) -> None:
         make={
             "find_operations": Switch,
             "gauges": Shown(expected=True, drain=Drain(1.0)).gauges(),
+            "counters": {"log_lines_dropped": lambda: 1},
         }
     )
     families = text_string_to_metric_families(await gateway.page())
