@@ -302,6 +302,12 @@ class LimitSettings(Model):
     drain_s: Seconds = 60
 
 
+class LadderSettings(Model):
+    memory_mb: Annotated[int, Field(ge=0)] = 32
+    leg_kb: Positive = 32
+    stored: Annotated[int, Field(ge=0)] = 10_000
+
+
 class LogSettings(Model):
     """`watch` holds numbers, names of trunks and ids of calls: all is logged of such a call."""
 
@@ -324,6 +330,7 @@ class Settings(Model):
     numbers: dict[NumberKey, NumberSettings] = Field(default={})
     outbound: OutboundSettings = OutboundSettings()
     limits: LimitSettings = LimitSettings()
+    ladders: LadderSettings = LadderSettings()
     log: LogSettings = LogSettings()
 
     @property

@@ -23,6 +23,7 @@ from gateway.start.reload import Reloader
 from gateway.start.shown import Shown
 from gateway.start.softswitch import start_softswitch
 from gateway.start.storage import open_storage
+from gateway.start.trace import make_trace
 from sip import collector
 
 log = structlog.get_logger(__name__)
@@ -69,7 +70,7 @@ async def running(
     reloader = reloader or Reloader(settings, lambda: settings)
     reloader.add(drain.configure)
     async with AsyncExitStack() as stack:
-        shown = Shown(expected=bool(settings.sip.listen), drain=drain)
+        shown = Shown(expected=bool(settings.sip.listen), drain=drain, trace=make_trace(settings))
         shared = await open_storage(settings.storage, stack)
         endpoint = await start_http(settings, shown, stack, reloader)
         if settings.sip.listen:

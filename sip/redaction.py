@@ -14,7 +14,8 @@ from typing import Final
 
 _PROOF: Final = re.compile(r'\b(response|rspauth)(\s*=\s*"?)([^",\s]+)', re.IGNORECASE)
 _SCHEME: Final = re.compile(r"\s*(\S+)\s+(.*)", re.DOTALL)
-_PASSWORD: Final = re.compile(r'(\bsips?:[^\s:@;<>"]+:)([^\s@<>"]+)(?=@)', re.IGNORECASE)
+# begins with the colon, which is found faster than a word in any case
+_PASSWORD: Final = re.compile(r'(:(?<=[sS][iI][pP]:|[iI][pP][sS]:)[^\s:@;<>"]+:)([^\s@<>"]+)(?=@)')
 #: Lines of a body that hold a secret behind their beginning.
 _BODY: Final = re.compile(
     r"^(a=crypto:\d+ +\S+ +inline:|a=ice-pwd:|k=\w+:|Signal *[=:] *)([^\r\n|]+)",
@@ -23,6 +24,8 @@ _BODY: Final = re.compile(
 _DIGITS_ALONE: Final = re.compile(
     r"^content-type[ \t]*:[ \t]*application/dtmf[ \t;\r\n]", re.I | re.M
 )
+#: One of these is in every message whose body holds a secret.
+_BODY_MARKS: Final = ("inline:", "a=ice-pwd:", "\nk=", "signal", "application/dtmf")
 _CREDENTIALS: Final = ("authorization", "proxy-authorization", "authentication-info")
 
 
@@ -30,22 +33,27 @@ class Redaction:
     """`secret_headers` are the names of headers whose values are secrets."""
 
     def __init__(self, secret_headers: Iterable[str] = ()) -> None:
-        names = "|".join(map(re.escape, (*_CREDENTIALS, *secret_headers)))
+        secret = (*_CREDENTIALS, *secret_headers)
+        self._marks = tuple(name.lower() for name in secret)
+        names = "|".join(map(re.escape, secret))
         self._field = re.compile(
             rf"^({names})([ \t]*:)([^\r\n]*(?:\r?\n[ \t][^\r\n]*)*)", re.IGNORECASE | re.MULTILINE
         )
 
     def of(self, message: str) -> str:
-        """`message` without its secrets."""
+        """`message` without its secrets. Most have none, and are only looked through."""
+        lower = message.lower()
         head, gap, body = message.partition("\r\n\r\n")
-        masked = self._field.sub(_field, head)
-        if "@" in masked:
-            masked = _PASSWORD.sub(_second, masked)
-        if body:
+        shown = head
+        if any(mark in lower for mark in self._marks):
+            shown = self._field.sub(_field, shown)
+        if _PASSWORD.search(shown):
+            shown = _PASSWORD.sub(_second, shown)
+        if body and any(mark in lower for mark in _BODY_MARKS):
             if _DIGITS_ALONE.search(head):
                 body = _stars(body)
             body = _BODY.sub(_second, body)
-        return masked + gap + body
+        return shown + gap + body
 
 
 def _field(found: re.Match[str]) -> str:

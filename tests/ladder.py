@@ -295,10 +295,19 @@ class Peer:
 class Ladder:
     """The softswitch under test and its surroundings."""
 
-    def __init__(self, switch: Softswitch, app: FakeApplication, media: FakeMedia) -> None:
+    def __init__(
+        self,
+        switch: Softswitch,
+        app: FakeApplication,
+        media: FakeMedia,
+        gatekeeper: Gatekeeper,
+        trace: Trace,
+    ) -> None:
         self.switch = switch
         self.app = app
         self.media = media
+        self.gatekeeper = gatekeeper
+        self.trace = trace
         self.peers: dict[str, Peer] = {}
         self._up: tuple[Peer, ...] = ()
         #: every state of every call, in order
@@ -401,6 +410,7 @@ async def make_ladder(**options: Any) -> AsyncIterator[Ladder]:
     await app.start()
     media = FakeMedia()
     clock, ids = LoopClock(), Ids()
+    trace = Trace()
     gateway = Endpoint("udp", "127.0.0.1", free_port())
     peers = {name: Peer(name, gateway) for name in PEERS}
     rungs: list[Rung] = []
@@ -417,28 +427,24 @@ async def make_ladder(**options: Any) -> AsyncIterator[Ladder]:
         if name != "stranger"
     ]
     trunks = Trunks([*known, *options.pop("trunks", ())])
+    auth = SipAuthSettings(algorithms=("SHA-256", "MD5"))
+    bans = options.pop("bans", None)
+    gatekeeper = Gatekeeper(clock, trunks, "gateway.test", b"secret", auth, bans)
     async with aiohttp.ClientSession() as http:
         switch = Softswitch(
             clock=clock,
             ids=ids,
             media=media,
             trunks=trunks,
-            gatekeeper=Gatekeeper(
-                clock,
-                trunks,
-                "gateway.test",
-                b"secret",
-                SipAuthSettings(algorithms=("SHA-256", "MD5")),
-                options.pop("bans", None),
-            ),
+            gatekeeper=gatekeeper,
             link=WebSocketLink(http, AppAddress(url=app.url)),
             limits=options.pop("limits", LimitSettings(calls=100, calls_per_second=1000)),
             sip=SipSettings(realm="gateway.test", keepalive_s=86_400),
-            trace=Trace(),
+            trace=trace,
             binding_store=options.pop("binding_store", None),
         )
         await switch.listen([gateway])
-        ladder = Ladder(switch, app, media)
+        ladder = Ladder(switch, app, media, gatekeeper, trace)
         ladder.peers = peers
         try:
             with states_written() as ladder.states:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from sip.b2bua.call_events import Cause
 from sip.errors import Fault, ParseError, SipError
 from sip.media.plane import MediaError
 from sip.softswitch.dialling.dialler import DialError
@@ -45,7 +46,7 @@ def test_every_error_is_named_at_the_root() -> None:
         (MediaError("bad-sdp", "no audio"), Fault.PEER),
         (MediaError("no-ports", "all are leased"), Fault.OPERATOR),
         (MediaError("timeout", "no reply in 1 s"), Fault.ENGINE),
-        (DialError(404, "No trunk", Fault.APPLICATION), Fault.APPLICATION),
+        (DialError(404, "No trunk", Cause.NO_SUCH_TRUNK, Fault.APPLICATION), Fault.APPLICATION),
         (TlsError("sip.tls.key: no such file"), Fault.OPERATOR),
         (TlsSessionError(TlsFault("our certificate", "it has expired")), Fault.OPERATOR),
         (TlsSessionError(TlsFault("protocol", "it speaks no TLS 1.2")), Fault.PEER),

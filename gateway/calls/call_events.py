@@ -22,6 +22,8 @@ class RegistrationFailed:
 
     at: float
     failure: RetellFailure
+    #: what Retell itself said
+    detail: str = ""
 
 
 @frozen(kw_only=True)

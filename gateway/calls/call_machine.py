@@ -47,14 +47,19 @@ from gateway.calls.endings import (
     dial_refusal,
     final_code,
     no_media,
+    peer_of,
     registration_refusal,
+    unheard,
 )
 from gateway.calls.routing import Attempt, Dialling, Direction, Plan, Refusing
 from gateway.calls.tried import Past, Tried
+from gateway.calls.words import extension_headers, words
 from gateway.jambonz.messages import DialResult, LegStatus
 from gateway.jambonz.verbs import Config, Decline, Dial, Hangup, SipTarget, Verbs
 
 DIAL_HOOK: Final = "/dial-action"
+#: What a dialled leg says once the callee's side has it.
+_RUNG: Final = frozenset({"ringing", "early-media", "in-progress"})
 
 
 class Phase(Enum):
@@ -192,7 +197,8 @@ class CallMachine:
             return ()
         attempts = self._attempts
         refusal = registration_refusal(event.failure)
-        self.tried.append(Tried(attempts[0], event.at, ended=True, reason=refusal.cause))
+        failed = Tried(attempts[0], event.at, ended=True, reason=refusal.cause, detail=event.detail)
+        self.tried.append(failed)
         if len(attempts) > 1:
             return self._dial(event.at)
         return self._decline(refusal)
@@ -201,7 +207,9 @@ class CallMachine:
         tried = self._tried_of(status.call_sid)
         if tried is None:
             return
-        tried.sip_call_id = status.sip_call_id or tried.sip_call_id
+        tried.note_sip_call_id(status.sip_call_id)
+        if tried.rang is None and status.status in _RUNG:
+            tried.rang = at
         if status.status == "early-media":
             tried.early_media = True
         elif status.status == "in-progress":
@@ -212,13 +220,14 @@ class CallMachine:
         elif status.final:
             tried.ended = True
             self._note_code(tried, status.code, status.reason)
-            self.far_headers |= _extension_headers(status.headers)
+            tried.words = words(status.headers)
+            self.far_headers |= extension_headers(status.headers)
 
     def _dial_ended(self, at: float, result: DialResult) -> Verbs:
         tried = self._tried_of(result.call_sid) or (self.tried[-1] if self.tried else None)
         if tried is not None:
             tried.ended = True
-            tried.sip_call_id = result.sip_call_id or tried.sip_call_id
+            tried.note_sip_call_id(result.sip_call_id)
             tried.detail = result.detail
             self._note_code(tried, result.code, result.reason)
         self._dialled = DialEnded(at=at, result=result)
@@ -240,7 +249,17 @@ class CallMachine:
         more = len(self.tried) < len(self._attempts)
         if more and another_may_follow(role, result.status, result.code, early_media):
             return self._dial(at)
-        return self._decline(dial_refusal(role, result.status, result.code, tried.reason))
+        registered = tried.attempt.target is None
+        return self._decline(
+            dial_refusal(
+                role,
+                result.status,
+                result.code,
+                tried.reason,
+                why=result.cause,
+                registered=registered,
+            )
+        )
 
     def _call(self, at: float, status: LegStatus) -> None:
         if status.status == "in-progress" and self.answered is None:
@@ -250,8 +269,8 @@ class CallMachine:
         if status.status == "completed":
             self._count(at, status.duration_s)
         self.media = status.media
-        self.far_headers |= _extension_headers(status.headers)
-        self._over(at, self._verdict(status))
+        self.far_headers |= extension_headers(status.headers)
+        self._over(at, self._heard_verdict(at, status))
 
     def _mistake(self) -> Verbs:
         if self.phase is Phase.TALKING:
@@ -373,6 +392,15 @@ class CallMachine:
             return Ending(odd.by, odd.cause, status.code, odd.fault)
         return Ending("gateway", status.cause or "rejected", status.code, Fault.UNKNOWN)
 
+    def _heard_verdict(self, at: float, status: LegStatus) -> Ending:
+        """The verdict, with what the media counters say of two that talked."""
+        ending, connected = self._verdict(status), self.connected
+        if connected is None or connected.answered is None or ending.cause != "hangup":
+            return ending
+        near = Fault.CALLEE if self._outbound else Fault.CALLER
+        far = peer_of(connected.attempt.role)
+        return unheard(ending, status.media or {}, at - connected.answered, near, far)
+
     def _refused(self, refusal: Refusal) -> Ending:
         ending = refusal.ending(answered=self.answered is not None)
         if self._outbound and ending.by == "callee":
@@ -396,12 +424,3 @@ class CallMachine:
         self.phase = Phase.OVER
         self.ended = at
         self.ending = ending
-
-
-def _extension_headers(headers: Mapping[str, str]) -> dict[str, str]:
-    """X- headers of a BYE. jambonz turned their names into snake_case; hyphens are restored."""
-    return {
-        name.replace("_", "-").lower(): value
-        for name, value in headers.items()
-        if name.lower().startswith(("x_", "x-")) and isinstance(value, str)
-    }

@@ -3,8 +3,10 @@
 No other module turns the outcome of a dialled leg or of Retell's API into a final status.
 """
 
+from collections.abc import Mapping
+from dataclasses import replace
 from enum import Enum, StrEnum
-from typing import Final, assert_never
+from typing import Any, Final, assert_never
 
 from gateway.retell.failures import RetellFailure
 from gateway.value import frozen
@@ -52,11 +54,12 @@ class Refusal:
     fault: Fault
     #: seconds until the caller's side may try again (RFC 3261 20.33)
     retry_after_s: int | None = None
+    #: who refused: the gateway, or the callee's side
+    by: str = "gateway"
 
     def ending(self, *, answered: bool = False) -> Ending:
         """`answered`: the other party was, and got no `status` of ours."""
-        by = "callee" if self.fault in (Fault.CALLEE, Fault.CARRIER, Fault.RETELL) else "gateway"
-        return Ending(by, self.cause, 200 if answered else self.status, self.fault)
+        return Ending(self.by, self.cause, 200 if answered else self.status, self.fault)
 
 
 NOT_CONFIGURED: Final = Refusal(404, "Not Found", "number-not-configured", Fault.OPERATOR)
@@ -71,7 +74,8 @@ ANSWERED_BY_CALLEE: Final = Ending("callee", "hangup", 200, Fault.NOBODY)
 ANSWERED_BY_GATEWAY: Final = Ending("gateway", "hangup", 200, Fault.NOBODY)
 #: Calls that no party ended, by the softswitch's cause; with the status of an answered one.
 ODD_ENDINGS: Final = {
-    "no-ack": Ending("caller", "no-ack", 200, Fault.CALLER),
+    # the caller's side heard our answer, and its ACK did not find us: sip.advertise
+    "no-ack": Ending("gateway", "no-ack", 200, Fault.OPERATOR),
     "dialog-lost": Ending("gateway", "dialog-lost", 200, Fault.UNKNOWN),
     "session-expired": Ending("gateway", "session-expired", 200, Fault.UNKNOWN),
     "no-sdp-answer": Ending("gateway", "no-sdp-answer", 200, Fault.CALLER),
@@ -79,6 +83,8 @@ ODD_ENDINGS: Final = {
     "media": Ending("gateway", "media", 200, Fault.GATEWAY),
     "shutdown": Ending("gateway", "shutdown", 200, Fault.OPERATOR),
 }
+#: Calls that talked for less than this many seconds may well have been silent.
+UNHEARD_S: Final = 5.0
 CANCELLED: Final = Ending("caller", "cancelled", 487, Fault.NOBODY)
 #: The connection to jambonz closed and was not opened again: the call may go on without us.
 LOST: Final = Ending("gateway", "connection-lost", 0, Fault.UNKNOWN)
@@ -91,6 +97,7 @@ _REGISTRATION: Final = {
     RetellFailure.PAYMENT: (480, "Temporarily Unavailable", Fault.OPERATOR),
     RetellFailure.BAD_REQUEST: (480, "Temporarily Unavailable", Fault.GATEWAY),
     RetellFailure.UNKNOWN_AGENT: (480, "Temporarily Unavailable", Fault.OPERATOR),
+    RetellFailure.UNPROCESSABLE: (480, "Temporarily Unavailable", Fault.OPERATOR),
     RetellFailure.THROTTLED: (503, "Service Unavailable", Fault.RETELL),
     RetellFailure.SERVER_ERROR: (503, "Service Unavailable", Fault.RETELL),
     RetellFailure.TIMEOUT: (504, "Server Time-out", Fault.RETELL),
@@ -101,7 +108,7 @@ _REGISTRATION: Final = {
 def registration_refusal(failure: RetellFailure) -> Refusal:
     """The verdict for a call that could not be registered and has no fallback."""
     status, reason, fault = _REGISTRATION[failure]
-    return Refusal(status, reason, f"retell-{failure}", fault)
+    return Refusal(status, reason, f"retell-{failure}", fault, by="callee")
 
 
 #: Final codes that say something of their own; the rest goes by class.
@@ -125,7 +132,19 @@ _CAUSES: Final = {
     608: "declined",
 }
 _CALLEE_CAUSES: Final = frozenset({"busy", "declined", "no-answer", "unknown-destination"})
-_OPERATOR_CAUSES: Final = frozenset({"not-authorized", "forbidden"})
+#: That two sides share no codec is neither's fault: the operator chooses what both may use.
+_OPERATOR_CAUSES: Final = frozenset({"not-authorized", "forbidden", "no-common-codec"})
+#: What no INVITE was sent for, by our softswitch's cause; None: the fault of whom we would call.
+_NOT_PLACED: Final[Mapping[str, Fault | None]] = {
+    "bad-number": Fault.CALLER,
+    "gateways-down": None,
+    "name-not-resolved": Fault.OPERATOR,
+    "no-gateway": Fault.OPERATOR,
+    "no-listener": Fault.OPERATOR,
+    "no-such-trunk": Fault.OPERATOR,
+    "not-registered": Fault.OPERATOR,
+    "over-limit": Fault.OPERATOR,
+}
 
 #: What jambonz's words mean when they come without a final code.
 _WORDS: Final = {"busy": 486, "no-answer": 480, "ringing": 480, "early-media": 480, "failed": 500}
@@ -143,8 +162,13 @@ def final_code(status: str, code: int) -> int:
     return code if 300 <= code <= 699 else _WORDS.get(status, 480)
 
 
-def dial_refusal(role: Role, status: str, code: int, reason: str) -> Refusal:
+def dial_refusal(
+    role: Role, status: str, code: int, reason: str, *, why: str = "", registered: bool = False
+) -> Refusal:
     """The verdict for a failed attempt that no other attempt follows.
+
+    `why` is our softswitch's cause, if it is ours; `registered`: a call was dialled that Retell had
+    registered, not a number.
 
     The code goes back unchanged, except those that mean something else to the caller: a challenge
     (401, 407) needs its header, a redirection its contact, and 487 answers a caller's CANCEL.
@@ -157,14 +181,18 @@ def dial_refusal(role: Role, status: str, code: int, reason: str) -> Refusal:
         back = 480
     else:
         back = code
-    phrase = reason if back == code and reason else _REASONS.get(back, "")
+    phrase = _printable(reason if back == code and reason else _REASONS.get(back, ""))
+    if why in _NOT_PLACED:
+        return Refusal(back, phrase, why, _NOT_PLACED[why] or peer_of(role))
+    if role is Role.RETELL and code == 404 and not registered:
+        return Refusal(back, phrase, "number-not-imported", Fault.OPERATOR, by="callee")
     if cause in _OPERATOR_CAUSES:
         fault = Fault.OPERATOR
     elif cause in _CALLEE_CAUSES and role is not Role.RETELL:
         fault = Fault.CALLEE
     else:
-        fault = _peer(role)
-    return Refusal(back, _printable(phrase), cause, fault)
+        fault = peer_of(role)
+    return Refusal(back, phrase, cause, fault, by="callee")
 
 
 def no_media(code: int, reason: str) -> Refusal:
@@ -172,6 +200,23 @@ def no_media(code: int, reason: str) -> Refusal:
     if code == 488:
         return Refusal(code, reason, "bad-sdp", Fault.CALLER)
     return Refusal(code, reason, "media", Fault.GATEWAY)
+
+
+def unheard(
+    ending: Ending, media: Mapping[str, Any], talked_s: float, near: Fault, far: Fault
+) -> Ending:
+    """The verdict for an answered call that was over, with what its media counters say: audio that
+    never came from one side is that side's (`near`: the one that the call began with, `far`: the
+    dialled one), from both the operator's."""
+    parties = media.get("a"), media.get("b")
+    if talked_s < UNHEARD_S or not all(isinstance(party, dict) for party in parties):
+        return ending
+    a_silent, b_silent = (party.get("packets_received") == 0 for party in parties if party)
+    if a_silent and b_silent:
+        return replace(ending, cause="no-media", fault=Fault.OPERATOR)
+    if a_silent or b_silent:
+        return replace(ending, cause="one-way-media", fault=near if a_silent else far)
+    return ending
 
 
 def another_may_follow(role: Role, status: str, code: int, early_media: bool) -> bool:
@@ -195,7 +240,8 @@ def another_may_follow(role: Role, status: str, code: int, early_media: bool) ->
             assert_never(role)
 
 
-def _peer(role: Role) -> Fault:
+def peer_of(role: Role) -> Fault:
+    """Whose the far side is."""
     return Fault.RETELL if role is Role.RETELL else Fault.CARRIER
 
 

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from gateway.calls.call_clock import CallClock
 from gateway.calls.call_machine import CallMachine
 from gateway.jambonz.messages import NewCall, redirect
 from gateway.jambonz.session import Given
@@ -32,6 +33,7 @@ class LiveCall:
 
     __slots__ = (
         "call_sid",
+        "clock",
         "machine",
         "on_record",
         "outbox",
@@ -43,8 +45,14 @@ class LiveCall:
     )
 
     def __init__(
-        self, new: NewCall, machine: CallMachine, session: Session, record: CallRecord
+        self,
+        new: NewCall,
+        machine: CallMachine,
+        session: Session,
+        record: CallRecord,
+        clock: CallClock,
     ) -> None:
+        self.clock = clock
         self.call_sid = new.call_sid
         self.machine = machine
         self.session: Session | None = session

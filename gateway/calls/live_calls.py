@@ -12,6 +12,7 @@ from typing import Any, Final
 import structlog
 
 from config.settings import Settings
+from gateway.calls.call_clock import CallClock
 from gateway.calls.call_events import (
     CallChanged,
     DialEnded,
@@ -24,6 +25,7 @@ from gateway.calls.call_events import (
 )
 from gateway.calls.call_machine import DIAL_HOOK, CallMachine, Phase
 from gateway.calls.endings import OUR_BUG, SHUTDOWN, Fault, Refusal, registration_refusal
+from gateway.calls.ladders import Ladders
 from gateway.calls.live_call import LiveCall, Session
 from gateway.calls.metrics import Metrics
 from gateway.calls.record_of_call import (
@@ -69,12 +71,17 @@ class LiveCalls:
         metrics: Metrics,
         *,
         now: Callable[[], float],
+        clock: Callable[[], float],
+        ladders: Ladders | None = None,
     ) -> None:
+        """`now` is seconds since 1970, `clock` monotonic seconds."""
         self._settings = settings
         self._store = store
         self._retell = retell
         self._metrics = metrics
         self._now = now
+        self._clock = clock
+        self._ladders = ladders
         self._calls: dict[str, LiveCall] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._draining = False
@@ -113,13 +120,20 @@ class LiveCalls:
         note_progress(call.record, call.machine)
         return call.record
 
+    def joined(self, record: CallRecord | None) -> None:
+        """Retell told its id of this call, which may still be up."""
+        call = None if record is None else self._calls.get(record.call_sid)
+        if record is not None and call is not None and call.call_id == record.call_id:
+            call.record.retell_call_id = record.retell_call_id
+
     def begin(self, new: NewCall, session: Session) -> tuple[LiveCall, Verbs]:
         """A new call and the verbs that acknowledge it."""
-        at = self._now()
+        clock = CallClock(self._now, self._clock)
+        at = clock.now()
         if (old := self._calls.get(new.call_sid)) is not None:
             log.warning("call.repeated", call_id=old.call_id, call_sid=new.call_sid)
             self._gone(old)
-        call = self._make(new, session, at)
+        call = self._make(new, session, clock)
         record, machine = call.record, call.machine
         call.on_record = True
         log.info(
@@ -134,6 +148,8 @@ class LiveCalls:
             agent=record.agent,
         )
         verbs = machine.begin(at)
+        if machine.answered is not None:
+            self._answered(call, machine.answered)
         self._save(call)
         self._register_if_due(call)
         return call, verbs
@@ -144,9 +160,9 @@ class LiveCalls:
         call = self._calls.get(new.call_sid)
         rest: Work = None
         if call is None:
-            at = self._now()
-            call = self._make(new, session, at)
-            call.machine.resume(at)
+            clock = CallClock(self._now, self._clock)
+            call = self._make(new, session, clock)
+            call.machine.resume(clock.now())
             rest = self._restored(call)
         else:
             moved = call.session is not None and call.session is not session
@@ -159,7 +175,7 @@ class LiveCalls:
 
     def status(self, call: LiveCall, status: LegStatus) -> None:
         """`call:status` of the caller's leg or of one that was dialled."""
-        at = self._now()
+        at = call.clock.now()
         if status.call_sid == call.call_sid:
             self._step(call, CallChanged(at=at, status=status))
         else:
@@ -170,11 +186,11 @@ class LiveCalls:
         """`verb:hook`: the verbs that acknowledge it; an empty tuple lets the call go on."""
         if hook != DIAL_HOOK:
             return ()
-        return self._step(call, DialEnded(at=self._now(), result=DialResult.of(data)))
+        return self._step(call, DialEnded(at=call.clock.now(), result=DialResult.of(data)))
 
     def mistake(self, call: LiveCall) -> Verbs:
         """Handling a message of this call raised: the verbs that end it with a reason."""
-        return self._step(call, Failed(at=self._now()))
+        return self._step(call, Failed(at=call.clock.now()))
 
     def refused(self, call: LiveCall) -> Verbs:
         """jambonz refused what we sent. A conversation goes on."""
@@ -186,7 +202,7 @@ class LiveCalls:
             return  # the call has moved to another one meanwhile
         call.session = None
         if for_good and call.machine.phase is not Phase.OVER:
-            self._step(call, Lost(at=self._now()))
+            self._step(call, Lost(at=call.clock.now()))
         if call.machine.phase is Phase.OVER:
             self._finish(call)
             return
@@ -207,7 +223,10 @@ class LiveCalls:
     def _step(self, call: LiveCall, event: Event) -> Verbs:
         machine = call.machine
         before, progress = machine.phase, machine.progress
+        answered = machine.answered
         verbs = machine.step(event)
+        if answered is None and machine.answered is not None:
+            self._answered(call, machine.answered)
         after = machine.phase
         if after is not Phase.OVER and machine.progress != progress:
             self._save(call)
@@ -220,8 +239,14 @@ class LiveCalls:
                     self._after(call, LINGER_S, self._lingered)
         return verbs
 
-    def _make(self, new: NewCall, session: Session, at: float) -> LiveCall:
+    def _answered(self, call: LiveCall, at: float) -> None:
+        record = call.record
+        setup_s = between(record.started_ms, round(at * 1000))
+        self._metrics.call_answered(record.direction, record.trunk, setup_s)
+
+    def _make(self, new: NewCall, session: Session, clock: CallClock) -> LiveCall:
         """A call in progress, planned, and not on record yet."""
+        at = clock.now()
         call_id = new_call_id(at)
         name_call(call_id, new.call_sid, new.sip_call_id)
         try:
@@ -233,9 +258,11 @@ class LiveCalls:
             log.exception("call.plan-failed", call_id=call_id, call_sid=new.call_sid)
             chosen = _refusing(self._settings, new, OUR_BUG)
         record = new_record(call_id, new, chosen, at)
-        call = self._calls[new.call_sid] = LiveCall(new, CallMachine(chosen), session, record)
+        call = self._calls[new.call_sid] = LiveCall(
+            new, CallMachine(chosen), session, record, clock
+        )
         self._idle.clear()
-        self._metrics.call_started(record.direction)
+        self._metrics.call_started(record.direction, record.trunk)
         return call
 
     def _run(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
@@ -250,7 +277,7 @@ class LiveCalls:
         call.timer = asyncio.get_running_loop().call_later(delay_s, then, call)
 
     def _gone(self, call: LiveCall) -> None:
-        self._step(call, Lost(at=self._now()))
+        self._step(call, Lost(at=call.clock.now()))
         self._finish(call)
 
     def _lingered(self, call: LiveCall) -> None:
@@ -269,7 +296,7 @@ class LiveCalls:
         assert isinstance(chosen, Dialling), "only such a plan registers"
         wanted = chosen.registration
         assert wanted is not None, "and it says what"
-        begun = self._now()
+        begun = self._clock()
         event: Event
         try:
             retell_call_id = await self._retell.register(
@@ -293,17 +320,21 @@ class LiveCalls:
                 detail=str(error),
                 agent=wanted.agent,
             )
-            event = RegistrationFailed(at=self._now(), failure=error.failure)
+            event = RegistrationFailed(
+                at=call.clock.now(),
+                failure=error.failure,
+                detail=f"HTTP {error.status}: {error}" if error.status else str(error),
+            )
         else:
             outcome = "registered"
             uri = retell_uri(self._settings, retell_call_id)
-            event = Registered(at=self._now(), retell_call_id=retell_call_id, uri=uri)
-        self._metrics.register.labels(outcome).observe(self._now() - begun)
+            event = Registered(at=call.clock.now(), retell_call_id=retell_call_id, uri=uri)
+        self._metrics.register.labels(outcome).observe(self._clock() - begun)
         try:
             call.command(self._step(call, event))
         except Exception:
             log.exception("call.failed", call_id=call.call_id)
-            call.command(self._step(call, Failed(at=self._now())))
+            call.command(self._step(call, Failed(at=call.clock.now())))
 
     async def _restored(self, call: LiveCall) -> None:
         """Wait for the record of a former run's call; one that is late is taken when it comes."""
@@ -360,9 +391,11 @@ class LiveCalls:
         ending = machine.ending or OUR_BUG.ending()
         close_record(record, machine, ending)
         self._store.save(record)
+        if self._ladders is not None:
+            self._ladders.call_over(record)
         setup_s = between(record.started_ms, record.answered_ms)
         self._metrics.call_ended(
-            record.direction, ending, machine.tried, setup_s, record.duration_s
+            record.direction, record.trunk, ending, machine.tried, record.duration_s
         )
         log.info(
             "call.end",

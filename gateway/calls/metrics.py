@@ -1,33 +1,78 @@
 """The /metrics page: counters and histograms of calls, in a registry of their own."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import cache
+from platform import python_version
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    Metric,
+    ProcessCollector,
+    generate_latest,
+)
+from prometheus_client.core import CounterMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.registry import Collector
 
 from gateway.calls.endings import Ending
 from gateway.calls.tried import Tried
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 _SETUP_S = (0.1, 0.25, 0.5, 1, 2, 3, 5, 10, 20, 40, 60)
+_POST_DIAL_S = (0.1, 0.25, 0.5, 1, 2, 3, 5, 8, 12, 20)
+_LAG_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
 _TALK_S = (5, 15, 30, 60, 120, 300, 600, 1800, 3600)
 _API_S = (0.05, 0.1, 0.2, 0.4, 0.8, 1.2, 2.0)
+
+
+class Counted(Collector):
+    """Counters that other parts keep; names without `gateway_` and `_total`."""
+
+    def __init__(self, counters: Mapping[str, Callable[[], float]]) -> None:
+        self._counters = counters
+
+    def collect(self) -> Iterator[Metric]:
+        """Read them all."""
+        for name, read in self._counters.items():
+            words = f"{name.replace('_', ' ').capitalize()} since the start"
+            yield CounterMetricFamily(f"gateway_{name}", words, value=float(read()))
 
 
 class Metrics:
     """What an operator watches. Labels are bounded: slugs and trunk names, never numbers."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, trunks: Collection[str] = (), version: str = "") -> None:
+        """`trunks` are the names that may be labels: those of the configuration."""
         self.registry = CollectorRegistry()
+        self.know(trunks)
+        ProcessCollector(registry=self.registry)
+        build = Gauge(
+            "gateway_build_info",
+            "Always 1: what runs stands in the labels",
+            ["version", "python"],
+            registry=self.registry,
+        )
+        build.labels(version, python_version()).set(1)
         self.started = Counter(
-            "gateway_calls_started_total", "Calls begun", ["direction"], registry=self.registry
+            "gateway_calls_started_total",
+            "Calls begun, by the trunk that they came by",
+            ["direction", "trunk"],
+            registry=self.registry,
+        )
+        self.answered = Counter(
+            "gateway_calls_answered_total",
+            "Calls answered, by the trunk that they came by",
+            ["direction", "trunk"],
+            registry=self.registry,
         )
         self.ended = Counter(
             "gateway_calls_ended_total",
-            "Calls ended, by how and whose fault",
-            ["direction", "cause", "fault"],
+            "Calls ended, by trunk, how and whose fault",
+            ["direction", "trunk", "cause", "fault"],
             registry=self.registry,
         )
         self.live = Gauge("gateway_calls_live", "Calls now", registry=self.registry)
@@ -42,6 +87,19 @@ class Metrics:
             "From the first message of a call to its answer",
             ["direction"],
             buckets=_SETUP_S,
+            registry=self.registry,
+        )
+        self.post_dial = Histogram(
+            "gateway_post_dial_seconds",
+            "From dialling a trunk until it rings, sends early media or answers",
+            ["trunk"],
+            buckets=_POST_DIAL_S,
+            registry=self.registry,
+        )
+        self.loop_lag = Histogram(
+            "gateway_event_loop_lag_seconds",
+            "By how much timers come late, looked at twice a second",
+            buckets=_LAG_S,
             registry=self.registry,
         )
         self.talk = Histogram(
@@ -73,10 +131,12 @@ class Metrics:
             ["event", "outcome"],
             registry=self.registry,
         )
-        # `labels` costs more than counting, and a call counts six times
+        # `labels` costs more than counting, and a call counts eight times
         self._started = cache(self.started.labels)
+        self._answered = cache(self.answered.labels)
         self._ended = cache(self.ended.labels)
         self._attempted = cache(self.attempts.labels)
+        self._rang = cache(self.post_dial.labels)
         self._set_up = cache(self.setup.labels)
         self._talked = cache(self.talk.labels)
 
@@ -89,31 +149,45 @@ class Metrics:
             words = name.replace("_", " ").capitalize()
             Gauge(f"gateway_{name}", words, registry=self.registry).set_function(value)
 
+    def know(self, trunks: Collection[str]) -> None:
+        """The trunks of the configuration, from now on."""
+        self._trunks = frozenset(trunks)
+
     def frame_refused(self, side: str) -> None:
         """`side` ("jambonz" or "gateway") sent a frame that the other could not use."""
         self._frames_refused.labels(side).inc()
 
-    def call_started(self, direction: str) -> None:
-        self._started(direction).inc()
+    def call_started(self, direction: str, trunk: str) -> None:
+        self._started(direction, self._label(trunk)).inc()
         self.live.inc()
+
+    def call_answered(self, direction: str, trunk: str, setup_s: float | None) -> None:
+        self._answered(direction, self._label(trunk)).inc()
+        if setup_s is not None:
+            self._set_up(direction).observe(setup_s)
 
     def call_ended(
         self,
         direction: str,
+        trunk: str,
         ending: Ending,
         tried: list[Tried],
-        setup_s: float | None,
         talk_s: float | None,
     ) -> None:
         self.live.dec()
-        self._ended(direction, ending.cause, ending.fault).inc()
+        self._ended(direction, self._label(trunk), ending.cause, ending.fault).inc()
         for attempt in tried:
+            name = attempt.attempt.trunk
             code = f"{attempt.code // 100}xx" if attempt.code else "none"
-            self._attempted(attempt.attempt.trunk, code).inc()
-        if setup_s is not None:
-            self._set_up(direction).observe(setup_s)
+            self._attempted(name, code).inc()
+            if attempt.rang is not None:
+                self._rang(name).observe(attempt.rang - attempt.started)
         if talk_s is not None:
             self._talked(direction).observe(talk_s)
+
+    def _label(self, trunk: str) -> str:
+        """A trunk's name as a label: what a foreign softswitch calls its own is one for all."""
+        return trunk if trunk in self._trunks else "other"
 
     def page(self) -> bytes:
         """The exposition text."""

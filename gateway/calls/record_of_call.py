@@ -54,12 +54,13 @@ def _tried(item: Mapping[str, Any]) -> Tried:
     return Tried(
         attempt,
         item["started_ms"] / 1000,
-        sip_call_id=item["sip_call_id"] or "",
+        sip_call_ids=list(item.get("sip_call_ids", ())),
         early_media=item["early_media"],
         ended=code >= 300,
         code=code,
         reason=item["reason"] or "",
         detail=item["detail"] or "",
+        words=item.get("words", {}),
     )
 
 
@@ -100,8 +101,10 @@ def _attempt(tried: Tried) -> dict[str, Any]:
         "code": tried.code or None,
         "reason": tried.reason or None,
         "detail": tried.detail or None,
+        "words": dict(tried.words),
         "early_media": tried.early_media,
         "sip_call_id": tried.sip_call_id or None,
+        "sip_call_ids": list(tried.sip_call_ids),
     }
 
 

@@ -3,7 +3,8 @@
 Times are seconds since 1970.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from gateway.calls.routing import Attempt
 from gateway.value import frozen
@@ -16,13 +17,28 @@ class Tried:
     attempt: Attempt
     started: float
     call_sid: str = ""
-    sip_call_id: str = ""
+    #: one for each server that was asked, in order
+    sip_call_ids: list[str] = field(default_factory=list)
     early_media: bool = False
+    #: when it first rang, sent early media or answered
+    rang: float | None = None
     answered: float | None = None
     ended: bool = False
     code: int = 0
     reason: str = ""
     detail: str = ""
+    #: headers of the peer's last message that say why
+    words: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def sip_call_id(self) -> str:
+        """That of the last INVITE; "" if there was none."""
+        return self.sip_call_ids[-1] if self.sip_call_ids else ""
+
+    def note_sip_call_id(self, sip_call_id: str) -> None:
+        """Another server is asked, or the same one spoke."""
+        if sip_call_id and sip_call_id not in self.sip_call_ids:
+            self.sip_call_ids.append(sip_call_id)
 
 
 @frozen(kw_only=True)

@@ -82,7 +82,20 @@ class ApiClient:
 
     async def ladder(self, call_id: str) -> list[dict[str, Any]]:
         """The call's SIP messages in the order in which they passed."""
-        return list((await self._json(f"/api/v1/calls/{call_id}/ladder", {}))["messages"])
+        messages = list((await self._json(f"/api/v1/calls/{call_id}/ladder", {}))["messages"])
+        for message in messages:
+            message["message"] = "\r\n".join(message["message"])
+        return messages
+
+    async def ladder_file(self, call_id: str, ending: str) -> bytes:
+        """The same as a file: `pcap`, or `txt`."""
+        assert self._session is not None, "enter the client first"
+        path = f"/api/v1/calls/{_segment(call_id)}/ladder.{ending}"
+        status, body = await self._ask("GET", path, {}, TIMEOUT_S)
+        if not isinstance(body, bytes):
+            self._result(path, status, body)
+            raise ApiError(f"{self.base_url}: HTTP {status} for {path}")
+        return body
 
     async def trunks(self) -> list[dict[str, Any]]:
         """Every trunk with its gateways, registration and calls."""
@@ -118,6 +131,10 @@ class ApiClient:
     async def bans(self) -> list[dict[str, Any]]:
         """The bans that hold."""
         return list((await self._json("/api/v1/bans", {}))["bans"])
+
+    async def refused(self) -> list[dict[str, Any]]:
+        """Calls that were refused at the door, the latest first."""
+        return list((await self._json("/api/v1/refused", {}))["refused"])
 
     async def unban(self, address: str) -> bool:
         """End the ban of an address; False if there was none."""
@@ -169,13 +186,22 @@ class ApiClient:
             async with self._session.request(
                 method, url, params=query, timeout=timeout, json=body
             ) as response:
-                text_is_json = response.content_type in JSON_TYPES
-                return response.status, all_visible(await response.json()) if text_is_json else None
+                if response.content_type in JSON_TYPES:
+                    return response.status, all_visible(_in_lines(await response.json()))
+                return response.status, await response.read() or None
         except (TimeoutError, OSError, aiohttp.ClientError) as error:
             raise ApiError(
                 f"no gateway answers at {self.base_url} ({_reason(error, timeout_s)}):"
                 " is it running?"
             ) from error
+
+
+def _in_lines(body: Any) -> Any:
+    """A ladder's messages by lines: their ends are no harm, and are put back afterwards."""
+    messages = body.get("messages") if isinstance(body, dict) else None
+    for message in messages or ():
+        message["message"] = message["message"].split("\r\n")
+    return body
 
 
 def _fingerprint(certificate: Path) -> aiohttp.Fingerprint:

@@ -6,7 +6,6 @@ GATEWAY_DEBUG=1.
 """
 
 import asyncio
-import json
 import os
 from collections.abc import Coroutine
 from contextlib import suppress
@@ -15,21 +14,17 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
-from rich.table import Table
 
 from config.findings import Level
 from config.problems import key_text
 from config.settings import Settings, load
 from gateway import log
-from gateway.cli import ladder_drawing
-from gateway.cli.api_client import ApiClient, ApiError
+from gateway.cli.calls import calls
 from gateway.cli.check import check
 from gateway.cli.common import (
     FAILED,
     MISUSED,
     ConfigOption,
-    JsonOption,
     config_path,
     fail,
     one_line,
@@ -38,9 +33,9 @@ from gateway.cli.common import (
 )
 from gateway.cli.lifecycle import drain, health, reload
 from gateway.cli.storage import storage
-from gateway.cli.trunks import bans, profiles, trunks, unban
-from gateway.cli.version import NAME, version
+from gateway.cli.trunks import bans, profiles, refused, trunks, unban
 from gateway.log_queue import LogQueue
+from gateway.version import NAME, version
 from testkit.phone.audio import AudioError
 from testkit.phone.options import CallOptions, Expect, PhoneError, parse_via
 from testkit.phone.place import place_call
@@ -111,7 +106,7 @@ def run(
             " RETELL_API_KEY, and the sandbox plays Retell",
             MISUSED,
         )
-    settings = settings_of(path)
+    settings: Settings = settings_of(path)
     if demo:
         from gateway.cli.demo import demonstrate
 
@@ -218,65 +213,9 @@ def sandbox(
         fail(one_line(error), MISUSED)
 
 
-@app.command()
-def calls(
-    call_id: Annotated[
-        str | None, typer.Argument(help="One call, with its ladder; default: the latest calls.")
-    ] = None,
-    config_file: ConfigOption = None,
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many to list.")] = 20,
-    as_json: JsonOption = False,
-) -> None:
-    """List the running gateway's calls, or show one."""
-    settings = settings_of(config_path(config_file))
-    try:
-        if call_id is None:
-            listed = asyncio.run(_list(settings, limit))
-            out.print_json(data=listed) if as_json else out.print(_table(listed))
-            return
-        record, messages = asyncio.run(_show(settings, call_id))
-    except ApiError as error:
-        fail(one_line(error), FAILED)
-    if as_json:
-        out.print_json(data=record | {"ladder": messages})
-        return
-    out.print(json.dumps(record, indent=2, ensure_ascii=False), markup=False)
-    out.print(ladder_drawing.draw(messages, a_leg=record["a_sip_call_id"]))
-
-
 app.add_typer(storage, name="storage")
-for command in (check, trunks, bans, unban, profiles, health, reload, drain):
+for command in (calls, check, trunks, bans, refused, unban, profiles, health, reload, drain):
     app.command()(command)
-
-
-async def _list(settings: Settings, limit: int) -> list[dict[str, Any]]:
-    async with ApiClient(settings) as api:
-        return await api.calls(limit)
-
-
-async def _show(settings: Settings, call_id: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    async with ApiClient(settings) as api:
-        return await api.call(call_id), await api.ladder(call_id)
-
-
-def _table(listed: list[dict[str, Any]]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for title in ("call", "started (UTC)", "from", "to", "trunk", "talked", "ended by", "how"):
-        table.add_column(title, overflow="fold")
-    for record in listed:
-        talked = record["duration_s"]
-        cells = (
-            record["call_id"],
-            str(record["started_at"])[5:19].replace("T", " "),
-            record["from"],
-            record["to"],
-            record["trunk"],
-            f"{talked:.1f} s" if talked is not None else "-",
-            record["ended_by"] or record["state"],
-            f"{record['sip_status'] or ''} {record['cause'] or ''}".strip() or "-",
-        )
-        table.add_row(*map(escape, cells))
-    return table
 
 
 def _run_loop(job: Coroutine[Any, Any, None]) -> None:

@@ -85,6 +85,23 @@ def ban_table(bans: list[Json]) -> Table:
     return shown
 
 
+def refused_table(refused: list[Json]) -> Table:
+    """A row for each source and reason."""
+    shown = plain_table("last (UTC)", "calls", "source", "trunk", "to", "reason", "why")
+    for one in refused:
+        status = f"{one['sip_status']} " if one["sip_status"] else ""
+        shown.add_row(
+            _moment(one["last_at"]),
+            str(one["count"]),
+            one["source"],
+            escape(one["trunk"] or "-"),
+            escape(one["to"] or "-"),
+            escape(status + one["reason"]),
+            escape(one["detail"]),
+        )
+    return shown
+
+
 def _gateway(gateway: Json | None) -> tuple[str, str, str, str]:
     if gateway is None:
         return "-", "-", "-", "-"

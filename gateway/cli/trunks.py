@@ -1,4 +1,4 @@
-"""Commands on the SIP edge: trunks, bans, unban, profiles."""
+"""Commands on the SIP edge: trunks, bans, refused, unban, profiles."""
 
 import asyncio
 import ipaddress
@@ -71,6 +71,17 @@ def bans(config_file: ConfigOption = None, as_json: JsonOption = False) -> None:
         out.print("no address is banned")
     else:
         out.print(trunk_tables.ban_table(listed))
+
+
+def refused(config_file: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """List the calls that the running gateway refused at the door; they have no record."""
+    listed = _ask(config_file, lambda api: api.refused())
+    if as_json:
+        _print_json(listed)
+    elif not listed:
+        out.print("no call was refused at the door")
+    else:
+        out.print(trunk_tables.refused_table(listed))
 
 
 def unban(

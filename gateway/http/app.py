@@ -3,19 +3,22 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack
 from typing import Final
 
 import structlog
 from aiohttp import web
 
 from config.settings import Settings
+from gateway.calls.ladders import Ladders, SipMessages
 from gateway.calls.live_calls import LiveCalls
-from gateway.calls.metrics import Metrics
-from gateway.http import calls_api, health, lifecycle_api, retell_webhooks, trunks_api
+from gateway.calls.loop_lag import LoopLag
+from gateway.calls.metrics import Counted, Metrics
+from gateway.http import calls_api, health, ladders_api, lifecycle_api, retell_webhooks, trunks_api
 from gateway.http.app_keys import (
     CALLS,
     ENDPOINT,
-    LADDER,
+    LADDERS,
     LIFECYCLE,
     METRICS,
     OPERATIONS,
@@ -26,7 +29,6 @@ from gateway.http.app_keys import (
     STORE,
     FindOperations,
     InForce,
-    Ladder,
     Ready,
 )
 from gateway.http.bodies import BODIES, Bodies
@@ -37,7 +39,10 @@ from gateway.http.problems import ProblemError, problems
 from gateway.jambonz.endpoint import JambonzEndpoint
 from gateway.retell.client import RetellClient
 from gateway.storage.call_records import open_store
+from gateway.storage.ladders import open_ladders
 from gateway.storage.retention import Keep
+from gateway.storage.spool import spool_folder
+from gateway.version import version
 
 log = structlog.get_logger("gateway.jambonz")
 
@@ -54,26 +59,29 @@ def make_app(
     settings: Settings,
     *,
     ready: Ready | None = None,
-    ladder: Ladder | None = None,
+    messages: SipMessages | None = None,
     find_operations: FindOperations = lambda: None,
     gauges: Mapping[str, Callable[[], float]] | None = None,
+    counters: Mapping[str, Callable[[], float]] | None = None,
     lifecycle: Lifecycle | None = None,
     reloading: Reloading | None = None,
     now: Callable[[], float] = time.time,
+    clock: Callable[[], float] = time.monotonic,
 ) -> web.Application:
     """The application for one configuration; it opens and closes its storage and clients itself.
 
     `ready` is awaited by /readyz and names further checks (`{"sip": True, "media": True}`);
-    without it only the storage is checked. `ladder` is called with SIP Call-IDs and returns their
-    messages for /api/v1/calls/{call_id}/ladder. `find_operations` gives what is behind
-    /api/v1/trunks and /api/v1/bans, once it is there; `lifecycle` is behind /api/v1/drain and
-    `reloading` behind /api/v1/reload. `gauges` are read for /metrics and shown with `gateway_`
-    before their names (`{"open_legs": …}`). `now` is wall-clock time in seconds since 1970.
+    without it only the storage is checked. `messages` has the SIP messages of late, for
+    /api/v1/calls/{call_id}/ladder; without it there are no ladders. `find_operations` gives what is
+    behind /api/v1/trunks and /api/v1/bans, once it is there; `lifecycle` is behind /api/v1/drain
+    and `reloading` behind /api/v1/reload. `gauges` and `counters` are read for /metrics and shown
+    with `gateway_` before their names (`{"open_legs": …}`), a counter with `_total` behind it.
+    `now` is wall-clock time in seconds since 1970, `clock` monotonic seconds.
 
     Run it so that records are complete: start it before the softswitch takes calls, stop it after
     the last call is over. Give AppRunner `access_log=None`: calls have their own lines.
 
-        runner = web.AppRunner(make_app(settings, ready=ready, ladder=ladder), access_log=None)
+        runner = web.AppRunner(make_app(settings, ready=ready, messages=shown), access_log=None)
         await runner.setup()                      # raises when the storage cannot be opened
         await web.TCPSite(runner, settings.http.listen.host, settings.http.listen.port).start()
         ...
@@ -89,8 +97,9 @@ def make_app(
     app[SETTINGS] = InForce(settings)
     app[CLIENTS] = Clients(settings.http, time.monotonic)
     app[BODIES] = Bodies()
-    app[METRICS] = metrics = Metrics()
+    app[METRICS] = metrics = Metrics(trunks=_names(settings), version=version())
     metrics.add(gauges or {})
+    metrics.registry.register(Counted(counters or {}))
     app[OPERATIONS] = find_operations
     metrics.registry.register(trunks_api.TrunkMetrics(app))
     if lifecycle is not None:
@@ -99,8 +108,6 @@ def make_app(
         app[RELOADING] = reloading
     if ready is not None:
         app[READY] = ready
-    if ladder is not None:
-        app[LADDER] = ladder
 
     async def resources(app: web.Application) -> AsyncIterator[None]:
         async with (
@@ -109,9 +116,25 @@ def make_app(
                 spool=settings.storage.spool,
                 keep=Keep(settings.storage.keep_days, settings.storage.keep_calls),
             ) as store,
+            AsyncExitStack() as stack,
             RetellClient(settings.retell, clock=time.monotonic) as retell,
         ):
-            calls = LiveCalls(settings, store, retell, metrics, now=now)
+            ladders = None
+            if messages is not None:
+                opened = await stack.enter_async_context(
+                    open_ladders(
+                        store.engine,
+                        settings.ladders.stored,
+                        spool_folder(
+                            settings.storage.url.get_secret_value(), settings.storage.spool
+                        ),
+                    )
+                )
+                ladders = app[LADDERS] = Ladders(messages, opened)
+                stack.callback(ladders.close)
+            calls = LiveCalls(
+                settings, store, retell, metrics, now=now, clock=clock, ladders=ladders
+            )
             app[STORE] = store
             app[RETELL] = retell
             app[CALLS] = calls
@@ -122,6 +145,7 @@ def make_app(
                 loopback_only=bool(settings.sip.listen),
             )
             metrics.add({"jambonz_sockets": lambda: float(len(endpoint))})
+            stack.callback(LoopLag(metrics.loop_lag.observe).close)
             pinging = asyncio.create_task(endpoint.keep_awake(), name="jambonz pings")
             yield
             pinging.cancel()
@@ -141,11 +165,14 @@ def make_app(
             web.get("/readyz", health.readyz),
             web.get(f"{calls_api.PREFIX}/calls", calls_api.list_calls),
             web.get(f"{calls_api.PREFIX}/calls/{{call_id}}", calls_api.get_call),
-            web.get(f"{calls_api.PREFIX}/calls/{{call_id}}/ladder", calls_api.get_ladder),
+            web.get(f"{calls_api.PREFIX}/calls/{{call_id}}/ladder", ladders_api.get_ladder),
+            web.get(f"{calls_api.PREFIX}/calls/{{call_id}}/ladder.pcap", ladders_api.get_pcap),
+            web.get(f"{calls_api.PREFIX}/calls/{{call_id}}/ladder.txt", ladders_api.get_text),
             web.get(f"{calls_api.PREFIX}/trunks", trunks_api.list_trunks),
             web.get(f"{calls_api.PREFIX}/trunks/{{name}}", trunks_api.get_trunk),
             web.post(f"{calls_api.PREFIX}/trunks/{{name}}/register", trunks_api.register_trunk),
             web.get(f"{calls_api.PREFIX}/bans", trunks_api.list_bans),
+            web.get(f"{calls_api.PREFIX}/refused", trunks_api.list_refused),
             web.get(f"{calls_api.PREFIX}/drain", lifecycle_api.show_drain),
             web.post(f"{calls_api.PREFIX}/drain", lifecycle_api.drain),
             web.post(f"{calls_api.PREFIX}/reload", lifecycle_api.reload),
@@ -167,9 +194,14 @@ def make_metrics_app(app: web.Application) -> web.Application:
     return shown
 
 
+def _names(settings: Settings) -> list[str]:
+    return [trunk.name for trunk in settings.every_trunk()]
+
+
 async def configure(app: web.Application, settings: Settings) -> None:
     """Go on with other settings; calls in progress keep the plans that they began with."""
     app[SETTINGS].settings = settings
+    app[METRICS].know(_names(settings))
     app[CALLS].configure(settings)
     await app[RETELL].configure(settings.retell)
 

@@ -1,12 +1,13 @@
 """What handlers find in the aiohttp application."""
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 from aiohttp import web
 
 from config.settings import Settings
+from gateway.calls.ladders import Ladders
 from gateway.calls.live_call import LiveCall
 from gateway.calls.live_calls import LiveCalls
 from gateway.calls.metrics import Metrics
@@ -17,8 +18,6 @@ from gateway.storage.call_records import CallStore
 
 # Names of checks and whether each is passed: media relay alive, SIP listening, …
 Ready: TypeAlias = Callable[[], Awaitable[dict[str, bool]]]
-# The SIP messages of these Call-IDs in order of time.
-Ladder: TypeAlias = Callable[[Iterable[str]], list[dict[str, Any]]]
 # The softswitch's own, once it is up; None before, and where there is none.
 FindOperations: TypeAlias = Callable[[], Operations | None]
 
@@ -38,6 +37,6 @@ CALLS: Final = web.AppKey("calls", LiveCalls)
 METRICS: Final = web.AppKey("metrics", Metrics)
 ENDPOINT: Final[web.AppKey[JambonzEndpoint[LiveCall]]] = web.AppKey("endpoint")
 READY: Final[web.AppKey[Ready]] = web.AppKey("ready")
-LADDER: Final[web.AppKey[Ladder]] = web.AppKey("ladder")
+LADDERS: Final = web.AppKey("ladders", Ladders)
 LIFECYCLE: Final[web.AppKey[Lifecycle]] = web.AppKey("lifecycle")
 OPERATIONS: Final[web.AppKey[FindOperations]] = web.AppKey("operations")

@@ -10,10 +10,10 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 from pydantic import SecretStr
 
-from gateway.http.app_keys import CALLS, LADDER, SETTINGS, STORE
+from gateway.http.app_keys import CALLS, SETTINGS, STORE
 from gateway.http.clients import PROVEN
 from gateway.http.problems import ProblemError
-from gateway.storage.call_records import CallRecord, Query, sip_call_ids
+from gateway.storage.call_records import CallRecord, Query
 
 PREFIX: Final = "/api/v1"
 MAX_PAGE: Final = 1000
@@ -55,18 +55,7 @@ async def list_calls(request: web.Request) -> web.Response:
 
 async def get_call(request: web.Request) -> web.Response:
     """`GET /api/v1/calls/{call_id}`."""
-    return web.json_response(shown(await _call(request)))
-
-
-async def get_ladder(request: web.Request) -> web.Response:
-    """`GET /api/v1/calls/{call_id}/ladder`: the SIP messages of all its legs, as far as kept."""
-    record = await _call(request)
-    if LADDER not in request.app:
-        raise ProblemError(
-            404, "no-ladder", "SIP messages are kept where the softswitch runs, not here"
-        )
-    messages = request.app[LADDER](sip_call_ids(record))
-    return web.json_response({"call_id": record.call_id, "messages": messages})
+    return web.json_response(shown(await call_of(request)))
 
 
 def shown(record: CallRecord) -> dict[str, Any]:
@@ -120,7 +109,8 @@ def _authorize(request: web.Request) -> None:
         raise ProblemError(401, "unauthorized", detail, {"WWW-Authenticate": "Bearer"})
 
 
-async def _call(request: web.Request) -> CallRecord:
+async def call_of(request: web.Request) -> CallRecord:
+    """The call that the path names, as it is now. Raises ProblemError."""
     call_id = request.match_info["call_id"]
     record = await request.app[STORE].get(call_id)
     if record is None:

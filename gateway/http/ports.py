@@ -1,5 +1,6 @@
 """What the HTTP side needs of the softswitch, told in its own words: it never sees SIP."""
 
+from collections.abc import Mapping
 from typing import Any, Protocol, TypeAlias
 
 Json: TypeAlias = dict[str, Any]
@@ -55,6 +56,25 @@ class Operations(Protocol):
 
     def unban(self, address: str) -> bool:
         """End a ban; False if there was none."""
+        ...
+
+    def refused(self) -> list[Json]:
+        """Calls that were refused before the application heard of them, the latest first."""
+        ...
+
+    @property
+    def refused_total(self) -> Mapping[str, int]:
+        """How many there were since the start, by reason."""
+        ...
+
+    @property
+    def turned_away(self) -> Mapping[str, Mapping[str, int]]:
+        """What went nowhere since the start: how many by kind, and by reason."""
+        ...
+
+    @property
+    def certificate_ends(self) -> Mapping[str, float]:
+        """When each listener's certificate ends, in seconds since 1970."""
         ...
 
     @property

@@ -1,25 +1,25 @@
 """Retell's webhooks: signed, answered at once, joined to the call's record."""
 
-import re
 import time
 from typing import Final
 
 import structlog
 from aiohttp import web
 
+from config.settings import OutboundSettings
 from gateway.calls.numbers import e164
-from gateway.http.app_keys import METRICS, SETTINGS, STORE
+from gateway.http import signatures
+from gateway.http.app_keys import CALLS, METRICS, SETTINGS, STORE
 from gateway.http.bodies import BODIES
 from gateway.http.clients import CLIENTS, PROVEN
 from gateway.http.problems import ProblemError
-from gateway.retell.models import parse_event, parse_inbound
+from gateway.retell.models import EventCall, parse_event, parse_inbound
+from gateway.storage.call_records import Placed
 
 log = structlog.get_logger("gateway.retell")
 
-#: Seconds that a signature's time may be off ours (docs.retellai.com: secure webhooks).
-WINDOW_S: Final = 300.0
-UNSIGNED: Final = "X-Retell-Signature is missing, of another key, or not of the last five minutes"
-_SIGNATURE = re.compile(r"v=([0-9]{1,15}),d=[0-9a-f]{64}")
+#: No column takes a later moment than this, in milliseconds since 1970.
+MAX_MS: Final = 10**15
 
 _KNOWN = frozenset(
     {
@@ -41,13 +41,7 @@ async def events(request: web.Request) -> web.Response:
     if event is None:
         raise _refused(request, 400, "not-an-event", "this is no event of Retell's")
     name = event.event if event.event in _KNOWN else "other"
-    call_id = None
-    if event.call is not None:
-        call_id = await request.app[STORE].note_retell(
-            call_id=event.call.gateway_call_id(),
-            retell_call_id=event.call.call_id,
-            disconnection_reason=event.call.disconnection_reason,
-        )
+    call_id = None if event.call is None else await _join(request, event.call)
     request.app[METRICS].webhooks.labels(name, "joined" if call_id else "unknown-call").inc()
     log.info(
         "retell.event",
@@ -76,12 +70,40 @@ async def inbound(request: web.Request) -> web.Response:
     if call_id is not None:
         answer["metadata"] = {"gateway_call_id": call_id}
         if call.call_id is not None:
-            await request.app[STORE].note_retell(
+            record = await request.app[STORE].note_retell(
                 call_id=call_id, retell_call_id=call.call_id, disconnection_reason=None
             )
+            request.app[CALLS].joined(record)
     request.app[METRICS].webhooks.labels("call_inbound", "joined" if call_id else "unknown").inc()
     log.info("retell.inbound", call_id=call_id, retell_call_id=call.call_id, to=call.to_number)
     return web.json_response({"call_inbound": answer})
+
+
+async def _join(request: web.Request, call: EventCall) -> str | None:
+    """Put what Retell says into the call's record; our id of it."""
+    record = await request.app[STORE].note_retell(
+        call_id=call.gateway_call_id(),
+        retell_call_id=call.call_id,
+        disconnection_reason=call.disconnection_reason,
+        placed=_placed(request.app[SETTINGS].settings.outbound, call),
+    )
+    request.app[CALLS].joined(record)
+    return None if record is None else record.call_id
+
+
+def _placed(outbound: OutboundSettings, call: EventCall) -> Placed | None:
+    """What there is to find a call by that Retell placed through us: its INVITE names no id of
+    Retell's. Where the caller's number is ours to choose, the record has that one."""
+    if call.direction != "outbound" or call.to_number is None or call.from_number is None:
+        return None
+    country, began = outbound.default_country, call.start_timestamp or 0
+    return Placed(
+        to_number=e164(call.to_number, country) or call.to_number,
+        from_number=None
+        if outbound.caller_id
+        else e164(call.from_number, country) or call.from_number,
+        at_ms=began if 0 < began < MAX_MS else round(time.time() * 1000),
+    )
 
 
 def signed(body: str, api_key: str, signature: str) -> bool:
@@ -101,28 +123,23 @@ async def _signed_body(request: web.Request) -> str:
         raise _refused(request, 503, "no-api-key", "retell.api_key is not set")
     client = request.app[CLIENTS].address(request)
     signature = request.headers.get("X-Retell-Signature", "")
-    if not _may_be_signed(signature, time.time()):
-        raise _refused(request, 401, "bad-signature", UNSIGNED)
+    why = signatures.before_body(signature, time.time())
+    if why is not None:
+        raise _refused(request, 401, why.outcome, why.detail)
     raw = await request.app[BODIES].read(request, client)
     try:
         body = raw.decode()
     except UnicodeDecodeError:
         raise _refused(request, 400, "not-text", "the body is no UTF-8") from None
     if not signed(body, key.get_secret_value(), signature):
-        raise _refused(request, 401, "bad-signature", UNSIGNED)
+        raise _refused(request, 401, signatures.WRONG_KEY.outcome, signatures.WRONG_KEY.detail)
     request[PROVEN] = True
     return body
-
-
-def _may_be_signed(signature: str, now: float) -> bool:
-    """Whether this has the form and the time of a signature: what it takes to read a body."""
-    match = _SIGNATURE.fullmatch(signature)
-    return match is not None and abs(now - int(match[1]) / 1000) <= WINDOW_S
 
 
 def _refused(request: web.Request, status: int, outcome: str, detail: str) -> ProblemError:
     """Counted and logged: Retell did not sign it, or we do not know its event."""
     peer = request.app[CLIENTS].address(request)
     request.app[METRICS].webhooks.labels("none", outcome).inc()
-    log.warning("retell.webhook-refused", outcome=outcome, peer=peer)
+    log.warning("retell.webhook-refused", outcome=outcome, peer=peer, reason=detail)
     return ProblemError(status, outcome, detail)

@@ -1,10 +1,11 @@
-"""What an operator sees of the SIP edge, and may do to it: /api/v1/trunks and /api/v1/bans.
+"""What an operator sees of the SIP edge, and may do to it: /api/v1/trunks, /api/v1/bans and
+/api/v1/refused.
 
 The softswitch knows; the application only shows. Where it serves a jambonz elsewhere
 (`sip.listen: []`) there are no trunks of ours, and it says so.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from aiohttp import web
 from prometheus_client import Metric
@@ -47,6 +48,11 @@ async def lift_ban(request: web.Request) -> web.Response:
     if not _operations(request).unban(address):
         raise ProblemError(404, "no-such-ban", f"{address} is not banned")
     return web.Response(status=204)
+
+
+async def list_refused(request: web.Request) -> web.Response:
+    """`GET /api/v1/refused`: calls refused at the door, which have no record."""
+    return web.json_response({"refused": _operations(request).refused()})
 
 
 class TrunkMetrics(Collector):
@@ -92,6 +98,28 @@ class TrunkMetrics(Collector):
         yield CounterMetricFamily(
             "gateway_bans_total", "Bans since the start", value=operations.bans_total
         )
+        yield _by_reason(
+            "refused_calls",
+            "Calls refused before the application heard of them",
+            operations.refused_total,
+        )
+        for kind, counts in operations.turned_away.items():
+            yield _by_reason(kind, f"{kind.replace('_', ' ').capitalize()} since the start", counts)
+        ends = GaugeMetricFamily(
+            "gateway_certificate_expiry_timestamp_seconds",
+            "When the certificate of a listener ends, in seconds since 1970",
+            labels=["listener"],
+        )
+        for listener, at in operations.certificate_ends.items():
+            ends.add_metric([listener], at)
+        yield ends
+
+
+def _by_reason(name: str, text: str, counts: Mapping[str, int]) -> Metric:
+    family = CounterMetricFamily(f"gateway_{name}", text, labels=["reason"])
+    for reason, count in sorted(counts.items()):
+        family.add_metric([reason], count)
+    return family
 
 
 def _operations(request: web.Request) -> Operations:

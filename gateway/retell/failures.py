@@ -10,6 +10,8 @@ class RetellFailure(StrEnum):
     PAYMENT = "payment-required"
     BAD_REQUEST = "bad-request"
     UNKNOWN_AGENT = "unknown-agent"
+    UNPROCESSABLE = "unprocessable"
+    """understood, and not done: 404 and 422 that are not about the agent"""
     THROTTLED = "throttled"
     SERVER_ERROR = "server-error"
     TIMEOUT = "timeout"

@@ -11,6 +11,11 @@ class EventCall(_Open):
     """The call object of an event, as far as we read it."""
 
     call_id: str
+    direction: str | None = None
+    from_number: str | None = None
+    to_number: str | None = None
+    #: milliseconds since 1970
+    start_timestamp: int | None = None
     metadata: dict[str, object] | None = None
     custom_sip_headers: dict[str, object] | None = None
     disconnection_reason: str | None = None

@@ -4,6 +4,7 @@ Importing it takes most of a second, so only `gateway.retell.client` does, where
 """
 
 import asyncio
+import re
 from collections.abc import Mapping
 from typing import Final, Literal
 
@@ -20,14 +21,16 @@ from retell import (
 from gateway.retell.failures import RegistrationError, RetellFailure
 from gateway.retell.replies import ReplyTooLongError, bounded
 
+#: The words of a 404 or 422 that is about the agent.
+_ABOUT_AGENT: Final = re.compile(r"\bagent(?:_id|s)?\b", re.IGNORECASE)
 _FAILURES: Final = {
     400: RetellFailure.BAD_REQUEST,
     401: RetellFailure.UNAUTHORIZED,
     402: RetellFailure.PAYMENT,
     403: RetellFailure.UNAUTHORIZED,
-    404: RetellFailure.UNKNOWN_AGENT,
+    404: RetellFailure.UNPROCESSABLE,
     408: RetellFailure.TIMEOUT,
-    422: RetellFailure.UNKNOWN_AGENT,
+    422: RetellFailure.UNPROCESSABLE,
     429: RetellFailure.THROTTLED,
 }
 _MARKS: Final = str.maketrans("", "", "_-")
@@ -85,6 +88,8 @@ class Sdk:
             if 400 <= error.status_code < 500 and error.status_code not in _FAILURES:
                 failure = RetellFailure.BAD_REQUEST
             text = _message(error)
+            if failure is RetellFailure.UNPROCESSABLE and _ABOUT_AGENT.search(text):
+                failure = RetellFailure.UNKNOWN_AGENT
             raise RegistrationError(failure, error.status_code, text) from None
         except APIConnectionError as error:
             cause = error.__cause__

@@ -36,9 +36,10 @@ async def start_http(
     app = make_app(
         settings,
         ready=shown.ready,
-        ladder=shown.ladder,
+        messages=shown if settings.sip.listen else None,
         find_operations=lambda: shown.report,
-        gauges={**shown.gauges(), "log_lines_dropped": lambda: float(log.dropped())},
+        gauges=shown.gauges(),
+        counters={"log_lines_dropped": log.dropped},
         lifecycle=shown.drain,
         reloading=reloader,
     )

@@ -1,10 +1,11 @@
 """What HTTP shows of the softswitch, which starts after it."""
 
+import math
 from collections.abc import Callable, Iterable
-from dataclasses import asdict
 from typing import Any
 
 from gateway.start.drain import Drain
+from sip.media.ng.relay import RelayClient
 from sip.media.plane import MediaError, MediaPlane
 from sip.softswitch.operator_view import OperatorView
 from sip.softswitch.softswitch import Softswitch
@@ -17,7 +18,6 @@ _OPEN = {
     "open_transactions": "transactions",
     "open_sip_connections": "connections",
 }
-_TURNED_AWAY = ("dropped_messages", "refused_calls", "refused_connections")
 
 
 class Shown:
@@ -27,12 +27,12 @@ class Shown:
     it says "not yet". Where no softswitch is `expected`, a jambonz elsewhere does the SIP.
     """
 
-    def __init__(self, *, expected: bool, drain: Drain) -> None:
+    def __init__(self, *, expected: bool, drain: Drain, trace: Trace | None = None) -> None:
         self._expected = expected
         #: how the gateway stops
         self.drain = drain
         #: the SIP messages of late
-        self.trace = Trace()
+        self.trace = trace or Trace()
         #: the engine, once it runs
         self.media: MediaPlane | None = None
         #: what an operator may ask and do, once calls are taken
@@ -68,10 +68,26 @@ class Shown:
 
     def ladder(self, sip_call_ids: Iterable[str]) -> list[dict[str, Any]]:
         """The SIP messages of these dialogs, for the API."""
-        return [asdict(traced) for traced in self.trace.ladder(sip_call_ids)]
+        return [
+            {
+                "at": traced.at,
+                "direction": traced.direction,
+                "peer": traced.peer,
+                "local": traced.local,
+                "summary": traced.summary,
+                "sip_call_id": traced.sip_call_id,
+                "message": traced.message,
+                "left_out": traced.left_out,
+            }
+            for traced in self.trace.ladder(sip_call_ids)
+        ]
+
+    def forget(self, sip_call_ids: Iterable[str]) -> None:
+        """The messages of these dialogs are stored."""
+        self.trace.forget(sip_call_ids)
 
     def gauges(self) -> dict[str, Callable[[], float]]:
-        """What /metrics shows: what is open, and what was turned away so far."""
+        """What /metrics shows of what is open now."""
 
         def gauge(read: Callable[[Softswitch], float]) -> Callable[[], float]:
             return lambda: float(read(self._switch)) if self._switch is not None else 0.0
@@ -79,11 +95,14 @@ class Shown:
         def is_open(name: str) -> Callable[[], float]:
             return gauge(lambda switch: switch.gauges[name])
 
-        def turned_away(name: str) -> Callable[[], float]:
-            return gauge(lambda switch: switch.turned_away[name])
+        def ports(which: int) -> float:
+            relay = self.media
+            known = relay.ports if isinstance(relay, RelayClient) else None
+            return math.nan if known is None else float(known[which])
 
         return {
             **{shown: is_open(name) for shown, name in _OPEN.items()},
             "spare_application_sockets": gauge(lambda switch: switch.spare_sockets),
-            **{name: turned_away(name) for name in _TURNED_AWAY},
+            "media_ports_in_use": lambda: ports(0),
+            "media_ports": lambda: ports(1),
         }

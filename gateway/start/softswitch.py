@@ -12,6 +12,7 @@ from gateway.start.errors import StartupError, cannot_listen
 from gateway.start.reload import Reloader
 from gateway.start.shown import Shown
 from gateway.start.tls import read_client_tls
+from gateway.start.trace import redaction_of
 from gateway.storage.errors import StorageError
 from gateway.storage.shared_state import SharedState
 from sip import collector
@@ -19,14 +20,13 @@ from sip.clock import LoopClock
 from sip.ids import Ids
 from sip.media.plane import MediaPlane
 from sip.message_log import MessageLog
-from sip.redaction import Redaction
 from sip.softswitch.admission.gatekeeper import Gatekeeper
 from sip.softswitch.jambonz.link import AppLink
 from sip.softswitch.listeners import ListenerSpec, listeners
 from sip.softswitch.operator_view import OperatorView
 from sip.softswitch.softswitch import Softswitch
 from sip.softswitch.trunks.trunk import Trunks
-from sip.transport.tls.contexts import TlsError
+from sip.transport.tls.contexts import ServerTls, TlsError
 
 log = structlog.get_logger(__name__)
 
@@ -87,6 +87,9 @@ async def start_softswitch(
             registrations=switch.registrations,
             bindings=switch.bindings,
             bans=gatekeeper.bans,
+            refused=gatekeeper.refused,
+            turned_away=lambda: switch.turned_away,
+            certificates=tls.certificates,
             calls=switch.dialler.limits.calls,
         )
 
@@ -96,6 +99,7 @@ async def start_softswitch(
         async def take() -> None:
             switch.configure(trunks, settings.limits)
             switch.ua.message_log = _message_log(settings)
+            shown.trace.redaction = redaction_of(settings)
             tls.use(other)
             shown.report = report(settings, trunks)
 
@@ -107,9 +111,7 @@ async def start_softswitch(
 
 
 def _message_log(settings: Settings) -> MessageLog:
-    """Headers by which trunks are known are secrets."""
-    secret = {name for trunk in settings.every_trunk() for name in trunk.identify_headers}
-    message_log = MessageLog(Redaction(sorted(secret)))
+    message_log = MessageLog(redaction_of(settings))
     message_log.configure(every=settings.log.sip, watching=bool(settings.log.watch))
     return message_log
 
@@ -123,6 +125,11 @@ class _Tls:
             self.listeners = tuple(listeners(sip))
         except TlsError as error:
             raise StartupError(f"sip.tls: {error}") from None
+
+    @property
+    def certificates(self) -> dict[str, ServerTls]:
+        """Those of our listeners."""
+        return {str(one.endpoint): one.tls for one in self.listeners if one.tls is not None}
 
     def use(self, other: "_Tls") -> None:
         """Begin connections with the other's, of the same listeners."""

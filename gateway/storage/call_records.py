@@ -27,6 +27,10 @@ log = structlog.get_logger(__name__)
 
 State = Literal["live", "ended", "interrupted"]
 
+#: Retell counts a call that it places from some moment between its INVITE and the answer, by a
+#: clock of its own: this far, in milliseconds, the two may be apart.
+RING_MS: Final = 180_000
+SKEW_MS: Final = 60_000
 #: Records kept in memory while the database refuses; at 20 calls a second an hour's worth.
 MAX_WAITING: Final = 72_000
 #: For how long the answer to whether the store takes records stands, in seconds.
@@ -89,6 +93,29 @@ class Query:
     since_ms: int | None = None
     until_ms: int | None = None
     equal: Mapping[str, str | int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placed:
+    """What Retell says of a call that it placed, which brought us nothing of its own: the numbers
+    in E.164, and when it began, in milliseconds since 1970. `from_number` None: any."""
+
+    to_number: str
+    from_number: str | None
+    at_ms: int
+
+    @property
+    def where(self) -> Any:
+        """The calls that may be meant: none that is joined already."""
+        about = calls.c.started_ms.between(self.at_ms - RING_MS, self.at_ms + SKEW_MS)
+        same = (calls.c.direction == "retell", calls.c.to_number == self.to_number, about)
+        who = () if self.from_number is None else (calls.c.from_number == self.from_number,)
+        return and_(calls.c.retell_call_id.is_(None), *same, *who)
+
+    def distance(self, record: CallRecord) -> int:
+        """How far apart the two are; Retell may count from the INVITE or from the answer."""
+        moments = (record.started_ms, record.answered_ms)
+        return min(abs(self.at_ms - moment) for moment in moments if moment is not None)
 
 
 Row: TypeAlias = dict[str, Any]
@@ -192,9 +219,11 @@ class CallStore:
         call_id: str | None,
         retell_call_id: str,
         disconnection_reason: str | None,
-    ) -> str | None:
-        """Join what a webhook says to its call, found by our id or Retell's; our id, or None.
+        placed: Placed | None = None,
+    ) -> CallRecord | None:
+        """Join what a webhook says to its call, found by our id, by Retell's, or as `placed`.
 
+        The call's record as it is then; None where there is no such call.
         Raises StorageError.
         """
         await self.flush()
@@ -202,8 +231,12 @@ class CallStore:
         if call_id is not None:
             known = calls.c.call_id == call_id
         record = await self._one(known)
+        if record is None and call_id is None and placed is not None:
+            record = await self._nearest(placed)
         if record is None:
             return None
+        record.retell_call_id = retell_call_id
+        record.disconnection_reason = disconnection_reason or record.disconnection_reason
         values: Row = {"retell_call_id": retell_call_id}
         if disconnection_reason is not None:
             values["disconnection_reason"] = disconnection_reason
@@ -211,7 +244,7 @@ class CallStore:
         with as_storage_error():
             async with self.writer.writing, self.engine.begin() as connection:
                 await connection.execute(changed.values(fit(values, _BOUNDS)))
-        return record.call_id
+        return record
 
     async def interrupt_live(self) -> int:
         """Mark calls that a former run of the program left open; how many there were.
@@ -233,6 +266,13 @@ class CallStore:
         if self.writer.healthy:
             with suppress(StorageError):
                 await self.flush()
+
+    async def _nearest(self, placed: Placed) -> CallRecord | None:
+        statement = select(calls).where(placed.where).order_by(calls.c.call_id.desc()).limit(100)
+        with as_storage_error():
+            async with self.engine.connect() as connection:
+                rows = (await connection.execute(statement)).mappings().all()
+            return min(map(_record, rows), key=placed.distance, default=None)
 
     async def _one(self, where: Any) -> CallRecord | None:
         statement = select(calls).where(where).order_by(calls.c.call_id.desc()).limit(1)
@@ -285,5 +325,7 @@ def _record(row: Mapping[Any, Any]) -> CallRecord:
 
 def sip_call_ids(record: CallRecord) -> Sequence[str]:
     """Every SIP Call-ID of a call: the caller's leg first, then the dialled ones in order."""
-    found = [record.a_sip_call_id, *(item.get("sip_call_id") for item in record.attempts)]
+    found = [record.a_sip_call_id]
+    for item in record.attempts:
+        found += [*item.get("sip_call_ids", ()), item.get("sip_call_id")]
     return list(dict.fromkeys(sip_call_id for sip_call_id in found if sip_call_id))

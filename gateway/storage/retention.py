@@ -12,7 +12,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.storage.errors import plain
-from gateway.storage.tables import calls
+from gateway.storage.tables import calls, ladders
 
 log = structlog.get_logger(__name__)
 
@@ -69,8 +69,11 @@ async def _delete_up_to(engine: AsyncEngine, newest: str, batch: int) -> int:
             gone = await connection.execute(delete(calls).where(calls.c.call_id.in_(some)))
         deleted += gone.rowcount
         if gone.rowcount < batch:
-            return deleted
+            break
         await asyncio.sleep(PAUSE_S)
+    async with engine.begin() as connection:
+        await connection.execute(delete(ladders).where(ladders.c.call_id <= newest))
+    return deleted
 
 
 async def _newest_too_many(engine: AsyncEngine, keep: Keep) -> str | None:

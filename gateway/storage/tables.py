@@ -2,7 +2,18 @@
 
 from typing import Final
 
-from sqlalchemy import BigInteger, Column, Float, Index, Integer, MetaData, String, Table, Text
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Float,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
 
 metadata: Final = MetaData()
 
@@ -94,5 +105,12 @@ leases: Final = Table(
     Column("expires_ms", BigInteger, nullable=False),
 )
 
+ladders: Final = Table(
+    "ladders",
+    metadata,
+    Column("call_id", String(64), primary_key=True),
+    Column("messages", LargeBinary, nullable=False),
+)
+
 #: What `storage copy` takes from one database to another. The others belong to running processes.
-LASTING: Final = (calls, bindings, bans)
+LASTING: Final = (calls, ladders, bindings, bans)

@@ -37,6 +37,15 @@ class Cause(Enum):
     NO_COMMON_CODEC = "no-common-codec"
     MEDIA = "media"
     SHUTDOWN = "shutdown"
+    # why a leg was not placed at all
+    NO_SUCH_TRUNK = "no-such-trunk"
+    OVER_LIMIT = "over-limit"
+    BAD_NUMBER = "bad-number"
+    NOT_REGISTERED = "not-registered"
+    NO_GATEWAY = "no-gateway"
+    NO_LISTENER = "no-listener"
+    NAME_NOT_RESOLVED = "name-not-resolved"
+    GATEWAYS_DOWN = "gateways-down"
 
 
 Headers = tuple[tuple[str, str], ...]

@@ -4,13 +4,15 @@ What it says of a trunk is put together from those who know: its gateways' healt
 registration, its contacts, its calls.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any, Final, Protocol, TypeAlias
 
 from config.settings import PeerSettings, Settings
 from sip.clock import Clock
 from sip.softswitch.admission.bans import Bans
+from sip.softswitch.admission.refused_calls import Refused
 from sip.softswitch.registration.registration import RegistrationView
 from sip.softswitch.trunks.circuit import CircuitState
 from sip.softswitch.trunks.health import GatewayState
@@ -64,6 +66,13 @@ class Contacts(Protocol):
     def live(self, now: float) -> Iterable[Contact]: ...
 
 
+class Certificate(Protocol):
+    """`sip.transport.tls.contexts.ServerTls`."""
+
+    @property
+    def expires_at(self) -> float | None: ...
+
+
 class OperatorView:
     """Reads the parts of one softswitch; nothing is kept here."""
 
@@ -75,11 +84,15 @@ class OperatorView:
         clock: Clock,
         health: Gateways,
         bans: Bans,
+        refused: Refused,
+        turned_away: Callable[[], Mapping[str, Mapping[str, int]]] = dict,
+        certificates: Mapping[str, Certificate] = MappingProxyType({}),
         calls: Callable[[str], int],
         registrations: ShownRegistrations | None = None,
         bindings: Contacts | None = None,
     ) -> None:
-        """`calls` counts a trunk's calls now; without `registrations` no trunk registers."""
+        """`calls` counts a trunk's calls now, `turned_away` what went nowhere, by kind and reason;
+        `certificates` are those of listeners; without `registrations` no trunk registers."""
         self._configured = {trunk.name: trunk for trunk in settings.every_trunk()}
         self._trunks = trunks
         self._clock = clock
@@ -87,6 +100,9 @@ class OperatorView:
         self._registrations = registrations
         self._bindings = bindings
         self._bans = bans
+        self._refused = refused
+        self._turned_away = turned_away
+        self._certificates = certificates
         self._calls = calls
 
     def trunks(self) -> list[Json]:
@@ -137,6 +153,40 @@ class OperatorView:
     def unban(self, address: str) -> bool:
         """End a ban; False if there was none."""
         return self._bans.lift(address)
+
+    def refused(self) -> list[Json]:
+        """Calls that were refused before any application heard of them, the latest first."""
+        return [
+            {
+                "source": entry.source,
+                "trunk": entry.trunk,
+                "to": entry.number,
+                "reason": entry.reason,
+                "detail": entry.detail,
+                "fault": entry.fault.value,
+                "sip_status": entry.status,
+                "count": entry.count,
+                "first_at": _iso(entry.first),
+                "last_at": _iso(entry.last),
+            }
+            for entry in self._refused.list()
+        ]
+
+    @property
+    def refused_total(self) -> Mapping[str, int]:
+        """How many there were since the start, by reason."""
+        return self._refused.counts
+
+    @property
+    def turned_away(self) -> Mapping[str, Mapping[str, int]]:
+        """What went nowhere since the start: how many by kind, and by reason."""
+        return self._turned_away()
+
+    @property
+    def certificate_ends(self) -> Mapping[str, float]:
+        """When each listener's certificate ends, in seconds since 1970."""
+        ends = {name: one.expires_at for name, one in self._certificates.items()}
+        return {name: at for name, at in ends.items() if at is not None}
 
     @property
     def bans_total(self) -> int:

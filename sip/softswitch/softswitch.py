@@ -17,6 +17,7 @@ from sip.clock import Clock
 from sip.core.message import Request
 from sip.core.timers import Timers
 from sip.core.uri import join_hostport
+from sip.errors import Fault
 from sip.ids import Ids
 from sip.log_throttle import Throttle
 from sip.media.plane import MediaPlane
@@ -80,13 +81,12 @@ class Softswitch:
         self._clock = clock
         self._link = link
         self._media = media
+        self._trace = trace
         self._gatekeeper = gatekeeper
         self._realm = sip.realm
         self._calls: dict[asyncio.Task[None], Driver] = {}
         self._draining = False
         self._throttle = Throttle(REFUSED_AGAIN_S)
-        #: calls refused before any application heard of them, by reason
-        self.refused: Counter[str] = Counter()
         self.ua = UserAgent(
             clock=clock,
             ids=ids,
@@ -163,20 +163,27 @@ class Softswitch:
             driver.call.media_lost(partial(driver.end, Cause.MEDIA))
 
     @property
-    def turned_away(self) -> dict[str, int]:
-        """Messages that went nowhere and calls refused at the door, since the start."""
+    def refused(self) -> Counter[str]:
+        """Calls refused before any application heard of them, by reason."""
+        return self._gatekeeper.refused.counts
+
+    @property
+    def turned_away(self) -> dict[str, Counter[str]]:
+        """What went nowhere since the start, by reason: messages, packets that were not even read,
+        and connections."""
         return {
-            "dropped_messages": sum(self.ua.dropped.values()),
-            "refused_calls": sum(self.refused.values()),
-            "refused_connections": self.ua.refused_connections.total(),
+            "dropped_messages": self.ua.dropped,
+            "unread_packets": self._gatekeeper.turned_away,
+            "refused_connections": self.ua.refused_connections,
         }
 
     @property
     def turned_away_by_reason(self) -> Counter[str]:
-        """The same and more by reason: what banned or flooding sources sent was not even read."""
+        """The same, and calls, in one."""
         connections = {f"connection: {why}": n for why, n in self.ua.refused_connections.items()}
-        whole = self.ua.dropped + self.refused + self._gatekeeper.turned_away
-        return whole + Counter(connections)
+        calls = {f"call: {why}": n for why, n in self.refused.items()}
+        whole = self.ua.dropped + self._gatekeeper.turned_away
+        return whole + Counter(connections) + Counter(calls)
 
     @property
     def open_calls(self) -> int:
@@ -245,7 +252,6 @@ class Softswitch:
                 challenge = self._gatekeeper.challenge(request, stale=judgement.stale)
                 self.ua.answer_once(transaction, challenge.status, challenge.headers)
             case Verdict.IGNORE:
-                self.refused[judgement.reason] += 1
                 self.ua.forget(transaction)
 
     def _admit(self, transaction: ServerTransaction, judgement: Judgement) -> None:
@@ -262,7 +268,7 @@ class Softswitch:
         cannot = refusal_of(request, trunk.leg)
         if cannot is not None:
             place.give_back()
-            self.refused[f"{cannot[0]} at the door"] += 1
+            self._gatekeeper.refuse(request, transaction.flow, cannot[0])
             self._answer(transaction, *cannot)
             return
         self._take(transaction, trunk, judgement.username, place)
@@ -279,13 +285,15 @@ class Softswitch:
         except Exception:
             call_id = transaction.request.call_id
             log.exception("call.not-taken", sip_call_id=call_id, trunk=trunk.name)
-            self.refused["error of ours"] += 1
+            self._note_refused(transaction, trunk, "internal-error", "the log has it", 500)
             place.give_back()
             if driver is None:
                 self._answer(transaction, 500)
             else:
                 driver.call.reject(500, None)
             return
+        if self._trace is not None:
+            self._trace.keep(transaction.request.call_id)
         self._calls[task] = driver
         task.add_done_callback(partial(self._forget, place))
 
@@ -329,10 +337,23 @@ class Softswitch:
 
         It is sent once, since a flood of such calls is to leave nothing behind.
         """
-        self.refused[limit] += 1
+        self._note_refused(transaction, trunk, limit, reason, 503)
         if self._throttle.is_new(trunk.name, limit, self._clock.now()):
             log.warning("call.refused", reason=reason, trunk=trunk.name)
         self.ua.answer_once(transaction, 503, [("Retry-After", str(retry_after_s))])
+
+    def _note_refused(
+        self, transaction: ServerTransaction, trunk: Trunk, reason: str, detail: str, status: int
+    ) -> None:
+        self._gatekeeper.refused.note(
+            transaction.request,
+            transaction.flow.remote,
+            trunk=trunk.name,
+            reason=reason,
+            detail=detail,
+            fault=Fault.OPERATOR if status == 503 else Fault.GATEWAY,
+            status=status,
+        )
 
     def _forget(self, place: Place, task: asyncio.Task[None]) -> None:
         place.give_back()

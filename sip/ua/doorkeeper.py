@@ -25,6 +25,10 @@ class Doorkeeper(Protocol):
         """
         ...
 
+    def refuse(self, request: Request, flow: Flow, status: int) -> None:
+        """A request outside our dialogs is refused for what it is: nobody above sees it."""
+        ...
+
     def answers_at_source(self, flow: Flow) -> bool:
         """Whether responses go to the port that a request came from, though its Via does not ask
         for that by rport (RFC 3581)."""
@@ -46,6 +50,9 @@ class OpenDoor:
 
     def message(self, request: Request | None, flow: Flow) -> bool:
         return True
+
+    def refuse(self, request: Request, flow: Flow, status: int) -> None:
+        """Nobody asks who was refused."""
 
     def answers_at_source(self, flow: Flow) -> bool:
         return False

@@ -53,8 +53,10 @@ class Agent(Protocol):
         """The To tag of an answer to `request` that was given once and forgotten."""
         ...
 
-    def note(self, direction: Direction, flow: Flow, message: Request | Response) -> None:
-        """A message for the record of its call."""
+    def note(
+        self, direction: Direction, flow: Flow, message: Request | Response, data: bytes
+    ) -> None:
+        """A message, and its bytes, for the ladder of its call."""
         ...
 
 
@@ -100,9 +102,9 @@ class Receiver:
             return
         try:
             if isinstance(message, Request):
-                self._on_message(message, flow)
+                self._on_message(message, flow, data)
             else:
-                self._on_response(message, flow)
+                self._on_response(message, flow, data)
         except ParseError as error:  # in a field that nothing had read before
             self.dropped["malformed"] += 1
             if isinstance(message, Response):
@@ -121,6 +123,7 @@ class Receiver:
         if request is None:
             self._unusable(error, flow)
             return
+        self._doorkeeper.refuse(request, flow, error.status)
         mark_source(request, flow)
         response = self._agent.response(request, error.status, error.reason)
         self._way_back(request, flow).send(response.to_bytes())
@@ -142,43 +145,50 @@ class Receiver:
                 "passed over, and a call that needs it waits in vain",
             )
 
-    def _on_response(self, response: Response, flow: Flow) -> None:
-        self._agent.note("in", flow, response)
+    def _on_response(self, response: Response, flow: Flow, data: bytes) -> None:
         if len(response.headers.get_all("via")) > 1:
-            self.dropped["misrouted response"] += 1  # RFC 3261 8.1.3.3: it is not for us
+            self._stray("misrouted response", flow)  # RFC 3261 8.1.3.3: it is not for us
             return
         transaction = self._transactions.find_client(response)
         if transaction is None:
-            self.dropped["stray response"] += 1
-        elif response.status in (401, 407) and not self._may_challenge(transaction, flow):
+            self._stray("stray response", flow)
+            return
+        self._agent.note("in", flow, response, data)
+        if response.status in (401, 407) and not self._may_challenge(transaction, flow):
             self.dropped["foreign challenge"] += 1
         else:
             transaction.receive(response)
+
+    def _stray(self, reason: str, flow: Flow) -> None:
+        """A response to nothing that we sent, or to nothing that we still remember. From a stranger
+        it is an offence; a peer's connection stays."""
+        self.dropped[reason] += 1
+        self._doorkeeper.message(None, flow)
 
     def _may_challenge(self, transaction: ClientTransaction, flow: Flow) -> bool:
         """Only the peer that we asked may challenge us; it may have several addresses."""
         asked = transaction.flow.remote.host
         return flow.remote.host == asked or self._doorkeeper.message(None, flow)
 
-    def _on_message(self, request: Request, flow: Flow) -> None:
+    def _on_message(self, request: Request, flow: Flow, data: bytes) -> None:
         mark_source(request, flow)
         key = server_key(request)
         transaction = self._transactions.find_server(key)
         if transaction is not None:
-            self._agent.note("in", flow, request)
+            self._agent.note("in", flow, request, data)
             transaction.receive(request)
             return
         user = self._dialogs.user_of(request)
         if user is not None:
             flow.keep()
         elif request.method == "ACK" and request.to.tag == self._agent.tag_of(request):
-            self._agent.note("in", flow, request)
+            self._agent.note("in", flow, request, data)
             return
         elif not self._doorkeeper.message(request, flow):
             self.dropped["unknown source"] += 1
             flow.abort()
             return
-        self._agent.note("in", flow, request)
+        self._agent.note("in", flow, request, data)
         if request.method == "ACK":
             if user is not None:
                 user.on_ack(request)
@@ -233,6 +243,8 @@ class Receiver:
             refusal = (482, ())
         if refusal is not None:
             status, headers = refusal
+            if user is None:
+                self._doorkeeper.refuse(request, transaction.flow, status)
             transaction.respond(self._agent.response(request, status, headers=headers))
         elif user is not None:
             user.on_request(transaction)

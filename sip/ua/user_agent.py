@@ -310,12 +310,14 @@ class UserAgent:
         """Forget a dialog, if it is there."""
         self._dialogs.close(sip_call_id, local_tag)
 
-    def note(self, direction: Direction, flow: Flow, message: Request | Response) -> None:
+    def note(
+        self, direction: Direction, flow: Flow, message: Request | Response, data: bytes
+    ) -> None:
         """Put a message into the trace, for the ladder of its call, and into the log."""
         if self.message_log is not None and self.message_log.wanted:
             self.message_log.add(direction, flow.remote, flow.local, message)
         if self._trace is not None:
-            self._trace.add(self.clock.epoch(), direction, flow.remote, flow.local, message)
+            self._trace.add(self.clock, direction, flow.remote, flow.local, message, data)
 
     # below
 
@@ -337,7 +339,7 @@ class UserAgent:
         self._transactions.unreachable(remote, why)
 
     def _transmit(self, data: bytes, flow: Flow, message: Request | Response) -> None:
-        self.note("out", flow, message)
+        self.note("out", flow, message, data)
         if isinstance(message, Request):
             self._doorkeeper.met(flow.remote)
         flow.send(data)

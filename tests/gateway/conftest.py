@@ -143,6 +143,20 @@ class Gateway:
         assert len(records) == 1
         return records[0]
 
+    async def page(self) -> str:
+        """What /metrics says."""
+        async with self.http.get(f"{self.url}/metrics") as response:
+            return await response.text()
+
+    async def until(self, holds: Callable[[Json], bool]) -> Json:
+        """The newest call as the API shows it, once this is so of it."""
+        async with asyncio.timeout(5):
+            while True:
+                _, body = await self.get("/api/v1/calls?limit=1")
+                if holds(call := body["calls"][0]):
+                    assert isinstance(call, dict)
+                    return call
+
     async def stop(self) -> None:
         await self.http.close()
         await self.runner.cleanup()

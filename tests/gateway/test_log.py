@@ -114,7 +114,7 @@ async def test_refused_call_says_why_once(start: Start) -> None:
     await gateway.record()
     closing = [line for line in lines(stream) if line["event"] == "call.end"]
     assert [(line["cause"], line["sip_status"], line["attempts"]) for line in closing] == [
-        ("unknown-destination", 404, ["retell:404"])
+        ("number-not-imported", 404, ["retell:404"])
     ]
 
 

@@ -2,16 +2,17 @@
 
 import resource
 import sys
-from itertools import count
 
 import pytest
 
 from sip import collector
+from sip.clock import LoopClock
 from sip.core import header_fields
 from sip.core.message import Request
 from sip.core.parser import parse_message
-from sip.trace import MAX_DIALOGS, MAX_MESSAGES, Trace
+from sip.trace import MAX_DIALOG_BYTES, Trace
 from tests.hostile import corpus
+from tests.virtual import virtual_time
 
 _LONG = 15_000  # the longest head is 16 kB
 
@@ -22,31 +23,24 @@ def _bytes(data: bytes) -> Request:
     return message
 
 
-def test_a_ladder_keeps_little_of_long_start_lines_and_call_ids() -> None:
-    trace = Trace(max_dialogs=50)
-    for number in count():
+@virtual_time
+async def test_ladders_are_bounded_in_bytes_whatever_is_sent() -> None:
+    """Long Call-IDs, long targets, many messages: what is kept is kept within the budget."""
+    trace, clock = Trace(budget_bytes=1 << 20), LoopClock()
+    for number in range(60):
         dialog = (f"{number}-" + "c" * (_LONG // 2), "<sip:a@b>;tag=1", "<sip:c@d>")
         target = "sip:" + "u" * (_LONG // 2) + "@192.0.2.1"
-        message = _bytes(
-            corpus.request("INVITE", "192.0.2.1", "192.0.2.2", dialog=dialog, target=target)
-        )
-        for _ in range(MAX_MESSAGES):
-            trace.add(0.0, "in", "udp:192.0.2.2:5060", "udp:192.0.2.1:5060", message)
-        if number == 60:
-            break
+        data = corpus.request("INVITE", "192.0.2.1", "192.0.2.2", dialog=dialog, target=target)
+        for _ in range(60):
+            trace.add(clock, "out", "udp:192.0.2.2:5060", "udp:192.0.2.1:5060", _bytes(data), data)
     kept = sum(
-        sys.getsizeof(sip_call_id)
-        + sum(sys.getsizeof(part) for message in messages for part in message[4:])
-        for sip_call_id, messages in trace._dialogs.items()
+        sys.getsizeof(sip_call_id) + sum(sys.getsizeof(message[-1]) for message in dialog.messages)
+        for sip_call_id, dialog in trace._dialogs.items()
     )
-    assert kept < 50 * MAX_MESSAGES * 400
-    shown = trace.ladder([message.call_id])
-    assert len(shown) == MAX_MESSAGES
-    assert shown[0].summary.startswith("INVITE sip:uuu")
-
-
-def test_ladders_are_bounded_in_number() -> None:
-    assert MAX_DIALOGS * MAX_MESSAGES * 400 < 64 << 20
+    assert 0 < kept < 1 << 20
+    [*shown] = trace.ladder([_bytes(data).call_id])
+    assert sum(len(one.message) for one in shown) < MAX_DIALOG_BYTES
+    assert len(shown[0].summary) < 300
 
 
 def test_a_header_name_with_a_tail_of_spaces_is_not_remembered() -> None:

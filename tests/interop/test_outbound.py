@@ -158,7 +158,7 @@ async def test_a_carrier_that_rejects_our_password(scene: Scene) -> None:
     good(await b.finish())
     assert a_leg.statuses() == [407, 403]
     record = await scene.record()
-    assert ending(record) == ("gateway", "not-authorized", 403)
+    assert ending(record) == ("callee", "not-authorized", 403)
 
 
 async def test_wrong_password(scene: Scene) -> None:

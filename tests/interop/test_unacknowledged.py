@@ -27,7 +27,7 @@ async def test_the_ack_never_comes(scene: Scene) -> None:
     [bye] = outcome.log.received("BYE")
     assert 31.5 <= bye.at_s - oks[0].at_s <= 33.0
     record = await scene.record()
-    assert ending(record) == ("caller", "no-ack", 200)
+    assert ending(record) == ("gateway", "no-ack", 200)
 
 
 async def test_every_transaction_is_forgotten(gateway: Gateway) -> None:

@@ -26,7 +26,8 @@ def desk(request: pytest.FixtureRequest) -> Iterator[Desk]:
 
 
 def test_ping(desk: Desk) -> None:
-    assert desk.ask("ping") == {"result": "pong"}
+    reply = desk.ask("ping")
+    assert reply == {"result": "pong", "ports": 2 * desk.pool.size, "ports-in-use": 0}
 
 
 def test_a_repeated_cookie_gets_the_same_reply_and_does_nothing(desk: Desk) -> None:

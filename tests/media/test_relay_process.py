@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from sip.media.ng.client import NgClient
+from sip.media.ng.relay import RelayClient
 from sip.media.plane import MediaError
 from sip.media.supervisor import RelayOptions, RelayProcess
 from tests.media.conftest import ROOT, Engine
@@ -105,6 +106,21 @@ async def test_garbage_on_rtp_and_control_ports_harms_nobody(
     stats = await relay_talk.plane.query(relay_talk.call_id)
     assert stats.parties["A"].packets_received == 2
     assert stats.parties["A"].foreign > 0
+
+
+async def test_a_ping_tells_how_many_ports_are_in_use(relay_talk: Talk) -> None:
+    a, b = relay_talk.phone("A"), relay_talk.phone("B")
+    await relay_talk.connect(a, b)
+    plane = relay_talk.plane
+    assert isinstance(plane, RelayClient)
+    await plane.ping()
+    assert plane.ports is not None
+    in_use, in_all = plane.ports
+    assert 4 <= in_use <= in_all
+    await plane.delete(relay_talk.call_id)
+    relay_talk.deleted = True
+    await plane.ping()
+    assert plane.ports == (in_use - 4, in_all)
 
 
 async def test_the_partys_own_garbage_harms_nobody(relay_talk: Talk) -> None:

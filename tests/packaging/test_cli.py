@@ -16,7 +16,7 @@ from tests.transport.tls.authority import Authority
 runner = CliRunner()
 COMMANDS = (
     *("run", "check", "call", "sandbox", "calls"),
-    *("trunks", "bans", "unban", "profiles", "health", "reload", "drain"),
+    *("trunks", "bans", "refused", "unban", "profiles", "health", "reload", "drain"),
 )
 
 

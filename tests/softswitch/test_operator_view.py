@@ -9,13 +9,16 @@ import pytest
 
 from config.settings import BanSettings, Settings
 from sip.core.uri import Uri
+from sip.errors import Fault
 from sip.softswitch.admission.bans import Bans, Offence
+from sip.softswitch.admission.refused_calls import Refused
 from sip.softswitch.operator_view import OperatorView
 from sip.softswitch.registration.registration import RegistrationView
 from sip.softswitch.trunks.circuit import CircuitState
 from sip.softswitch.trunks.health import GatewayState
 from sip.softswitch.trunks.trunk import Trunks
 from sip.transport.endpoint import Endpoint
+from tests.softswitch.invites import invite
 
 EPOCH = 1_795_000_000.0
 BEHIND_NAT = Endpoint("udp", "198.51.100.20", 40312)
@@ -124,6 +127,7 @@ class Edge:
         self.registrations = Registrations()
         self.bindings = Bindings()
         self.bans = Bans(BanSettings(strangers=2, first_s=300))
+        self.refused = Refused(Clock())
         self.report = OperatorView(
             SETTINGS,
             Trunks.of(SETTINGS),
@@ -132,11 +136,32 @@ class Edge:
             registrations=self.registrations,
             bindings=self.bindings,
             bans=self.bans,
+            refused=self.refused,
             calls=lambda trunk: 3 if trunk == "carrier" else 0,
         )
 
     def trunk(self, name: str) -> dict[str, Any]:
         return next(trunk for trunk in self.report.trunks() if trunk["name"] == name)
+
+
+def test_refused_calls() -> None:
+    edge = Edge()
+    call = invite(uri="sip:+14155550177@192.0.2.2")
+    edge.refused.note(call, BEHIND_NAT, None, "unknown-source", "why", Fault.OPERATOR, None)
+    [shown] = edge.report.refused()
+    assert shown == {
+        "source": BEHIND_NAT.hostport,
+        "trunk": None,
+        "to": "+14155550177",
+        "reason": "unknown-source",
+        "detail": "why",
+        "fault": "operator",
+        "sip_status": None,
+        "count": 1,
+        "first_at": shown["last_at"],
+        "last_at": shown["last_at"],
+    }
+    assert edge.report.refused_total == {"unknown-source": 1}
 
 
 def registration(state: str, expires_at: float | None, error: str | None = None) -> Any:

@@ -375,11 +375,12 @@ class SipLeg(ABC):
 
 
 def passing_headers(message: Request | Response) -> Headers:
-    """Headers that tell the application why a leg ended: X-*, Reason (RFC 3326), Retry-After."""
+    """Headers that tell the application why a leg ended: X-*, Reason (RFC 3326), Warning and
+    Error-Info (RFC 3261 20.43, 20.18), Retry-After."""
     return tuple(
         (name, value)
         for key, (name, lines) in message.headers.fields.items()
-        if key[:2] == "x-" or key in ("reason", "retry-after")
+        if key[:2] == "x-" or key in ("reason", "retry-after", "warning", "error-info")
         for value in lines
     )
 

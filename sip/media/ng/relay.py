@@ -29,6 +29,8 @@ class RelayClient(NgClient):
         super().__init__(clock, timeout_s, form)
         self._silence_s = silence_s
         self._notices = NoticeReader()
+        #: its ports in use and in all, as of the last ping
+        self.ports: tuple[int, int] | None = None
 
     @classmethod
     async def connect(
@@ -50,6 +52,13 @@ class RelayClient(NgClient):
         """See `MediaPlane.capabilities`."""
         lacks = {Capability.SILENCE} if self._silence_s is None else set()
         return frozenset(Capability) - lacks
+
+    async def ping(self) -> None:
+        """See `MediaPlane.ping`."""
+        reply = await self.request("ping", {})
+        used, all_of_them = reply.get("ports-in-use"), reply.get("ports")
+        if isinstance(used, int) and isinstance(all_of_them, int):
+            self.ports = used, all_of_them
 
     async def play(self, call_id: str, tag: str, wav: bytes | Path, play_id: int) -> None:
         """See `MediaPlane.play`."""

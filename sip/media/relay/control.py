@@ -132,7 +132,8 @@ class Control:
             return _error(MediaError("refused", f"internal error: {error!r}"))
 
     def _ping(self, request: _Request, now: float) -> Reply:
-        return {"result": "pong"}
+        used, all_of_them = self._sessions.ports
+        return {"result": "pong", "ports": all_of_them, "ports-in-use": used}
 
     def _offer(self, request: _Request, now: float) -> Reply:
         signalling = _received_from(request)

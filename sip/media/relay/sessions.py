@@ -83,6 +83,11 @@ class Sessions:
     def __len__(self) -> int:
         return len(self._calls)
 
+    @property
+    def ports(self) -> tuple[int, int]:
+        """Ports that calls use now, and all that there are."""
+        return 2 * self._pool.leased, 2 * self._pool.size
+
     def find(self, call_id: str) -> Call:
         """The call; `MediaError` unknown-call without it."""
         call = self._calls.get(call_id)

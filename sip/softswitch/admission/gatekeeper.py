@@ -20,7 +20,7 @@ from sip.core.digest import DigestServer, Outcome
 from sip.core.header_values import unescape
 from sip.core.message import Request
 from sip.core.value import frozen
-from sip.errors import ParseError
+from sip.errors import Fault, ParseError
 from sip.log_throttle import Throttle
 from sip.softswitch.admission.bans import Bans, Offence
 from sip.softswitch.admission.evidence import (
@@ -33,6 +33,7 @@ from sip.softswitch.admission.evidence import (
 from sip.softswitch.admission.ignored_log import IgnoredLog
 from sip.softswitch.admission.known_peers import Peers
 from sip.softswitch.admission.packet_rates import Rates
+from sip.softswitch.admission.refused_calls import Refused
 from sip.softswitch.trunks.trunk import Trunk, Trunks
 from sip.transport.endpoint import Endpoint, Flow
 
@@ -137,6 +138,8 @@ class Gatekeeper:
         self.configure(trunks)
         #: packets and connections turned away unread, by reason
         self.turned_away: Counter[str] = Counter()
+        #: calls refused before any application heard of them
+        self.refused = Refused(clock)
         self._ignored_log = IgnoredLog(clock, self.bans.banned)
 
     def configure(self, trunks: Trunks) -> None:
@@ -204,6 +207,11 @@ class Gatekeeper:
             for trunk in self._anywhere
         )
 
+    def refuse(self, request: Request, flow: Flow, status: int) -> None:
+        """A request that may be answered is refused for what it is, before it is judged."""
+        detail = f"the INVITE itself was answered with {status}"
+        self._note(request, flow, f"refused-{status}", detail, Fault.PEER, status)
+
     def answers_at_source(self, flow: Flow) -> bool:
         """As the trunks of that address want it, else those that may call from anywhere."""
         return any(trunk.force_rport for trunk in self._standing(flow).trunks or self._anywhere)
@@ -264,7 +272,20 @@ class Gatekeeper:
 
     def _log_ignored(self, request: Request, flow: Flow) -> None:
         reason = self.why_unknown(request, flow)
+        slug = "proof-missing" if self._standing(flow).trunks else "unknown-source"
+        self._note(request, flow, slug, reason, Fault.OPERATOR, None)
         self._ignored_log.note("request.ignored", flow.remote, request.method, reason)
+
+    def _note(
+        self, request: Request, flow: Flow, why: str, detail: str, fault: Fault, status: int | None
+    ) -> None:
+        trunk = self._likely(flow)
+        self.refused.note(request, flow.remote, trunk, why, detail, fault, status)
+
+    def _likely(self, flow: Flow) -> str | None:
+        """The trunk that a request is probably of, by its address alone."""
+        trunks = self._standing(flow).trunks
+        return trunks[0].name if trunks else None
 
     def _standing(self, flow: Flow) -> _Standing:
         """What is known of the address at the other end: worked out once, kept on the flow."""
@@ -293,9 +314,17 @@ class Gatekeeper:
         judgement = self._judge(request, flow)
         match judgement.verdict:
             case Verdict.ADMIT:
+                if judgement.username is not None:
+                    self.refused.came_back(request, flow.remote)
                 for name in self._secret_headers:
                     request.headers.remove(name)
-            case Verdict.CHALLENGE if judgement.reason != _NO_CREDENTIALS:
+            case Verdict.CHALLENGE if judgement.stale or judgement.reason == _NO_CREDENTIALS:
+                self.refused.came_back(request, flow.remote)
+                self.refused.challenged(request, flow.remote, trunk=self._likely(flow))
+            case Verdict.CHALLENGE:
+                self.refused.came_back(request, flow.remote)
+                why = judgement.reason
+                self._note(request, flow, "wrong-credentials", why, Fault.PEER, 407)
                 self._ignored_log.note(
                     "request.challenged-again", flow.remote, request.method, judgement.reason
                 )

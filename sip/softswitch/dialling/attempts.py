@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from functools import partial
 
-from sip.b2bua.call_events import Headers
+from sip.b2bua.call_events import Cause, Headers
 from sip.b2bua.hunt import Attempt
 from sip.core.digest_client import Credentials
 from sip.core.header_values import NameAddr
@@ -70,6 +70,7 @@ class TrunkAttempts:
         self._first: Attempt | None = None
         #: why what was passed over could not be tried
         self.problems: list[str] = []
+        self.causes: set[Cause] = set()
 
     async def begin(self) -> bool:
         """Whether there is anything to try. Call it first."""
@@ -94,13 +95,17 @@ class TrunkAttempts:
                     return None
                 self._hop = hop = self._hops.popleft()
                 if not hop.usable():
-                    self.problems.append(f"{hop.next_hop.hostport} is down")
+                    self._pass_over(Cause.GATEWAYS_DOWN, f"{hop.next_hop.hostport} is down")
                 elif hop.flow is not None and not hop.flow.closed:
                     return self._attempt(hop, hop.flow, None, last=True)
                 else:
                     self._targets.extend(await self._servers(hop))
             except OSError as error:  # no listener of its transport, no address of ours
-                self.problems.append(str(error))
+                self._pass_over(Cause.NO_LISTENER, str(error))
+
+    def _pass_over(self, cause: Cause, problem: str) -> None:
+        self.causes.add(cause)
+        self.problems.append(problem)
 
     async def _servers(self, hop: Hop) -> tuple[Target, ...]:
         if hop.endpoint is not None:
@@ -108,7 +113,7 @@ class TrunkAttempts:
         try:
             return await self._ua.resolver.resolve(hop.next_hop)
         except ResolveError as error:
-            self.problems.append(str(error))
+            self._pass_over(Cause.NAME_NOT_RESOLVED, str(error))
             hop.note(None, str(error))
             return ()
 

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Protocol
 from urllib.parse import unquote
 
-from sip.b2bua.call_events import Headers
+from sip.b2bua.call_events import Cause, Headers
 from sip.core.digest_client import Credentials
 from sip.core.header_values import parse_name_addr
 from sip.core.uri import Uri
@@ -23,6 +23,8 @@ from sip.softswitch.trunks.trunk import Trunk, Trunks
 from sip.transport.endpoint import Endpoint, Flow
 from sip.ua.user_agent import UserAgent
 
+#: Why no server could be tried, where the operator has to mend it.
+_OURS = (Cause.NAME_NOT_RESOLVED, Cause.NO_LISTENER)
 #: A URI that leads to no trunk of ours is called plainly.
 _PLAIN = Trunk(name="")
 _UDP = ("transport", "udp")
@@ -33,10 +35,11 @@ _UNWATCHED: Health = AlwaysUp()
 class DialError(SipError):
     """Nothing can be dialled: `status` and `reason` say as much in SIP's words."""
 
-    def __init__(self, status: int, reason: str, fault: Fault) -> None:
+    def __init__(self, status: int, reason: str, cause: Cause, fault: Fault) -> None:
         super().__init__(f"{status} {reason}", fault=fault)
         self.status = status
         self.reason = reason
+        self.cause = cause
 
 
 class RegisteredPeer(Protocol):
@@ -86,10 +89,15 @@ class Dialler:
             return self.trunks.at(target.uri) or _PLAIN
         name = target.trunk
         if not name:
-            raise DialError(404, "Dial Names No Trunk", Fault.APPLICATION)
+            raise DialError(404, "Dial Names No Trunk", Cause.NO_SUCH_TRUNK, Fault.APPLICATION)
         trunk = self.trunks.named(name)
         if trunk is None:
-            raise DialError(404, f"There Is No Trunk Named {name}", Fault.APPLICATION)
+            raise DialError(
+                404,
+                f"There Is No Trunk Named {name}",
+                Cause.NO_SUCH_TRUNK,
+                Fault.APPLICATION,
+            )
         return trunk
 
     def room(self, trunk: Trunk) -> Slot:
@@ -97,7 +105,7 @@ class Dialler:
         try:
             return self.limits.place(trunk, self.ua.clock.now())
         except TrunkFullError as error:
-            raise DialError(503, str(error), error.fault) from None
+            raise DialError(503, str(error), Cause.OVER_LIMIT, error.fault) from None
 
     def headers(self, trunk: Trunk, target: DialTarget, caller: Caller, given: Headers) -> Passed:
         """Which of an application's headers may go to that trunk."""
@@ -124,18 +132,18 @@ class Dialler:
             number = target.number
             problem = dialling_problem(number)
             if problem is not None:
-                raise DialError(484, problem, Fault.APPLICATION)
+                raise DialError(484, problem, Cause.BAD_NUMBER, Fault.APPLICATION)
             hops = [*self._registered(trunk, number)] if trunk.registrar else []
             for gateway in trunk.gateways:
                 hops.append(self._through(trunk, dialled_uri(gateway, number, trunk), gateway))
             if not hops:
-                raise DialError(503, _no_way(trunk), Fault.OPERATOR)
+                raise _no_way(trunk)
         details = InviteDetails(
             trunk=trunk, caller=caller, headers=headers, credentials=credentials
         )
         attempts = TrunkAttempts(self.ua, details, hops)
         if not await attempts.begin():
-            raise DialError(503, "; ".join(attempts.problems), Fault.PEER)
+            raise _nothing_to_try(attempts)
         return attempts
 
     def _through(self, trunk: Trunk, uri: Uri, gateway: Uri | None) -> Hop:
@@ -203,7 +211,15 @@ def _as_callee(uri: Uri) -> Uri:
     return uri.replace(params=params, port=None)
 
 
-def _no_way(trunk: Trunk) -> str:
+def _no_way(trunk: Trunk) -> DialError:
+    reason, cause = f"Trunk {trunk.name} Has No Gateway", Cause.NO_GATEWAY
     if trunk.registrar:
-        return f"No Peer Is Registered For Trunk {trunk.name}"
-    return f"Trunk {trunk.name} Has No Gateway"
+        reason, cause = f"No Peer Is Registered For Trunk {trunk.name}", Cause.NOT_REGISTERED
+    return DialError(503, reason, cause, Fault.OPERATOR)
+
+
+def _nothing_to_try(attempts: TrunkAttempts) -> DialError:
+    """All that was passed over; where there were several causes, one that can be mended here."""
+    cause = next((one for one in _OURS if one in attempts.causes), Cause.GATEWAYS_DOWN)
+    fault = Fault.OPERATOR if cause in _OURS else Fault.PEER
+    return DialError(503, "; ".join(attempts.problems), cause, fault)

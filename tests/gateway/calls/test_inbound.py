@@ -271,7 +271,8 @@ async def test_no_ack_after_the_answer(gateway: Gateway) -> None:
         await jambonz.caller("completed", 200, call_termination_by="jambonz", cause="no-ack")
         await jambonz.hang_up()
     record = await gateway.record()
-    assert (record.ended_by, record.cause, record.sip_status) == ("caller", "no-ack", 200)
+    assert (record.ended_by, record.cause, record.sip_status) == ("gateway", "no-ack", 200)
+    assert record.fault == "operator"
 
 
 @pytest.mark.parametrize("method", ["trunk", "dial"])

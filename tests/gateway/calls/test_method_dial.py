@@ -90,7 +90,7 @@ async def test_port_and_user_of_the_sip_uri(start: Start) -> None:
         (400, 480, "retell-bad-request", "gateway"),
         (401, 480, "retell-unauthorized", "operator"),
         (402, 480, "retell-payment-required", "operator"),
-        (422, 480, "retell-unknown-agent", "operator"),
+        (422, 480, "retell-unprocessable", "operator"),
         (429, 503, "retell-throttled", "retell"),
         (500, 503, "retell-server-error", "retell"),
     ],

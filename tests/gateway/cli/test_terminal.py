@@ -9,13 +9,14 @@ from rich.console import Console
 
 from config.settings import Settings
 from gateway.cli.api_client import ApiClient, ApiError
-from gateway.cli.main import _table
+from gateway.cli.calls import table
 from tests.ports import free_port
 
 HARM = "\0\x1b[2J\x7f\x9b31m\u202e"
 RECORD: dict[str, Any] = {
     "call_id": f"c{HARM}", "started_at": "2026-11-21T05:40:12Z", "from": f"[red]{HARM}",
-    "to": "[/bold]", "trunk": "t", "duration_s": 1.0, "ended_by": None, "state": f"up{HARM}",
+    "to": "[/bold]", "trunk": "t", "direction": "inbound",
+    "duration_s": 1.0, "ended_by": None, "state": f"up{HARM}",
     "sip_status": 486, "cause": f"busy{HARM}", "attempts": [{f"a{HARM}": [HARM]}],
 }  # fmt: skip
 
@@ -45,7 +46,7 @@ async def test_no_control_character_comes_through(api: ApiClient) -> None:
     assert not set(HARM) & set(repr(records)) - {"[", "2", "J", "3", "1", "m"}
     console = Console(width=200, highlight=False)
     with console.capture() as capture:
-        console.print(_table(records))
+        console.print(table(records))
     shown = capture.get()
     assert not {"\0", "\x1b", "\x7f", "\x9b", "\u202e"} & set(shown)
     assert "[red]" in shown, "a caller's name is no markup"

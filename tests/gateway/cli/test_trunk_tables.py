@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 
 from gateway.cli import trunk_tables
-from tests.gateway.http.test_trunks_api import REGISTRATION, trunk
+from tests.gateway.http.test_trunks_api import REFUSED, REGISTRATION, trunk
 
 
 def text(table: Table, *, colours: bool = False) -> str:
@@ -103,6 +103,16 @@ def test_a_refused_registration_may_hold_from_before() -> None:
 def test_nobody_registered_is_said() -> None:
     shown = text(trunk_tables.details(trunk("pbx", bindings=[], identify=IDENTIFY)))
     assert "none: the peer has not registered with us" in shown
+
+
+def test_refused_calls() -> None:
+    stranger = {**REFUSED, "trunk": None, "sip_status": None, "to": "", "detail": "no [trunk]"}
+    first, second = text(trunk_tables.refused_table([REFUSED, stranger])).splitlines()[1:]
+    assert first.split() == [
+        *("11-21", "05:40:12", "3", "192.0.2.10:5060", "carrier", "+14155550100", "503"),
+        *("limits.calls", "limits.calls"),
+    ]
+    assert second.split()[4:] == ["-", "-", "limits.calls", "no", "[trunk]"]
 
 
 def test_bans() -> None:

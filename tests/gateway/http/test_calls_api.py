@@ -1,7 +1,6 @@
 """The REST API, health pages and metrics, as an operator's tools see them."""
 
 import asyncio
-from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -136,49 +135,6 @@ async def test_errors_under_api_are_json(gateway: Gateway) -> None:
         assert (await response.json())["detail"] == "use GET, HEAD"
 
 
-async def test_ladder_of_all_legs(start: Start) -> None:
-    asked: list[list[str]] = []
-
-    def ladder(sip_call_ids: Iterable[str]) -> list[dict[str, Any]]:
-        asked.append(list(sip_call_ids))
-        return [{"summary": "INVITE"}]
-
-    gateway = await start(make={"ladder": ladder})
-    jambonz = await one_call(gateway)
-    record = (await gateway.records())[0]
-    status, body = await gateway.get(f"/api/v1/calls/{record.call_id}/ladder")
-    assert (status, body) == (
-        200,
-        {"call_id": record.call_id, "messages": [{"summary": "INVITE"}]},
-    )
-    assert asked == [[jambonz.a_call_id, jambonz.b_call_id]]
-
-
-async def test_ladder_of_a_call_in_progress_has_its_legs(start: Start) -> None:
-    asked: list[list[str]] = []
-
-    def ladder(sip_call_ids: Iterable[str]) -> list[dict[str, Any]]:
-        asked.append(list(sip_call_ids))
-        return []
-
-    gateway = await start(make={"ladder": ladder})
-    async with gateway.jambonz() as jambonz:
-        await jambonz.new_call(to=TRUNK_DID)
-        await jambonz.answered()
-        assert await jambonz.ack(await jambonz.send("verb:hook", {})) is None
-        record = (await gateway.records())[0]
-        await gateway.get(f"/api/v1/calls/{record.call_id}/ladder")
-        await jambonz.callee_hangs_up()
-    assert asked == [[jambonz.a_call_id, jambonz.b_call_id]]
-
-
-async def test_ladder_where_none_is_kept(gateway: Gateway) -> None:
-    await one_call(gateway)
-    record = (await gateway.records())[0]
-    status, body = await gateway.get(f"/api/v1/calls/{record.call_id}/ladder")
-    assert (status, body["code"]) == (404, "no-ladder")
-
-
 async def test_alive_and_ready(start: Start) -> None:
     checks = {"sip": True, "media": True}
 
@@ -223,7 +179,7 @@ async def test_metrics_page(start: Start) -> None:
     async with gateway.http.get(f"{gateway.url}/metrics") as response:
         assert response.content_type == "text/plain"
         page = await response.text()
-    assert 'gateway_calls_started_total{direction="inbound"} 1.0' in page
+    assert 'gateway_calls_started_total{direction="inbound",trunk="carrier"} 1.0' in page
     assert "gateway_open_legs 7.0" in page
     assert "gateway_records_waiting 0.0" in page or "gateway_records_waiting 1.0" in page
     assert CALLER not in page

@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from gateway.http.app_keys import CALLS
 from gateway.http.retell_webhooks import signed
@@ -116,6 +117,36 @@ async def test_unsigned_and_badly_signed_events_are_refused(gateway: Gateway) ->
         assert await post(gateway, body, sign) == 401, sign
 
 
+def off(seconds: float) -> int:
+    return int((time.time() + seconds) * 1000)
+
+
+@pytest.mark.parametrize(
+    ("sign", "outcome", "words"),
+    [
+        ("", "not-signed", "missing"),
+        ("v=1,d=2", "not-signed", "no signature"),
+        (signature("body", "another-key"), "wrong-key", "webhook badge"),
+        (signature("another body"), "wrong-key", "a proxy"),
+        (signature("body", at_ms=off(-3600)), "wrong-clock", "s behind this machine's clock"),
+        (signature("body", at_ms=off(3600)), "wrong-clock", "s ahead of this machine's clock"),
+    ],
+    ids=["none", "odd", "key", "body", "behind", "ahead"],
+)
+async def test_a_401_tells_a_wrong_clock_from_a_wrong_key(
+    gateway: Gateway, sign: str, outcome: str, words: str
+) -> None:
+    url = f"{gateway.url}/webhooks/retell/events"
+    headers = {"X-Retell-Signature": sign}
+    with capture_logs() as lines:
+        async with gateway.http.post(url, data=b"body", headers=headers) as response:
+            assert response.status == 401
+            assert words in await response.text()
+    [line] = [line for line in lines if line["event"] == "retell.webhook-refused"]
+    assert (line["outcome"], words in line["reason"]) == (outcome, True)
+    assert f'outcome="{outcome}"' in await gateway.page()
+
+
 async def test_signed_nonsense_is_a_bad_request(gateway: Gateway) -> None:
     for body in ("", "[]", "{}", '{"event":"call_ended","call":{}}'):
         assert await post(gateway, body, signature(body)) == 400, body
@@ -168,3 +199,101 @@ def test_signature_vector() -> None:
     assert signature(body, at_ms=1700000000000) == f"v=1700000000000,d={digest}"
     assert not signed(body, KEY, f"v=1700000000000,d={digest}")
     assert signed(body, KEY, signature(body))
+
+
+CALLEE = "+13125550177"
+DID = "+14155550100"
+
+
+async def placed_call(gateway: Gateway, to: str = CALLEE, *, busy: bool = False) -> str:
+    """A call that Retell places, from its INVITE to its end; our id."""
+    async with gateway.jambonz() as jambonz:
+        await jambonz.new_call(to=to, from_=DID, user="retell")
+        if busy:
+            await jambonz.refused(486, status="busy")
+            await jambonz.declined(486)
+        else:
+            await jambonz.answered()
+            await jambonz.callee_hangs_up()
+    await gateway.app[CALLS].none_left()
+    return (await gateway.records())[0].call_id
+
+
+async def told(gateway: Gateway, name: str, **call: Any) -> int:
+    """An event of a call that Retell placed: nothing in it is ours but the numbers."""
+    return await event(
+        gateway, name, **{"direction": "outbound", "from_number": DID, "to_number": CALLEE, **call}
+    )
+
+
+def ms(seconds_ago: float = 0) -> int:
+    return int((time.time() - seconds_ago) * 1000)
+
+
+async def joined(gateway: Gateway) -> list[tuple[str | None, str | None]]:
+    """Retell's id and ending of each record, newest first."""
+    return [(one.retell_call_id, one.disconnection_reason) for one in await gateway.records()]
+
+
+async def test_a_call_that_retell_placed_is_joined_by_its_numbers(gateway: Gateway) -> None:
+    await placed_call(gateway)
+    assert await told(gateway, "call_started", start_timestamp=ms()) == 204
+    assert await joined(gateway) == [(RETELL_CALL, None)]
+    assert await event(gateway, "call_ended", disconnection_reason="agent_hangup") == 204
+    assert await joined(gateway) == [(RETELL_CALL, "agent_hangup")]
+
+
+async def test_a_call_that_was_never_connected_is_told_of_at_its_end(gateway: Gateway) -> None:
+    await placed_call(gateway, busy=True)
+    assert await told(gateway, "call_ended", disconnection_reason="dial_busy") == 204
+    assert await joined(gateway) == [(RETELL_CALL, "dial_busy")]
+
+
+async def test_a_call_that_is_still_up_is_joined_at_once(gateway: Gateway) -> None:
+    async with gateway.jambonz() as jambonz:
+        await jambonz.new_call(to=CALLEE, from_=DID, user="retell")
+        await jambonz.answered()
+        await gateway.until(lambda call: call["answered_at"] is not None)
+        await told(gateway, "call_started", start_timestamp=ms())
+        _, body = await gateway.get("/api/v1/calls")
+        assert body["calls"][0]["retell_call_id"] == RETELL_CALL
+        await jambonz.callee_hangs_up()
+    assert (await gateway.record()).retell_call_id == RETELL_CALL
+
+
+async def test_of_two_calls_to_one_number_each_gets_its_own(gateway: Gateway) -> None:
+    await placed_call(gateway)
+    await placed_call(gateway)
+    second, first = await gateway.records()
+    for number, record in enumerate((first, second)):
+        await told(
+            gateway, "call_started", call_id=f"call_{number}", start_timestamp=record.started_ms + 1
+        )
+    assert await joined(gateway) == [("call_1", None), ("call_0", None)]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"to_number": "+13125550178"},
+        {"from_number": "+14155550101"},
+        {"direction": "inbound"},
+        {"start_timestamp": ms(3600)},
+        {"start_timestamp": ms(-3600)},
+        {"metadata": {"gateway_call_id": "another"}},
+        {"from_number": None, "to_number": None},
+    ],
+)
+async def test_another_call_is_not_taken_for_ours(gateway: Gateway, other: dict[str, Any]) -> None:
+    await placed_call(gateway)
+    assert await told(gateway, "call_started", **{"start_timestamp": ms(), **other}) == 204
+    assert await joined(gateway) == [(None, None)]
+
+
+async def test_with_a_caller_id_of_our_own_the_callee_decides(start: Start) -> None:
+    gateway = await start(
+        outbound={"caller_id": "+14155550188", "routes": [{"trunks": ["carrier"]}]}
+    )
+    await placed_call(gateway)
+    await told(gateway, "call_started", start_timestamp=ms())
+    assert await joined(gateway) == [(RETELL_CALL, None)]

@@ -130,7 +130,7 @@ async def test_no_web_page_of_others_commands_calls(
 PROBLEMS: list[tuple[str, str, int, str]] = [
     ("GET", "/nothing", 404, "not-found"),
     ("PUT", "/healthz", 405, "method-not-allowed"),
-    ("POST", HOOK, 401, "bad-signature"),
+    ("POST", HOOK, 401, "not-signed"),
     ("GET", "/api/v1/calls", 401, "unauthorized"),
     ("GET", "/retell", 401, "refused"),
     ("GET", "/readyz", 503, "not-ready"),

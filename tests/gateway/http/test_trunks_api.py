@@ -41,6 +41,18 @@ REGISTRATION: Json = {
     "last_status": 200,
     "last_error": None,
 }
+REFUSED: Json = {
+    "source": "192.0.2.10:5060",
+    "trunk": "carrier",
+    "to": "+14155550100",
+    "reason": "limits.calls",
+    "detail": "limits.calls",
+    "fault": "operator",
+    "sip_status": 503,
+    "count": 3,
+    "first_at": "2026-11-21T05:00:00.000Z",
+    "last_at": "2026-11-21T05:40:12.000Z",
+}
 DOWN = {"uri": "sip:192.0.2.11", "state": "down", "since": None, "last_status": None}
 
 
@@ -57,6 +69,9 @@ class Switch:
         self.banned = ["198.51.100.7", NETWORK]
         self.asked: list[str] = []
         self.bans_total = 5
+        self.turned_away = {"dropped_messages": {"malformed": 4}}
+        self.certificate_ends = {"tls:0.0.0.0:5061": 1_800_000_000.0}
+        self.refused_total = {"limits.calls": 3, "unknown-source": 1}
 
     def trunks(self) -> list[Json]:
         return self.listed
@@ -72,6 +87,9 @@ class Switch:
 
     def bans(self) -> list[Json]:
         return [{"address": address, "reason": "wrong passwords"} for address in self.banned]
+
+    def refused(self) -> list[Json]:
+        return [REFUSED]
 
     def unban(self, address: str) -> bool:
         if address not in self.banned:
@@ -100,6 +118,16 @@ async def send(gateway: Gateway, method: str, path: str, token: str | None = TOK
 async def test_trunks_are_listed(gateway: Gateway, switch: Switch) -> None:
     assert await gateway.get("/api/v1/trunks") == (200, {"trunks": switch.listed})
     assert await gateway.get("/api/v1/trunks/pbx") == (200, switch.listed[2])
+
+
+async def test_calls_that_were_refused_at_the_door(gateway: Gateway) -> None:
+    assert await gateway.get("/api/v1/refused") == (200, {"refused": [REFUSED]})
+    page = await gateway.page()
+    assert 'gateway_refused_calls_total{reason="limits.calls"} 3.0' in page
+    assert 'gateway_refused_calls_total{reason="unknown-source"} 1.0' in page
+    assert 'gateway_dropped_messages_total{reason="malformed"} 4.0' in page
+    ends = 'gateway_certificate_expiry_timestamp_seconds{listener="tls:0.0.0.0:5061"} 1.8e+09'
+    assert ends in page
 
 
 async def test_a_trunk_that_is_none(gateway: Gateway) -> None:

@@ -412,7 +412,7 @@ async def test_sockets_and_calls_are_counted(gateway: Gateway) -> None:
         await jambonz.callee_hangs_up()
     await gateway.record()
     assert value("gateway_calls_live") == 0
-    labels = {"direction": "inbound", "cause": "hangup", "fault": "nobody"}
+    labels = {"direction": "inbound", "trunk": "carrier", "cause": "hangup", "fault": "nobody"}
     assert value("gateway_calls_ended_total", **labels) == 1
     assert value("gateway_dial_attempts_total", trunk="retell", code="2xx") == 1
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from gateway.cli.version import version
+from gateway.version import version
 from tests.hostile.parties import Caller
 from tests.hostile.victim import Victim
 from tests.ladder import DID

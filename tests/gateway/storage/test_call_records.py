@@ -69,7 +69,8 @@ async def test_text_that_a_column_does_not_take_is_cut_to_what_it_does(store: Ca
     noted = await store.note_retell(
         call_id=found.call_id, retell_call_id="c" * 200, disconnection_reason="d" * 200
     )
-    assert noted == found.call_id
+    assert noted is not None
+    assert noted.call_id == found.call_id
     found = await store.get(found.call_id)
     assert found is not None
     assert (found.retell_call_id, found.disconnection_reason) == ("c" * 128, "d" * 64)

@@ -14,13 +14,21 @@ from gateway.storage.call_records import Query, open_store
 from gateway.storage.copy import Copied, NotEmptyError, copy
 from gateway.storage.database import open_engine
 from gateway.storage.errors import InUseError, SchemaError, StorageError
+from gateway.storage.ladders import open_ladders
+from gateway.storage.migrations import NEWEST
 from gateway.storage.shared_state import open_shared_state
 from tests.gateway.storage.postgres import Postgres
 from tests.gateway.storage.test_call_records import record
 from tests.gateway.storage.test_migrations import as_0_1_0, set_version
 from tests.gateway.storage.test_record_table import BAN, BINDING
 
-COUNTS = [Copied("calls", 7, 7), Copied("sip_bindings", 2, 2), Copied("bans", 1, 1)]
+COUNTS = [
+    Copied("calls", 7, 7),
+    Copied("ladders", 1, 1),
+    Copied("sip_bindings", 2, 2),
+    Copied("bans", 1, 1),
+]
+MESSAGES = [{"at": 1.5, "message": "BYE sip:a@192.0.2.1 SIP/2.0"}]
 
 runner = CliRunner()
 
@@ -30,6 +38,8 @@ async def fill(url: str) -> None:
         for number in range(7):
             attempts = [{"trunk": "carrier", "code": 486}]
             store.save(record(number, state="ended", attempts=attempts, duration_s=1.25))
+        async with open_ladders(store.engine, 10, Path("unused")) as ladders:
+            ladders.save("1", MESSAGES)
     async with open_shared_state(url) as shared:
         shared.bindings.save(BINDING)
         shared.bindings.save(replace(BINDING, contact="sip:b@192.0.2.7"))
@@ -60,6 +70,8 @@ async def test_everything_that_lasts_is_there_afterwards(
     assert await copy(source, target) == COUNTS
     async with open_store(source) as before, open_store(target) as after:
         assert await after.page(Query()) == await before.page(Query())
+        async with open_ladders(after.engine, 10, Path("unused")) as ladders:
+            assert await ladders.get("1") == MESSAGES
     async with open_shared_state(source) as old, open_shared_state(target) as new:
         by_contact = sorted(await new.bindings.load(), key=lambda binding: binding.contact)
         assert by_contact == [BINDING, replace(BINDING, contact="sip:b@192.0.2.7")]
@@ -72,7 +84,9 @@ async def test_a_second_copy_brings_what_is_new_and_only_when_told(urls: tuple[s
     await copy(source, target)
     async with open_store(source) as store:
         store.save(record(8))
-    with pytest.raises(NotEmptyError, match="7 in calls, 2 in sip_bindings, 1 in bans"):
+    with pytest.raises(
+        NotEmptyError, match="7 in calls, 1 in ladders, 2 in sip_bindings, 1 in bans"
+    ):
         await copy(source, target)
     counts = await copy(source, target, merge=True)
     assert counts == [Copied("calls", 8, 8), *COUNTS[1:]]
@@ -112,7 +126,7 @@ async def test_a_source_is_never_changed(tmp_path: Path) -> None:
     with pytest.raises(SchemaError, match="no tables of a gateway"):
         await copy(source, target)
     await as_0_1_0(source, registrar=False)
-    with pytest.raises(SchemaError, match="version 0001, not 0002: run `storage upgrade`"):
+    with pytest.raises(SchemaError, match=f"version 0001, not {NEWEST}: run `storage upgrade`"):
         await copy(source, target)
     assert not (tmp_path / "new.db").exists()
 
@@ -137,17 +151,18 @@ def test_version_upgrade_and_copy_say_what_there_is(old: str, tmp_path: Path) ->
     code, text = invoke("version", old)
     assert (code, text.strip()) == (
         0,
-        "schema version 0001: the gateway upgrades it to 0002 at its start",
+        f"schema version 0001: the gateway upgrades it to {NEWEST} at its start",
     )
-    assert invoke("upgrade", old) == (0, "schema version 0002: upgraded from 0001\n")
-    assert invoke("upgrade", old) == (0, "schema version 0002: already there\n")
-    assert invoke("version", old) == (0, "schema version 0002, this gateway's own\n")
+    assert invoke("upgrade", old) == (0, f"schema version {NEWEST}: upgraded from 0001\n")
+    assert invoke("upgrade", old) == (0, f"schema version {NEWEST}: already there\n")
+    assert invoke("version", old) == (0, f"schema version {NEWEST}, this gateway's own\n")
     code, text = invoke("copy", old, new)
     assert (code, [line.split() for line in text.splitlines()]) == (
         0,
         [
             ["table", "copied", "there", "now"],
             ["calls", "1", "1"],
+            ["ladders", "0", "0"],
             ["sip_bindings", "0", "0"],
             ["bans", "0", "0"],
         ],

@@ -52,7 +52,7 @@ async def test_a_token_tells_two_trunks_at_one_address_apart_and_goes_no_further
         assert session["data"]["originating_sip_trunk_name"] == "two"
         assert "token-of-two" not in str(session)
         assert session["data"]["sip"]["headers"]["X-Kept"] == "yes"
-        assert ladder.switch.refused["further proof is missing"] == 2
+        assert ladder.switch.refused["proof-missing"] == 2
         await ladder.settled()
 
 

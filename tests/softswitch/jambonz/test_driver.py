@@ -9,7 +9,7 @@ from sip.softswitch.jambonz.driver import Driver
 from sip.softswitch.jambonz.session import Session
 from sip.softswitch.jambonz.verbs import VERBS
 from sip.softswitch.jambonz.verbs.schema import ANY, Shape
-from tests.ladder import PCMU, Ladder, ladder_test
+from tests.ladder import PCMU, Ladder, dial, ladder_test
 
 DECLINE = {"verb": "sip:decline", "status": 486}
 
@@ -50,6 +50,37 @@ async def rejected(ladder: Ladder, status: int) -> None:
     await carrier.expect(100)
     await carrier.expect(status)
     await carrier.send("ACK")
+
+
+@ladder_test
+async def test_an_application_hears_the_words_of_a_peer_that_refuses(ladder: Ladder) -> None:
+    """RFC 3326, RFC 3261 20.43: why, as the peer itself says it."""
+    ladder.app.verbs = lambda _: [dial("agent"), {"verb": "hangup"}]
+    carrier, agent = ladder.peer("carrier"), ladder.peer("agent")
+    await carrier.send("INVITE", sdp=PCMU)
+    await carrier.expect(100)
+    await agent.expect("INVITE")
+    words = (
+        ("Reason", 'Q.850;cause=21;text="trunk disabled"'),
+        ("Warning", '399 sip.example.com "no route"'),
+        ("X-Vendor-Error", "31005"),
+        ("Server", "a proxy"),
+    )
+    await agent.send(403, reason="Trunk Disabled", headers=words)
+    await agent.expect("ACK")
+    await carrier.expect(603)
+    await carrier.send("ACK")
+    [refused] = [
+        frame["data"]
+        for frame in ladder.app.told("call:status")
+        if "parent_call_sid" in frame["data"] and frame["data"]["call_status"] == "failed"
+    ]
+    assert refused["sip_reason"] == "Trunk Disabled"
+    assert refused["headers"] == {
+        "reason": 'Q.850;cause=21;text="trunk disabled"',
+        "warning": '399 sip.example.com "no route"',
+        "x_vendor_error": "31005",
+    }
 
 
 @ladder_test

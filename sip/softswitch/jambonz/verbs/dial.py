@@ -79,7 +79,7 @@ class Dial:
                 dialled=number,
                 **session.log_ids,
             )
-            child = call.refused(error.status, error.reason)
+            child = call.refused(error.status, error.reason, error.cause)
         if self.action_hook is not None:
             await session.ask(self.action_hook, self._result(session, child))
 

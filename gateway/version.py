@@ -6,7 +6,7 @@ from importlib.metadata import version as installed
 from pathlib import Path
 
 NAME = "retell-sip-gateway"
-_PROJECT = Path(__file__).parents[2] / "pyproject.toml"
+_PROJECT = Path(__file__).parents[1] / "pyproject.toml"
 
 
 def version() -> str:
