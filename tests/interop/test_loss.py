@@ -12,7 +12,8 @@ from tests.interop.harness.wire import Wire
 CALLS = 100
 CALLS_PER_SECOND = 10
 SHARE = 0.1
-TALK_MS = 4000
+#: Time for a 2xx to come five times more: that all of a call's ACKs are lost is one run in 400.
+TALK_MS = 12_000
 #: So long the agent stays to answer a BYE again whose 200 was lost.
 LINGER_MS = 20_000
 
@@ -63,5 +64,7 @@ async def test_every_call_completes(network: Network, tmp_path: Path) -> None:
             assert way.passed > 2 * CALLS
         records = await scene.records()
         assert len(records) == CALLS
-        assert {ending(record) for record in records} == {("caller", "hangup", 200)}
+        # nobody sends audio here, which is told of calls that a lost BYE made longer
+        hung_up = {("caller", cause, 200) for cause in ("hangup", "no-media")}
+        assert {ending(record) for record in records} <= hung_up
         await scene.nothing_left()

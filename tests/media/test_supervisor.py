@@ -122,7 +122,6 @@ async def test_a_killed_relay_is_started_again() -> None:
             "now": "its calls have no audio; it is started again",
         },
         {"event": "relay.restarted", "log_level": "warning", "pid": second},
-        {"event": "relay.parent-gone", "log_level": "info"},
     ]
 
 
