@@ -149,6 +149,10 @@ class Metrics:
             words = name.replace("_", " ").capitalize()
             Gauge(f"gateway_{name}", words, registry=self.registry).set_function(value)
 
+    def count(self, counters: Mapping[str, Callable[[], float]]) -> None:
+        """Counters that other parts keep; names without the `gateway_` and the `_total`."""
+        self.registry.register(Counted(counters))
+
     def know(self, trunks: Collection[str]) -> None:
         """The trunks of the configuration, from now on."""
         self._trunks = frozenset(trunks)

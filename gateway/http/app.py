@@ -13,7 +13,7 @@ from config.settings import Settings
 from gateway.calls.ladders import Ladders, SipMessages
 from gateway.calls.live_calls import LiveCalls
 from gateway.calls.loop_lag import LoopLag
-from gateway.calls.metrics import Counted, Metrics
+from gateway.calls.metrics import Metrics
 from gateway.http import calls_api, health, ladders_api, lifecycle_api, retell_webhooks, trunks_api
 from gateway.http.app_keys import (
     CALLS,
@@ -99,7 +99,7 @@ def make_app(
     app[BODIES] = Bodies()
     app[METRICS] = metrics = Metrics(trunks=_names(settings), version=version())
     metrics.add(gauges or {})
-    metrics.registry.register(Counted(counters or {}))
+    metrics.count(counters or {})
     app[OPERATIONS] = find_operations
     metrics.registry.register(trunks_api.TrunkMetrics(app))
     if lifecycle is not None:

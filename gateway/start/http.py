@@ -56,11 +56,11 @@ async def start_http(
     door = await stack.enter_async_context(
         Door(settings.http, app[CLIENTS], raise_limit() // HTTP_PART)
     )
-    app[METRICS].add(
+    app[METRICS].add({"http_connections": lambda: float(len(door))})
+    app[METRICS].count(
         {
-            "http_connections": lambda: float(len(door)),
-            "http_connections_refused": lambda: float(door.refused.total()),
-            "http_requests_refused": lambda: float(app[CLIENTS].refused.total()),
+            "http_connections_refused": door.refused.total,
+            "http_requests_refused": app[CLIENTS].refused.total,
         }
     )
     await _listen(runner, door, "http.listen", settings.http.listen, tls)

@@ -58,8 +58,14 @@ async def test_the_document_lists_them_all(start: Start) -> None:
     gateway = await start(
         make={
             "find_operations": Switch,
-            "gauges": Shown(expected=True, drain=Drain(1.0)).gauges(),
-            "counters": {"log_lines_dropped": lambda: 1},
+            "gauges": {
+                **Shown(expected=True, drain=Drain(1.0)).gauges(),
+                "http_connections": lambda: 1,
+            },
+            "counters": dict.fromkeys(
+                ("log_lines_dropped", "http_connections_refused", "http_requests_refused"),
+                lambda: 1,
+            ),
         }
     )
     families = text_string_to_metric_families(await gateway.page())
