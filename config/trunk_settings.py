@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from config.texts import (
     Advertise,
+    CodecName,
     Country,
     Dialled,
     Domain,
@@ -119,6 +120,10 @@ class PassHeaderSettings(Model):
 
 class MediaTermsSettings(Model):
     """How a trunk wants its media (`trunks[].media`)."""
+
+    codecs: tuple[CodecName, ...] = ()
+    codec_order: Literal["listed", "offered"] = "listed"
+    packet_time_ms: Literal[10, 20, 30, 40, 60] | None = None
 
 
 class PeerSettings(Model):

@@ -2,13 +2,14 @@
 
 RFC 3264 5 and 6. What two parties both have passes as it is, whatever better codec one of them
 has: it costs nothing and loses nothing. Only where they have no codec in common is one of ours
-put in (`OURS`), and what they say is converted. A party's *codecs* are the names that its trunk
-may use, in order; none means that it takes what comes.
+put in (`OURS`), and what they say is converted.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from sip.core.sdp import STATIC_CODECS, Media
@@ -36,6 +37,13 @@ _NUMBERS: Final = {codec.name: number for number, codec in STATIC_CODECS.items()
 
 #: What we say of Opus that we make and take: mono, of no more than 8 kHz of audio (RFC 7587 7.1).
 OPUS_FMTP: Final = "useinbandfec=1;maxplaybackrate=16000;stereo=0;sprop-stereo=0"
+
+#: The first audio of a description's text: port, formats, and the lines that are its own.
+AUDIO: Final = re.compile(
+    r"^m=audio ([0-9]{1,5})(?:/[0-9]{1,5})? [^ \r\n]++ ([^\r\n]*+)((?:\r?\n(?!m=)[^\r\n]*+)*+)",
+    re.M,
+)
+_RTPMAP_LINES: Final = re.compile(r"^a=rtpmap:([^\r\n]++)", re.M)
 
 #: Attributes whose value begins with a payload type.
 _NUMBERED: Final = frozenset({"rtpmap", "fmtp", "rtcp-fb"})
@@ -84,37 +92,70 @@ def parameters(fmtp: str | None) -> dict[str, str]:
 
 
 def speech_of(media: Media) -> list[str]:
-    """The codecs for speech that a medium names, each once, in its order."""
+    """The codecs for speech that a medium names, in capitals, each once, in its order."""
     names = [name_of(codec) for codec in _formats(media).values()]
     return list(dict.fromkeys(name for name in names if name not in BESIDE_SPEECH))
 
 
-def wanted(
-    offer: Media, sender: Sequence[str] = (), receiver: Sequence[str] = (), *, convert: bool = True
-) -> Wanted:
+class Codecs(NamedTuple):
+    """What a party's trunk may use, by name; none: what comes.
+
+    `ordered` says that it is offered in the order of the names, else in the offerer's.
+    """
+
+    names: tuple[str, ...] = ()
+    ordered: bool = True
+
+
+#: What comes.
+ANY: Final = Codecs()
+
+
+def wanted(sdp: str, sender: Codecs, receiver: Codecs) -> Wanted:
+    """`wanted_of` the audio of an offer's text, which is looked at and not parsed: every call asks.
+
+    An offer without audio is as it came: others judge it.
+    """
+    for port, formats, lines in AUDIO.findall(sdp):
+        if port.strip("0"):
+            maps = "\n".join(_RTPMAP_LINES.findall(lines))
+            return _remembered(formats, maps, sender, receiver)
+    return AS_IT_CAME
+
+
+@lru_cache(maxsize=512)
+def _remembered(formats: str, maps: str, sender: Codecs, receiver: Codecs) -> Wanted:
+    attributes = tuple([("rtpmap", value) for value in maps.split("\n") if value])
+    media = Media("audio", 9, "RTP/AVP", tuple(formats.split()), attributes=attributes)
+    return wanted_of(media, sender, receiver)
+
+
+def wanted_of(offer: Media, sender: Codecs = ANY, receiver: Codecs = ANY) -> Wanted:
     """What becomes of `offer`, from a party with the codecs `sender` to one with `receiver`.
 
-    Where they share codecs, those are offered, in the receiver's order, and nothing else. A
-    receiver that takes what comes is offered G.711 as well where the offer has none. `convert` is
-    false where the media engine converts nothing. Raises NoCodecError.
+    Where they share codecs, those are offered and nothing else. A receiver that takes what comes is
+    offered G.711 as well where the offer has none. Raises NoCodecError.
     """
-    sender, receiver = _capitals(sender), _capitals(receiver)
+    usable, taken = _capitals(sender.names), _capitals(receiver.names)
     offered = speech_of(offer)
-    allowed = [name for name in offered if not sender or name in sender]
+    allowed = [name for name in offered if not usable or name in usable]
     strip = tuple([name for name in offered if name not in allowed])
-    ours = convert and any(name in OURS for name in allowed)
+    ours = any(name in OURS for name in allowed)
     if not allowed:
-        raise NoCodecError(_sentence(offered, sender))
-    if not receiver:
+        raise NoCodecError(_sentence(offered, usable))
+    if not taken:
         bare = ours and not any(name in _G711 for name in allowed)
         return Wanted(strip, convert=_G711 if bare else ())
-    first = tuple([name for name in receiver if name in allowed])
-    masked = tuple([name for name in allowed if name not in first])
-    if first:
-        return Wanted(strip, masked, first if list(first) != offered[: len(first)] else ())
-    made = tuple([name for name in receiver if name in OURS])
+    shared = [name for name in taken if name in allowed]
+    masked = tuple([name for name in allowed if name not in shared])
+    if shared:
+        kept = [name for name in allowed if name in shared]
+        return Wanted(
+            strip, masked, () if kept == shared or not receiver.ordered else tuple(shared)
+        )
+    made = tuple([name for name in taken if name in OURS])
     if not (ours and made):
-        raise NoCodecError(_sentence(allowed, receiver))
+        raise NoCodecError(_sentence(allowed, taken))
     return Wanted(strip, masked, convert=made)
 
 

@@ -9,16 +9,9 @@ import pytest
 
 from sip.core.sdp_lines import Codec
 from sip.media.relay.codecs import CODERS
-from sip.media.relay.convert import (
-    Conversion,
-    Heard,
-    Relabelling,
-    one_to_one,
-    payload_of,
-    untouched,
-    ways,
-)
+from sip.media.relay.convert import Conversion, Relabelling, payload_of
 from sip.media.relay.resample import Doubler, Halver
+from sip.media.relay.ways import one_to_one, untouched, ways
 from testkit.melody import AGENT, CALLER, find, synthesise
 
 WRITTEN = {
@@ -72,13 +65,16 @@ def understood(name: str, packets: Iterable[bytes]) -> bytes:
 
 
 def conversion(
-    source: str, target: str, packet_ms: int = 20, *, more: dict[int, Codec] | None = None,
-    takes: Sequence[tuple[int, Codec]] = (), fmtp: str = "",
-) -> Conversion:  # fmt: skip
+    source: str,
+    target: str,
+    packet_ms: int = 20,
+    *,
+    more: dict[int, Codec] | None = None,
+    takes: Sequence[tuple[int, Codec]] = (),
+) -> Conversion:
     number, codec = WRITTEN[source]
-    heard = Heard((WRITTEN[target], *takes), {WRITTEN[target][0]: fmtp})
-    of = ways({number: codec, **(more or {})}, heard)
-    return Conversion(of, packet_ms, 0xABCD, random.Random(1))
+    of = ways({number: codec, **(more or {})}, (WRITTEN[target], *takes))
+    return Conversion(of, packet_ms, random.Random(1))
 
 
 def passed(convert: Conversion, packets: Iterable[bytes]) -> list[bytes]:
@@ -254,7 +250,7 @@ def test_comfort_noise_passes_where_the_receiver_takes_it() -> None:
 
 def test_a_way_out_is_found_for_each_payload_type() -> None:
     sends = {0: WRITTEN["PCMU"][1], 9: WRITTEN["G722"][1], 18: Codec("G729", 8000), 101: KEYS}
-    heard = Heard((WRITTEN["G722"], (96, KEYS)), {})
+    heard = (WRITTEN["G722"], (96, KEYS))
     found = ways(sends, heard)
     assert {number: way.payload_type for number, way in found.items()} == {0: 9, 9: 9, 101: 96}
     assert found[0].converts
@@ -268,7 +264,7 @@ def test_a_way_out_is_found_for_each_payload_type() -> None:
 
 
 def test_the_other_law_keeps_numbers_order_and_loss() -> None:
-    of = ways({0: WRITTEN["PCMU"][1], 101: KEYS}, Heard((WRITTEN["PCMA"], (96, KEYS)), {}))
+    of = ways({0: WRITTEN["PCMU"][1], 101: KEYS}, (WRITTEN["PCMA"], (96, KEYS)))
     assert one_to_one(of)
     convert = Relabelling(of)
     came = spoken("PCMU", synthesise(AGENT))
@@ -282,7 +278,7 @@ def test_the_other_law_keeps_numbers_order_and_loss() -> None:
 
 
 def test_padding_is_not_mistaken_for_speech() -> None:
-    of = ways({0: WRITTEN["PCMU"][1]}, Heard((WRITTEN["PCMA"],), {}))
+    of = ways({0: WRITTEN["PCMU"][1]}, (WRITTEN["PCMA"],))
     plain = rtp(0, 1, 2, bytes(160))
     padded = bytes([plain[0] | 0x20]) + plain[1:] + b"\0\0\0\4"
     assert list(Relabelling(of)(padded, 0.0)) == list(Relabelling(of)(plain, 0.0))

@@ -9,22 +9,20 @@ made up for, a pause stays as long as it was.
 
 from __future__ import annotations
 
-import audioop
 import random
 import struct
-from collections.abc import Iterable, Mapping
-from typing import Final, NamedTuple
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final
 
 from sip.core.sdp_codecs import COMFORT_NOISE, TELEPHONE_EVENT, name_of
-from sip.core.sdp_lines import Codec
-from sip.media.relay.codecs import CODERS, LAW_TO_LAW, Coder, Decoder, Encoder
+from sip.media.relay.codecs import CODERS, LAW_TO_LAW
 from sip.media.relay.noise import Noise, noise_level
-from sip.media.relay.resample import Doubler, Halver
+from sip.media.relay.packing import Coding, Packing
 from sip.media.relay.rtp import HEADER, HEADER_SIZE, MAX_DRIFT_S, MAX_MISORDER
+from sip.media.relay.ways import Way
 
-#: What is made up for a loss, at most, in seconds; and no louder than half of what was before.
+#: What is made up for a loss, at most, in seconds.
 MAX_CONCEALED_S: Final = 0.1
-_FADE: Final = 0.5
 
 _VERSION: Final = 0x8000
 _MARKER: Final = 0x80
@@ -34,71 +32,6 @@ _TIMESTAMP: Final = 0xFFFFFFFF
 _EXTENSION: Final = 0x10
 _PADDING: Final = 0x20
 _EVENT: Final = struct.Struct("!BBH")
-
-
-class Way(NamedTuple):
-    """What becomes of one payload type: `source` is what it stands for, `target` under
-    `payload_type` what it is sent on as. `fmtp` is what the receiver says of that."""
-
-    source: Codec
-    target: Codec
-    payload_type: int
-    fmtp: str = ""
-
-    @property
-    def converts(self) -> bool:
-        """Whether its payload changes."""
-        return name_of(self.source) != name_of(self.target)
-
-
-class Heard(NamedTuple):
-    """What a party takes: its description's payload types in order, and what it says of them."""
-
-    codecs: tuple[tuple[int, Codec], ...]
-    fmtp: Mapping[int, str]
-
-
-def ways(sends: Mapping[int, Codec], heard: Heard) -> dict[int, Way]:
-    """What becomes of each payload type that a party may send, towards one that takes `heard`.
-
-    What the receiver takes too passes, under its number for it; other speech becomes the first
-    codec of ours that it takes, and so does comfort noise. The rest has no way.
-    """
-    numbers: dict[tuple[str, int], int] = {}
-    for number, codec in heard.codecs:
-        numbers.setdefault((name_of(codec), codec.rate), number)
-    taken = dict(heard.codecs)
-    made = next(((n, c) for n, c in heard.codecs if name_of(c) in CODERS), None)
-    found: dict[int, Way] = {}
-    for number, codec in sends.items():
-        name = name_of(codec)
-        key = (name, codec.rate)
-        if key in numbers:
-            same = taken.get(number)
-            kept = same is not None and (name_of(same), same.rate) == key
-            out = number if kept else numbers[key]
-            found[number] = Way(codec, taken[out], out, heard.fmtp.get(out, ""))
-        elif name == TELEPHONE_EVENT:
-            events = [(n, c) for n, c in heard.codecs if name_of(c) == TELEPHONE_EVENT]
-            if events:
-                found[number] = Way(codec, events[0][1], events[0][0])
-        elif made is not None and (name in CODERS or name == COMFORT_NOISE):
-            found[number] = Way(codec, made[1], made[0], heard.fmtp.get(made[0], ""))
-    return found
-
-
-def untouched(of: Mapping[int, Way]) -> bool:
-    """Whether everything passes as it is."""
-    return all(not way.converts and number == way.payload_type for number, way in of.items())
-
-
-def one_to_one(of: Mapping[int, Way]) -> bool:
-    """Whether every packet stays one: a `Relabelling` will do."""
-    return all(
-        way.source.rate == way.target.rate
-        and (not way.converts or (name_of(way.source), name_of(way.target)) in LAW_TO_LAW)
-        for way in of.values()
-    )
 
 
 class Relabelling:
@@ -134,33 +67,37 @@ class Relabelling:
 class Conversion:
     """One party's packets become packets of its own numbers, in the receiver's codec and size.
 
-    `packet_ms` is the time of a packet that the receiver is sent, `ssrc` what they are numbered
-    under. `noise_level` is the level, in -dBov, of the noise that fills the present silence, None
-    while the party speaks or never said.
+    `packet_ms` is the time of a packet that the receiver is sent, `fmtp` what the receiver says of
+    a payload type. The packets are numbered under an SSRC of their own. `noise_level` is the level,
+    in -dBov, of the noise that fills the present silence, None while the party speaks or never
+    said.
+
     """
 
-    __slots__ = ("_at", "_decoders", "_due", "_encoders", "_in_hz", "_key", "_marked", "_next_seq",
-                 "_noise", "_out_hz", "_owed", "_packet_ms", "_seq", "_source", "_ssrc", "_stage",
+    __slots__ = ("_at", "_coding", "_due", "_in_hz", "_key", "_marked", "_next_seq", "_noise",
+                 "_out_hz", "_owed", "_packet_ms", "_seq", "_source", "_ssrc", "_stage",
                  "_timestamp", "_ways", "noise_level")  # fmt: skip
 
     def __init__(
-        self, of: Mapping[int, Way], packet_ms: int, ssrc: int, rng: random.Random
+        self,
+        of: Mapping[int, Way],
+        packet_ms: int,
+        rng: random.Random,
+        fmtp: Callable[[int], str | None] = lambda _: None,
     ) -> None:
         self._ways = of
         self._packet_ms = packet_ms
-        self._ssrc = ssrc
+        self._coding = Coding(fmtp)
+        self._ssrc = rng.getrandbits(32)
         self._noise = Noise(rng)
         self.noise_level: int | None = None
-        #: By payload type or name, and sampling rate.
-        self._encoders: dict[tuple[int, int], Encoder] = {}
-        self._decoders: dict[tuple[str, int], Decoder] = {}
         #: What is taken in: its source, and the numbers that its next packet should have.
         self._source = -1
         self._next_seq = 0
         self._due = 0
         self._at = 0.0
         self._in_hz = self._out_hz = 8000
-        self._stage: _Stage | None = None
+        self._stage: Packing | None = None
         #: What goes out next.
         self._seq = 0
         self._timestamp = 0
@@ -222,7 +159,7 @@ class Conversion:
         self._due = (timestamp + ticks) & _TIMESTAMP
         return packets + self._packets(stage)
 
-    def _catch_up(self, stage: _Stage, timestamp: int, lost: int, following: bytes) -> list[bytes]:
+    def _catch_up(self, stage: Packing, timestamp: int, lost: int, following: bytes) -> list[bytes]:
         """The time between what came last and `timestamp`: a loss is made up for, a pause kept."""
         gap = _ahead(timestamp, self._due)
         if gap <= 0:
@@ -293,33 +230,17 @@ class Conversion:
     def _clocks(self, way: Way) -> None:
         self._in_hz, self._out_hz = way.source.rate, way.target.rate
 
-    def _stage_of(self, way: Way) -> tuple[list[bytes], _Stage]:
+    def _stage_of(self, way: Way) -> tuple[list[bytes], Packing]:
         """Where that way's audio is made, and the last packets of another one before it."""
         stage = self._stage
         if stage is not None and stage.way == way:
             return [], stage
         packets = self._finish()
         self._clocks(way)
-        self._stage = stage = self._new_stage(way)
+        self._stage = stage = self._coding.packing(way, self._packet_ms)
         return packets, stage
 
-    def _new_stage(self, way: Way) -> _Stage:
-        source, target = name_of(way.source), CODERS[name_of(way.target)]
-        packet_ms = target.packet_ms(self._packet_ms)
-        table = LAW_TO_LAW.get((source, target.name))
-        if source == target.name or table is not None:
-            return _Octets(way, packet_ms, table)
-        from_hz, to_hz = _rates(CODERS[source], target)
-        encoder = self._encoders.get((way.payload_type, to_hz))
-        if encoder is None:
-            encoder = target.encoder(to_hz, way.fmtp)
-            self._encoders[way.payload_type, to_hz] = encoder
-        decoder = self._decoders.get((source, from_hz))
-        if decoder is None:
-            decoder = self._decoders[source, from_hz] = CODERS[source].decoder(from_hz)
-        return _Samples(way, packet_ms, decoder, encoder, from_hz, to_hz)
-
-    def _packets(self, stage: _Stage) -> list[bytes]:
+    def _packets(self, stage: Packing) -> list[bytes]:
         packets = []
         ticks = stage.packet_ms * self._out_hz // 1000
         for payload in stage.payloads():
@@ -333,141 +254,6 @@ class Conversion:
         header = HEADER.pack(kind, self._seq, timestamp & _TIMESTAMP, self._ssrc)
         self._seq = self._seq + 1 & _SEQ
         return header + payload
-
-
-class _Stage:
-    """Where one way's audio gathers until a packet is full."""
-
-    __slots__ = ("_size", "packet_ms", "pending", "way")
-
-    def __init__(self, way: Way, packet_ms: int, size: int) -> None:
-        self.way = way
-        self.packet_ms = packet_ms
-        self.pending = b""
-        self._size = size
-
-    @property
-    def samples(self) -> int:
-        """Of a packet, at the rate of what is `put` in."""
-        raise NotImplementedError
-
-    def feed(self, payload: bytes) -> None:
-        """A packet's payload; ValueError for one that cannot be decoded."""
-        raise NotImplementedError
-
-    def conceal(self, ticks: int, following: bytes) -> None:
-        """As much of anything that may have been lost before the payload `following`."""
-        raise NotImplementedError
-
-    def put(self, pcm: bytes) -> None:
-        """Samples of ours, at the rate of the target."""
-        raise NotImplementedError
-
-    def fill_up(self) -> int:
-        """Silence up to the end of the packet, so many milliseconds."""
-        missing = -len(self.pending) % self._size
-        self._silence(missing)
-        return missing * self.packet_ms // self._size
-
-    def _silence(self, size: int) -> None:
-        raise NotImplementedError
-
-    def payloads(self) -> Iterable[bytes]:
-        """Those that are full."""
-        size = self._size
-        while len(self.pending) >= size:
-            frame, self.pending = self.pending[:size], self.pending[size:]
-            yield self._payload(frame)
-
-    def _payload(self, frame: bytes) -> bytes:
-        raise NotImplementedError
-
-
-class _Octets(_Stage):
-    """G.711 or G.722 packed anew, perhaps in the other law: nothing is decoded."""
-
-    __slots__ = ("_encoder", "_hz", "_last", "_table")
-
-    def __init__(self, way: Way, packet_ms: int, table: bytes | None) -> None:
-        super().__init__(way, packet_ms, 8 * packet_ms)
-        self._table = table
-        self._last = b""
-        self._hz = CODERS[name_of(way.target)].pcm_hz[0]
-        #: For noise, where it is needed.
-        self._encoder: Encoder | None = None
-
-    @property
-    def samples(self) -> int:
-        return self._hz * self.packet_ms // 1000
-
-    def feed(self, payload: bytes) -> None:
-        self._last = payload if self._table is None else payload.translate(self._table)
-        self.pending += self._last
-
-    def conceal(self, ticks: int, following: bytes) -> None:
-        again = self._last or b"\xff"
-        self.pending += (again * (ticks // len(again) + 1))[:ticks]
-
-    def put(self, pcm: bytes) -> None:
-        if self._encoder is None:
-            self._encoder = CODERS[name_of(self.way.target)].encoder(self._hz, "")
-        self.pending += self._encoder.encode(pcm)
-
-    def _silence(self, size: int) -> None:
-        self.conceal(size, b"")
-
-    def _payload(self, frame: bytes) -> bytes:
-        return frame
-
-
-class _Samples(_Stage):
-    """Decoded, brought to the rate of the target's encoder, encoded."""
-
-    __slots__ = ("_decoder", "_encoder", "_from_hz", "_last", "_resampler", "_to_hz")
-
-    def __init__(
-        self,
-        way: Way,
-        packet_ms: int,
-        decoder: Decoder,
-        encoder: Encoder,
-        from_hz: int,
-        to_hz: int,
-    ) -> None:
-        super().__init__(way, packet_ms, 2 * to_hz * packet_ms // 1000)
-        self._decoder, self._encoder = decoder, encoder
-        self._from_hz, self._to_hz = from_hz, to_hz
-        self._resampler = None if from_hz == to_hz else Doubler() if from_hz < to_hz else Halver()
-        self._last = b""
-
-    @property
-    def samples(self) -> int:
-        return self._size // 2
-
-    def feed(self, payload: bytes) -> None:
-        self._last = self._decoder.decode(payload)
-        self._take(self._last)
-
-    def conceal(self, ticks: int, following: bytes) -> None:
-        samples = ticks * self._from_hz // self.way.source.rate
-        pcm = self._decoder.conceal(samples, following)
-        if pcm is None:
-            self._last = audioop.mul(self._last, 2, _FADE)
-            again = self._last or bytes(2)
-            pcm = (again * (2 * samples // len(again) + 1))[: 2 * samples]
-        self._take(pcm)
-
-    def put(self, pcm: bytes) -> None:
-        self.pending += pcm
-
-    def _silence(self, size: int) -> None:
-        self.pending += bytes(size)
-
-    def _take(self, pcm: bytes) -> None:
-        self.pending += pcm if self._resampler is None else self._resampler.take(pcm)
-
-    def _payload(self, frame: bytes) -> bytes:
-        return self._encoder.encode(frame)
 
 
 def payload_start(packet: bytes) -> int | None:
@@ -497,12 +283,6 @@ def _event(payload: bytes, way: Way) -> bytes:
     number, flags, duration = _EVENT.unpack_from(payload)
     scaled = min(duration * way.target.rate // way.source.rate, 0xFFFF)
     return _EVENT.pack(number, flags, scaled) + payload[_EVENT.size :]
-
-
-def _rates(source: Coder, target: Coder) -> tuple[int, int]:
-    """At which sampling rates to decode and to encode: the same, where they have one."""
-    common = [hz for hz in source.pcm_hz if hz in target.pcm_hz]
-    return (common[-1], common[-1]) if common else (source.pcm_hz[-1], target.pcm_hz[-1])
 
 
 def _ahead(timestamp: int, due: int) -> int:
