@@ -101,6 +101,12 @@ class Party:
     def settle(self, description: Description, now: float) -> None:
         """The party answers: in force at once."""
         self._staged = description
+        told = self._told_staged or self._told
+        if told:
+            # an answer of more than the offer had is one to an offer before it, which still holds
+            offered = {codec for _, codec in told}
+            more = [each for each in description.media.codecs if each[1] not in offered]
+            self._told_staged = (*told, *more)
         self.commit(now)
 
     def offered(self, told: Codecs) -> None:
