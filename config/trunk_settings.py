@@ -20,7 +20,7 @@ from config.texts import (
     SipUri,
     XHeaderName,
 )
-from config.values import Model, PeerSource, Positive, Seconds
+from config.values import Model, PacketTime, PeerSource, Positive, Seconds
 
 NumberFormat = Literal["+e164", "e164", "national", "as-is"]
 IdentityHeader = Literal["from", "pai", "ppi", "rpid", "diversion"]
@@ -123,7 +123,7 @@ class MediaTermsSettings(Model):
 
     codecs: tuple[CodecName, ...] = ()
     codec_order: Literal["listed", "offered"] = "listed"
-    packet_time_ms: Literal[10, 20, 30, 40, 60] | None = None
+    packet_time_ms: PacketTime | None = None
 
 
 class PeerSettings(Model):
