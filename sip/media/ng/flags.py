@@ -84,6 +84,8 @@ def codec_keys(sdp: str, sender: MediaTerms, reader: MediaTerms) -> dict[str, En
 def relayable(sdp: str) -> str:
     """`sdp` with every medium but the first audio in the clear refused (port 0), and without keys.
 
+    Without audio, the first fax by T.38 (RFC 3362) takes its place.
+
     The relay does this too; rtpengine would relay video, terminate SRTP and pass keys on, and
     our calls are to come out the same with either. A phone to which encryption is optional offers
     audio twice. Raises `MediaError` bad-sdp where all audio is encrypted.
@@ -98,6 +100,8 @@ def relayable(sdp: str) -> str:
             return sdp  # as nearly all are: there is nothing to refuse
     audio = [m for m in _MEDIA_LINE.finditer(sdp) if m[1] == "audio" and m[2] != "0"]
     plain = [m.start() for m in audio if m[4].upper() in _PLAIN]
+    if not audio:
+        plain = [m.start() for m in _MEDIA_LINE.finditer(sdp) if _is_fax(m)]
     if audio and not plain:
         raise MediaError("bad-sdp", f"audio by {audio[0][4]} is not supported")
 
@@ -108,6 +112,10 @@ def relayable(sdp: str) -> str:
         return f"m={kind} 0{rest} {protocol}"
 
     return _KEY_LINE.sub("", _MEDIA_LINE.sub(refuse, sdp))
+
+
+def _is_fax(medium: re.Match[str]) -> bool:
+    return medium[1] == "image" and medium[2] != "0" and medium[4].lower() == "udptl"
 
 
 def _straight(sdp: str) -> str:

@@ -149,6 +149,13 @@ class Party:
             party._agreed = agreed
         self._hear(other, now)
         other._hear(self, now)
+        fax = self._faxes and other._faxes
+        for party in (self, other):
+            party.rtp.datagrams = party.rtp.outlet.datagrams = fax
+
+    @property
+    def _faxes(self) -> bool:
+        return self._description is not None and self._description.media.fax
 
     def _hear(self, speaker: Party, now: float) -> None:
         """Chooses what `speaker`'s packets go through before they are heard here."""

@@ -62,6 +62,7 @@ _MAX_TOLD: Final = 16
 
 #: What the audio's port follows, and what stands for one.
 _AUDIO: Final = "\nm=audio "
+_FAX: Final = "\nm=image "
 _ANY_PORT: Final = 9
 
 
@@ -69,7 +70,7 @@ class RemoteMedia(NamedTuple):
     """Where a party wants its media (`rtp` None is hold) and by which payload types.
 
     `sends` and `hears` are its direction (RFC 3264 5.1), `audio` is all that it says of its audio,
-    but for the port.
+    but for the port. With `fax` it is no audio but T.38 (RFC 3362), in datagrams that are no RTP.
     """
 
     rtp: SocketAddress | None
@@ -78,6 +79,7 @@ class RemoteMedia(NamedTuple):
     sends: bool = False
     hears: bool = False
     audio: Media | None = None
+    fax: bool = False
 
     def at(self, port: int) -> RemoteMedia:
         """The same with another port, and RTCP above it."""
@@ -106,8 +108,9 @@ class Pattern:
         around = self._around_port.get((address, told))
         if around is None:
             text = _relayed(self._sdp, address, told).to_string().partition(" IN ")[2]
-            before, audio, after = text.partition(f"{_AUDIO}{_ANY_PORT} ")
-            around = (before + _AUDIO, " " + after) if audio else (before, "")
+            medium = _FAX if self.media.fax else _AUDIO
+            before, audio, after = text.partition(f"{medium}{_ANY_PORT} ")
+            around = (before + medium, " " + after) if audio else (before, "")
             if len(self._around_port) >= _MAX_TOLD:
                 self._around_port.clear()
             self._around_port[address, told] = around
@@ -135,9 +138,9 @@ class ReceivedSdp(NamedTuple):
 def read(text: str, version: int, *, offer: bool, signalling_ip: str | None = None) -> ReceivedSdp:
     """Reads a description; `MediaError` bad-sdp if it cannot be read, or not be relayed.
 
-    `version` is the relay's address family, 4 or 6. An offer must have audio; an answer may
-    refuse it. Media for a host name goes to `signalling_ip`, where the description came from: a
-    look-up would hold up every call.
+    `version` is the relay's address family, 4 or 6. An offer must have audio, or T.38 in its
+    place; an answer may refuse it. Media for a host name goes to `signalling_ip`, where the
+    description came from: a look-up would hold up every call.
     """
     start, _, rest = text.partition(" IN ")
     before, _, audio = rest.partition(_AUDIO)
@@ -199,20 +202,16 @@ def _remote_media(
     sdp: SessionDescription, version: int, *, offer: bool, signalling_ip: str | None
 ) -> RemoteMedia:
     audio = sdp.audio
+    if sdp.fax is not None:
+        return _remote_fax(sdp, sdp.fax, version, signalling_ip)
     if audio is None:
         if offer or not sdp.media:
             raise _bad("no audio offered")
         return RemoteMedia(None, None, ())
     if audio.protocol.upper() not in PLAIN_PROTOCOLS:
         raise _bad(f"audio by {audio.protocol} is not supported")
-    connection = sdp.connection_of(audio)
-    if connection is None:
-        raise _bad("no connection address")
     codecs = _codecs(audio)
-    where = _host(connection.address)
-    if normal_address(where) is None:
-        where = signalling_ip or where
-    host = _remote_address(where, version)
+    host = _remote_host(sdp, audio, version, signalling_ip)
     if host is None:
         return RemoteMedia(None, None, codecs, audio=audio)
     direction = audio.direction
@@ -226,10 +225,31 @@ def _remote_media(
     )
 
 
+def _remote_fax(
+    sdp: SessionDescription, fax: Media, version: int, signalling_ip: str | None
+) -> RemoteMedia:
+    host = _remote_host(sdp, fax, version, signalling_ip)
+    where = None if host is None else _socket_address(host, fax.port)
+    return RemoteMedia(where, None, (), sends=True, hears=True, fax=True)
+
+
+def _remote_host(
+    sdp: SessionDescription, media: Media, version: int, signalling_ip: str | None
+) -> str | None:
+    """Where a medium is to be sent; None for nowhere, a hold."""
+    connection = sdp.connection_of(media)
+    if connection is None:
+        raise _bad("no connection address")
+    where = _host(connection.address)
+    if normal_address(where) is None:
+        where = signalling_ip or where
+    return _remote_address(where, version)
+
+
 def _relayed(sdp: SessionDescription, address: str, told: Media | None) -> SessionDescription:
     """What is sent on, with a stand-in for the port, and perhaps for the audio."""
     ours = Connection("IP6" if ":" in address else "IP4", address)
-    audio, origin = sdp.audio, sdp.origin
+    audio, origin = sdp.audio or sdp.fax, sdp.origin
     return SessionDescription(
         Origin(origin.username, origin.session_id, origin.version, ours.address_type, ours.address),
         sdp.name,
@@ -243,7 +263,7 @@ def _relayed(sdp: SessionDescription, address: str, told: Media | None) -> Sessi
 def _relayed_audio(audio: Media, ours: Connection) -> Media:
     return audio.replace(
         port=_ANY_PORT,
-        formats=_payload_types(audio.formats),
+        formats=_payload_types(audio.formats) if audio.kind == "audio" else audio.formats,
         port_count=1,
         connection=_connected(audio.connection, ours),
         attributes=_kept(audio.attributes),

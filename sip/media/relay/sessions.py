@@ -57,7 +57,7 @@ class Call:
         for tag, party in self.parties.items():
             peer = self.parties.get(self.peers.get(tag, ""))
             may_send = peer is not None and party.may_send_to(peer)
-            looks[tag] = Look(may_send, party.rtp.stream.heard_at)
+            looks[tag] = Look(may_send, party.rtp.heard_at)
         return looks
 
 
