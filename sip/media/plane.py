@@ -73,6 +73,8 @@ class Capability(Enum):
     """Play a WAV to a party, and tell its end."""
     DIGITS = "digits"
     """Tell the keys that a party presses (RFC 4733)."""
+    RECORD = "record"
+    """Record what a call's parties say, in a channel each."""
     SILENCE = "silence"
     """Tell that a party is not heard."""
 
@@ -185,6 +187,21 @@ class MediaPlane(Protocol):
 
     async def stop_play(self, call_id: str, tag: str) -> None:
         """Ends what is played to the party; without effect if nothing is."""
+        ...
+
+    async def record(self, call_id: str, recording: str, left: str) -> None:
+        """Begins the recording of that name, or goes on with one that is paused.
+
+        What the party `left` says is its left channel.
+        """
+        ...
+
+    async def pause_recording(self, call_id: str) -> None:
+        """What is said from now on is left out; without effect where nothing is recorded."""
+        ...
+
+    async def stop_recording(self, call_id: str) -> None:
+        """Ends the recording; without effect where nothing is recorded."""
         ...
 
     async def ping(self) -> None:

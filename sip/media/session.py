@@ -149,6 +149,24 @@ class MediaSession:
         self._need(Capability.PLAY, "play a file")
         await self._plane.stop_play(self._call_id, party)
 
+    async def record(self, recording: str) -> None:
+        """Begins the recording of that name, or goes on with one that is paused.
+
+        The host is the left channel.
+        """
+        self._need(Capability.RECORD, "record")
+        await self._plane.record(self._call_id, recording, A_TAG)
+
+    async def pause_recording(self) -> None:
+        """What is said from now on is left out."""
+        self._need(Capability.RECORD, "record")
+        await self._plane.pause_recording(self._call_id)
+
+    async def stop_recording(self) -> None:
+        """Ends the recording; without effect if nothing is recorded."""
+        self._need(Capability.RECORD, "record")
+        await self._plane.stop_recording(self._call_id)
+
     async def close(self) -> MediaStats | None:
         """Give the ports back; the final counters, or None if there never was media."""
         self._on_event = None  # which may hold the room that holds this session

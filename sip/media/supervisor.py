@@ -63,6 +63,8 @@ class RelayOptions:
     ports: tuple[int, int] = (20000, 29999)
     control: tuple[str, int] = ("127.0.0.1", 0)
     drain_s: float | None = None
+    #: socket of the recorder; None: nothing is recorded
+    recorder: str | None = None
     #: Told by the relay's client to calls that listen; no option of the command line.
     silence_s: float | None = SILENCE_S
 
@@ -74,6 +76,8 @@ class RelayOptions:
         arguments += ["--advertise", self.advertise, "--ports", f"{self.ports[0]}-{self.ports[1]}"]
         if self.drain_s is not None:
             arguments += ["--drain", f"{self.drain_s:g}"]
+        if self.recorder is not None:
+            arguments += ["--recorder", self.recorder]
         return arguments
 
 

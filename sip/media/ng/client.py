@@ -242,6 +242,18 @@ class NgClient:
         """See `MediaPlane.stop_play`."""
         raise MediaError("unsupported", "this engine has no known way to play a file")
 
+    async def record(self, call_id: str, recording: str, left: str) -> None:
+        """See `MediaPlane.record`."""
+        raise MediaError("unsupported", "this engine has no known way to record")
+
+    async def pause_recording(self, call_id: str) -> None:
+        """See `MediaPlane.pause_recording`."""
+        raise MediaError("unsupported", "this engine has no known way to record")
+
+    async def stop_recording(self, call_id: str) -> None:
+        """See `MediaPlane.stop_recording`."""
+        raise MediaError("unsupported", "this engine has no known way to record")
+
     async def ping(self) -> None:
         """See `MediaPlane.ping`."""
         await self.request("ping", {})

@@ -66,6 +66,19 @@ class RelayClient(NgClient):
         keys = {"call-id": call_id, "from-tag": tag, "play-id": play_id, **play_keys(wav)}
         await self.request("play media", keys)
 
+    async def record(self, call_id: str, recording: str, left: str) -> None:
+        """See `MediaPlane.record`."""
+        keys: dict[str, Encodable] = {"call-id": call_id, "recording": recording, "left": left}
+        await self.request("start recording", keys)
+
+    async def pause_recording(self, call_id: str) -> None:
+        """See `MediaPlane.pause_recording`."""
+        await self.request("pause recording", {"call-id": call_id})
+
+    async def stop_recording(self, call_id: str) -> None:
+        """See `MediaPlane.stop_recording`."""
+        await self.request("stop recording", {"call-id": call_id})
+
     async def stop_play(self, call_id: str, tag: str) -> None:
         """See `MediaPlane.stop_play`."""
         await self.request("stop media", {"call-id": call_id, "from-tag": tag})

@@ -70,6 +70,9 @@ class Control:
             "query": self._query,
             "play media": self._play,
             "stop media": self._stop_play,
+            "start recording": self._record,
+            "pause recording": self._pause_recording,
+            "stop recording": self._stop_recording,
         }
 
     def handle(self, datagram: bytes, source: object, now: float) -> bytes | None:
@@ -196,6 +199,20 @@ class Control:
 
     def _stop_play(self, request: _Request, now: float) -> Reply:
         self._sessions.stop_play(_text(request, "call-id"), _text(request, "from-tag"), now)
+        return {"result": "ok"}
+
+    def _record(self, request: _Request, now: float) -> Reply:
+        self._sessions.record(
+            _text(request, "call-id"), _text(request, "recording"), _text(request, "left"), now
+        )
+        return {"result": "ok"}
+
+    def _pause_recording(self, request: _Request, now: float) -> Reply:
+        self._sessions.pause_recording(_text(request, "call-id"), now)
+        return {"result": "ok"}
+
+    def _stop_recording(self, request: _Request, now: float) -> Reply:
+        self._sessions.stop_recording(_text(request, "call-id"), now)
         return {"result": "ok"}
 
     def _read(

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from sip.core.sdp_edits import TELEPHONE_EVENT
 from sip.core.sdp_lines import Codec
-from sip.media.relay.endpoint import Poller, RtpEndpoint
+from sip.media.relay.endpoint import Ear, Poller, RtpEndpoint
 from sip.media.relay.listening import KeyWatch
 from sip.media.relay.player import Player, Voice
 from sip.media.relay.ports import PortPair
@@ -111,6 +111,23 @@ class Party:
             return False
         reachable = ours.media.rtp is not None and theirs.media.rtp is not None
         return reachable and ours.media.sends and theirs.media.hears
+
+    def codec(self, payload_type: int) -> Codec | None:
+        """What was negotiated for a payload type; its name in capitals."""
+        return self._agreed.codecs.get(payload_type)
+
+    @property
+    def codecs(self) -> list[Codec]:
+        """All that was negotiated."""
+        return list(self._agreed.codecs.values())
+
+    def listen_in(self, ear: Ear) -> None:
+        """See `RtpEndpoint.listen_in`."""
+        self.rtp.listen_in(ear)
+
+    def let_be(self, ear: Ear) -> None:
+        """See `RtpEndpoint.let_be`."""
+        self.rtp.let_be(ear)
 
     def watch_keys(self, keys: KeyWatch) -> None:
         """Its keys are read from now on."""

@@ -12,7 +12,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from sip.media.plane import MediaError
+from sip.media.plane import MediaError, call_sid_of
 from sip.media.relay.dtmf import Press
 from sip.media.relay.endpoint import Poller
 from sip.media.relay.listening import KeyWatch, Listening, Wish
@@ -20,6 +20,7 @@ from sip.media.relay.notices import Notices
 from sip.media.relay.party import Description, Party
 from sip.media.relay.player import Player
 from sip.media.relay.ports import NoPortsError, PortPool
+from sip.media.relay.tape import Recorder, Tape, recordable
 from sip.media.relay.timers import Timers
 from sip.media.relay.wav import Clip
 from sip.media.silence import Look
@@ -35,6 +36,7 @@ class Call:
     pending: Party | None = None
     pending_for: str = ""
     listening: Listening | None = None
+    tape: Tape | None = None
 
     def looks(self) -> dict[str, Look]:
         """What is known of each party's sound."""
@@ -72,7 +74,10 @@ class Sessions:
         timers: Timers,
         notices: Notices,
         rng: random.Random,
+        recorder: Recorder | None = None,
     ) -> None:
+        """Without a `recorder` nothing can be recorded."""
+        self._recorder = recorder
         self._timers = timers
         self._notices = notices
         self._rng = rng
@@ -144,6 +149,9 @@ class Sessions:
         receiver.settle(description, now)
         sender.commit(now)
         sender.join(receiver)
+        if call.tape is not None:
+            for party in (sender, receiver):
+                call.tape.hear(party)
         return sender
 
     def delete(self, call_id: str, now: float) -> Call:
@@ -153,6 +161,8 @@ class Sessions:
         if call.listening is not None:
             call.listening.close()
             call.listening = None
+        if call.tape is not None:
+            call.tape.end("call-over", now)
         for party in call.parties.values():
             self._end(party, now)
         if call.pending is not None:
@@ -176,6 +186,38 @@ class Sessions:
     def stop_play(self, call_id: str, tag: str, now: float) -> None:
         """Ends what is played to a party."""
         _party_of(self.find(call_id), tag).stop_play(now)
+
+    def record(self, call_id: str, recording: str, left: str, now: float) -> None:
+        """Begins the recording of that name, or goes on with one that is paused.
+
+        What the party `left` says is the left channel.
+        """
+        call = self.find(call_id)
+        if call.tape is not None and not call.tape.over:
+            call.tape.pause(False, now)
+            return
+        if self._recorder is None:
+            raise MediaError("unsupported", "this relay was started without a recorder")
+        for party in call.parties.values():
+            if not recordable(party.codecs):
+                raise MediaError("unsupported", f"the codec of party {party.tag!r} is not recorded")
+        about: dict[str, object] = {"recording": recording, "call_sid": call_sid_of(call_id)}
+        call.tape = Tape(self._recorder, about, left, now)
+        for party in call.parties.values():
+            call.tape.hear(party)
+
+    def pause_recording(self, call_id: str, now: float) -> None:
+        """What is said from now on is left out of the recording."""
+        tape = self.find(call_id).tape
+        if tape is not None:
+            tape.pause(True, now)
+
+    def stop_recording(self, call_id: str, now: float) -> None:
+        """Ends the recording."""
+        call = self.find(call_id)
+        if call.tape is not None:
+            call.tape.end("stopped", now)
+            call.tape = None
 
     def close(self, now: float) -> None:
         """Ends every call."""

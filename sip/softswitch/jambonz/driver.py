@@ -19,6 +19,7 @@ from sip.b2bua.leg_report import LegReport
 from sip.softswitch.dialling.dialler import Dialler
 from sip.softswitch.jambonz import messages
 from sip.softswitch.jambonz.link import AppError, AppLink
+from sip.softswitch.jambonz.recording import record
 from sip.softswitch.jambonz.session import Dialled, Verb
 from sip.softswitch.jambonz.session_info import SessionInfo
 from sip.softswitch.jambonz.socket import LAST_ACK_S, AppSocket, Json
@@ -194,6 +195,8 @@ class Driver:
                 self._verbs.extend(verbs)
                 if not queued or self._waiting:
                     self._interrupt()
+            case "record", _:
+                record("record", "data", data).apply(self.call)
             case "call:status", {"call_status": "completed" | "no-answer"}:
                 self.end()
             case _ if name in JAMBONZ_COMMANDS:
