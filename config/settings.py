@@ -275,7 +275,20 @@ class RetellSettings(Model):
         return RetellTrunk.model_validate({**RETELL_TRUNK, **own})
 
 
+class RecordingSettings(Model):
+    """Calls are recorded into `directory`, encrypted with the first key of `key_file`: `all` of
+    them, or those of the numbers that say so. Recordings are kept for `keep_days` days and
+    `max_mb` megabytes, 0 for ever and for any."""
+
+    directory: Folder
+    key_file: ReadableFile
+    all: bool = False
+    keep_days: Annotated[int, Field(ge=0)] = 30
+    max_mb: Annotated[int, Field(ge=0)] = 0
+
+
 class NumberSettings(Model):
+    record: bool | None = None
     agent: Name | None = None
     method: Method | None = None
     variables: dict[str, str] = Field(default={})
@@ -327,6 +340,7 @@ class Settings(Model):
     media: MediaSettings = MediaSettings()
     application: ApplicationSettings = ApplicationSettings()
     storage: StorageSettings = StorageSettings()
+    recording: RecordingSettings | None = None
     retell: RetellSettings = RetellSettings()
     trunks: tuple[TrunkSettings, ...] = ()
     numbers: dict[NumberKey, NumberSettings] = Field(default={})

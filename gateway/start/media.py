@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 import structlog
 
@@ -17,11 +18,16 @@ log = structlog.get_logger(__name__)
 
 
 async def start_media(
-    settings: Settings, stack: AsyncExitStack, *, on_loss: Callable[[], None]
+    settings: Settings,
+    stack: AsyncExitStack,
+    *,
+    on_loss: Callable[[], None],
+    recorder: Path | None = None,
 ) -> MediaPlane:
     """The engine of `media.engine`. Raises StartupError.
 
-    `on_loss` is called whenever it begins anew, and knows nothing of any call.
+    `on_loss` is called whenever it begins anew, and knows nothing of any call. `recorder` is the
+    recorder's socket, where calls can be recorded.
     """
     engine, *others = settings.media.engine
     if others:
@@ -32,6 +38,7 @@ async def start_media(
         advertise=str(settings.sip.advertise or "127.0.0.1"),
         listen=_host(settings),
         ports=(settings.media.ports.first, settings.media.ports.last),
+        recorder=None if recorder is None else str(recorder),
     )
     try:
         relay = await stack.enter_async_context(

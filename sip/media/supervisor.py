@@ -129,7 +129,11 @@ class RelayProcess:
         try:
             address = await self._start()
             self._plane = await RelayClient.connect(
-                address, clock=clock, timeout_s=self._timeout_s, silence_s=self._options.silence_s
+                address,
+                clock=clock,
+                timeout_s=self._timeout_s,
+                silence_s=self._options.silence_s,
+                records=self._options.recorder is not None,
             )
             await self._plane.ping()
         except BaseException:
@@ -156,7 +160,7 @@ class RelayProcess:
             "-m",
             relay_program,
             *self._options.arguments(),
-            env=_environment(),
+            env=environment(),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
@@ -261,7 +265,8 @@ class RelayProcess:
             self._logger = None
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
+    """Ours without what is no business of the programs that handle media."""
     return {
         name: value
         for name, value in os.environ.items()

@@ -25,10 +25,16 @@ class RelayClient(NgClient):
     _engine_keys: Mapping[str, Encodable] = {}
 
     def __init__(
-        self, clock: Clock, timeout_s: float, form: Form, silence_s: float | None = SILENCE_S
+        self,
+        clock: Clock,
+        timeout_s: float,
+        form: Form,
+        silence_s: float | None = SILENCE_S,
+        records: bool = False,
     ) -> None:
         super().__init__(clock, timeout_s, form)
         self._silence_s = silence_s
+        self._records = records
         self._notices = NoticeReader()
         #: its ports in use and in all, as of the last ping
         self.ports: tuple[int, int] | None = None
@@ -42,17 +48,18 @@ class RelayClient(NgClient):
         timeout_s: float = TIMEOUT_S,
         form: Form = Form.JSON,
         silence_s: float | None = SILENCE_S,
+        records: bool = False,
     ) -> RelayClient:
         """See `NgClient.connect`."""
-        client = cls(clock or LoopClock(), timeout_s, form, silence_s)
+        client = cls(clock or LoopClock(), timeout_s, form, silence_s, records)
         await client.retarget(address)
         return client
 
     @property
     def capabilities(self) -> frozenset[Capability]:
         """See `MediaPlane.capabilities`."""
-        lacks = {Capability.SILENCE} if self._silence_s is None else set()
-        return frozenset(Capability) - lacks
+        has = {Capability.SILENCE: self._silence_s is not None, Capability.RECORD: self._records}
+        return frozenset(each for each in Capability if has.get(each, True))
 
     async def ping(self) -> None:
         """See `MediaPlane.ping`."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import json
 import os
 import selectors
 import signal
@@ -41,6 +42,7 @@ class Server:
         self._keys = keys
         self._selector = selectors.DefaultSelector()
         self._recorders: dict[socket.socket, Recorder] = {}
+        Path(path).unlink(missing_ok=True)  # of a recorder that was killed
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._listener.bind(path)
         os.chmod(path, 0o600)
@@ -80,7 +82,7 @@ class Server:
             with contextlib.suppress(OSError):  # a relay that is gone has no calls either
                 relay.send(frame.encode())
 
-        self._recorders[relay] = Recorder(self._directory, self._keys, tell)
+        self._recorders[relay] = Recorder(self._directory, self._keys, tell, _report)
         self._selector.register(relay, selectors.EVENT_READ)
 
     def _read(self, relay: socket.socket) -> None:
@@ -107,6 +109,12 @@ class Server:
     def _close(self) -> None:
         for relay in list(self._recorders):
             self._part(relay)
+
+
+def _report(ended: dict[str, object]) -> None:
+    """One line of JSON for each recording that is over."""
+    sys.stdout.write(json.dumps(ended) + "\n")
+    sys.stdout.flush()
 
 
 def main() -> int:

@@ -22,7 +22,7 @@ BUFFER: Final = 1 << 20
 
 
 class Kind(IntEnum):
-    """What a frame says. The relay's, then the recorder's."""
+    """What a frame says."""
 
     BEGIN = 1
     """body: JSON with `recording`, `call_sid` and `started_at`"""
@@ -33,7 +33,7 @@ class Kind(IntEnum):
     END = 5
     """body: why, in a word"""
     ENDED = 6
-    """body: JSON with `reason`, `seconds` and `octets`"""
+    """the recorder's: it is over, and what else comes of it is lost"""
 
 
 class Codec(IntEnum):

@@ -18,7 +18,14 @@ import structlog
 from sip.media.recording.decoders import DECODERS, Decoder
 from sip.media.recording.frames import Codec, Frame, Kind
 from sip.media.recording.keys import Keys
-from sip.media.recording.timeline import CHANNELS, RATE_HZ, WINDOW_S, Timeline, payload_of
+from sip.media.recording.timeline import (
+    CHANNELS,
+    HEADER_SIZE,
+    RATE_HZ,
+    WINDOW_S,
+    Timeline,
+    payload_of,
+)
 from sip.media.recording.vault import SUFFIX, Header, VaultWriter
 
 log = structlog.get_logger(__name__)
@@ -32,11 +39,15 @@ _FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 #: Tells the relay: a frame.
 Tell = Callable[[Frame], None]
 
+#: Tells the operator what became of a recording: its name, call, reason, seconds and octets.
+Report = Callable[[dict[str, object]], None]
+
 
 class Recording:
     """One recording, from its first frame to its end."""
 
-    def __init__(self, vault: VaultWriter, began: float) -> None:
+    def __init__(self, vault: VaultWriter, header: Header, began: float) -> None:
+        self.header = header
         self.began = began
         self.octets = 0
         self._vault = vault
@@ -78,12 +89,13 @@ class Recording:
 
 
 class Recorder:
-    """The recordings of one relay, which is told by `tell` of their ends."""
+    """The recordings of one relay, which is told by `tell` of their ends, as is `report`."""
 
-    def __init__(self, directory: Path, keys: Keys, tell: Tell) -> None:
+    def __init__(self, directory: Path, keys: Keys, tell: Tell, report: Report) -> None:
         self._directory = directory
         self._keys = keys
         self._tell = tell
+        self._report = report
         self._recordings: dict[int, Recording] = {}
 
     def __len__(self) -> int:
@@ -110,7 +122,7 @@ class Recorder:
             try:
                 recording.write(now)
             except OSError as error:
-                self._broke(number, now, error)
+                self._over(number, now, _reason(error))
 
     def close(self, now: float) -> None:
         """The relay is gone: end what is open."""
@@ -120,10 +132,10 @@ class Recorder:
     def _begin(self, frame: Frame) -> None:
         try:
             about = json.loads(frame.body)
-            name, call_sid = str(about["recording"]), str(about["call_sid"])
+            name = str(about["recording"])
             header = Header(
                 recording=name,
-                call_sid=call_sid,
+                call_sid=str(about["call_sid"]),
                 started_at=float(about["started_at"]),
                 key=self._keys.newest,
                 salt=secrets.token_hex(16),
@@ -132,46 +144,53 @@ class Recorder:
             )
         except (ValueError, KeyError, TypeError):
             log.error("recording.unreadable-begin", number=frame.number)
-            self._say_ended(frame.number, frame.time, "unreadable", 0.0, 0)
+            self._tell(Frame(Kind.ENDED, frame.number, frame.time))
             return
         try:
             if Path(name).name != name or name.startswith("."):
                 raise OSError(errno.EINVAL, "not the name of a file")
             vault = VaultWriter(self._directory / (name + SUFFIX), header, self._keys)
         except OSError as error:
-            log.error("recording.cannot-begin", call_sid=call_sid, recording=name, error=str(error))
-            self._say_ended(frame.number, frame.time, _reason(error), 0.0, 0)
+            self._say_ended(frame, header, _reason(error), 0.0, 0)
             return
-        self._recordings[frame.number] = Recording(vault, frame.time)
+        self._recordings[frame.number] = Recording(vault, header, frame.time)
 
     def _hear(self, recording: Recording, frame: Frame) -> None:
-        channel, codec = frame.body[:1], frame.body[1:_AUDIO_HEAD]
-        if not codec or channel[0] >= CHANNELS or codec[0] not in Codec._value2member_map_:
-            return
         packet = frame.body[_AUDIO_HEAD:]
-        recording.hear(channel[0], Codec(codec[0]), packet, frame.time)
+        if len(packet) < HEADER_SIZE:
+            return
+        channel, codec = frame.body[:_AUDIO_HEAD]
+        if channel < CHANNELS and codec in Codec._value2member_map_:
+            recording.hear(channel, Codec(codec), packet, frame.time)
 
     def _end(self, number: int, now: float, reason: str) -> None:
-        recording = self._recordings[number]
         try:
-            recording.write(now, last=True)
+            self._recordings[number].write(now, last=True)
         except OSError as error:
-            self._broke(number, now, error)
-            return
-        del self._recordings[number]
-        recording.close()
-        self._say_ended(number, now, reason, now - recording.began, recording.octets)
+            reason = _reason(error)
+        self._over(number, now, reason)
 
-    def _broke(self, number: int, now: float, error: OSError) -> None:
-        """The disk gave up: what was written stays, and the call goes on."""
+    def _over(self, number: int, now: float, reason: str) -> None:
+        """What was written stays, and the call goes on."""
         recording = self._recordings.pop(number)
         recording.close()
-        log.error("recording.write-failed", error=str(error), octets=recording.octets)
-        self._say_ended(number, now, _reason(error), now - recording.began, recording.octets)
+        frame = Frame(Kind.ENDED, number, now)
+        seconds = now - recording.began
+        self._say_ended(frame, recording.header, reason, seconds, recording.octets)
 
-    def _say_ended(self, number: int, now: float, reason: str, seconds: float, octets: int) -> None:
-        body = {"reason": reason, "seconds": round(seconds, 1), "octets": octets}
-        self._tell(Frame(Kind.ENDED, number, now, json.dumps(body).encode()))
+    def _say_ended(
+        self, frame: Frame, header: Header, reason: str, seconds: float, octets: int
+    ) -> None:
+        self._tell(Frame(Kind.ENDED, frame.number, frame.time))
+        self._report(
+            {
+                "recording": header.recording,
+                "call_sid": header.call_sid,
+                "reason": reason,
+                "seconds": round(seconds, 1),
+                "octets": octets,
+            }
+        )
 
 
 def _reason(error: OSError) -> str:

@@ -7,16 +7,23 @@ where the stream stands (RFC 3550 5.1). Timestamps that run from the arrivals by
 
 from __future__ import annotations
 
+import struct
 from typing import Final
 
-from sip.media.relay.rtp import HEADER, HEADER_SIZE
+from sip.media.recording.vault import SAMPLE_OCTETS
 
 RATE_HZ: Final = 8000
+
+#: Of RTP, without what may follow it.
+HEADER_SIZE: Final = 12
+_RTP = struct.Struct("!4xII")
 CHANNELS: Final = 2
-SAMPLE_OCTETS: Final = 2
 
 #: Seconds that the audio waits for what comes late or out of order.
 WINDOW_S: Final = 0.4
+
+#: Seconds of audio that may wait at most.
+MAX_WAITING_S: Final = 10
 
 #: Seconds by which a stream's clock may run from ours before it is set anew.
 MAX_DRIFT_S: Final = 0.2
@@ -47,13 +54,13 @@ class Timeline:
 
     def put(self, channel: int, packet: bytes, pcm: bytes, rate_hz: int, now: float) -> None:
         """A packet of RTP and its audio: 16-bit PCM at `RATE_HZ`; `rate_hz` its timestamps'."""
-        _, _, timestamp, source = HEADER.unpack_from(packet)
+        timestamp, source = _RTP.unpack_from(packet)
         position = self._position(self._places[channel], source, timestamp, rate_hz, now)
         late = self._taken - position
         if late > 0:
             pcm = pcm[late * SAMPLE_OCTETS :]
             position = self._taken
-        if not pcm:
+        if not pcm or position > self._taken + MAX_WAITING_S * RATE_HZ:
             return
         start = (position - self._taken) * _FRAME
         end = start + len(pcm) * CHANNELS

@@ -35,6 +35,9 @@ SUFFIX: Final = ".rec"
 MAX_HEADER: Final = 4096
 MAX_CHUNK: Final = 1 << 20
 
+#: Octets of one sample of one channel.
+SAMPLE_OCTETS: Final = 2
+
 _TAG: Final = 16
 _INFO: Final = b"retell-sip-gateway recording"
 _LENGTH = struct.Struct("!I")

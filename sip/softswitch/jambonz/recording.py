@@ -1,4 +1,4 @@
-"""What an application may want of a call's recording: `config.record`, and the command `record`.
+"""What an application may want of a recording: the verb config's `record`, and the command of it.
 
 The shape is jambonz's `recordOptions` (verb-specifications 0.1.13), whose recordings go to a SIPREC
 server; ours go to this gateway's own recorder, so that the server's address is refused.
