@@ -92,7 +92,7 @@ async def test_each_side_is_heard_in_its_channel_and_in_no_other(studio: Studio)
         await asyncio.gather(speak(a, ulaw(melody.CALLER), 3.0), speak(b, ulaw(melody.AGENT), 3.0))
         await studio.plane.stop_recording(talk.call_id)
         end = await asyncio.wait_for(studio.ended.get(), 5)
-    assert (end.recording, end.reason) == ("call", "stopped")
+    assert (end.recording, end.reason) == ("call", "ended")
     assert end.seconds == pytest.approx(3.0, abs=1.0)
     left, right = studio.channels("call")
     assert melody.find(melody.CALLER, left).heard
@@ -115,7 +115,7 @@ async def test_a_pause_is_silence_of_the_same_length(studio: Studio) -> None:
         await studio.plane.record(talk.call_id, "call", a.tag)
         await speak(a, loud, 0.6, start=60)
     end = await asyncio.wait_for(studio.ended.get(), 5)
-    assert end.reason == "call-over"
+    assert end.reason == "ended"
     left, right = studio.channels("call")
     loudness = [any(left[at : at + 320]) for at in range(0, len(left), 320)]
     pauses = "".join("x" if each else "." for each in loudness).strip(".").split("x")
@@ -174,7 +174,7 @@ def test_garbage_on_its_socket_ends_nothing(folder: Path, program: subprocess.Po
         relay.send(Frame(Kind.BEGIN, 2, 1.0, good).encode())
         for body in (b"", b"\0", b"\7\0" + rtp(0, 1, 1, 1), b"\0\x63" + rtp(0, 1, 1, 1), b"\0\0x"):
             relay.send(Frame(Kind.AUDIO, 2, 1.1, body).encode())
-        relay.send(Frame(Kind.END, 2, 2.0, b"stopped").encode())
+        relay.send(Frame(Kind.END, 2, 2.0, b"ended").encode())
         frame = decode(relay.recv(100))
         assert frame is not None
         assert frame.number == 2

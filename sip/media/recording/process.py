@@ -30,7 +30,7 @@ RESTART_S: Final = 1.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
-    """What became of a recording. `reason` is a word: call-over, stopped, disk-full, …"""
+    """What became of a recording. `reason` is a word: ended, disk-full, …"""
 
     recording: str
     call_sid: str
@@ -112,7 +112,7 @@ async def _listen(process: asyncio.subprocess.Process, on_ended: Callable[[Ended
         except (ValueError, TypeError):
             log.warning("recorder.unreadable", line=line[:200].decode("utf-8", "replace"))
             continue
-        level = log.info if ended.reason in ("call-over", "stopped") else log.error
+        level = log.info if ended.reason == "ended" else log.error
         level(
             "recording.ended",
             call_sid=ended.call_sid,

@@ -162,7 +162,7 @@ class Sessions:
             call.listening.close()
             call.listening = None
         if call.tape is not None:
-            call.tape.end("call-over", now)
+            call.tape.end("ended", now)
         for party in call.parties.values():
             self._end(party, now)
         if call.pending is not None:
@@ -216,7 +216,7 @@ class Sessions:
         """Ends the recording."""
         call = self.find(call_id)
         if call.tape is not None:
-            call.tape.end("stopped", now)
+            call.tape.end("ended", now)
             call.tape = None
 
     def close(self, now: float) -> None:

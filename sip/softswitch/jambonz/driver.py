@@ -19,11 +19,11 @@ from sip.b2bua.leg_report import LegReport
 from sip.softswitch.dialling.dialler import Dialler
 from sip.softswitch.jambonz import messages
 from sip.softswitch.jambonz.link import AppError, AppLink
-from sip.softswitch.jambonz.recording import record
 from sip.softswitch.jambonz.session import Dialled, Verb
 from sip.softswitch.jambonz.session_info import SessionInfo
 from sip.softswitch.jambonz.socket import LAST_ACK_S, AppSocket, Json
 from sip.softswitch.jambonz.verbs import JAMBONZ_COMMANDS, parse_verbs
+from sip.softswitch.jambonz.verbs.config import record
 from sip.softswitch.jambonz.verbs.schema import KNOWN_TO_JAMBONZ, VerbError
 
 log = structlog.get_logger(__name__)
