@@ -14,6 +14,9 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+from shutil import rmtree
+from tempfile import mkdtemp
 from types import TracebackType
 from typing import Self
 
@@ -21,6 +24,7 @@ import structlog
 
 from sip.clock import Clock, LoopClock
 from sip.media.ng.client import TIMEOUT_S
+from sip.media.ng.control_address import checked_path, written
 from sip.media.ng.relay import RelayClient
 from sip.media.plane import SILENCE_S, MediaError
 from sip.media.relay import __name__ as relay_program
@@ -49,6 +53,9 @@ MAX_BACKOFF_S = 10.0
 #: A relay that lived this long died of something new: the back-off begins afresh.
 STABLE_S = 30.0
 
+#: The name of the control's socket in its folder.
+CONTROL = "control"
+
 #: What Python needs of our environment. The rest is not the relay's: our secrets are there.
 _NEEDED = {"HOME", "LANG", "LD_LIBRARY_PATH", "PATH", "TMPDIR", "TZ", "VIRTUAL_ENV"}
 _NEEDED_BEGIN = ("LC_", "PYTHON")
@@ -56,21 +63,18 @@ _NEEDED_BEGIN = ("LC_", "PYTHON")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RelayOptions:
-    """The relay's command line. Ports are inclusive; control port 0 takes any free one."""
+    """The relay's command line. Ports are inclusive."""
 
     advertise: str
     listen: str = "0.0.0.0"
     ports: tuple[int, int] = (20000, 29999)
-    control: tuple[str, int] = ("127.0.0.1", 0)
     drain_s: float | None = None
     #: Told by the relay's client to calls that listen; no option of the command line.
     silence_s: float | None = SILENCE_S
 
-    def arguments(self) -> list[str]:
-        """As `python -m sip.media.relay` takes them."""
-        host, port = self.control
-        host = f"[{host}]" if ":" in host else host
-        arguments = ["--parent", "--control", f"{host}:{port}", "--listen", self.listen]
+    def arguments(self, control: Path) -> list[str]:
+        """As `python -m sip.media.relay` takes them; `control` is the path of its socket."""
+        arguments = ["--parent", "--control", written(control), "--listen", self.listen]
         arguments += ["--advertise", self.advertise, "--ports", f"{self.ports[0]}-{self.ports[1]}"]
         if self.drain_s is not None:
             arguments += ["--drain", f"{self.drain_s:g}"]
@@ -103,6 +107,7 @@ class RelayProcess:
         self._plane: RelayClient | None = None
         self._watcher: asyncio.Task[None] | None = None
         self._logger: asyncio.Task[str] | None = None
+        self._folder: Path | None = None
         self.restarts = 0
 
     @property
@@ -145,13 +150,16 @@ class RelayProcess:
             await asyncio.wait([self._watcher])
         await self._stop()
 
-    async def _start(self) -> tuple[str, int]:
-        """Starts the relay and returns where its control is."""
+    async def _start(self) -> Path:
+        """Starts the relay and returns where its control is: a socket in a folder of ours."""
+        if self._folder is None or not self._folder.is_dir():
+            self._folder = own_folder()
+        control = self._folder / CONTROL
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
             relay_program,
-            *self._options.arguments(),
+            *self._options.arguments(control),
             env=_environment(),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
@@ -170,8 +178,7 @@ class RelayProcess:
                     raise MediaError("refused", f"the media relay cannot start: {last}")
         except TimeoutError:
             raise MediaError("refused", "the media relay does not start") from None
-        host, _, port = line.removeprefix("ready control=").rpartition(":")
-        return host, int(port)
+        return control
 
     async def _watch(self, clock: Clock) -> None:
         """Starts the relay again whenever it ends."""
@@ -239,6 +246,9 @@ class RelayProcess:
             await self._plane.close()
             self._plane = None
         await self._stop_process()
+        if self._folder is not None:
+            rmtree(self._folder, ignore_errors=True)
+            self._folder = None
 
     async def _stop_process(self) -> None:
         """Ends the process, if need be by force, and collects it."""
@@ -255,6 +265,28 @@ class RelayProcess:
         if self._logger is not None:
             await asyncio.wait([self._logger])
             self._logger = None
+
+
+def own_folder() -> Path:
+    """A new folder that only this user may enter: of its runtime's, else of temporary files.
+
+    Raises `MediaError` refused where none can be made, or its path is too long for a socket.
+    """
+    tried = []
+    for base in (os.environ.get("XDG_RUNTIME_DIR"), None, "/tmp"):
+        try:
+            folder = Path(mkdtemp(prefix="retell-relay-", dir=base))
+        except OSError as error:
+            tried.append(f"{base or 'TMPDIR'}: {error.strerror}")
+            continue
+        try:
+            checked_path(folder / CONTROL)
+        except ValueError as error:
+            folder.rmdir()
+            tried.append(str(error))
+        else:
+            return folder
+    raise MediaError("refused", f"no folder for the relay's control socket: {'; '.join(tried)}")
 
 
 def _environment() -> dict[str, str]:

@@ -8,14 +8,14 @@ from structlog.testing import capture_logs
 from config.settings import Settings
 from gateway.start.errors import StartupError
 from gateway.start.media import start_media
+from sip.media.ng.control_address import written
 from sip.media.plane import Capability
 from tests.media.conftest import Engine
 from tests.ports import free_port
 
 
 def with_rtpengine(engine: Engine, dtmf_log: tuple[str, int] | None) -> Settings:
-    host, port = engine.address
-    media: dict[str, object] = {"engine": f"ng:udp:{host}:{port}"}
+    media: dict[str, object] = {"engine": f"ng:udp:{written(engine.address)}"}
     if dtmf_log is not None:
         media["rtpengine"] = {"dtmf_log": f"{dtmf_log[0]}:{dtmf_log[1]}"}
     return Settings.model_validate({"media": media})
