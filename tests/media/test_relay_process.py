@@ -50,17 +50,30 @@ async def test_no_ports_and_their_return() -> None:
             await a.speaks_to(b)
 
 
-async def test_released_ports_rest() -> None:
+async def test_resting_ports_are_lent_and_late_packets_of_the_old_call_not_heard() -> None:
+    """Nothing else is left: the new call gets them at once, and hears its own parties alone."""
     options = RelayOptions(
         advertise="127.0.0.1", listen="127.0.0.1", ports=(26010, 26013), drain_s=3600
     )
-    async with RelayProcess(options) as relay:
-        talk = Talk(relay.plane, "first")
-        async with talk:
-            await talk.offer(talk.phone("A"), talk.phone("B"))
-        with pytest.raises(MediaError, match="draining") as refused:
-            await relay.plane.offer("second", "A", _sdp())
-        assert refused.value.slug == "no-ports"
+    async with RelayProcess(options) as relay, Talk(relay.plane, "second") as second:
+        async with Talk(relay.plane, "first") as first:
+            old = first.phone("A", "127.0.0.3"), first.phone("B", "127.0.0.3")
+            await first.connect(*old)
+            await old[0].speaks_to(old[1])
+            await relay.plane.delete("first")
+            first.deleted = True
+            new = second.phone("A"), second.phone("B")
+            await second.connect(*new)
+            assert {phone.told_port for phone in new} == {phone.told_port for phone in old}
+            for _ in range(30):
+                for late in old:
+                    late.snd(late.voice())
+            for _ in range(3):
+                await new[0].speaks_to(new[1])
+                await new[1].speaks_to(new[0])
+        stats = await relay.plane.query("second")
+        assert [party.packets_received for party in stats.parties.values()] == [3, 3]
+        assert sum(party.foreign for party in stats.parties.values()) == 60
 
 
 async def test_a_thousand_calls_leave_no_sockets() -> None:
