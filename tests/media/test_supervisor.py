@@ -167,9 +167,11 @@ async def test_requests_during_the_restart_wait_for_the_new_relay() -> None:
         plane = await NgClient.connect(relay.plane.address, timeout_s=0.05)
         with pytest.raises(MediaError) as dead:
             await plane.ping()
-        assert dead.value.slug == "timeout"
+        assert dead.value.slug == "refused"
         await plane.close()
-        await relay.plane.ping()
+        with pytest.raises(MediaError) as unknown:
+            await relay.plane.query("a call of the first one")
+        assert unknown.value.slug == "unknown-call"
         assert relay.pid != first
 
 

@@ -104,6 +104,9 @@ class NgClient:
         self._memories: dict[str, _Memory] = {}
         self._listeners: dict[str, Listener] = {}
         self.address = ("", 0)
+        #: See `MediaPlane.ports`.
+        self.ports: tuple[int, int] | None = None
+        self._pings: set[_Exchange] = set()
 
     @classmethod
     async def connect(
@@ -253,7 +256,11 @@ class NgClient:
             self._fail(exchange, MediaError("refused", "media client is closed"))
 
     async def request(self, command: str, keys: Mapping[str, Encodable]) -> dict[str, Decoded]:
-        """Any NG command: its reply, or `MediaError`."""
+        """Any NG command: its reply, or `MediaError`.
+
+        A host that says that nobody listens ends a ping alone: for all else the engine may be
+        about to come back.
+        """
         if self._transport is None:
             raise MediaError("refused", "media client is closed")
         self._count += 1
@@ -262,11 +269,14 @@ class NgClient:
         reply: asyncio.Future[dict[str, Decoded]] = asyncio.get_running_loop().create_future()
         exchange = _Exchange(datagram, self._clock.now() + self._timeout_s, reply)
         self._exchanges[cookie] = exchange
+        if command == "ping":
+            self._pings.add(exchange)
         try:
             self._send(exchange)
             return _checked(await reply)
         finally:
             del self._exchanges[cookie]
+            self._pings.discard(exchange)
             if exchange.timer is not None:
                 exchange.timer.cancel()
 
@@ -335,6 +345,10 @@ class NgClient:
     def failed(self, error: OSError) -> None:
         """An ICMP error: remembered for the text, as the engine may be about to come back."""
         self._last_error = error
+        if isinstance(error, ConnectionRefusedError):
+            text = f"nobody listens at {self.address[0]}:{self.address[1]}"
+            for ping in tuple(self._pings):
+                self._fail(ping, MediaError("refused", text))
 
 
 class _Protocol(asyncio.DatagramProtocol):

@@ -29,8 +29,6 @@ class RelayClient(NgClient):
         super().__init__(clock, timeout_s, form)
         self._silence_s = silence_s
         self._notices = NoticeReader()
-        #: its ports in use and in all, as of the last ping
-        self.ports: tuple[int, int] | None = None
 
     @classmethod
     async def connect(
