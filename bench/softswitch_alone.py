@@ -39,6 +39,7 @@ class PassThrough:
     """A media plane that lets the parties talk to each other directly."""
 
     capabilities: frozenset[Capability] = frozenset()
+    ports: tuple[int, int] | None = None
 
     def listen(self, call_id: str, listener: Listener) -> None:
         """There is nothing to tell: no packet passes here."""

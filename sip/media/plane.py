@@ -123,6 +123,11 @@ class MediaPlane(Protocol):
         """What it can do beside relaying."""
         ...
 
+    @property
+    def ports(self) -> tuple[int, int] | None:
+        """Its ports in use and in all, as of the last ping; None where it does not tell."""
+        ...
+
     def listen(self, call_id: str, listener: Listener) -> None:
         """Tells `listener` the call's events, from its first offer until it is deleted."""
         ...
@@ -188,7 +193,7 @@ class MediaPlane(Protocol):
         ...
 
     async def ping(self) -> None:
-        """Returns if the engine is alive."""
+        """Returns if the engine is alive; `MediaError` refused at once where nobody listens."""
         ...
 
     async def close(self) -> None:

@@ -20,6 +20,7 @@ class FakeMedia:
     #: where the last description of each party came from
     signalling: dict[str, Signalling | None] = field(default_factory=dict)
     capabilities: frozenset[Capability] = frozenset(Capability)
+    ports: tuple[int, int] | None = None
     _ports: dict[tuple[str, str], int] = field(default_factory=dict)
     _listeners: dict[str, Listener] = field(default_factory=dict)
     #: where each party of a call said that it wants its audio

@@ -173,7 +173,9 @@ async def test_requests_during_the_restart_wait_for_the_new_relay() -> None:
         with pytest.raises(MediaError, match="Connection refused") as dead:
             await NgClient.connect(relay.plane.address)
         assert dead.value.slug == "refused"
-        await relay.plane.ping()
+        with pytest.raises(MediaError) as unknown:
+            await relay.plane.query("a call of the first one")
+        assert unknown.value.slug == "unknown-call"
         assert relay.pid != first
 
 

@@ -102,6 +102,9 @@ class NgClient:
         self._memories: dict[str, _Memory] = {}
         self._listeners: dict[str, Listener] = {}
         self.address: ControlAddress = ("", 0)
+        #: See `MediaPlane.ports`.
+        self.ports: tuple[int, int] | None = None
+        self._pings: set[_Exchange] = set()
 
     @classmethod
     async def connect(
@@ -256,7 +259,11 @@ class NgClient:
             self._fail(exchange, MediaError("refused", "media client is closed"))
 
     async def request(self, command: str, keys: Mapping[str, Encodable]) -> dict[str, Decoded]:
-        """Any NG command: its reply, or `MediaError`."""
+        """Any NG command: its reply, or `MediaError`.
+
+        A host that says that nobody listens ends a ping alone: for all else the engine may be
+        about to come back.
+        """
         if self._channel is None:
             raise MediaError("refused", "media client is closed")
         self._count += 1
@@ -265,11 +272,14 @@ class NgClient:
         reply: asyncio.Future[dict[str, Decoded]] = asyncio.get_running_loop().create_future()
         exchange = _Exchange(datagram, self._clock.now() + self._timeout_s, reply)
         self._exchanges[cookie] = exchange
+        if command == "ping":
+            self._pings.add(exchange)
         try:
             self._send(exchange)
             return _checked(await reply)
         finally:
             del self._exchanges[cookie]
+            self._pings.discard(exchange)
             if exchange.timer is not None:
                 exchange.timer.cancel()
 
@@ -338,6 +348,10 @@ class NgClient:
     def failed(self, error: OSError) -> None:
         """Nobody is there: remembered for the text, as the engine may be about to come back."""
         self._last_error = error
+        if isinstance(error, ConnectionRefusedError):
+            text = f"nobody listens at {written(self.address)}"
+            for ping in tuple(self._pings):
+                self._fail(ping, MediaError("refused", text))
 
 
 def play_keys(wav: bytes | Path) -> dict[str, Encodable]:

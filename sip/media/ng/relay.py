@@ -37,8 +37,6 @@ class RelayClient(NgClient):
         self._token = token
         self._silence_s = silence_s
         self._notices = NoticeReader()
-        #: its ports in use and in all, as of the last ping
-        self.ports: tuple[int, int] | None = None
 
     @classmethod
     async def connect(
