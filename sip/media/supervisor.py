@@ -81,25 +81,34 @@ class RelayOptions:
         return arguments
 
 
+def _nothing() -> None:
+    """Default for who need not hear of it."""
+
+
 class RelayProcess:
     """The relay, from entering to leaving the context.
 
     Entering raises `MediaError` refused with the relay's own words if it cannot start, for
     instance because a port is taken. A relay that dies later is started again, its calls being
-    lost: `on_restart` is called when the new one serves, and `plane` speaks to that one. A request
-    gives up after `timeout_s`; one that is under way during a restart goes to the new relay. A
-    relay that hangs is as good as dead: it is killed.
+    lost: `on_end` is called as soon as it is seen, `on_restart` when the new one serves, and
+    `plane` speaks to that one. A request gives up after `timeout_s`; one that is under way during
+    a restart goes to the new relay. A relay that hangs is as good as dead: it is killed. `name` is
+    what the log calls it.
     """
 
     def __init__(
         self,
         options: RelayOptions,
         *,
+        name: str = "builtin",
         clock: Clock | None = None,
-        on_restart: Callable[[], None] | None = None,
+        on_end: Callable[[], None] = _nothing,
+        on_restart: Callable[[], None] = _nothing,
         timeout_s: float = TIMEOUT_S,
     ) -> None:
+        self.name = name
         self._options = options
+        self._on_end = on_end
         self._timeout_s = timeout_s
         self._clock = clock
         self._on_restart = on_restart
@@ -145,9 +154,14 @@ class RelayProcess:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._watcher is not None:
-            self._watcher.cancel()
-            await asyncio.wait([self._watcher])
+        await self.close()
+
+    async def close(self) -> None:
+        """Ends the relay, whatever calls are in it; twice does no harm."""
+        watcher, self._watcher = self._watcher, None
+        if watcher is not None:
+            watcher.cancel()
+            await asyncio.wait([watcher])
         await self._stop()
 
     async def _start(self) -> Path:
@@ -189,18 +203,22 @@ class RelayProcess:
             code = await self._ended(self._process, clock)
             if clock.now() - started > STABLE_S:
                 backoff_s = FIRST_BACKOFF_S
-            log.error("relay.ended", code=code, now="its calls have no audio; it is started again")
+            now = "its calls have no audio; it is started again"
+            log.error("relay.ended", relay=self.name, code=code, now=now)
+            self._announce(self._on_end)
             await self._restart(clock, backoff_s)
             backoff_s = min(backoff_s * 2, MAX_BACKOFF_S)
             self.restarts += 1
-            log.warning("relay.restarted", pid=self._process.pid)
+            log.warning("relay.restarted", relay=self.name, pid=self._process.pid)
             self.plane.lost()
-            if self._on_restart is not None:
-                try:
-                    self._on_restart()
-                except Exception:
-                    # The listener's fault; the relay must be watched all the same.
-                    log.exception("relay.restart-unannounced")
+            self._announce(self._on_restart)
+
+    def _announce(self, listener: Callable[[], None]) -> None:
+        try:
+            listener()
+        except Exception:
+            # The listener's fault; the relay must be watched all the same.
+            log.exception("relay.unannounced", relay=self.name)
 
     async def _ended(self, process: asyncio.subprocess.Process, clock: Clock) -> int:
         """The exit code, once the relay has ended; one that answers no ping is made to."""
@@ -208,7 +226,13 @@ class RelayProcess:
         try:
             while not (await asyncio.wait((ended,), timeout=PING_EVERY_S))[0]:
                 if not await self._answers(clock) and not ended.done():
-                    log.error("relay.hangs", pid=process.pid, unanswered_s=PING_S, now="killed")
+                    log.error(
+                        "relay.hangs",
+                        relay=self.name,
+                        pid=process.pid,
+                        unanswered_s=PING_S,
+                        now="killed",
+                    )
                     process.kill()
                     break
             return await ended
@@ -240,7 +264,12 @@ class RelayProcess:
                 await self.plane.ping()
             except (MediaError, OSError) as error:
                 backoff_s = min(backoff_s * 2, MAX_BACKOFF_S)
-                log.error("relay.restart-failed", error=str(error), retry_in_s=round(backoff_s, 1))
+                log.error(
+                    "relay.restart-failed",
+                    relay=self.name,
+                    error=str(error),
+                    retry_in_s=round(backoff_s, 1),
+                )
             else:
                 return
 

@@ -124,10 +124,16 @@ async def test_a_killed_relay_is_started_again() -> None:
         {
             "event": "relay.ended",
             "log_level": "error",
+            "relay": "builtin",
             "code": -signal.SIGKILL,
             "now": "its calls have no audio; it is started again",
         },
-        {"event": "relay.restarted", "log_level": "warning", "pid": second},
+        {
+            "event": "relay.restarted",
+            "log_level": "warning",
+            "relay": "builtin",
+            "pid": second,
+        },
     ]
 
 
