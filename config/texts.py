@@ -96,6 +96,19 @@ def _advertise(value: Any) -> str:
         ) from None
 
 
+def _public_address(value: Any) -> str:
+    """An address, a host name, or stun:HOST[:PORT]; see docs/config.md."""
+    text = text_of(value)
+    host = text.removeprefix("stun:")
+    if host == text:
+        if not HOST.fullmatch(text) or re.fullmatch(r"[\d.]+", text):
+            return _ip(text)
+        return text
+    if not HOST.fullmatch(host):
+        host_port(host, "stun:HOST or stun:HOST:PORT")
+    return text
+
+
 def _readable_file(value: Any, info: ValidationInfo) -> Path:
     """Relative paths start at the directory of the configuration file."""
     base = (info.context or {}).get("directory", Path())
@@ -258,5 +271,6 @@ Dialled = Annotated[str, BeforeValidator(_dialled)]
 XHeaderName = Annotated[str, BeforeValidator(_x_header_name)]
 HeaderName = Annotated[str, BeforeValidator(_header_name)]
 HeaderPattern = Annotated[str, BeforeValidator(_header_pattern)]
+PublicAddress = Annotated[str, BeforeValidator(_public_address)]
 Advertise = Annotated[str, BeforeValidator(_advertise)]
 HeaderValue = Annotated[str, AfterValidator(_header_value)]

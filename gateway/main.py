@@ -15,6 +15,7 @@ import structlog
 
 from config.settings import Settings
 from gateway.log import reconfigure
+from gateway.start.addresses import OurAddresses
 from gateway.start.drain import Drain
 from gateway.start.http import start_http
 from gateway.start.link import open_link
@@ -74,6 +75,8 @@ async def running(
         shared = await open_storage(settings.storage, stack)
         endpoint = await start_http(settings, shown, stack, reloader)
         if settings.sip.listen:
+            addresses = OurAddresses(settings)
+            await addresses.start(stack)
             shown.media = await start_media(settings, stack, on_loss=shown.media_lost)
             link = await open_link(settings.application, endpoint, stack)
             await start_softswitch(
@@ -83,6 +86,7 @@ async def running(
                 shared=shared,
                 media=shown.media,
                 link=link,
+                addresses=addresses,
                 reloader=reloader,
             )
         yield

@@ -28,9 +28,10 @@ async def start_media(
         raise StartupError("media.engine: only one engine can be used at a time; name one")
     if engine != "builtin":
         return await _reach_rtpengine(engine, settings.media, stack)
+    host = _host(settings)
     options = RelayOptions(
-        advertise=str(settings.sip.advertise or "127.0.0.1"),
-        listen=_host(settings),
+        advertise="::1" if ":" in host else "127.0.0.1",  # each call says which address it tells
+        listen=host,
         ports=(settings.media.ports.first, settings.media.ports.last),
     )
     try:

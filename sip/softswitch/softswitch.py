@@ -39,6 +39,7 @@ from sip.softswitch.trunks.health import TrunkHealth
 from sip.softswitch.trunks.limits import RETRY_AFTER_S
 from sip.softswitch.trunks.trunk import Trunk, Trunks
 from sip.trace import Trace
+from sip.transport.advertise import Public
 from sip.transport.endpoint import Endpoint
 from sip.transport.tls.contexts import ClientTls
 from sip.ua.refusals import CAPABILITIES, SUPPORTED
@@ -73,6 +74,7 @@ class Softswitch:
         link: AppLink,
         limits: LimitSettings,
         sip: SipSettings,
+        public: Public | None = None,
         trace: Trace | None = None,
         timers: Timers | None = None,
         tls: ClientTls | None = None,
@@ -93,7 +95,7 @@ class Softswitch:
             on_request=self._on_request,
             doorkeeper=gatekeeper,
             timers=timers,
-            advertise=sip.advertise,
+            public=public,
             trace=trace,
             tls=tls,
             keepalive_s=sip.keepalive_s,
@@ -141,6 +143,12 @@ class Softswitch:
         self.health.configure(trunks)
         self.registrar.configure(trunks)
         self.registrations.configure(trunks)
+
+    def address_changed(self, own: Iterable[str]) -> None:
+        """Peers see us elsewhere from now on, and these addresses are ours: registrars are told at
+        once, calls with their next request. What is said of media holds for new calls."""
+        self._gatekeeper.peers.own(own)
+        self.registrations.renew()
 
     def _watch_registrations(self, trunks: Trunks) -> None:
         """Where nobody registers, no request is asked whether somebody did."""

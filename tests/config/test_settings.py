@@ -223,8 +223,20 @@ outbound:
             "1: sip.listen[1]: udp:0.0.0.0:5060 is listed already",
         ),
         (
-            "sip: {advertise: gateway.example.com}",
-            "1: sip.advertise: 'gateway.example.com' is not an IP address",
+            "sip: {advertise: 203.0.113.300}",
+            "1: sip.advertise: '203.0.113.300' is not an IP address",
+        ),
+        (
+            "sip: {advertise: gateway_of@example}",
+            "1: sip.advertise: 'gateway_of@example' is not an IP address",
+        ),
+        (
+            "sip: {advertise: \"stun:stun.example.com:x\"}",
+            "1: sip.advertise: 'x' is not a port number (1-65535)",
+        ),
+        (
+            "media: {advertise: \"stun:\"}",
+            "1: media.advertise: '' is not of the form stun:HOST or stun:HOST:PORT",
         ),
         (
             "sip: {advertise: 0.0.0.0}",

@@ -62,7 +62,7 @@ class SipLeg(ABC):
         #: whether our Contact is a sips URI
         self.secure = False
         #: our host in the session descriptions that the peer gets
-        self.media_address = ua.host(flow, options.advertise)
+        self.media_address = ua.media_host(flow, options.advertise)
         self.negotiation = Negotiation(
             ua, self, options, owns_call_id=self.direction is Direction.OUTBOUND
         )
