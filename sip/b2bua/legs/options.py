@@ -28,6 +28,7 @@ class LegOptions:
     `advertise` is the policy for our address (`sip.transport.advertise`); `contact_domain` a host
     name that stands in Contact and Via in its place. `symmetric` sends requests in the dialog to
     where the peer's came from, whatever its Contact says: right for a peer behind NAT.
+    `reinvites` is false for a peer that cannot take a re-INVITE with another session description.
     """
 
     advertise: str = "auto"
@@ -35,6 +36,7 @@ class LegOptions:
     reliable: Reliable = Reliable.ACCEPT
     session_timer: Policy = field(default_factory=Policy)
     symmetric: bool = False
+    reinvites: bool = True
 
     @cached_property
     def supported(self) -> str:
