@@ -48,7 +48,7 @@ class Bridge:
     async def answer(self, sdp: str) -> str:
         """What the guest answered (early or finally), ready for the host."""
         return await self._media.answer_to_a(
-            self.seat.tag, sdp, address=self.host.media_address, source=self.guest.source
+            self.seat.tag, sdp, sender=self.guest.media_side, reader=self.host.media_side
         )
 
     def negotiate(self, leg: Leg, event: Offer | Described) -> None:
@@ -213,7 +213,7 @@ class Bridge:
     async def _offer_guest(self) -> str:
         """The host's description to a new engine, ready for the guest."""
         _, offer = await self._media.offer_to_b(
-            self.host.remote_sdp, address=self.guest.media_address, source=self.host.source
+            self.host.remote_sdp, sender=self.host.media_side, reader=self.guest.media_side
         )
         return offer
 
@@ -257,8 +257,8 @@ class Bridge:
             self._tags[offerer],
             self._tags[other],
             sdp,
-            address=other.media_address,
-            source=offerer.source,
+            sender=offerer.media_side,
+            reader=other.media_side,
         )
 
     async def _reanswer(self, offerer: Leg, sdp: str) -> str:
@@ -267,8 +267,8 @@ class Bridge:
             self._tags[offerer],
             self._tags[other],
             sdp,
-            address=offerer.media_address,
-            source=other.source,
+            sender=other.media_side,
+            reader=offerer.media_side,
         )
 
 
