@@ -74,7 +74,7 @@ async def running(
         shared = await open_storage(settings.storage, stack)
         endpoint = await start_http(settings, shown, stack, reloader)
         if settings.sip.listen:
-            shown.media = await start_media(settings, stack, on_loss=shown.media_lost)
+            shown.media = await start_media(settings, stack, reloader)
             link = await open_link(settings.application, endpoint, stack)
             await start_softswitch(
                 settings,

@@ -82,7 +82,7 @@ class RelayProcess:
 
     Entering raises `MediaError` refused with the relay's own words if it cannot start, for
     instance because a port is taken. A relay that dies later is started again, its calls being
-    lost: `on_restart` is called when the new one serves, and `plane` speaks to that one. A request
+    lost: `on_end` is called at once, and `plane` speaks to the new one when that serves. A request
     gives up after `timeout_s`; one that is under way during a restart goes to the new relay. A
     relay that hangs is as good as dead: it is killed.
     """
@@ -92,13 +92,13 @@ class RelayProcess:
         options: RelayOptions,
         *,
         clock: Clock | None = None,
-        on_restart: Callable[[], None] | None = None,
+        on_end: Callable[[], None] | None = None,
         timeout_s: float = TIMEOUT_S,
     ) -> None:
         self._options = options
         self._timeout_s = timeout_s
         self._clock = clock
-        self._on_restart = on_restart
+        self._on_end = on_end
         self._process: asyncio.subprocess.Process | None = None
         self._plane: RelayClient | None = None
         self._watcher: asyncio.Task[None] | None = None
@@ -140,6 +140,10 @@ class RelayProcess:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Ends the relay, as leaving the context does."""
         if self._watcher is not None:
             self._watcher.cancel()
             await asyncio.wait([self._watcher])
@@ -183,17 +187,21 @@ class RelayProcess:
             if clock.now() - started > STABLE_S:
                 backoff_s = FIRST_BACKOFF_S
             log.error("relay.ended", code=code, now="its calls have no audio; it is started again")
+            self._tell_end()
             await self._restart(clock, backoff_s)
             backoff_s = min(backoff_s * 2, MAX_BACKOFF_S)
             self.restarts += 1
             log.warning("relay.restarted", pid=self._process.pid)
             self.plane.lost()
-            if self._on_restart is not None:
-                try:
-                    self._on_restart()
-                except Exception:
-                    # The listener's fault; the relay must be watched all the same.
-                    log.exception("relay.restart-unannounced")
+
+    def _tell_end(self) -> None:
+        if self._on_end is None:
+            return
+        try:
+            self._on_end()
+        except Exception:
+            # The listener's fault; the relay must be watched all the same.
+            log.exception("relay.end-unannounced")
 
     async def _ended(self, process: asyncio.subprocess.Process, clock: Clock) -> int:
         """The exit code, once the relay has ended; one that answers no ping is made to."""
