@@ -15,7 +15,8 @@ from sip.media.ng.rtpengine import RtpengineClient, RtpengineOptions
 from sip.media.plane import Capability, MediaError
 from sip.media.pool.member import Member
 from sip.media.pool.pool import EnginePool
-from sip.media.supervisor import RelayOptions, RelayProcess
+from sip.media.relays import start_relays
+from sip.media.supervisor import RelayOptions
 from sip.transport.address import is_loopback
 
 log = structlog.get_logger(__name__)
@@ -43,6 +44,8 @@ class Engines:
         #: where all rtpengines tell keys
         self.key_log = KeyLog()
         self.pool: EnginePool | None = None
+        #: the members that each engine of the configuration is
+        self._names: dict[str, tuple[str, ...]] = {}
 
     async def make(self, settings: Settings) -> list[Member]:
         """Those that the settings name and the pool has not. Raises StartupError.
@@ -52,8 +55,10 @@ class Engines:
         members: list[Member] = []
         try:
             for engine in settings.media.engine:
-                if self.pool is None or engine not in self.pool.roster:
-                    members.append(await self._member(engine, settings))
+                if not self._runs(engine):
+                    made = await self._members(engine, settings)
+                    self._names[engine] = tuple(member.name for member in made)
+                    members += made
             self._check_reachable(settings, members)
             await self._listen_for_keys(settings)
         except StartupError:
@@ -67,9 +72,10 @@ class Engines:
         assert self.pool is not None
         roster = self.pool.roster
         new = await self.make(settings)
+        wanted = {name for engine in settings.media.engine for name in self._names[engine]}
 
         async def take() -> None:
-            roster.configure(settings.media.engine, new)
+            roster.configure(wanted, new)
             self.say_what_lacks()
 
         return take
@@ -80,23 +86,26 @@ class Engines:
             if Capability.DIGITS not in engine.plane.capabilities:
                 log.info("media.no-digits", engine=engine.name, key="media.rtpengine.dtmf_log")
 
-    async def _member(self, engine: str, settings: Settings) -> Member:
-        if engine == "builtin":
-            return await self._builtin(engine, settings)
-        return await self._rtpengine(engine)
+    def _runs(self, engine: str) -> bool:
+        """Whether the pool has it, though it may retire."""
+        names = self._names.get(engine, ())
+        return self.pool is not None and any(name in self.pool.roster for name in names)
 
-    async def _builtin(self, name: str, settings: Settings) -> Member:
+    async def _members(self, engine: str, settings: Settings) -> list[Member]:
+        if engine == "builtin":
+            return await self._builtin(settings)
+        return [await self._rtpengine(engine)]
+
+    async def _builtin(self, settings: Settings) -> list[Member]:
         options = RelayOptions(
             advertise=str(settings.sip.advertise or "127.0.0.1"),
             listen=_host(settings),
             ports=(settings.media.ports.first, settings.media.ports.last),
         )
-        relay = RelayProcess(options, clock=LoopClock(), on_end=lambda: self._ended(name))
         try:
-            await relay.__aenter__()
+            return await start_relays(options, 1, clock=LoopClock(), on_end=self._ended)
         except MediaError as error:
             raise StartupError(f"media: the relay cannot start: {error.text}") from None
-        return Member(name=name, plane=relay.plane, close=relay.close)
 
     async def _rtpengine(self, name: str) -> Member:
         host, _, port = name.removeprefix("ng:udp:").rpartition(":")

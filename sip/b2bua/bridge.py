@@ -277,8 +277,10 @@ _UNWILLING = frozenset({400, 403, 404, 405, 406, 415, 480, 488, 500, 501, 503, 6
 
 
 def _refusal(error: MediaError | ParseError) -> int:
-    """488 where the description is at fault, else 500."""
-    return 500 if isinstance(error, MediaError) and error.slug != "bad-sdp" else 488
+    """488 where the description is at fault, 503 where no port is left, else 500."""
+    if isinstance(error, ParseError) or error.slug == "bad-sdp":
+        return 488
+    return 503 if error.slug == "no-ports" else 500
 
 
 def _changes_hold(leg: Leg, offer: str) -> bool:

@@ -172,7 +172,8 @@ class Call(Hub):
             try:
                 await self.answer()
             except MediaError as error:
-                return self.refused(*media_failure(error), Cause.MEDIA, error.text)
+                failure = media_failure(error)
+                return self.refused(failure.status, failure.reason, failure.cause, error.text)
         ringing = Ringing(
             attempts,
             leg=leg or self.new_leg(),

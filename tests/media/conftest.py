@@ -12,11 +12,13 @@ from pathlib import Path
 import pytest
 
 from sip.media.ng.client import NgClient
+from sip.media.ng.control_address import ControlAddress, written
 from sip.media.ng.form import Form
 from sip.media.ng.key_log import KeyLog
 from sip.media.ng.relay import RelayClient
 from sip.media.ng.rtpengine import RtpengineClient, RtpengineOptions
 from sip.media.plane import MediaError
+from sip.media.supervisor import CONTROL, own_folder
 from tests.media.talk import Talk
 from tests.ports import free_port
 
@@ -32,7 +34,7 @@ class Engine:
     """A running engine, where its control is, and where rtpengine logs keys to."""
 
     name: str
-    address: tuple[str, int]
+    address: ControlAddress
     pid: int
     dtmf_log: tuple[str, int] | None = None
 
@@ -40,18 +42,19 @@ class Engine:
 @pytest.fixture(scope="session")
 def relay_engine() -> Iterator[Engine]:
     """Our relay as a program of its own, ports 24000-24999."""
+    control = own_folder() / CONTROL
     with subprocess.Popen(
-        [sys.executable, "-m", "sip.media.relay", "--parent", "--control", "127.0.0.1:0",
+        [sys.executable, "-m", "sip.media.relay", "--parent", "--control", written(control),
          "--listen", "127.0.0.1", "--ports", "24000-24999", "--drain", "1"],
         cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     ) as process:  # fmt: skip
         assert process.stdin is not None
         assert process.stdout is not None
-        line = process.stdout.readline()
-        host, _, port = line.strip().removeprefix("ready control=").rpartition(":")
-        yield Engine("relay", (host, int(port)), process.pid)
+        assert process.stdout.readline() == f"ready control={written(control)}\n"
+        yield Engine("relay", control, process.pid)
         process.stdin.close()
         assert process.wait(10) == 0
+    assert not control.parent.exists(), "a relay that has lost its parent leaves nothing behind"
 
 
 @pytest.fixture(scope="session")
@@ -125,9 +128,11 @@ async def _connected(engine: Engine) -> AsyncIterator[NgClient]:
             timeout_s=START_TIMEOUT_S,
             options=RtpengineOptions(key_log=key_log, silence_s=SILENCE_S, poll_s=SILENCE_S / 4),
         )
-    async with asyncio.timeout(START_TIMEOUT_S):
-        while not await _answers(client):
-            await asyncio.sleep(0.02)
+    for _ in range(round(START_TIMEOUT_S / 0.02)):
+        if await _answers(client):
+            break
+        await asyncio.sleep(0.02)
+    await client.ping()
     try:
         yield client
     finally:

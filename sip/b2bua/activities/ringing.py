@@ -317,8 +317,8 @@ class Ringing:
         if not isinstance(error, MediaError):
             self._call.broke(error)
             return
-        status, reason = media_failure(error)
-        self._fail(status, reason, Cause.MEDIA, detail=error.text)
+        failure = media_failure(error)
+        self._fail(failure.status, failure.reason, failure.cause, detail=error.text)
         self._give_up()
 
     def _leave(self) -> None:

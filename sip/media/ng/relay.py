@@ -10,6 +10,7 @@ import structlog
 from sip.clock import Clock, LoopClock
 from sip.media.ng.bencode import Encodable
 from sip.media.ng.client import TIMEOUT_S, NgClient, play_keys
+from sip.media.ng.control_address import ControlAddress
 from sip.media.ng.form import Form, FormError, decode, encode
 from sip.media.ng.notices import COOKIE, NoticeReader
 from sip.media.plane import SILENCE_S, Capability
@@ -25,24 +26,31 @@ class RelayClient(NgClient):
     _engine_keys: Mapping[str, Encodable] = {}
 
     def __init__(
-        self, clock: Clock, timeout_s: float, form: Form, silence_s: float | None = SILENCE_S
+        self,
+        clock: Clock,
+        timeout_s: float,
+        form: Form,
+        token: bytes = b"",
+        silence_s: float | None = SILENCE_S,
     ) -> None:
         super().__init__(clock, timeout_s, form)
+        self._token = token
         self._silence_s = silence_s
         self._notices = NoticeReader()
 
     @classmethod
     async def connect(
         cls,
-        address: tuple[str, int],
+        address: ControlAddress,
         *,
         clock: Clock | None = None,
         timeout_s: float = TIMEOUT_S,
         form: Form = Form.JSON,
+        token: bytes = b"",
         silence_s: float | None = SILENCE_S,
     ) -> RelayClient:
-        """See `NgClient.connect`."""
-        client = cls(clock or LoopClock(), timeout_s, form, silence_s)
+        """See `NgClient.connect`; `token` is what the relay wants over UDP."""
+        client = cls(clock or LoopClock(), timeout_s, form, token, silence_s)
         await client.retarget(address)
         return client
 

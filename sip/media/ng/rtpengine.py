@@ -22,6 +22,7 @@ from sip.clock import Clock, LoopClock, Timer
 from sip.media.events import Digit, Heard, Lost, MediaEvent, OneWay, Played, Silent
 from sip.media.ng.bencode import Decoded
 from sip.media.ng.client import TIMEOUT_S, NgClient, play_keys
+from sip.media.ng.control_address import ControlAddress
 from sip.media.ng.form import Form
 from sip.media.ng.key_log import KeyLog
 from sip.media.ng.reports import may_send_of, stats_of
@@ -84,7 +85,7 @@ class RtpengineClient(NgClient):
     @classmethod
     async def connect(
         cls,
-        address: tuple[str, int],
+        address: ControlAddress,
         *,
         clock: Clock | None = None,
         timeout_s: float = TIMEOUT_S,
