@@ -77,7 +77,7 @@ async def running(
         if settings.sip.listen:
             addresses = OurAddresses(settings)
             await addresses.start(stack)
-            shown.media = await start_media(settings, stack, on_loss=shown.media_lost)
+            shown.media = await start_media(settings, stack, reloader)
             link = await open_link(settings.application, endpoint, stack)
             await start_softswitch(
                 settings,

@@ -1,6 +1,6 @@
 """Keeps a media relay running while the gateway runs.
 
-    async with RelayProcess(options, clock=clock, on_restart=lost) as relay:
+    async with RelayProcess(options, clock=clock, on_end=lost) as relay:
         sdp = await relay.plane.offer(...)
 
 The relay is a process of its own, so that a pause of ours leaves no gap in the audio. It ends

@@ -9,7 +9,6 @@ import structlog
 
 from config.settings import LimitSettings, SipSettings
 from sip.b2bua.call import Call
-from sip.b2bua.call_events import Cause
 from sip.b2bua.leg_report import LegReport
 from sip.b2bua.legs.inbound import InboundLeg
 from sip.b2bua.legs.inbound import refusal as refusal_of
@@ -164,11 +163,6 @@ class Softswitch:
     def spare_sockets(self) -> int:
         """Sockets to the application that wait for a call."""
         return self._link.spare
-
-    def media_lost(self) -> None:
-        """The media engine was restarted: its calls are re-negotiated, or hung up."""
-        for driver in self._calls.values():
-            driver.call.media_lost(partial(driver.end, Cause.MEDIA))
 
     @property
     def refused(self) -> Counter[str]:

@@ -1,9 +1,11 @@
 """The two media engines, one of each for the whole run, and a call on one of them."""
 
+import asyncio
 import shutil
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,8 +14,10 @@ import pytest
 from sip.media.ng.client import NgClient
 from sip.media.ng.control_address import ControlAddress, written
 from sip.media.ng.form import Form
+from sip.media.ng.key_log import KeyLog
 from sip.media.ng.relay import RelayClient
 from sip.media.ng.rtpengine import RtpengineClient, RtpengineOptions
+from sip.media.plane import MediaError
 from sip.media.supervisor import CONTROL, own_folder
 from tests.media.talk import Talk
 from tests.ports import free_port
@@ -83,9 +87,8 @@ def engine(request: pytest.FixtureRequest) -> Engine:
 @pytest.fixture
 async def plane(engine: Engine) -> AsyncIterator[NgClient]:
     """A client of the engine."""
-    client = await _connected(engine)
-    yield client
-    await client.close()
+    async with _connected(engine) as client:
+        yield client
 
 
 @pytest.fixture
@@ -98,9 +101,8 @@ async def talk(plane: NgClient) -> AsyncIterator[Talk]:
 @pytest.fixture
 async def relay_plane(relay_engine: Engine) -> AsyncIterator[NgClient]:
     """A client of our relay, for what rtpengine does otherwise."""
-    client = await _connected(relay_engine)
-    yield client
-    await client.close()
+    async with _connected(relay_engine) as client:
+        yield client
 
 
 @pytest.fixture
@@ -110,20 +112,37 @@ async def relay_talk(relay_plane: NgClient) -> AsyncIterator[Talk]:
         yield talk
 
 
-async def _connected(engine: Engine) -> NgClient:
-    """Waits until the engine answers: a request is repeated until then."""
+@asynccontextmanager
+async def _connected(engine: Engine) -> AsyncIterator[NgClient]:
+    """Waits until the engine answers."""
     client: NgClient
+    key_log = KeyLog()
     if engine.name == "relay":
         client = await RelayClient.connect(
             engine.address, timeout_s=START_TIMEOUT_S, form=Form.BENCODE, silence_s=SILENCE_S
         )
     else:
+        await key_log.listen(engine.dtmf_log)
         client = await RtpengineClient.connect(
             engine.address,
             timeout_s=START_TIMEOUT_S,
-            options=RtpengineOptions(
-                dtmf_log=engine.dtmf_log, silence_s=SILENCE_S, poll_s=SILENCE_S / 4
-            ),
+            options=RtpengineOptions(key_log=key_log, silence_s=SILENCE_S, poll_s=SILENCE_S / 4),
         )
+    for _ in range(round(START_TIMEOUT_S / 0.02)):
+        if await _answers(client):
+            break
+        await asyncio.sleep(0.02)
     await client.ping()
-    return client
+    try:
+        yield client
+    finally:
+        await client.close()
+        key_log.close()
+
+
+async def _answers(client: NgClient) -> bool:
+    try:
+        await client.ping()
+    except MediaError:
+        return False
+    return True

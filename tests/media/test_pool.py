@@ -304,7 +304,7 @@ async def test_other_engines_by_configuration_while_calls_are_up() -> None:
             await y.call(f"c{number}")
         old = [f"c{n}" for n in range(4) if y.engine_of(f"c{n}") == "old"]
         with capture_logs() as logs:
-            y.pool.roster.configure([y.member("kept"), y.member("new")])
+            y.pool.roster.configure({"kept", "new"}, [y.member("new")])
         assert [(log["event"], log["engine"]) for log in logs] == [
             ("media.engine-added", "new"),
             ("media.engine-retires", "old"),
@@ -326,9 +326,8 @@ async def test_an_engine_may_come_back_before_it_was_empty() -> None:
     async with yard("one", "two") as y:
         await y.call("c0")
         await y.call("c1")
-        both = [y.member("one"), y.member("two")]
-        y.pool.roster.configure(both[1:])
-        y.pool.roster.configure(both)
+        y.pool.roster.configure({"two"}, ())
+        y.pool.roster.configure({"one", "two"}, ())
         await y.call("c2")
         await y.call("c3")
         assert y.spread() == {"one": 2, "two": 2}

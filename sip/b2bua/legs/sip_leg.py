@@ -100,6 +100,11 @@ class SipLeg(ABC):
         return self.negotiation.remote_sdp
 
     @property
+    def takes_reinvites(self) -> bool:
+        """Whether the peer may be offered another session in the call."""
+        return self.options.reinvites
+
+    @property
     def gone(self) -> bool:
         """Whether it is over, or about to be; its last event may not have been read yet."""
         return self.state in (LegState.LEAVING, LegState.ENDED)

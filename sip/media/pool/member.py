@@ -39,13 +39,15 @@ class Member:
 
     `name` is unique in the pool: it stands in logs and metrics, and says on a reload whether the
     engine is the same. `capacity` is how many calls it may have at once; None: as many as its
-    ports, where it tells them. `close` is awaited once the pool is done with it.
+    ports, where it tells them. `close` is awaited once the pool is done with it. `up` is whether it
+    answered when it was last asked.
     """
 
     name: str
     plane: MediaPlane
     capacity: int | None = None
     close: Callable[[], Awaitable[None]] = _nothing
+    up: bool = True
 
 
 class Engine:
@@ -55,7 +57,7 @@ class Engine:
         self.member = member
         self.plane = member.plane
         self.name = member.name
-        self.health = Health.UP
+        self.health = Health.UP if member.up else Health.DOWN
         #: whether it gets no new calls and goes as soon as its last one is over
         self.retiring = False
         self.calls: dict[str, None] = {}

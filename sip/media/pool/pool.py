@@ -19,10 +19,11 @@ import structlog
 
 from sip.clock import Clock, LoopClock
 from sip.media.events import Listener, Lost, MediaEvent
-from sip.media.plane import Capability, MediaError, MediaPlane, MediaStats, Signalling
+from sip.media.plane import Capability, MediaError, MediaPlane, MediaStats
 from sip.media.pool.lost_calls import LostCalls
 from sip.media.pool.member import Engine, Health, Member
 from sip.media.pool.roster import Roster
+from sip.media.terms import ANY_TERMS, MediaTerms, Signalling
 
 log = structlog.get_logger(__name__)
 
@@ -86,6 +87,8 @@ class EnginePool:
         to_tag: str | None = None,
         media_address: str | None = None,
         received_from: Signalling | None = None,
+        sender: MediaTerms = ANY_TERMS,
+        reader: MediaTerms = ANY_TERMS,
     ) -> str:
         """See `MediaPlane.offer`. A call that is in no engine goes to the least loaded."""
 
@@ -97,6 +100,8 @@ class EnginePool:
                 to_tag=to_tag,
                 media_address=media_address,
                 received_from=received_from,
+                sender=sender,
+                reader=reader,
             )
 
         engine = self._placed.get(call_id)
@@ -113,6 +118,8 @@ class EnginePool:
         *,
         media_address: str | None = None,
         received_from: Signalling | None = None,
+        sender: MediaTerms = ANY_TERMS,
+        reader: MediaTerms = ANY_TERMS,
     ) -> str:
         """See `MediaPlane.answer`."""
         engine = self._engine_of(call_id)
@@ -124,6 +131,8 @@ class EnginePool:
                 sdp,
                 media_address=media_address,
                 received_from=received_from,
+                sender=sender,
+                reader=reader,
             )
         )
 

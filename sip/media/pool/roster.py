@@ -81,17 +81,20 @@ class Roster:
         for engine in self:
             self._watch(engine)
 
-    def configure(self, members: Sequence[Member]) -> None:
-        """Go on with these engines. One that is named no more keeps its calls until they end."""
-        wanted = {member.name: member for member in members}
-        for name, member in wanted.items():
-            known = self._engines.get(name)
-            if known is None:
-                self.add(member)
+    def configure(self, wanted: Collection[str], new: Sequence[Member]) -> None:
+        """Go on with the `wanted` engines, of which `new` are not known yet. One that is not wanted
+        keeps its calls until they end."""
+        for member in new:
+            self.add(member)
+        for engine in tuple(self):
+            if engine.name in wanted:
+                engine.retiring = False
             else:
-                known.retiring = False
-        for name in self._engines.keys() - wanted.keys():
-            self.retire(name)
+                self.retire(engine.name)
+
+    def __contains__(self, name: str) -> bool:
+        """Whether there is an engine of that name, though it may retire."""
+        return name in self._engines
 
     def add(self, member: Member) -> None:
         """One more engine, whose name is new."""
