@@ -26,6 +26,7 @@ from config.texts import (
     Name,
     NumberKey,
     Prefix,
+    Processes,
     PublicAddress,
     ReadableFile,
     Secret,
@@ -227,6 +228,7 @@ class RtpengineSettings(Model):
 class MediaSettings(Model):
     engine: Engines = ("builtin",)
     ports: RtpPorts = PortRange(20000, 29999)
+    processes: Processes = 1
     advertise: PublicAddress | None = None
     rtpengine: RtpengineSettings = RtpengineSettings()
 

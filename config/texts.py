@@ -6,7 +6,7 @@ Every check raises ValueError with a sentence for the operator.
 import re
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 import phonenumbers
@@ -145,6 +145,15 @@ def _application_url(value: Any) -> str:
     return text
 
 
+def _processes(value: Any) -> Any:
+    """`auto`, or how many."""
+    if value == "auto" or (type(value) is int and 1 <= value <= 64):
+        return value
+    if isinstance(value, str) and value.isdecimal() and 1 <= int(value) <= 64:
+        return int(value)
+    raise ValueError(f"{value!r} is neither auto nor a number from 1 to 64")
+
+
 def _engine(value: Any) -> str:
     text = text_of(value)
     if text == "builtin":
@@ -260,6 +269,7 @@ Folder = Annotated[Path, BeforeValidator(_folder)]
 HttpUrl = Annotated[str, BeforeValidator(_http_url)]
 ApplicationUrl = Annotated[str, BeforeValidator(_application_url)]
 Engine = Annotated[str, BeforeValidator(_engine)]
+Processes = Annotated[int | Literal["auto"], BeforeValidator(_processes)]
 Engines = Annotated[tuple[Engine, ...], BeforeValidator(_engines)]
 StorageUrl = Annotated[SecretStr, BeforeValidator(_storage_url)]
 Secret = Annotated[SecretStr, BeforeValidator(_secret)]

@@ -85,13 +85,12 @@ def _meet(one: str, other: str) -> bool:
 
 
 def _media_ports(settings: Settings) -> Iterator[Finding]:
-    if settings.media.engine != ("builtin",):
+    if "builtin" not in settings.media.engine:
         return
     path: KeyPath = ("media", "ports")
     ports, limit = settings.media.ports, settings.limits.calls
-    first = ports.first + ports.first % 2
-    room = (ports.last - first + 1) // PORTS_A_CALL
-    if room < limit:
+    room = ports.calls
+    if set(settings.media.engine) == {"builtin"} and room < limit:
         yield Finding(
             code="media-ports-few",
             level=Level.WARNING,

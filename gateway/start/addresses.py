@@ -31,11 +31,12 @@ class OurAddresses:
         self.public = Public()
         #: told after each change
         self.on_change: Callable[[], None] = lambda: None
-        self._told: dict[_Key, str] = {}
+        #: what is configured, by group
+        self.told: dict[_Key, str] = {}
         if settings.sip.advertise is not None:
-            self._told["sip"] = settings.sip.advertise
+            self.told["sip"] = settings.sip.advertise
         if settings.media.advertise is not None:
-            self._told["media"] = settings.media.advertise
+            self.told["media"] = settings.media.advertise
         self._listeners = {listening.address.host for listening in settings.sip.listen}
         self._listeners |= {one.advertise for one in settings.sip.listen if one.advertise}
         self._family = family_of(settings)
@@ -50,12 +51,12 @@ class OurAddresses:
 
     async def start(self, stack: AsyncExitStack) -> None:
         """Find them, and go on looking where they may change. Raises StartupError."""
-        for key in self._told:
-            try:
-                setattr(self.public, key, await self._find(key))
-            except AddressError as error:
-                raise StartupError(f"{key}.advertise: {error}") from None
-        if all(map(is_address, self._told.values())):
+        for key in self.told:
+            found, error = await self.ask(key)
+            if error:
+                raise StartupError(f"{key}.advertise: {error}")
+            setattr(self.public, key, found)
+        if all(map(is_address, self.told.values())):
             return
         task = asyncio.create_task(self._watch(), name="our-addresses")
 
@@ -68,12 +69,11 @@ class OurAddresses:
     async def look(self) -> None:
         """Look again; one that cannot be found now stays as it was."""
         changed = False
-        for key, told in self._told.items():
+        for key, told in self.told.items():
             before = getattr(self.public, key)
-            try:
-                now = await self._find(key)
-            except AddressError as error:
-                self._cannot(key, str(error), before)
+            now, error = await self.ask(key)
+            if error:
+                self._cannot(key, error, before)
                 continue
             self._throttle.forget(key)
             if now != before:
@@ -89,8 +89,12 @@ class OurAddresses:
         if self._throttle.is_new(key, error, asyncio.get_running_loop().time()):
             log.warning("advertise.failed", key=f"{key}.advertise", error=error, kept=before)
 
-    async def _find(self, key: _Key) -> str:
-        return await find_address(self._told[key], self._family, self._dns)
+    async def ask(self, key: _Key) -> tuple[str, str]:
+        """What it means now, and "", or "" and why that cannot be said."""
+        try:
+            return await find_address(self.told[key], self._family, self._dns), ""
+        except AddressError as error:
+            return "", str(error)
 
     async def _watch(self) -> None:
         while True:

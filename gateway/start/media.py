@@ -104,7 +104,7 @@ class Engines:
             listen=host,
             ports=(settings.media.ports.first, settings.media.ports.last),
         )
-        processes = _processes(settings.media)
+        processes = relay_processes(settings.media)
         try:
             return await start_relays(options, processes, clock=LoopClock(), on_end=self._ended)
         except MediaError as error:
@@ -158,7 +158,7 @@ async def _answers(client: RtpengineClient) -> bool:
             return True
 
 
-def _processes(media: MediaSettings) -> int:
+def relay_processes(media: MediaSettings) -> int:
     """How many relays: with `auto` one for each core that this process may use, as far as there are
     ports for them."""
     if media.processes != "auto":

@@ -242,6 +242,14 @@ outbound:
             "sip: {advertise: 0.0.0.0}",
             "1: sip.advertise: '0.0.0.0' cannot be reached by anyone: give a real address",
         ),
+        ("media: {ports: 20001-20004}", "1: media.ports: '20001-20004' has no room for one call, "
+         "which needs 4 ports"),
+        ("media: {processes: 0}",
+         "1: media.processes: '0' is neither auto nor a number from 1 to 64"),
+        ("media: {processes: true}",
+         "1: media.processes: 'true' is neither auto nor a number from 1 to 64"),
+        ("media: {processes: 3, ports: 20000-20010}",
+         "1: media.processes: 3 processes want 4 ports each, and media.ports has them for 2"),
         ("media: {ports: 20000-20002}", "1: media.ports: '20000-20002' has no room for one call, "
          "which needs 4 ports"),
         ("media: {ports: 80-9000}", "1: media.ports: '80-9000' begins below 1024, where ports "
