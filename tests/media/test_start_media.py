@@ -1,12 +1,13 @@
 """The engines that the gateway starts with, and goes on with when its configuration changes."""
 
 import asyncio
+import contextlib
 import os
 import signal
-import subprocess
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
@@ -165,13 +166,14 @@ async def test_calls_of_our_relay_go_to_another_engine_when_it_is_killed(
 
 def relays_of(parent: int) -> Sequence[int]:
     """The media relays that this process runs."""
-    out = subprocess.run(
-        ["ps", "--ppid", str(parent), "-o", "pid=", "-o", "args="],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
-    return [int(line.split()[0]) for line in out.splitlines() if PORTS in line]
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            command = (folder / "cmdline").read_text().split("\0")
+            status = (folder / "stat").read_text().rpartition(")")[2].split()
+            if PORTS in command and int(status[1]) == parent:
+                found.append(int(folder.name))
+    return found
 
 
 async def until(condition: Callable[[], bool], within_s: float = 10.0) -> None:
