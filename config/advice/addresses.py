@@ -84,13 +84,13 @@ def _meet(one: str, other: str) -> bool:
 
 
 def _media_ports(settings: Settings) -> Iterator[Finding]:
-    if settings.media.engine != ("builtin",):
+    if "builtin" not in settings.media.engine:
         return
     path: KeyPath = ("media", "ports")
     ports, limit = settings.media.ports, settings.limits.calls
     first = ports.first + ports.first % 2
     room = (ports.last - first + 1) // PORTS_A_CALL
-    if room < limit:
+    if room < limit and settings.media.engine == ("builtin",):  # else others take the rest
         yield Finding(
             code="media-ports-few",
             level=Level.WARNING,

@@ -234,5 +234,6 @@ async def test_a_leg_that_rang_and_refuses_its_new_media_is_a_failure_of_ours(
     await agent.send(488)
     await agent.expect("ACK")
     await agent.is_hung_up()
-    child = [frame["data"] for frame in ladder.app.told("call:status")][-1]
-    assert child["sip_status"] == 503
+    await ladder.app.until(lambda: ladder.app.statuses(child=True)[-1] == ("failed", 503))
+    await carrier.expect(603)
+    await carrier.send("ACK")
