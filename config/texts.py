@@ -168,6 +168,15 @@ def _engines(value: Any) -> Any:
     return (value,) if isinstance(value, str) else value
 
 
+def _each_once(engines: tuple[str, ...]) -> tuple[str, ...]:
+    if not engines:
+        raise ValueError("names no engine: builtin, ng:udp:HOST:PORT, or a list of them")
+    twice = next((one for one in engines if engines.count(one) > 1), None)
+    if twice is not None:
+        raise ValueError(f"names {twice} twice")
+    return engines
+
+
 def _storage_url(value: Any) -> SecretStr:
     # A secret as a whole: a PostgreSQL URL carries a password. So no message quotes it.
     if isinstance(value, SecretStr):
@@ -270,7 +279,7 @@ HttpUrl = Annotated[str, BeforeValidator(_http_url)]
 ApplicationUrl = Annotated[str, BeforeValidator(_application_url)]
 Engine = Annotated[str, BeforeValidator(_engine)]
 Processes = Annotated[int | Literal["auto"], BeforeValidator(_processes)]
-Engines = Annotated[tuple[Engine, ...], BeforeValidator(_engines)]
+Engines = Annotated[tuple[Engine, ...], BeforeValidator(_engines), AfterValidator(_each_once)]
 StorageUrl = Annotated[SecretStr, BeforeValidator(_storage_url)]
 Secret = Annotated[SecretStr, BeforeValidator(_secret)]
 Name = Annotated[str, BeforeValidator(_name)]

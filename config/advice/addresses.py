@@ -90,7 +90,7 @@ def _media_ports(settings: Settings) -> Iterator[Finding]:
     path: KeyPath = ("media", "ports")
     ports, limit = settings.media.ports, settings.limits.calls
     room = ports.calls
-    if set(settings.media.engine) == {"builtin"} and room < limit:
+    if room < limit and settings.media.engine == ("builtin",):  # else others take the rest
         yield Finding(
             code="media-ports-few",
             level=Level.WARNING,

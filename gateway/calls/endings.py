@@ -81,6 +81,8 @@ ODD_ENDINGS: Final = {
     "no-sdp-answer": Ending("gateway", "no-sdp-answer", 200, Fault.CALLER),
     "no-common-codec": Ending("gateway", "no-common-codec", 200, Fault.CALLER),
     "media": Ending("gateway", "media", 200, Fault.GATEWAY),
+    # a peer would not hear of the engine that took the place of one that died
+    "media-not-moved": Ending("gateway", "media-not-moved", 200, Fault.GATEWAY),
     "shutdown": Ending("gateway", "shutdown", 200, Fault.OPERATOR),
 }
 #: Why there was no media for a call, by the softswitch's cause; and when to come back, in seconds.

@@ -6,6 +6,7 @@ import resource
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from math import ceil
 from pathlib import Path
 from typing import Final
@@ -22,6 +23,9 @@ FILES_A_CALL: Final = 6
 #: Beside those of calls: listeners, connections, the database, the log.
 SPARE_FILES: Final = 256
 _DAY_S: Final = 86_400
+#: How `media.engine` names an rtpengine, and the seconds that it may take to answer.
+_NG: Final = "ng:udp:"
+_PATIENCE_S: Final = 1.0
 #: Any public address: which of ours a packet to it would leave from.
 _OUTSIDE: Final = ("198.51.100.1", 9)
 
@@ -35,6 +39,8 @@ async def inspect(settings: Settings) -> list[Finding]:
     findings = [_running(settings)] if running else each_port(settings)
     if not running and (relay := relay_ports(settings)) is not None:
         findings.append(relay)
+    if settings.sip.listen:
+        findings += engines(settings)
     findings.append(await _storage(settings.storage.url.get_secret_value()))
     findings += certificates(settings, time.time())
     if settings.sip.listen:
@@ -65,6 +71,50 @@ def _running(settings: Settings) -> Finding:
     )
 
 
+# media engines
+
+
+def engines(settings: Settings) -> list[Finding]:
+    """Whether each rtpengine answers."""
+    path: KeyPath = ("media", "engine")
+    findings = []
+    for engine in settings.media.engine:
+        if not engine.startswith(_NG):
+            continue
+        if _answers(engine):
+            text = f"{engine} answers"
+            findings.append(Finding(code="engine-up", level=Level.FINE, path=path, text=text))
+            continue
+        others = len(settings.media.engine) > 1
+        findings.append(
+            Finding(
+                code="engine-silent",
+                level=Level.WARNING if others else Level.ERROR,
+                path=path,
+                text=f"{engine} does not answer",
+                fix="start it there, with --listen-ng at that address",
+            )
+        )
+    return findings
+
+
+def _answers(engine: str) -> bool:
+    """Whether an rtpengine answers a ping of its NG protocol, which is asked twice."""
+    host, _, port = engine.removeprefix(_NG).rpartition(":")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as asking:
+        asking.settimeout(_PATIENCE_S)
+        try:
+            asking.connect((host.strip("[]"), int(port)))
+            for cookie in (b"check-1 ", b"check-2 "):
+                asking.send(cookie + b"d7:command4:pinge")
+                with suppress(TimeoutError):
+                    return b"4:pong" in asking.recv(4096)
+        except OSError:
+            return False
+    return False
+
+
 # ports
 
 
@@ -87,7 +137,7 @@ def each_port(settings: Settings) -> list[Finding]:
 
 
 def relay_ports(settings: Settings) -> Finding | None:
-    """Whether the relay has a pair of ports to begin with; None with an engine elsewhere.
+    """Whether the relay has a pair of ports to begin with; None with engines elsewhere.
 
     Some taken ports do no harm, the relay passes over them; all taken would fail every call.
     """

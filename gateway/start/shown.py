@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from gateway.start.drain import Drain
-from sip.media.plane import MediaError, MediaPlane
+from sip.media.plane import MediaError
+from sip.media.pool.pool import EnginePool
 from sip.softswitch.operator_view import OperatorView
 from sip.softswitch.softswitch import Softswitch
 from sip.trace import Trace
@@ -32,8 +33,8 @@ class Shown:
         self.drain = drain
         #: the SIP messages of late
         self.trace = trace or Trace()
-        #: the engine, once it runs
-        self.media: MediaPlane | None = None
+        #: the engines, once they run
+        self.media: EnginePool | None = None
         #: what an operator may ask and do, once calls are taken
         self.report: OperatorView | None = None
         self._switch: Softswitch | None = None

@@ -4,10 +4,11 @@ import asyncio
 
 from structlog.testing import capture_logs
 
+from sip.b2bua.legs.options import LegOptions
 from sip.core.message import Request
 from sip.core.sdp import SessionDescription
 from sip.media.plane import MediaError
-from tests.ladder import DID, PCMU, Ladder, Peer, dial, ladder_test
+from tests.ladder import DID, PCMU, Ladder, Peer, dial, ladder_test, ladder_with
 
 PCMA = PCMU.replace("AVP 0 101", "AVP 8 101").replace("0 PCMU", "8 PCMA")
 MOVED = PCMU.replace("40000", "41000")
@@ -187,3 +188,52 @@ async def test_without_any_engine_the_call_ends(ladder: Ladder) -> None:
     await ladder.app.until(lambda: ladder.app.close_codes)
     assert ladder.app.told("call:status")[-1]["data"]["cause"] == "media"
     ladder.media.open_calls.clear()
+
+
+@ladder_with(legs={"carrier": LegOptions(reinvites=False)})
+async def test_a_peer_that_takes_no_re_invite_ends_the_call_at_once(ladder: Ladder) -> None:
+    carrier, agent = ladder.peer("carrier"), ladder.peer("agent")
+    await ladder.call_up()
+    with capture_logs() as logs:
+        lose(ladder)
+        await agent.is_hung_up()  # and was not troubled with a re-INVITE
+        await carrier.is_hung_up()
+    await ladder.app.until(lambda: ladder.app.close_codes)
+    assert ladder.app.told("call:status")[-1]["data"]["cause"] == "media-not-moved"
+    [line] = [log for log in logs if log["event"] == "media.not-moved"]
+    assert line["leg"] == "a"
+    assert "media.reinvite" in line["reason"]
+
+
+@ladder_with(legs={"agent": LegOptions(reinvites=False)})
+async def test_nor_is_it_asked_for_anything_else(ladder: Ladder) -> None:
+    """Hold by the carrier: the other side goes on as it was."""
+    carrier, agent = ladder.peer("carrier"), ladder.peer("agent")
+    await ladder.call_up()
+    await carrier.send("INVITE", sdp=PCMU.replace("a=ptime:20", "a=sendonly"))
+    await carrier.expect(100)
+    await carrier.expect(200, of="INVITE")
+    await carrier.send("ACK")
+    assert await agent.drain(1) == []
+    await ladder.hung_up_by("carrier")
+
+
+@ladder_test
+async def test_a_leg_that_rang_and_refuses_its_new_media_is_a_failure_of_ours(
+    ladder: Ladder,
+) -> None:
+    ladder.app.verbs = lambda _: [dial("agent"), {"verb": "hangup"}]
+    carrier, agent = ladder.peer("carrier"), ladder.peer("agent")
+    await carrier.send("INVITE", sdp=PCMU, to=DID)
+    await carrier.expect(100)
+    await agent.expect("INVITE")
+    lose(ladder)
+    await agent.send(200, sdp=PCMU)
+    await agent.expect("ACK")
+    await agent.expect("INVITE")
+    await agent.send(488)
+    await agent.expect("ACK")
+    await agent.is_hung_up()
+    await ladder.app.until(lambda: ladder.app.statuses(child=True)[-1] == ("failed", 503))
+    await carrier.expect(603)
+    await carrier.send("ACK")

@@ -258,6 +258,9 @@ outbound:
          "an rtpengine: media.engine: ng:udp:HOST:PORT"),
         ("media: {engine: 'ng:udp:127.0.0.1:2223', rtpengine: {dtmf_log: here}}", "1: "
          "media.rtpengine.dtmf_log: 'here' is not of the form HOST:PORT"),
+        ("media: {engine: []}", "1: media.engine: names no engine: builtin, ng:udp:HOST:PORT, or a "
+         "list of them"),
+        ("media: {engine: [builtin, builtin]}", "1: media.engine: names builtin twice"),
         ("media: {engine: freeswitch}", "1: media.engine[0]: 'freeswitch' is neither builtin nor "
          "ng:udp:HOST:PORT"),
         ("application: {url: http://x}", "1: application.url: 'http://x' is neither builtin nor a "

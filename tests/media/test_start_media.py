@@ -3,8 +3,7 @@
 import asyncio
 import os
 import signal
-import subprocess
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -157,8 +156,7 @@ async def test_processes_share_the_calls_and_one_that_dies_loses_its_own_alone()
         assert now.calls == {"builtin-1": 2, "builtin-2": 2}
         first = next(engine for engine in now.pool.roster if engine.name == "builtin-1")
         lost = set(first.calls)
-        assert isinstance(first.plane, RelayClient)
-        os.kill(pid_of(first.plane), signal.SIGKILL)
+        os.kill(pid_of(now.pool, "builtin-1"), signal.SIGKILL)
         await until(lambda: len(told) == 2)
         assert {call_id for call_id, _ in told} == lost
         assert {type(event) for _, event in told} == {Lost}
@@ -178,8 +176,10 @@ def test_auto_is_a_process_a_core_as_far_as_there_are_ports() -> None:
     assert relay_processes(few) == 1
 
 
-def pid_of(plane: RelayClient) -> int:
-    """The relay that has this client's control."""
+def pid_of(pool: EnginePool, name: str) -> int:
+    """The process of one of our relays, by its control."""
+    (plane,) = (engine.plane for engine in pool.roster if engine.name == name)
+    assert isinstance(plane, RelayClient)
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit() and str(plane.address) in _command(folder):
             return int(folder.name)
@@ -212,25 +212,13 @@ async def test_calls_of_our_relay_go_to_another_engine_when_it_is_killed(
             now.pool.listen(talk.call_id, told.put_nowait)
             await talk.connect(a, b)
             assert now.calls["builtin"] == 1
-            [pid] = relays_of(os.getpid())
-            os.kill(pid, signal.SIGKILL)
+            os.kill(pid_of(now.pool, "builtin"), signal.SIGKILL)
             async with asyncio.timeout(2):
                 assert isinstance(await told.get(), Lost)
             await talk.connect(a, b)
             assert now.calls == {"builtin": 0, ng(rtpengine_engine): 1}
             await a.speaks_to(b)
         await until(lambda: all(s.health is Health.UP for s in now.pool.roster.states))
-
-
-def relays_of(parent: int) -> Sequence[int]:
-    """The media relays that this process runs."""
-    out = subprocess.run(
-        ["ps", "--ppid", str(parent), "-o", "pid=", "-o", "args="],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
-    return [int(line.split()[0]) for line in out.splitlines() if PORTS in line]
 
 
 async def until(condition: Callable[[], bool], within_s: float = 10.0) -> None:

@@ -13,6 +13,7 @@ import asyncio
 import json
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
 
@@ -20,7 +21,7 @@ import structlog
 
 from sip.clock import Clock, LoopClock, Timer
 from sip.media.events import Digit, Heard, Lost, MediaEvent, OneWay, Played, Silent
-from sip.media.ng.bencode import Decoded
+from sip.media.ng.bencode import Decoded, Encodable
 from sip.media.ng.client import TIMEOUT_S, NgClient, play_keys
 from sip.media.ng.control_address import ControlAddress
 from sip.media.ng.form import Form
@@ -107,6 +108,18 @@ class RtpengineClient(NgClient):
         if self._options.silence_s is not None:
             has.add(Capability.SILENCE)
         return frozenset(has)
+
+    def _sdp_keys(
+        self,
+        sdp: str,
+        media_address: str | None,
+        received_from: Signalling | None,
+        sender: MediaTerms,
+        reader: MediaTerms,
+    ) -> dict[str, Encodable]:
+        """One on another host is told to peers by the address that it has there."""
+        here = media_address if _is_here(self.address) else None
+        return super()._sdp_keys(sdp, here, received_from, sender, reader)
 
     async def answer(
         self,
@@ -288,6 +301,16 @@ class RtpengineClient(NgClient):
                     self._tell(call_id, _event(change, self._clock.now()))
         if self._watched and self._next_look is None:
             self._next_look = self._clock.call_later(self._options.poll_s, self._look)
+
+
+def _is_here(control: ControlAddress) -> bool:
+    """Whether an engine is on our own host, by where its control is."""
+    if isinstance(control, Path):
+        return True
+    try:
+        return ip_address(control[0]).is_loopback
+    except ValueError:
+        return control[0] == "localhost"
 
 
 def _changes(watched: _Watched, reply: Mapping[str, Decoded], now: float) -> list[Change]:

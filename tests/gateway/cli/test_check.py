@@ -3,9 +3,12 @@
 import ast
 import json
 import re
+import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -199,3 +202,40 @@ def codes_of(tree: ast.AST) -> Iterator[str]:
             for part in ast.walk(node.value):
                 if isinstance(part, ast.Constant) and isinstance(part.value, str):
                     yield part.value
+
+
+@contextmanager
+def an_rtpengine() -> Iterator[int]:
+    """Answers one ping; its port."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked:
+        asked.bind(("127.0.0.1", 0))
+        asked.settimeout(10)
+
+        def answer() -> None:
+            request, client = asked.recvfrom(4096)
+            cookie, _, _ = request.partition(b" ")
+            asked.sendto(cookie + b" d6:result4:ponge", client)
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        yield asked.getsockname()[1]
+        thread.join()
+
+
+def test_an_rtpengine_is_asked_whether_it_is_there() -> None:
+    with an_rtpengine() as port:
+        there, nowhere = f"ng:udp:127.0.0.1:{port}", "ng:udp:127.0.0.1:9"
+        found = {
+            names: [(one.code, one.level) for one in checks.engines(with_engines(*names))]
+            for names in ((there,), (nowhere,), ("builtin", nowhere), ("builtin",))
+        }
+    assert found == {
+        (there,): [("engine-up", "fine")],
+        (nowhere,): [("engine-silent", "error")],
+        ("builtin", nowhere): [("engine-silent", "warning")],
+        ("builtin",): [],
+    }
+
+
+def with_engines(*engines: str) -> Settings:
+    return Settings.model_validate({"media": {"engine": list(engines)}})
