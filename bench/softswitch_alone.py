@@ -23,7 +23,15 @@ from sip.clock import LoopClock
 from sip.core.uri import Uri
 from sip.ids import Ids
 from sip.media.events import Listener
-from sip.media.plane import Capability, MediaError, MediaPlane, MediaStats
+from sip.media.plane import (
+    Capability,
+    EngineStatistics,
+    MediaError,
+    MediaPlane,
+    MediaStats,
+    Subscription,
+    Withheld,
+)
 from sip.media.supervisor import RelayOptions, RelayProcess
 from sip.media.terms import ANY_TERMS, MediaTerms, Signalling
 from sip.softswitch.admission.gatekeeper import Gatekeeper
@@ -84,6 +92,27 @@ class PassThrough:
 
     async def query(self, call_id: str) -> MediaStats:
         return MediaStats()
+
+    async def withhold(self, call_id: str, tag: str, how: Withheld) -> None:
+        raise MediaError("unsupported", "no packet passes here")
+
+    async def let_pass(self, call_id: str, tag: str, how: Withheld) -> None:
+        raise MediaError("unsupported", "no packet passes here")
+
+    async def subscribe(self, call_id: str, tag: str) -> Subscription:
+        raise MediaError("unsupported", "no packet passes here")
+
+    async def answer_subscription(self, call_id: str, tag: str, sdp: str) -> None:
+        raise MediaError("unsupported", "no packet passes here")
+
+    async def unsubscribe(self, call_id: str, tag: str) -> None:
+        raise MediaError("unsupported", "no packet passes here")
+
+    async def calls(self) -> tuple[str, ...]:
+        return ()
+
+    async def statistics(self) -> EngineStatistics:
+        return EngineStatistics()
 
     async def ping(self) -> None:
         return

@@ -14,7 +14,7 @@ from typing import Final, ParamSpec
 from sip.core.sdp_edits import UNKNOWN, answer_to, off_hold, sent_to, silent_answer
 from sip.errors import ParseError
 from sip.media.events import Listener, Lost, MediaEvent
-from sip.media.plane import Capability, MediaError, MediaPlane, MediaStats
+from sip.media.plane import Capability, MediaError, MediaPlane, MediaStats, Withheld
 from sip.media.terms import MediaSide
 
 P = ParamSpec("P")
@@ -152,6 +152,16 @@ class MediaSession:
         """Ends what is played to a party; without effect if nothing is."""
         self._need(Capability.PLAY, "play a file")
         await self._plane.stop_play(self._call_id, party)
+
+    async def withhold(self, party: str, how: Withheld) -> None:
+        """What a party says does not reach its other side, until `let_pass`."""
+        self._need(Capability.WITHHOLD, "withhold what a party says")
+        await self._plane.withhold(self._call_id, party, how)
+
+    async def let_pass(self, party: str, how: Withheld) -> None:
+        """The end of `withhold`; without effect if nothing is withheld in that way."""
+        self._need(Capability.WITHHOLD, "withhold what a party says")
+        await self._plane.let_pass(self._call_id, party, how)
 
     async def close(self) -> MediaStats | None:
         """Give the ports back; the final counters, or None if there never was media."""

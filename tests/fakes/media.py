@@ -6,7 +6,15 @@ from pathlib import Path
 from sip.core.sdp import SessionDescription
 from sip.errors import ParseError
 from sip.media.events import Listener, Lost, MediaEvent
-from sip.media.plane import Capability, MediaError, MediaStats, PartyStats
+from sip.media.plane import (
+    Capability,
+    EngineStatistics,
+    MediaError,
+    MediaStats,
+    PartyStats,
+    Subscription,
+    Withheld,
+)
 from sip.media.terms import ANY_TERMS, MediaTerms, Signalling
 
 
@@ -114,6 +122,27 @@ class FakeMedia:
 
     async def stop_play(self, call_id: str, tag: str) -> None:
         self._ask("stop", call_id, tag)
+
+    async def withhold(self, call_id: str, tag: str, how: Withheld) -> None:
+        self._ask("withhold", call_id, tag, how.value)
+
+    async def let_pass(self, call_id: str, tag: str, how: Withheld) -> None:
+        self._ask("let pass", call_id, tag, how.value)
+
+    async def subscribe(self, call_id: str, tag: str) -> Subscription:
+        raise MediaError("unsupported", "nobody may subscribe to a fake")
+
+    async def answer_subscription(self, call_id: str, tag: str, sdp: str) -> None:
+        raise MediaError("unsupported", "nobody may subscribe to a fake")
+
+    async def unsubscribe(self, call_id: str, tag: str) -> None:
+        raise MediaError("unsupported", "nobody may subscribe to a fake")
+
+    async def calls(self) -> tuple[str, ...]:
+        return tuple(self.open_calls)
+
+    async def statistics(self) -> EngineStatistics:
+        return EngineStatistics(sessions=len(self.open_calls))
 
     def _ask(self, *what: str) -> None:
         self.asked.append(what)

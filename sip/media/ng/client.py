@@ -20,6 +20,7 @@ from sip.media.events import Listener, Lost, MediaEvent
 from sip.media.ng import flags
 from sip.media.ng.bencode import Decoded, Encodable
 from sip.media.ng.channel import Channel
+from sip.media.ng.commands import Commands
 from sip.media.ng.control_address import ControlAddress, written
 from sip.media.ng.form import Form, FormError, decode, encode
 from sip.media.ng.reports import stats_of
@@ -46,6 +47,7 @@ _ENGINE_REASONS: tuple[tuple[str, MediaSlug], ...] = (
     ("error parsing sdp", "bad-sdp"),
     ("no sdp body in message", "bad-sdp"),
     ("error rewriting sdp", "bad-sdp"),
+    ("unrecognized command", "unsupported"),
 )
 
 _SLUGS: Final[tuple[MediaSlug, ...]] = get_args(MediaSlug)
@@ -77,7 +79,7 @@ class _Memory:
         self.answered = False
 
 
-class NgClient:
+class NgClient(Commands):
     """A `MediaPlane` that speaks NG to one engine. Made by `connect`; close it with `close`.
 
     This one relays with any engine; what else an engine can do is its own client's

@@ -57,7 +57,9 @@ class RelayClient(NgClient):
     @property
     def capabilities(self) -> frozenset[Capability]:
         """See `MediaPlane.capabilities`."""
-        lacks = {Capability.SILENCE} if self._silence_s is None else set()
+        lacks = {Capability.SUBSCRIBE}
+        if self._silence_s is None:
+            lacks.add(Capability.SILENCE)
         return frozenset(Capability) - lacks
 
     async def ping(self) -> None:

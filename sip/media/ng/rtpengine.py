@@ -102,7 +102,7 @@ class RtpengineClient(NgClient):
     @property
     def capabilities(self) -> frozenset[Capability]:
         """See `MediaPlane.capabilities`."""
-        has = {Capability.PLAY}
+        has = {Capability.PLAY, Capability.WITHHOLD, Capability.SUBSCRIBE}
         if self._options.key_log.listens:
             has.add(Capability.DIGITS)
         if self._options.silence_s is not None:

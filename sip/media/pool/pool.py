@@ -9,6 +9,7 @@ offer of such a call, which its peers hear of by re-INVITE, goes to another engi
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import partial
@@ -20,7 +21,15 @@ import structlog
 from sip.clock import Clock, LoopClock
 from sip.log_throttle import Throttle
 from sip.media.events import Listener, Lost, MediaEvent
-from sip.media.plane import Capability, MediaError, MediaPlane, MediaStats
+from sip.media.plane import (
+    Capability,
+    EngineStatistics,
+    MediaError,
+    MediaPlane,
+    MediaStats,
+    Subscription,
+    Withheld,
+)
 from sip.media.pool.lost_calls import LostCalls
 from sip.media.pool.member import Engine, Health, Member
 from sip.media.pool.roster import Roster
@@ -169,6 +178,49 @@ class EnginePool:
         """See `MediaPlane.stop_play`."""
         engine = self._engine_of(call_id)
         await engine.asked(engine.plane.stop_play(call_id, tag))
+
+    async def withhold(self, call_id: str, tag: str, how: Withheld) -> None:
+        """See `MediaPlane.withhold`."""
+        engine = self._engine_of(call_id)
+        await engine.asked(engine.plane.withhold(call_id, tag, how))
+
+    async def let_pass(self, call_id: str, tag: str, how: Withheld) -> None:
+        """See `MediaPlane.let_pass`."""
+        engine = self._engine_of(call_id)
+        await engine.asked(engine.plane.let_pass(call_id, tag, how))
+
+    async def subscribe(self, call_id: str, tag: str) -> Subscription:
+        """See `MediaPlane.subscribe`."""
+        engine = self._engine_of(call_id)
+        return await engine.asked(engine.plane.subscribe(call_id, tag))
+
+    async def answer_subscription(self, call_id: str, tag: str, sdp: str) -> None:
+        """See `MediaPlane.answer_subscription`."""
+        engine = self._engine_of(call_id)
+        await engine.asked(engine.plane.answer_subscription(call_id, tag, sdp))
+
+    async def unsubscribe(self, call_id: str, tag: str) -> None:
+        """See `MediaPlane.unsubscribe`."""
+        engine = self._engine_of(call_id)
+        await engine.asked(engine.plane.unsubscribe(call_id, tag))
+
+    async def calls(self) -> tuple[str, ...]:
+        """See `MediaPlane.calls`: those of every engine that answers."""
+        up = [engine for engine in self.roster if engine.health is Health.UP]
+        told = await asyncio.gather(*(engine.asked(engine.plane.calls()) for engine in up))
+        return tuple(call for calls in told for call in calls)
+
+    async def statistics(self) -> EngineStatistics:
+        """See `MediaPlane.statistics`: the sums of those that answer, and the longest uptime."""
+        up = [engine for engine in self.roster if engine.health is Health.UP]
+        told = await asyncio.gather(*(engine.asked(engine.plane.statistics()) for engine in up))
+        return EngineStatistics(
+            sessions=sum(one.sessions for one in told),
+            ended=sum(one.ended for one in told),
+            packets=sum(one.packets for one in told),
+            octets=sum(one.octets for one in told),
+            uptime_s=max((one.uptime_s for one in told), default=0),
+        )
 
     async def ping(self) -> None:
         """See `MediaPlane.ping`: one engine that takes calls is enough."""

@@ -105,6 +105,7 @@ class RelayServer:
             advertise=options.advertise,
             version=6 if ":" in options.listen else 4,
             problems=problems,
+            began=time.monotonic(),
         )
         self.watch(self._control_socket.socket, self._control_ready)
         self._has_parent = options.has_parent
