@@ -26,6 +26,8 @@ from config.texts import (
     Name,
     NumberKey,
     Prefix,
+    Processes,
+    PublicAddress,
     ReadableFile,
     Secret,
     SipUri,
@@ -209,7 +211,7 @@ class SipSettings(Model):
         ListenSettings(address=Listener("udp", "0.0.0.0", 5060)),
         ListenSettings(address=Listener("tcp", "0.0.0.0", 5060)),
     )
-    advertise: IpAddress | None = None
+    advertise: PublicAddress | None = None
     realm: Name = "retell-sip-gateway"
     tls: TlsSettings = TlsSettings()
     auth: SipAuthSettings = SipAuthSettings()
@@ -226,6 +228,8 @@ class RtpengineSettings(Model):
 class MediaSettings(Model):
     engine: Engines = ("builtin",)
     ports: RtpPorts = PortRange(20000, 29999)
+    processes: Processes = 1
+    advertise: PublicAddress | None = None
     rtpengine: RtpengineSettings = RtpengineSettings()
 
 

@@ -118,7 +118,12 @@ class PassHeaderSettings(Model):
 
 
 class MediaTermsSettings(Model):
-    """How a trunk wants its media (`trunks[].media`)."""
+    """How a trunk wants its media (`trunks[].media`).
+
+    `reinvite` is whether it takes a re-INVITE with another session description.
+    """
+
+    reinvite: bool = True
 
 
 class PeerSettings(Model):

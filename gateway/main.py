@@ -15,6 +15,7 @@ import structlog
 
 from config.settings import Settings
 from gateway.log import reconfigure
+from gateway.start.addresses import OurAddresses
 from gateway.start.drain import Drain
 from gateway.start.http import start_http
 from gateway.start.link import open_link
@@ -76,12 +77,10 @@ async def running(
         recordings = await start_recording(settings, stack, reloader)
         endpoint = await start_http(settings, shown, stack, reloader, recordings)
         if settings.sip.listen:
-            shown.media = await start_media(
-                settings,
-                stack,
-                on_loss=shown.media_lost,
-                recorder=None if recordings is None else recordings.socket,
-            )
+            addresses = OurAddresses(settings)
+            await addresses.start(stack)
+            recorder = None if recordings is None else recordings.socket
+            shown.media = await start_media(settings, stack, reloader, recorder)
             link = await open_link(settings.application, endpoint, stack)
             await start_softswitch(
                 settings,
@@ -90,6 +89,7 @@ async def running(
                 shared=shared,
                 media=shown.media,
                 link=link,
+                addresses=addresses,
                 reloader=reloader,
             )
         yield

@@ -10,6 +10,7 @@ from config.checks.trunks import trunk_problems
 from config.problems import Problem, did_you_mean
 from config.reading.profiles import misses_profile
 from config.reading.raw import Data, listing, mapping, named_trunks, said, softswitch_on
+from config.values import PortRange
 
 
 def cross_problems(data: Data) -> Iterator[Problem]:
@@ -141,6 +142,14 @@ def _media(data: Data) -> Iterator[Problem]:
         for key in mapping(media, "rtpengine"):
             reason = "needs an rtpengine: media.engine: ng:udp:HOST:PORT"
             yield Problem(("media", "rtpengine", key), reason)
+    processes, ports = str(media.get("processes")), str(media.get("ports"))
+    try:
+        room = PortRange.parse(ports).calls
+    except ValueError:  # not set, or told already
+        return
+    if processes.isdecimal() and int(processes) > room:
+        reason = f"{processes} processes want 4 ports each, and media.ports has them for {room}"
+        yield Problem(("media", "processes"), reason)
 
 
 def _pair(path: tuple[str | int, ...], keys: Data) -> Iterator[Problem]:

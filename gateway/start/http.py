@@ -17,6 +17,7 @@ from gateway.http.clients import CLIENTS
 from gateway.http.door import Door, Site
 from gateway.jambonz.endpoint import JambonzEndpoint
 from gateway.start.descriptors import raise_limit
+from gateway.start.engine_metrics import EngineMetrics
 from gateway.start.errors import StartupError, cannot_listen
 from gateway.start.recording import Recordings
 from gateway.start.reload import Reloader
@@ -64,6 +65,7 @@ async def start_http(
     door = await stack.enter_async_context(
         Door(settings.http, app[CLIENTS], raise_limit() // HTTP_PART)
     )
+    app[METRICS].registry.register(EngineMetrics(lambda: shown.media))
     app[METRICS].add({"http_connections": lambda: float(len(door))})
     app[METRICS].count(
         {

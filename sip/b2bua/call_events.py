@@ -36,6 +36,8 @@ class Cause(Enum):
     NO_SDP_ANSWER = "no-sdp-answer"
     NO_COMMON_CODEC = "no-common-codec"
     MEDIA = "media"
+    MEDIA_NOT_MOVED = "media-not-moved"
+    NO_PORTS = "no-ports"
     SHUTDOWN = "shutdown"
     # why a leg was not placed at all
     NO_SUCH_TRUNK = "no-such-trunk"

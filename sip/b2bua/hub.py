@@ -388,7 +388,12 @@ class Hub:
     # offers of ours
 
     async def ask(self, leg: Leg, sdp: str) -> tuple[str | None, int]:
-        """Offer `sdp` to `leg`; its answer, or None and the status to refuse with."""
+        """Offer `sdp` to `leg`; its answer, or None and the status to refuse with.
+
+        A peer that takes no offer of ours in the call is not asked: it would refuse with 488.
+        """
+        if not leg.takes_reinvites:
+            return None, 488
         before = self._asked.get(leg)
         asked = self._asked[leg] = asyncio.get_running_loop().create_future()
         if not leg.reoffer(sdp):  # whoever asked before waits on

@@ -13,8 +13,8 @@ from typing import Final, ParamSpec
 
 from sip.core.sdp_edits import UNKNOWN, answer_to, off_hold, sent_to, silent_answer
 from sip.errors import ParseError
-from sip.media.events import Listener
-from sip.media.plane import Capability, MediaError, MediaPlane, MediaStats
+from sip.media.events import Listener, Lost, MediaEvent
+from sip.media.plane import Capability, MediaError, MediaPlane, MediaStats, Withheld
 from sip.media.terms import MediaSide
 
 P = ParamSpec("P")
@@ -37,6 +37,9 @@ class MediaSession:
         self._call_id = call_id
         self._on_event = on_event
         self._open = False
+        #: whether the engine knows nothing of it any more: an answer can be made ready only after
+        #: another offer
+        self.lost = False
         self._attempts = 0
         self._plays = 0
         #: the open or newest offer of each party: an answer must fit it
@@ -57,7 +60,7 @@ class MediaSession:
         that gets what is returned.
         """
         if not self._open and self._on_event is not None:
-            self._plane.listen(self._call_id, self._on_event)
+            self._plane.listen(self._call_id, self._heard)
         self._open = True
         self._attempts += 1
         sdp = await self._plane.offer(
@@ -69,6 +72,7 @@ class MediaSession:
             sender=sender.terms,
             reader=reader.terms,
         )
+        self.lost = False
         if a_sdp is not None:
             self._offered[A_TAG] = a_sdp
         return f"b{self._attempts}", sdp if a_sdp is not None else _read(
@@ -167,6 +171,16 @@ class MediaSession:
         self._need(Capability.RECORD, "record")
         await self._plane.stop_recording(self._call_id)
 
+    async def withhold(self, party: str, how: Withheld) -> None:
+        """What a party says does not reach its other side, until `let_pass`."""
+        self._need(Capability.WITHHOLD, "withhold what a party says")
+        await self._plane.withhold(self._call_id, party, how)
+
+    async def let_pass(self, party: str, how: Withheld) -> None:
+        """The end of `withhold`; without effect if nothing is withheld in that way."""
+        self._need(Capability.WITHHOLD, "withhold what a party says")
+        await self._plane.let_pass(self._call_id, party, how)
+
     async def close(self) -> MediaStats | None:
         """Give the ports back; the final counters, or None if there never was media."""
         self._on_event = None  # which may hold the room that holds this session
@@ -174,6 +188,12 @@ class MediaSession:
             return None
         self._open = False
         return await self._plane.delete(self._call_id)
+
+    def _heard(self, event: MediaEvent) -> None:
+        if isinstance(event, Lost):
+            self.lost = True
+        if self._on_event is not None:
+            self._on_event(event)
 
     def _need(self, capability: Capability, what: str) -> None:
         if capability not in self._plane.capabilities:

@@ -10,6 +10,7 @@ import structlog
 from sip.clock import Clock, LoopClock
 from sip.media.ng.bencode import Encodable
 from sip.media.ng.client import TIMEOUT_S, NgClient, play_keys
+from sip.media.ng.control_address import ControlAddress
 from sip.media.ng.form import Form, FormError, decode, encode
 from sip.media.ng.notices import COOKIE, NoticeReader
 from sip.media.plane import SILENCE_S, Capability
@@ -29,37 +30,42 @@ class RelayClient(NgClient):
         clock: Clock,
         timeout_s: float,
         form: Form,
+        token: bytes = b"",
         silence_s: float | None = SILENCE_S,
         records: bool = False,
     ) -> None:
         super().__init__(clock, timeout_s, form)
+        self._token = token
         self._silence_s = silence_s
         self._records = records
         self._notices = NoticeReader()
-        #: its ports in use and in all, as of the last ping
-        self.ports: tuple[int, int] | None = None
 
     @classmethod
     async def connect(
         cls,
-        address: tuple[str, int],
+        address: ControlAddress,
         *,
         clock: Clock | None = None,
         timeout_s: float = TIMEOUT_S,
         form: Form = Form.JSON,
+        token: bytes = b"",
         silence_s: float | None = SILENCE_S,
         records: bool = False,
     ) -> RelayClient:
-        """See `NgClient.connect`."""
-        client = cls(clock or LoopClock(), timeout_s, form, silence_s, records)
+        """See `NgClient.connect`; `token` is what the relay wants over UDP."""
+        client = cls(clock or LoopClock(), timeout_s, form, token, silence_s, records)
         await client.retarget(address)
         return client
 
     @property
     def capabilities(self) -> frozenset[Capability]:
         """See `MediaPlane.capabilities`."""
-        has = {Capability.SILENCE: self._silence_s is not None, Capability.RECORD: self._records}
-        return frozenset(each for each in Capability if has.get(each, True))
+        lacks = {Capability.SUBSCRIBE}
+        if self._silence_s is None:
+            lacks.add(Capability.SILENCE)
+        if not self._records:
+            lacks.add(Capability.RECORD)
+        return frozenset(Capability) - lacks
 
     async def ping(self) -> None:
         """See `MediaPlane.ping`."""

@@ -71,9 +71,9 @@ class Source(Protocol):
 class Outlet:
     """The way out to one party. `sock` is its leased socket."""
 
-    __slots__ = ("_connected_fd", "_convert", "_counted", "_numbering", "_octets", "_overheard",
-                 "_packets", "_passed_before", "_protect", "_rng", "_socket", "_source",
-                 "_withheld", "fd", "rate_hz", "remote", "send_errors")  # fmt: skip
+    __slots__ = ("_connected_fd", "_convert", "_counted", "_muted", "_numbering", "_octets",
+                 "_overheard", "_packets", "_passed_before", "_protect", "_rng", "_socket",
+                 "_source", "_withheld", "fd", "rate_hz", "remote", "send_errors")  # fmt: skip
 
     def __init__(self, sock: socket.socket, rng: random.Random) -> None:
         self._socket = sock
@@ -89,7 +89,7 @@ class Outlet:
         self._numbering: Numbering | None = None
         self._convert: Convert | None = None
         self._protect: Protect | None = None
-        self._withheld = False
+        self._withheld = self._muted = False
         self._overheard = False
         self._source: Source | None = None
         #: What had passed from the source when it became that; what was sent before; and what
@@ -130,6 +130,16 @@ class Outlet:
         self._withheld = withheld
         self._choose()
 
+    def mute(self, muted: bool, now: float) -> None:
+        """What the other side says is kept from the party, or is not any more.
+
+        Unlike while something is played to it, what fills a gap is sent all the same.
+        """
+        if muted is not self._muted:
+            self._renumber(now)
+            self._muted = muted
+            self._choose()
+
     def overhear(self, overheard: bool) -> None:
         """What the other side says must be looked at before it passes."""
         self._overheard = overheard
@@ -151,7 +161,7 @@ class Outlet:
 
     def pass_on(self, packet: bytes, now: float) -> bool:
         """Sends what the other side said, if it is to be heard. The packet is RTP."""
-        if self.remote is None or self._withheld:
+        if self.remote is None or self._withheld or self._muted:
             return False
         if self._convert is not None:
             sent = [self._pass(each, now) for each in self._convert(packet, now)]
@@ -160,7 +170,7 @@ class Outlet:
 
     def pass_beside(self, packet: bytes, now: float) -> bool:
         """Sends a key that the other side said beside its stream, with an SSRC of its own."""
-        if self.remote is None or self._withheld:
+        if self.remote is None or self._withheld or self._muted:
             return False
         if self._numbering is None:
             return self._send(packet)
@@ -199,6 +209,7 @@ class Outlet:
         """The other side may write to the connected socket where nothing stands in between."""
         direct = self.remote is not None and not (
             self._withheld
+            or self._muted
             or self._overheard
             or self._numbering is not None
             or self._protect is not None

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from sip.core.sdp_edits import TELEPHONE_EVENT
 from sip.core.sdp_lines import Codec
+from sip.media.plane import Withheld
 from sip.media.relay.endpoint import Ear, Poller, RtpEndpoint
 from sip.media.relay.listening import KeyWatch
 from sip.media.relay.player import Player, Voice
@@ -50,7 +51,7 @@ class Party:
     """One party of a call and the port pair that faces it."""
 
     __slots__ = ("_agreed", "_description", "_staged", "keys", "pair", "player",
-                 "rtcp", "rtp", "tag")  # fmt: skip
+                 "rtcp", "rtp", "tag", "withheld")  # fmt: skip
 
     def __init__(self, tag: str, pair: PortPair, poller: Poller, rng: random.Random) -> None:
         self.tag = tag
@@ -63,6 +64,8 @@ class Party:
         #: What is played to it now.
         self.player: Player | None = None
         self.keys: KeyWatch | None = None
+        #: Why what it says does not reach its other side.
+        self.withheld: frozenset[Withheld] = frozenset()
 
     @property
     def described(self) -> bool:
@@ -145,6 +148,12 @@ class Party:
         player, self.player = self.player, None
         if player is not None:
             player.stop(now)
+
+    def keep_from(self, other: Party | None, how: Withheld, kept: bool, now: float) -> None:
+        """What it says is kept from its other side, for a reason of several, or is not."""
+        self.withheld = self.withheld | {how} if kept else self.withheld - {how}
+        if other is not None:
+            other.rtp.outlet.mute(bool(self.withheld), now)
 
     def voice(self) -> Voice | None:
         """How it takes G.711: the first that its description has and that was negotiated."""

@@ -9,14 +9,15 @@ A party's endpoints face *it*: its packets arrive there, and packets for it leav
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from sip.media.plane import MediaError, call_sid_of
+from sip.media.plane import MediaError, Withheld, call_sid_of
 from sip.media.relay.dtmf import Press
 from sip.media.relay.endpoint import Poller
 from sip.media.relay.listening import KeyWatch, Listening, Wish
 from sip.media.relay.notices import Notices
+from sip.media.relay.outlet import NO_TRAFFIC, Traffic
 from sip.media.relay.party import Description, Party
 from sip.media.relay.player import Player
 from sip.media.relay.ports import NoPortsError, PortPool
@@ -37,6 +38,14 @@ class Call:
     pending_for: str = ""
     listening: Listening | None = None
     tape: Tape | None = None
+
+    @property
+    def passed(self) -> Traffic:
+        """What was passed on between its parties, those that were dropped left out."""
+        total = NO_TRAFFIC
+        for party in self.parties.values():
+            total = total.plus(party.rtp.passed)
+        return total
 
     def looks(self) -> dict[str, Look]:
         """What is known of each party's sound."""
@@ -84,6 +93,9 @@ class Sessions:
         self._pool = pool
         self._poller = poller
         self._calls: dict[str, Call] = {}
+        #: Calls that are over, and what was passed on in them.
+        self.ended = 0
+        self._passed_before = NO_TRAFFIC
 
     def __len__(self) -> int:
         return len(self._calls)
@@ -152,12 +164,16 @@ class Sessions:
         if call.tape is not None:
             for party in (sender, receiver):
                 call.tape.hear(party)
+        for one, other in ((sender, receiver), (receiver, sender)):
+            other.rtp.outlet.mute(bool(one.withheld), now)
         return sender
 
     def delete(self, call_id: str, now: float) -> Call:
         """Ends the call and frees its ports; the returned call is for its counters."""
         call = self.find(call_id)
         del self._calls[call_id]
+        self.ended += 1
+        self._passed_before = self._passed_before.plus(call.passed)
         if call.listening is not None:
             call.listening.close()
             call.listening = None
@@ -218,6 +234,25 @@ class Sessions:
         if call.tape is not None:
             call.tape.end("ended", now)
             call.tape = None
+
+    def withhold(self, call_id: str, tag: str, how: Withheld, kept: bool, now: float) -> None:
+        """Keeps what a party says from its other side, or lets it pass again."""
+        call = self.find(call_id)
+        other = call.parties.get(call.peers.get(tag, ""))
+        _party_of(call, tag).keep_from(other, how, kept, now)
+
+    @property
+    def call_ids(self) -> Iterable[str]:
+        """Those of calls that are there."""
+        return self._calls.keys()
+
+    @property
+    def passed(self) -> Traffic:
+        """What was ever passed on, in calls that are there and in those that are over."""
+        total = self._passed_before
+        for call in self._calls.values():
+            total = total.plus(call.passed)
+        return total
 
     def close(self, now: float) -> None:
         """Ends every call."""
