@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sip.media.relay import rtcp
+from sip.media import rtcp
 from sip.media.relay.connected_socket import open_connected
 from sip.media.relay.endpoint import CONNECT_AFTER, MAX_PACKET, RtpEndpoint
 from sip.media.relay.rtcp_endpoint import RtcpEndpoint

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 
-from sip.media.relay import rtcp
+from sip.media import rtcp
 from sip.media.relay.endpoint import MAX_PACKET, NEVER, Endpoint, Poller
 
 
