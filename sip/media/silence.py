@@ -53,14 +53,19 @@ class Silences:
     def __init__(self, limit_s: float) -> None:
         self.limit_s = limit_s
         self._parties: dict[str, _Party] = {}
+        #: By party: the seconds of its silences that were told as one-way, and are over.
+        self._one_way_s: dict[str, float] = {}
 
     def look(self, looks: Mapping[str, Look], now: float) -> list[Change]:
         """What changed since the last look. A party that is not looked at is forgotten."""
         may_send = [tag for tag, look in looks.items() if look.may_send]
+        for tag in self._parties.keys() - may_send:
+            self._end_one_way(tag, now)
         self._parties = {tag: self._parties.get(tag) or _Party(now) for tag in may_send}
         for tag, party in self._parties.items():
             heard_at = looks[tag].heard_at
             if heard_at is not None and heard_at > party.since:
+                self._end_one_way(tag, heard_at)
                 party.since = heard_at
         changes: list[Change] = []
         for tag, party in self._parties.items():
@@ -69,6 +74,18 @@ class Silences:
                 party.told = sound
                 changes.append(Change(tag, sound, now - party.since))
         return changes
+
+    def one_way_s(self, tag: str, now: float) -> float:
+        """Seconds for which the party was not heard although it might have sent, and the other
+        party was: all of each such silence, from its last packet on."""
+        total = self._one_way_s.get(tag, 0.0)
+        party = self._parties.get(tag)
+        if party is not None and party.told is Sound.ONE_WAY:
+            total += now - party.since
+        return total
+
+    def _end_one_way(self, tag: str, now: float) -> None:
+        self._one_way_s[tag] = self.one_way_s(tag, now)
 
     def _judge(self, tag: str, party: _Party, now: float) -> Sound:
         if now - party.since < self.limit_s:

@@ -98,6 +98,10 @@ class Listening:
         """What was played to the party is over."""
         self._tell("played", tag, now, {"play-id": play_id, "finished": int(finished)})
 
+    def one_way_s(self, tag: str, now: float) -> float:
+        """Seconds for which the party should have been heard and was not."""
+        return 0.0 if self._silences is None else self._silences.one_way_s(tag, now)
+
     def close(self) -> None:
         """The call is over."""
         if self._timer is not None:

@@ -16,6 +16,7 @@ from sip.media.plane import MediaError
 from sip.media.relay.dtmf import Press
 from sip.media.relay.endpoint import Poller
 from sip.media.relay.listening import KeyWatch, Listening, Wish
+from sip.media.relay.meter import Watch
 from sip.media.relay.notices import Notices
 from sip.media.relay.party import Description, Party
 from sip.media.relay.player import Player
@@ -35,6 +36,17 @@ class Call:
     pending: Party | None = None
     pending_for: str = ""
     listening: Listening | None = None
+    watch: Watch | None = None
+
+    def joined(self) -> list[Party]:
+        """The parties that have another side."""
+        return [party for tag, party in self.parties.items() if tag in self.peers]
+
+    def note_silences(self, now: float) -> None:
+        """Its parties' meters know for how long each was not heard."""
+        if self.listening is not None:
+            for tag, party in self.parties.items():
+                party.meter.one_way_s = self.listening.one_way_s(tag, now)
 
     def looks(self) -> dict[str, Look]:
         """What is known of each party's sound."""
@@ -144,12 +156,18 @@ class Sessions:
         receiver.settle(description, now)
         sender.commit(now)
         sender.join(receiver)
+        if call.watch is None:
+            call.watch = Watch(call.joined, self._timers, self._rng, now)
         return sender
 
     def delete(self, call_id: str, now: float) -> Call:
         """Ends the call and frees its ports; the returned call is for its counters."""
         call = self.find(call_id)
         del self._calls[call_id]
+        call.note_silences(now)
+        if call.watch is not None:
+            call.watch.close()
+            call.watch = None
         if call.listening is not None:
             call.listening.close()
             call.listening = None
@@ -257,7 +275,7 @@ class Sessions:
 
     def _party(self, tag: str, now: float, new: list[Party]) -> Party:
         pair = self._pool.lease(now)
-        party = Party(tag, pair, self._poller, self._rng)
+        party = Party(tag, pair, self._poller, self._rng, now)
         new.append(party)
         return party
 
