@@ -52,6 +52,9 @@ class Quality:
     quiet_percent: float | None = None
 
 
+#: Of a leg that nobody measured.
+UNMEASURED: Final = Quality()
+
 _NAMES: Final = tuple(field.name for field in fields(Quality))
 _MOST: Final = frozenset({"jitter_max_ms", "round_trip_max_ms"})
 _SUMS: Final = frozenset({"reordered", "late", "duplicates", "bursts", "one_way_s"})

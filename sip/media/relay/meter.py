@@ -44,6 +44,7 @@ class Meter:
         if self._over:
             return
         self._over = True
+        self._rtp.stream.end()
         judged = emodel.CODECS.get(codec, G711)
         self._measuring.close(now, codec=judged, round_trip_ms=self._round_trip_ms)
         bye = self._rtcp.reporter.bye(self._rtp.stream, self._rtp.outlet.audio(now), now)

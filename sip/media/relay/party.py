@@ -23,6 +23,9 @@ from sip.media.terms import Signalling
 #: Keys, by the name that SDP gives them, as `rewrite` writes it.
 _KEYS = TELEPHONE_EVENT.upper()
 
+#: Comfort noise (RFC 3389), likewise.
+_COMFORT_NOISE = "CN"
+
 #: The laws of G.711 by theirs.
 _LAWS = {"PCMU": Coding.PCMU, "PCMA": Coding.PCMA}
 
@@ -146,6 +149,11 @@ class Party:
             if law is not None and codec.rate == RATE_HZ and number in self._agreed.codecs:
                 return Voice(number, law)
         return None
+
+    @property
+    def rests(self) -> bool:
+        """Whether it sends nothing for now and said so: the last that came was comfort noise."""
+        return self._codec_name == _COMFORT_NOISE
 
     @property
     def _codec_name(self) -> str:

@@ -182,6 +182,11 @@ class RtpStream:
         self.ssrc = -1
         self._newcomer = -1
 
+    def end(self) -> None:
+        """Nothing more comes: what is missing is lost for good."""
+        if self._losses is not None:
+            self._losses.close()
+
     @property
     def packets(self) -> int:
         """Packets taken."""

@@ -54,7 +54,7 @@ class Call:
         for tag, party in self.parties.items():
             peer = self.parties.get(self.peers.get(tag, ""))
             may_send = peer is not None and party.may_send_to(peer)
-            looks[tag] = Look(may_send, party.rtp.stream.heard_at)
+            looks[tag] = Look(may_send, party.rtp.stream.heard_at, party.rests)
         return looks
 
 
@@ -158,6 +158,8 @@ class Sessions:
         sender.join(receiver)
         if call.watch is None:
             call.watch = Watch(call.joined, self._timers, self._rng, now)
+        if call.listening is not None:
+            call.listening.renew(now)
         return sender
 
     def delete(self, call_id: str, now: float) -> Call:
