@@ -90,6 +90,15 @@ class Rooms:
         for room in [room for room in self._open if id(room) not in taken]:
             await self._close(room)
 
+    async def query(self) -> MediaStats | None:
+        """The counters so far, of all rooms, as `close` gives them. Raises MediaError."""
+        stats = self._stats
+        for room in tuple(self._open):
+            more = await room.media.query()
+            if more is not None:
+                stats = more if stats is None else added(stats, more)
+        return stats
+
     async def close(self) -> MediaStats | None:
         """Give all ports back; the counters of all rooms, None where there never was media."""
         self._on_media = _unheard
