@@ -8,10 +8,13 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from sip.media import emodel
-from sip.media.emodel import G711, Codec
+from sip.media.emodel import Codec
 from sip.media.quality import SAMPLE_S, Sample, Samples
 from sip.media.relay.clock_drift import ClockDrift
 from sip.media.relay.rtp import RtpStream
+
+#: Seconds between two looks at a party.
+LOOK_S: Final = 1.0
 
 #: Fewest packets of an interval that is judged: below it the party hardly spoke.
 MIN_PACKETS: Final = 10
@@ -57,28 +60,28 @@ class Measuring:
         self._timestamp = 0
         self._media_s = 0.0
 
-    def look(self, now: float, *, codec: Codec = G711, round_trip_ms: float | None = None) -> None:
-        """To be called each second."""
+    def look(self, now: float) -> bool:
+        """To be called each second; true if a sample is due."""
         stream = self.stream
         heard_at = stream.heard_at
         if heard_at is None:  # its time begins when it first speaks
             self._began = self._sampled_at = now
-            return
+            return False
         if now - heard_at < 1.0:
             self._look_at_clock(heard_at)
             jitter_ms = stream.jitter_ms
             self._jitter_sum += jitter_ms
             self._jitter_looks += 1
-            self.jitter_max_ms = max(self.jitter_max_ms, jitter_ms)
-        if now - self._sampled_at >= SAMPLE_S - 0.5:
-            self._sample(now, codec, round_trip_ms)
+            if jitter_ms > self.jitter_max_ms:
+                self.jitter_max_ms = jitter_ms
+        return now - self._sampled_at >= SAMPLE_S - LOOK_S / 2
 
-    def close(self, now: float, *, codec: Codec = G711, round_trip_ms: float | None = None) -> None:
+    def close(self, now: float, *, codec: Codec, round_trip_ms: float | None = None) -> None:
         """The call is over: what came since the last sample is judged too, if it is enough."""
         if self.stream.heard_at is None:
             return
         if self._mos_packets == 0 or now - self._sampled_at >= SAMPLE_S / 2:
-            self._sample(now, codec, round_trip_ms)
+            self.sample(now, codec=codec, round_trip_ms=round_trip_ms)
 
     @property
     def clock_drift_ppm(self) -> float | None:
@@ -113,7 +116,8 @@ class Measuring:
         self._timestamp = timestamp
         self._drift.sample(self._media_s, heard_at)
 
-    def _sample(self, now: float, codec: Codec, round_trip_ms: float | None) -> None:
+    def sample(self, now: float, *, codec: Codec, round_trip_ms: float | None = None) -> None:
+        """Judges what came since the last sample, by the E-model."""
         losses = self.stream.losses
         counts = _Counts(self.stream.expected, losses.lost, losses.runs)
         before, self._before = self._before, counts

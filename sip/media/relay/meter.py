@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable
-from typing import Final, Protocol
+from typing import Protocol
 
 from sip.media import emodel
 from sip.media.emodel import G711
 from sip.media.ng.bencode import Encodable
 from sip.media.relay.endpoint import RtpEndpoint
-from sip.media.relay.measuring import Measuring
+from sip.media.relay.measuring import LOOK_S, Measuring
 from sip.media.relay.rtcp_endpoint import RtcpEndpoint
 from sip.media.relay.timers import Timer, Timers
-
-#: Seconds between two looks at a party.
-LOOK_S: Final = 1.0
 
 
 class Meter:
@@ -31,13 +28,19 @@ class Meter:
         #: Seconds for which it should have been heard and was not.
         self.one_way_s = 0.0
 
-    def look(self, codec: str, now: float) -> None:
-        """To be called each second. `codec` is what the party speaks, by its name in SDP."""
+    def look(self, now: float) -> bool:
+        """To be called each second; true if `sample` is to be called, too."""
+        rtcp = self._rtcp
+        if now >= rtcp.reporter.due and rtcp.remote is not None:
+            report = rtcp.reporter.due_report(self._rtp.stream, self._rtp.outlet, now)
+            if report is not None:
+                rtcp.send(report)
+        return self._measuring.look(now)
+
+    def sample(self, codec: str, now: float) -> None:
+        """Judges the last interval. `codec` is what the party speaks, by its name in SDP."""
         judged = emodel.CODECS.get(codec, G711)
-        self._measuring.look(now, codec=judged, round_trip_ms=self._round_trip_ms)
-        reporter, outlet = self._rtcp.reporter, self._rtp.outlet
-        if self._rtcp.remote is not None and reporter.is_due(now, instead=outlet.forwards):
-            self._rtcp.send(reporter.report(self._rtp.stream, outlet.audio(now), now))
+        self._measuring.sample(now, codec=judged, round_trip_ms=self._round_trip_ms)
 
     def end(self, codec: str, now: float) -> None:
         """The party leaves: it is told so, where it was told anything. Only once."""
@@ -96,7 +99,9 @@ class Meter:
 class Watched(Protocol):
     """A party of a call."""
 
-    def look(self, now: float) -> None: ...
+    def look(self, now: float) -> None:
+        """To be called each second."""
+        ...
 
 
 class Watch:

@@ -121,7 +121,8 @@ class Party:
 
     def look(self, now: float) -> None:
         """To be called each second: its leg is measured, and RTCP sent that is due."""
-        self.meter.look(self._codec_name, now)
+        if self.meter.look(now):
+            self.meter.sample(self._codec_name, now)
 
     def watch_keys(self, keys: KeyWatch) -> None:
         """Its keys are read from now on."""

@@ -11,7 +11,7 @@ import random
 from typing import Final
 
 from sip.media import rtcp
-from sip.media.relay.outlet import Audio
+from sip.media.relay.outlet import Audio, Outlet
 from sip.media.relay.round_trip import UNITS, RoundTrip
 from sip.media.relay.rtp import RtpStream
 from sip.media.rtcp import (
@@ -20,7 +20,6 @@ from sip.media.rtcp import (
     Echo,
     Echoes,
     ExtendedReport,
-    Extension,
     Names,
     Packet,
     ReceiverReport,
@@ -65,7 +64,6 @@ class Reporter:
 
     __slots__ = (
         "_cname",
-        "_due",
         "_echo",
         "_expected",
         "_jitter_ms",
@@ -76,13 +74,15 @@ class Reporter:
         "_name",
         "_received",
         "_rng",
+        "due",
         "round_trip",
         "sent",
     )  # fmt: skip
 
     def __init__(self, rng: random.Random) -> None:
         self._rng = rng
-        self._due: float | None = None
+        #: When our next report is due; 0.0 as long as nobody has asked for one.
+        self.due = 0.0
         #: Whose reports ours are: the stream's that the party last heard.
         self._name = rng.getrandbits(32)
         self._cname = f"{rng.getrandbits(64):016x}"  # RFC 7022 4.2: random, of this call alone
@@ -132,7 +132,7 @@ class Reporter:
 
     def passed(self, compound: bytes, now: float) -> None:
         """RTCP of the other side went to the party as it came."""
-        self._due = now + PATIENCE_S
+        self.due = now + PATIENCE_S
         try:
             packets = rtcp.read(compound)
         except RtcpError:
@@ -141,28 +141,25 @@ class Reporter:
             if isinstance(packet, SenderReport):
                 self.round_trip.sent(rtcp.middle(packet.ntp), now)
 
-    def is_due(self, now: float, *, instead: bool) -> bool:
-        """Whether it is time for a report of ours. Asked first, the time begins to run.
+    def due_report(self, stream: RtpStream, outlet: Outlet, now: float) -> bytes | None:
+        """Our report, once `due` is over: what the party is sent, and how its `stream` is heard.
 
-        `instead`: the other side's reports would pass, if there were any.
+        The first time, nothing is said, and the time begins to run.
         """
-        if self._due is None:  # RFC 3550 6.3.1: the first comes after half the time
-            self._due = now + (PATIENCE_S if instead else self._interval_s() / 2)
-        return now >= self._due
+        begins, instead = self.due == 0.0, outlet.forwards
+        wait_s = PATIENCE_S * self._rng.uniform(0.85, 1.0) if instead else self._interval_s()
+        if begins and not instead:  # RFC 3550 6.3.1: the first comes after half the time
+            wait_s /= 2
+        self.due = now + wait_s
+        return None if begins else self._compound(stream, outlet.audio(now), now)
 
-    def report(
-        self, stream: RtpStream, audio: Audio | None, now: float, metrics: VoipMetrics | None = None
-    ) -> bytes:
-        """Our report: what the party is sent, and how the party's `stream` is heard."""
-        self._due = now + self._interval_s()
+    def _compound(self, stream: RtpStream, audio: Audio | None, now: float) -> bytes:
         packets = self._report(stream, audio, now)
-        extensions: list[Extension] = [] if metrics is None else [metrics]
         if self._echo is not None:
             ssrc, mark, at = self._echo
             self._echo = None
-            extensions.append(Echoes((Echo(ssrc, mark, _units(now - at)),)))
-        if extensions:
-            packets.append(ExtendedReport(self._name, tuple(extensions)))
+            echoes = Echoes((Echo(ssrc, mark, _units(now - at)),))
+            packets.append(ExtendedReport(self._name, (echoes,)))
         self.sent += 1
         return rtcp.write(packets)
 
