@@ -28,6 +28,7 @@ from gateway.calls.endings import OUR_BUG, SHUTDOWN, Fault, Refusal, registratio
 from gateway.calls.ladders import Ladders
 from gateway.calls.live_call import LiveCall, Session
 from gateway.calls.metrics import Metrics
+from gateway.calls.quality import media_of, qualities_of
 from gateway.calls.record_of_call import (
     between,
     close_record,
@@ -45,6 +46,7 @@ from gateway.log import name_call, seconds
 from gateway.retell.client import RetellClient
 from gateway.retell.failures import RegistrationError
 from gateway.storage.call_records import CallRecord, CallStore
+from gateway.storage.samples import SampleStore
 
 log = structlog.get_logger("gateway.call")
 
@@ -74,6 +76,7 @@ class LiveCalls:
         now: Callable[[], float],
         clock: Callable[[], float],
         ladders: Ladders | None = None,
+        samples: SampleStore | None = None,
     ) -> None:
         """`now` is seconds since 1970, `clock` monotonic seconds."""
         self._settings = settings
@@ -83,6 +86,7 @@ class LiveCalls:
         self._now = now
         self._clock = clock
         self._ladders = ladders
+        self._samples = samples
         self._calls: dict[str, LiveCall] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._draining = False
@@ -398,14 +402,20 @@ class LiveCalls:
             call.timer = None
         machine, record = call.machine, call.record
         ending = machine.ending or OUR_BUG.ending()
-        close_record(record, machine, ending)
+        media = media_of(machine.media)
+        close_record(record, machine, ending, media.figures)
         self._store.save(record)
+        if self._samples is not None:
+            self._samples.save(record.call_id, media.samples)
         if self._ladders is not None:
             self._ladders.call_over(record)
         setup_s = between(record.started_ms, record.answered_ms)
         self._metrics.call_ended(
             record.direction, record.trunk, ending, machine.tried, record.duration_s
         )
+        trunks = {"a": record.trunk, "b": machine.tried[-1].attempt.trunk if machine.tried else ""}
+        for leg, quality in qualities_of(media.figures):
+            self._metrics.leg_ended(trunks[leg], quality)
         log.info(
             "call.end",
             call_id=call.call_id,

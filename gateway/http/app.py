@@ -19,6 +19,7 @@ from gateway.http import (
     health,
     ladders_api,
     lifecycle_api,
+    quality_api,
     recordings_api,
     retell_webhooks,
     trunks_api,
@@ -34,6 +35,7 @@ from gateway.http.app_keys import (
     RECORDINGS,
     RELOADING,
     RETELL,
+    SAMPLES,
     SETTINGS,
     STORE,
     FindOperations,
@@ -51,6 +53,7 @@ from gateway.retell.client import RetellClient
 from gateway.storage.call_records import open_store
 from gateway.storage.ladders import open_ladders
 from gateway.storage.retention import Keep
+from gateway.storage.samples import open_samples
 from gateway.storage.spool import spool_folder
 from gateway.version import version
 
@@ -145,8 +148,21 @@ def make_app(
                 )
                 ladders = app[LADDERS] = Ladders(messages, opened)
                 stack.callback(ladders.close)
+            app[SAMPLES] = samples = await stack.enter_async_context(
+                open_samples(
+                    store.engine,
+                    spool_folder(settings.storage.url.get_secret_value(), settings.storage.spool),
+                )
+            )
             calls = LiveCalls(
-                settings, store, retell, metrics, now=now, clock=clock, ladders=ladders
+                settings,
+                store,
+                retell,
+                metrics,
+                now=now,
+                clock=clock,
+                ladders=ladders,
+                samples=samples,
             )
             app[STORE] = store
             app[RETELL] = retell
@@ -178,6 +194,7 @@ def make_app(
             web.get("/readyz", health.readyz),
             web.get(f"{calls_api.PREFIX}/calls", calls_api.list_calls),
             web.get(f"{calls_api.PREFIX}/calls/{{call_id}}", calls_api.get_call),
+            web.get(f"{calls_api.PREFIX}/calls/{{call_id}}/quality", quality_api.get_quality),
             web.get(f"{calls_api.PREFIX}/calls/{{call_id}}/ladder", ladders_api.get_ladder),
             web.get(f"{calls_api.PREFIX}/calls/{{call_id}}/ladder.pcap", ladders_api.get_pcap),
             web.get(f"{calls_api.PREFIX}/calls/{{call_id}}/ladder.txt", ladders_api.get_text),

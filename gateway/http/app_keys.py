@@ -16,6 +16,7 @@ from gateway.jambonz.endpoint import JambonzEndpoint
 from gateway.recordings.store import RecordingStore
 from gateway.retell.client import RetellClient
 from gateway.storage.call_records import CallStore
+from gateway.storage.samples import SampleStore
 
 # Names of checks and whether each is passed: media relay alive, SIP listening, …
 Ready: TypeAlias = Callable[[], Awaitable[dict[str, bool]]]
@@ -40,5 +41,6 @@ ENDPOINT: Final[web.AppKey[JambonzEndpoint[LiveCall]]] = web.AppKey("endpoint")
 READY: Final[web.AppKey[Ready]] = web.AppKey("ready")
 LADDERS: Final = web.AppKey("ladders", Ladders)
 RECORDINGS: Final = web.AppKey("recordings", RecordingStore)
+SAMPLES: Final = web.AppKey("samples", SampleStore)
 LIFECYCLE: Final[web.AppKey[Lifecycle]] = web.AppKey("lifecycle")
 OPERATIONS: Final[web.AppKey[FindOperations]] = web.AppKey("operations")

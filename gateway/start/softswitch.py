@@ -95,6 +95,7 @@ async def start_softswitch(
             turned_away=lambda: switch.turned_away,
             certificates=tls.certificates,
             calls=switch.dialler.limits.calls,
+            media=switch.media_counters,
         )
 
     def prepare(settings: Settings) -> Callable[[], Awaitable[None]]:

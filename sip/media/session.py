@@ -14,7 +14,14 @@ from typing import Final, ParamSpec
 from sip.core.sdp_edits import UNKNOWN, answer_to, off_hold, sent_to, silent_answer
 from sip.errors import ParseError
 from sip.media.events import Listener, Lost, MediaEvent
-from sip.media.plane import Capability, MediaError, MediaPlane, MediaStats, Withheld
+from sip.media.plane import (
+    Capability,
+    MediaError,
+    MediaPlane,
+    MediaStats,
+    PartyStats,
+    Withheld,
+)
 from sip.media.terms import MediaSide
 
 P = ParamSpec("P")
@@ -181,6 +188,10 @@ class MediaSession:
         self._need(Capability.WITHHOLD, "withhold what a party says")
         await self._plane.let_pass(self._call_id, party, how)
 
+    async def query(self) -> MediaStats | None:
+        """The counters so far, or None if there was no media yet."""
+        return await self._plane.query(self._call_id) if self._open else None
+
     async def close(self) -> MediaStats | None:
         """Give the ports back; the final counters, or None if there never was media."""
         self._on_event = None  # which may hold the room that holds this session
@@ -198,6 +209,11 @@ class MediaSession:
     def _need(self, capability: Capability, what: str) -> None:
         if capability not in self._plane.capabilities:
             raise MediaError("unsupported", f"this media engine cannot {what}")
+
+
+def by_leg(stats: MediaStats) -> dict[str, PartyStats]:
+    """The counters by leg: `a` for the A-leg's party, `b` for the last B-leg's."""
+    return {A_TAG if tag == A_TAG else "b": party for tag, party in stats.parties.items()}
 
 
 def _read(edit: Callable[P, str], *args: P.args, **kwargs: P.kwargs) -> str:

@@ -200,7 +200,9 @@ class Control:
         return _report(call, now)
 
     def _query(self, request: _Request, now: float) -> Reply:
-        return _report(self._sessions.find(_text(request, "call-id")), now)
+        call = self._sessions.find(_text(request, "call-id"))
+        call.note_silences(now)
+        return _report(call, now)
 
     def _play(self, request: _Request, now: float) -> Reply:
         clip = wav.read(_audio(request))
@@ -293,6 +295,7 @@ def _party_report(party: Party, now: float) -> Encodable:
     if silent_s is not None:
         stats["payload type"] = stream.payload_type
         stats["silent ms"] = round(silent_s * 1000)
+    stats |= party.meter.stats(now)
     rtp_report: dict[str, Encodable] = {"stats": stats}
     address = rtp.source or rtp.latch.expected
     if address is not None:

@@ -24,6 +24,9 @@ from sip.media.relay.rtp import DEFAULT_CLOCK_RATE_HZ, HEADER, HEADER_SIZE, RtpS
 _VERSION: Final = 0x8000
 _MARKER: Final = 0x0080
 
+#: RFC 3550 6.4: who has sent nothing for two of RTCP's intervals, 5 s each, is no sender any more.
+QUIET_S: Final = 10.0
+
 _write = os.write
 _unpack = HEADER.unpack_from
 _KIND = struct.Struct("!H")
@@ -54,6 +57,19 @@ class Traffic(NamedTuple):
 
 
 NO_TRAFFIC: Final = Traffic()
+
+
+class Audio(NamedTuple):
+    """The stream that a party hears: its source, the timestamp of this moment, what was sent.
+
+    `payload_octets` are without the headers (RFC 3550 6.4.1).
+    """
+
+    ssrc: int
+    rtp_time: int
+    packets: int
+    payload_octets: int
+    rate_hz: int
 
 
 class Source(Protocol):
@@ -198,6 +214,27 @@ class Outlet:
         if self._numbering is not None:
             return self._numbering.sent_at
         return None if self._source is None else self._source.stream.heard_at
+
+    @property
+    def forwards(self) -> bool:
+        """Whether the party hears the other side's stream under its own numbers."""
+        return self._numbering is None and self._convert is None
+
+    def audio(self, now: float) -> Audio | None:
+        """What the party hears; None where it was sent nothing for a while."""
+        spoken_at, sent = self.spoken_at, self.sent
+        if spoken_at is None or now - spoken_at > QUIET_S or not sent.packets:
+            return None
+        if self._numbering is not None:
+            ssrc, rate_hz = self._numbering.ssrc, self.rate_hz
+            rtp_time = self._numbering.timestamp_at(now)
+        else:
+            assert self._source is not None
+            stream = self._source.stream
+            ssrc, rate_hz = stream.ssrc, round(1 / stream.tick_s)
+            rtp_time = stream.last_timestamp + round((now - stream.last_at) * rate_hz)
+        octets = max(0, sent.octets - HEADER_SIZE * sent.packets)
+        return Audio(ssrc, rtp_time & 0xFFFFFFFF, sent.packets, octets, rate_hz)
 
     @property
     def _forwarded(self) -> Traffic:

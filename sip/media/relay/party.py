@@ -13,6 +13,7 @@ from sip.core.sdp_lines import Codec
 from sip.media.plane import Withheld
 from sip.media.relay.endpoint import Ear, Poller, RtpEndpoint
 from sip.media.relay.listening import KeyWatch
+from sip.media.relay.meter import Meter
 from sip.media.relay.player import Player, Voice
 from sip.media.relay.ports import PortPair
 from sip.media.relay.rewrite import Codecs, RemoteMedia
@@ -22,6 +23,9 @@ from sip.media.terms import Signalling
 
 #: Keys, by the name that SDP gives them, as `rewrite` writes it.
 _KEYS = TELEPHONE_EVENT.upper()
+
+#: Comfort noise (RFC 3389), likewise.
+_COMFORT_NOISE = "CN"
 
 #: The laws of G.711 by theirs.
 _LAWS = {"PCMU": Coding.PCMU, "PCMA": Coding.PCMA}
@@ -50,14 +54,17 @@ class Agreement(NamedTuple):
 class Party:
     """One party of a call and the port pair that faces it."""
 
-    __slots__ = ("_agreed", "_description", "_staged", "keys", "pair", "player",
+    __slots__ = ("_agreed", "_description", "_staged", "keys", "meter", "pair", "player",
                  "rtcp", "rtp", "tag", "withheld")  # fmt: skip
 
-    def __init__(self, tag: str, pair: PortPair, poller: Poller, rng: random.Random) -> None:
+    def __init__(
+        self, tag: str, pair: PortPair, poller: Poller, rng: random.Random, now: float
+    ) -> None:
         self.tag = tag
         self.pair = pair
         self.rtp = RtpEndpoint(pair.rtp, poller, rng)
-        self.rtcp = RtcpEndpoint(pair.rtcp, poller)
+        self.rtcp = RtcpEndpoint(pair.rtcp, poller, self.rtp.outlet, rng)
+        self.meter = Meter(self.rtp, self.rtcp, now)
         self._description: Description | None = None
         self._staged: Description | None = None
         self._agreed = Agreement()
@@ -132,6 +139,11 @@ class Party:
         """See `RtpEndpoint.let_be`."""
         self.rtp.let_be(ear)
 
+    def look(self, now: float) -> None:
+        """To be called each second: its leg is measured, and RTCP sent that is due."""
+        if self.meter.look(now):
+            self.meter.sample(self._codec_name, now)
+
     def watch_keys(self, keys: KeyWatch) -> None:
         """Its keys are read from now on."""
         self.keys = keys
@@ -165,6 +177,17 @@ class Party:
                 return Voice(number, law)
         return None
 
+    @property
+    def rests(self) -> bool:
+        """Whether it sends nothing for now and said so: the last that came was comfort noise."""
+        return self._codec_name == _COMFORT_NOISE
+
+    @property
+    def _codec_name(self) -> str:
+        """Of what it sends now; empty while that is not known."""
+        codec = self._agreed.codecs.get(self.rtp.stream.payload_type)
+        return "" if codec is None else codec.name
+
     def _codecs(self) -> Codecs:
         """What the descriptions in force and staged have."""
         codecs: Codecs = ()
@@ -176,6 +199,7 @@ class Party:
     def part(self, now: float) -> None:
         """Nothing flows to or from this party any more."""
         self.stop_play(now)
+        self.meter.end(self._codec_name, now)
         if self.keys is not None:
             self.keys.close()
         self.rtp.stream.on_key = self.keys = None

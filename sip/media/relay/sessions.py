@@ -16,6 +16,7 @@ from sip.media.plane import MediaError, Withheld, call_sid_of
 from sip.media.relay.dtmf import Press
 from sip.media.relay.endpoint import Poller
 from sip.media.relay.listening import KeyWatch, Listening, Wish
+from sip.media.relay.meter import Watch
 from sip.media.relay.notices import Notices
 from sip.media.relay.outlet import NO_TRAFFIC, Traffic
 from sip.media.relay.party import Description, Party
@@ -38,6 +39,7 @@ class Call:
     pending_for: str = ""
     listening: Listening | None = None
     tape: Tape | None = None
+    watch: Watch | None = None
 
     @property
     def passed(self) -> Traffic:
@@ -47,13 +49,23 @@ class Call:
             total = total.plus(party.rtp.passed)
         return total
 
+    def joined(self) -> list[Party]:
+        """The parties that have another side."""
+        return [party for tag, party in self.parties.items() if tag in self.peers]
+
+    def note_silences(self, now: float) -> None:
+        """Its parties' meters know for how long each was not heard."""
+        if self.listening is not None:
+            for tag, party in self.parties.items():
+                party.meter.one_way_s = self.listening.one_way_s(tag, now)
+
     def looks(self) -> dict[str, Look]:
         """What is known of each party's sound."""
         looks: dict[str, Look] = {}
         for tag, party in self.parties.items():
             peer = self.parties.get(self.peers.get(tag, ""))
             may_send = peer is not None and party.may_send_to(peer)
-            looks[tag] = Look(may_send, party.rtp.stream.heard_at)
+            looks[tag] = Look(may_send, party.rtp.stream.heard_at, party.rests)
         return looks
 
 
@@ -166,6 +178,10 @@ class Sessions:
                 call.tape.hear(party)
         for one, other in ((sender, receiver), (receiver, sender)):
             other.rtp.outlet.mute(bool(one.withheld), now)
+        if call.watch is None:
+            call.watch = Watch(call.joined, self._timers, self._rng, now)
+        if call.listening is not None:
+            call.listening.renew(now)
         return sender
 
     def delete(self, call_id: str, now: float) -> Call:
@@ -174,6 +190,10 @@ class Sessions:
         del self._calls[call_id]
         self.ended += 1
         self._passed_before = self._passed_before.plus(call.passed)
+        call.note_silences(now)
+        if call.watch is not None:
+            call.watch.close()
+            call.watch = None
         if call.listening is not None:
             call.listening.close()
             call.listening = None
@@ -334,7 +354,7 @@ class Sessions:
 
     def _party(self, tag: str, now: float, new: list[Party]) -> Party:
         pair = self._pool.lease(now)
-        party = Party(tag, pair, self._poller, self._rng)
+        party = Party(tag, pair, self._poller, self._rng, now)
         new.append(party)
         return party
 
