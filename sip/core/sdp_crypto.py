@@ -85,6 +85,10 @@ class Crypto:
         key = binascii.b2a_base64(self.key, newline=False).decode()
         return f"{self.tag} {self.name or self.suite.value[0]} inline:{key}"
 
+    def same_key(self, other: Crypto) -> bool:
+        """Whether both encrypt alike; a line may change its tag."""
+        return self.suite is other.suite and self.key == other.key
+
     def answered(self, key: bytes) -> Crypto:
         """The line that takes this one up, with a key of ours (RFC 4568 5.1.2)."""
         return replace(self, key=key)

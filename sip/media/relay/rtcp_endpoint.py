@@ -7,18 +7,23 @@ import socket
 from sip.media.relay import rtcp
 from sip.media.relay.endpoint import MAX_PACKET, NEVER, Endpoint, Poller
 from sip.media.relay.latch import SocketAddress
+from sip.media.relay.srtp import Change, Guard
 
 
 class RtcpEndpoint(Endpoint):
     """The RTCP socket facing a party; reports pass as they are, as no SSRC is rewritten."""
 
-    __slots__ = ("_heard_at", "_ssrc", "packets", "packets_sent", "peer", "remote", "send_errors")
+    __slots__ = ("_heard_at", "_ssrc", "guard", "packets", "packets_sent", "peer", "protect",
+                 "remote", "send_errors")  # fmt: skip
 
     def __init__(self, sock: socket.socket, poller: Poller) -> None:
         super().__init__(sock, poller)
         self.peer: RtcpEndpoint | None = None
         self.remote: SocketAddress | None = None
         self.send_errors = 0
+        #: What proves and decrypts the party's reports, and encrypts those for it (SRTCP).
+        self.guard: Guard | None = None
+        self.protect: Change | None = None
         self._heard_at = NEVER
         self._ssrc = b""
         self.packets = 0
@@ -32,6 +37,12 @@ class RtcpEndpoint(Endpoint):
             packet, source = self._receive(MAX_PACKET)
         except OSError:
             return
+        if self.guard is not None:
+            clear = self.guard.open_rtcp(packet, now)
+            if clear is None:
+                self.turn_away(source)
+                return
+            packet = clear
         if not rtcp.valid(packet) or len(packet) == MAX_PACKET:
             self.refused += 1
             return
@@ -43,12 +54,19 @@ class RtcpEndpoint(Endpoint):
             return
         self._heard_at, self._ssrc = now, ssrc
         self.packets += 1
-        peer = self.peer
-        if peer is None or peer.remote is None:
+        if self.peer is not None:
+            self.peer.send(packet)
+
+    def send(self, packet: bytes) -> None:
+        """Sends a report to the party, if it can be sent to."""
+        if self.remote is None:
+            return
+        wire = packet if self.protect is None else self.protect(packet)
+        if wire is None:
             return
         try:
-            peer.socket.sendto(packet, peer.remote)
+            self.socket.sendto(wire, self.remote)
         except OSError:
-            peer.send_errors += 1
+            self.send_errors += 1
             return
-        peer.packets_sent += 1
+        self.packets_sent += 1

@@ -11,6 +11,7 @@ contexts, which takes 40 % less time. The relay is one thread.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, Final
 
@@ -24,13 +25,15 @@ from sip.core.sdp_crypto import PREFERENCE, Crypto, Suite
 _LONGEST: Final = 4096
 _TRAILER: Final = 160
 
+#: Seconds for which packets under a key that was changed may still be on their way.
+LATE_S: Final = 2.0
+
 _buffer: Final = ffi.new("char[]", _LONGEST + _TRAILER)
 _octets: Final = ffi.buffer(_buffer)
 _size: Final = ffi.new("int *")
-_protect_rtp: Final = lib.srtp_protect
-_protect_rtcp: Final = lib.srtp_protect_rtcp
-_unprotect_rtp: Final = lib.srtp_unprotect
-_unprotect_rtcp: Final = lib.srtp_unprotect_rtcp
+
+#: Makes one packet of another; None for one that must not be taken, or sent.
+Change = Callable[[bytes], bytes | None]
 
 #: libsrtp's profile of each suite; RFC 6188's are the 128-bit ones with another cipher.
 _PROFILES: Final = {
@@ -48,56 +51,97 @@ _ICM_128, _ICM_256 = (1, 30), (5, 46)
 
 
 class Sender:
-    """Encrypts what we send to one party."""
+    """Encrypts what we send to one party.
 
-    __slots__ = ("_context", "_session", "crypto")
+    `protect` and `protect_rtcp` return a packet as it is sent; None for one that was sent before,
+    or is out of date: to encrypt another one under its number would give both away.
+    """
+
+    __slots__ = ("_session", "crypto", "protect", "protect_rtcp")
 
     def __init__(self, crypto: Crypto) -> None:
         self.crypto = crypto
         self._session = _session(crypto, Policy.SSRC_ANY_OUTBOUND)
-        self._context = self._session._srtp[0]
-
-    def protect(self, packet: bytes) -> bytes | None:
-        """The RTP packet as it is sent; None for one that was sent before, or is out of date.
-
-        Encrypting another packet under a number that was used would give both away.
-        """
-        return _work(_protect_rtp, self._context, packet)
-
-    def protect_rtcp(self, packet: bytes) -> bytes | None:
-        """The same for a compound of RTCP."""
-        return _work(_protect_rtcp, self._context, packet)
+        self.protect = _change(lib.srtp_protect, self._session)
+        self.protect_rtcp = _change(lib.srtp_protect_rtcp, self._session)
 
 
 class Receiver:
-    """Proves and decrypts what one party sends."""
+    """Proves and decrypts what one party sends.
 
-    __slots__ = ("_context", "_session", "crypto")
+    `unprotect` and `unprotect_rtcp` return a packet in the clear; None if it is forged, damaged, or
+    was here before.
+    """
+
+    __slots__ = ("_session", "crypto", "unprotect", "unprotect_rtcp")
 
     def __init__(self, crypto: Crypto) -> None:
         self.crypto = crypto
         self._session = _session(crypto, Policy.SSRC_ANY_INBOUND)
-        self._context = self._session._srtp[0]
+        self.unprotect = _change(lib.srtp_unprotect, self._session)
+        self.unprotect_rtcp = _change(lib.srtp_unprotect_rtcp, self._session)
 
-    def unprotect(self, packet: bytes) -> bytes | None:
-        """The RTP packet in the clear; None if it is forged, damaged, or was here before."""
-        return _work(_unprotect_rtp, self._context, packet)
 
-    def unprotect_rtcp(self, packet: bytes) -> bytes | None:
+class Guard:
+    """What stands before a party's packets: its key, and for a while the one that it had before.
+
+    A context that gave way is kept, so that a party which comes back to its key finds its roll-over
+    counter, and an eavesdropper no empty memory of what was played already.
+    """
+
+    __slots__ = ("_before", "_until", "receiver")
+
+    def __init__(self, crypto: Crypto) -> None:
+        self.receiver = Receiver(crypto)
+        self._before: Receiver | None = None
+        self._until = 0.0
+
+    def rekey(self, crypto: Crypto, now: float) -> None:
+        """The party's key from now on; without effect if it is that already."""
+        held, before = self.receiver, self._before
+        if crypto.same_key(held.crypto):
+            return
+        known = before is not None and crypto.same_key(before.crypto)
+        self.receiver = before if known and before is not None else Receiver(crypto)
+        self._before, self._until = held, now + LATE_S
+
+    def open(self, packet: bytes, now: float) -> bytes | None:
+        """An RTP packet in the clear; None if it is not the party's."""
+        clear = self.receiver.unprotect(packet)
+        return self.open_late(packet, now) if clear is None else clear
+
+    def open_late(self, packet: bytes, now: float) -> bytes | None:
+        """The same by the key before the present one."""
+        before = self._before
+        return None if before is None or now >= self._until else before.unprotect(packet)
+
+    def open_rtcp(self, packet: bytes, now: float) -> bytes | None:
         """The same for a compound of RTCP."""
-        return _work(_unprotect_rtcp, self._context, packet)
+        clear = self.receiver.unprotect_rtcp(packet)
+        if clear is None and self._before is not None and now < self._until:
+            clear = self._before.unprotect_rtcp(packet)
+        return clear
 
 
-def _work(function: Any, context: Any, packet: bytes) -> bytes | None:
-    size = len(packet)
-    if size > _LONGEST:
-        return None
-    _octets[0:size] = packet
-    _size[0] = size
-    if function(context, _buffer, _size):
-        return None
-    done: bytes = _octets[0 : _size[0]]
-    return done
+def _change(function: Any, session: Session) -> Change:
+    """A function of libsrtp on one context; its names are local, as each packet passes here.
+
+    `_held` keeps the context in memory for as long as its function is in use.
+    """
+    context, buffer, octets, size = session._srtp[0], _buffer, _octets, _size
+
+    def change(packet: bytes, *, _held: Session = session) -> bytes | None:
+        length = len(packet)
+        if length > _LONGEST:
+            return None
+        octets[0:length] = packet
+        size[0] = length
+        if function(context, buffer, size):
+            return None
+        changed: bytes = octets[0 : size[0]]
+        return changed
+
+    return change
 
 
 def _session(crypto: Crypto, ssrc_type: int) -> Session:
