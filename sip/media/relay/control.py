@@ -16,13 +16,14 @@ from typing import NamedTuple
 from sip.core.sdp_crypto import CLEAR, ENCRYPTED
 from sip.media.ng.bencode import Decoded, Encodable
 from sip.media.ng.form import Form, FormError, decode, encode
-from sip.media.plane import MediaError, Signalling, call_sid_of
+from sip.media.plane import MediaError, call_sid_of
 from sip.media.relay import rewrite, wav
 from sip.media.relay.listening import Wish
 from sip.media.relay.notices import Client, Notices, Problems
 from sip.media.relay.party import Description, Party
 from sip.media.relay.rewrite import ReceivedSdp, Transport
 from sip.media.relay.sessions import Call, Sessions
+from sip.media.terms import Signalling
 
 #: Seconds that a reply is kept for retransmissions of its request.
 REPLY_LIFETIME_S = 30.0
