@@ -158,7 +158,7 @@ class NgClient:
     ) -> dict[str, Encodable]:
         """The keys of an offer or answer beside its tags."""
         host = None if received_from is None else received_from.host
-        return flags.sdp_keys(sdp, media_address, host, self._engine_keys)
+        return flags.sdp_keys(sdp, media_address, host, self._engine_keys, sender.encryption)
 
     async def offer(
         self,
@@ -175,6 +175,7 @@ class NgClient:
         """See `MediaPlane.offer`."""
         keys = self._sdp_keys(sdp, media_address, received_from, sender, reader)
         keys |= {"call-id": call_id, "from-tag": from_tag, **self._wishes(call_id)}
+        keys |= flags.offer_keys(keys, reader.encryption)
         known = call_id in self._memories
         memory = self._memories.setdefault(call_id, _Memory(from_tag))
         if to_tag is not None:

@@ -18,8 +18,8 @@ _CLEAR: Final = "RTP/AVP"
 class Keys:
     """One party's. `guard` and `sender` are None while its media is in the clear.
 
-    A key of ours stays for as long as the party's does: its context counts on over re-INVITEs. It
-    is never used by two contexts, which could give one number to two packets.
+    A key of ours lasts as long as its suite is used: its context counts on over re-INVITEs. It is
+    never used by two contexts, which could give one number to two packets.
     """
 
     __slots__ = ("_protocol", "_rng", "_senders", "_told", "guard", "sender")
@@ -30,26 +30,25 @@ class Keys:
         self._protocol = ""
         #: The lines that the party has of us, in our offer or our answer.
         self._told: tuple[Crypto, ...] = ()
-        self._senders: dict[Crypto, Sender] = {}
+        self._senders: dict[bytes, Sender] = {}
         self.guard: Guard | None = None
         self.sender: Sender | None = None
 
     def offered(self, protocol: str) -> Transport:
         """How the party is offered audio: as it is spoken to already, else by `protocol`."""
         if self._protocol:
-            protocol = self._protocol
-            encrypted = self.sender is not None
+            protocol, encrypted = self._protocol, self.sender is not None
         else:
             encrypted = protocol.upper() in ENCRYPTED
         if not encrypted:
             return Transport(protocol if protocol.upper() in CLEAR else _CLEAR)
         if not self._told:
-            self._told = tuple(offered_keys(available(), self._random))
+            self._told = tuple(offered_keys(available(), self._rng.randbytes))
         return Transport(protocol, self._told)
 
     def answered(self) -> Transport:
-        """How an offer of the party is answered, once `took_offer` read it."""
-        return Transport(self._protocol, self._told if self.sender is not None else ())
+        """How an offer of the party is answered, once `took_offer` has read it."""
+        return Transport(self._protocol or _CLEAR, self._told if self.sender is not None else ())
 
     def check_answer(self, media: RemoteMedia) -> None:
         """Raises `MediaError` bad-sdp for an answer with keys that takes up none of ours."""
@@ -57,43 +56,50 @@ class Keys:
             raise MediaError("bad-sdp", "a=crypto takes up no line of our offer")
 
     def took_offer(self, media: RemoteMedia, now: float) -> None:
-        """An offer of the party is in force."""
-        line = chosen(media.keys, available())
+        """A description of the party is in force that is not known for an answer.
+
+        It may be one all the same: to an offer that our 200 made, or a re-INVITE of ours. So what
+        takes up a line that the party has leaves our key as it is.
+        """
         self._protocol = media.protocol
-        if line is None:
+        pair = taken_up(self._told, media.keys)
+        line = chosen(media.keys, available())
+        if pair is not None:
+            self._apply(*pair, now)
+        elif line is not None:
+            sender = self.sender
+            known = sender is not None and sender.crypto.suite is line.suite
+            key = sender.crypto.key if known and sender is not None else self._key(line)
+            ours = line.answered(key)
+            self._told = (ours,)
+            self._apply(ours, line, now)
+        else:
             self.guard = self.sender = None
             self._told = ()
-            self._senders = {}
-            return
-        held, sender = self.guard, self.sender
-        same = held is not None and held.receiver.crypto.same_key(line)
-        if same and sender is not None:
-            ours = line.answered(sender.crypto.key)
-            self._senders = {ours: sender}
-        else:  # who changes its key gets another of ours, as it may begin its counting anew
-            ours = line.answered(self._random(line.suite.key_size))
-            self._senders = {}
-        self._told = (ours,)
-        self._apply(ours, line, now)
 
     def took_answer(self, media: RemoteMedia, now: float) -> None:
         """An answer of the party is in force; forks may answer one offer several times."""
-        pair = taken_up(self._told, media.keys)
         self._protocol = media.protocol
-        if pair is None:  # another fork may still take one of our lines up
-            self.guard = self.sender = None
-        else:
+        pair = taken_up(self._told, media.keys)
+        if pair is not None:
             self._apply(*pair, now)
+        else:  # another fork may still take one of our lines up
+            self.guard = self.sender = None
 
     def _apply(self, ours: Crypto, theirs: Crypto, now: float) -> None:
-        sender = self._senders.get(ours)
+        self._senders = {
+            key: sender
+            for key, sender in self._senders.items()
+            if any(key == told.key for told in self._told)
+        }
+        sender = self._senders.get(ours.key)
         if sender is None:
-            sender = self._senders[ours] = Sender(ours)
+            sender = self._senders[ours.key] = Sender(ours)
         self.sender = sender
         if self.guard is None:
             self.guard = Guard(theirs)
         else:
             self.guard.rekey(theirs, now)
 
-    def _random(self, size: int) -> bytes:
-        return self._rng.randbytes(size)
+    def _key(self, line: Crypto) -> bytes:
+        return self._rng.randbytes(line.suite.key_size)
