@@ -404,11 +404,11 @@ async def make_ladder(**options: Any) -> AsyncIterator[Ladder]:
     """A softswitch whose trunks are the peers: all open by source, but retell by digest.
 
     Options: `limits`, `bans`, more `trunks`, `trunks_to`: a function that makes more, given the
-    peers, and `legs`: how the trunk of a peer wants its legs.
+    peers, `legs`: how the trunk of a peer wants its legs, and `media`, which makes the media plane.
     """
     app = FakeApplication()
     await app.start()
-    media = FakeMedia()
+    media = options.pop("media", FakeMedia)()
     clock, ids = LoopClock(), Ids()
     trace = Trace()
     gateway = Endpoint("udp", "127.0.0.1", free_port())

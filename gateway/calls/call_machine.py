@@ -298,6 +298,7 @@ class CallMachine:
             timeout_s=attempt.timeout_s,
             caller_id=attempt.caller_id,
             headers=attempt.headers,
+            encrypted=attempt.encrypted,
         )
         return (dial, Hangup())
 

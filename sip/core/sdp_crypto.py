@@ -236,3 +236,22 @@ def is_encrypted(text: str | None, encryption: Encryption = Encryption.OPTIONAL)
     except ParseError:
         return False
     return found is not None and bool(found.lines)
+
+
+def is_accepted(offer: str, answer: str, encryption: Encryption) -> bool:
+    """Whether an answer's encryption is one of those offered, and allowed by `encryption`.
+
+    What else is in it is for others to judge.
+    """
+    if encryption is Encryption.OFF and "SAVP" not in answer:
+        return True  # as nearly all are
+    try:
+        offered, answered = parse(offer), parse(answer)
+    except ParseError:
+        return True
+    if answered.audio is None or offered.audio is None:
+        return True
+    used = choose_audio(answered, encryption)
+    if used is None:
+        return False
+    return not used.lines or taken_up(lines_of(offered.audio), used.lines) is not None

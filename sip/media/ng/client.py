@@ -267,7 +267,7 @@ class NgClient:
         self._exchanges[cookie] = exchange
         try:
             self._send(exchange)
-            return _checked(await reply)
+            return checked(await reply)
         finally:
             del self._exchanges[cookie]
             if exchange.timer is not None:
@@ -364,7 +364,8 @@ def play_keys(wav: bytes | Path) -> dict[str, Encodable]:
     return {"blob": wav.decode("utf-8", "surrogateescape")}
 
 
-def _checked(reply: dict[str, Decoded]) -> dict[str, Decoded]:
+def checked(reply: dict[str, Decoded]) -> dict[str, Decoded]:
+    """A reply that says yes; else `MediaError`, with what it says."""
     result = reply.get("result")
     warning = _words(reply.get("warning"))
     if result in ("ok", "pong") and "not found" not in warning:
