@@ -29,7 +29,7 @@ CA = str(Path(__file__).parents[2] / "pyproject.toml")  # any file that can be r
         ),
         ({"trunks": [NOW["trunks"][0], {"name": "c"}]}, ("trunks.b", "trunks.c"), ()),
         (
-            {"trunks": [{**NOW["trunks"][0], "media": {"srtp": "optional"}}, {"name": "b"}]},
+            {"trunks": [{**NOW["trunks"][0], "media": {"srtp": "off"}}, {"name": "b"}]},
             ("trunks.b",),
             (),
         ),
