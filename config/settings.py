@@ -47,6 +47,7 @@ from config.trunk_settings import (
     RegistrationSettings,
     RetellTrunk,
     SessionTimerSettings,
+    Srtp,
     TrunkSettings,
 )
 from config.values import (
@@ -264,6 +265,7 @@ class RetellSettings(Model):
     identify: tuple[PeerSource, ...] = tuple(map(Source.parse, RETELL_TRUNK["identify"]))
     ring_timeout_s: Seconds = 45
     fallback: Fallback | None = None
+    srtp: Srtp = "off"
 
     def own_trunk(self) -> RetellTrunk:
         """The trunk to Retell, as it would stand among `trunks`."""
@@ -275,6 +277,7 @@ class RetellSettings(Model):
             "login": PeerLogin(username=login.username, password=login.password)
             if login is not None and login.password is not None
             else None,
+            "media": {**RETELL_TRUNK.get("media", {}), "srtp": self.srtp},
         }
         return RetellTrunk.model_validate({**RETELL_TRUNK, **own})
 
@@ -297,6 +300,7 @@ class NumberSettings(Model):
     method: Method | None = None
     variables: dict[str, str] = Field(default={})
     fallback: Fallback | None = None
+    srtp: Literal["required"] | None = None
 
 
 class RouteSettings(Model):

@@ -74,6 +74,8 @@ class Attempt:
     caller_id: str | None
     timeout_s: float
     headers: Mapping[str, str] = field(default_factory=dict)
+    #: whether its media must be encrypted, whatever the trunk says
+    encrypted: bool = False
 
 
 @frozen(kw_only=True)
@@ -192,6 +194,7 @@ def _to_agent(settings: Settings, call: NewCall, call_id: str, direction: Direct
             caller_id=person or None,
             timeout_s=settings.retell.ring_timeout_s,
             headers=headers,
+            encrypted=entry.srtp == "required",
         )
     ]
     fallback = entry.fallback or settings.retell.fallback

@@ -41,7 +41,8 @@ class Dial:
 
     One target only: two on different trunks would both leave by the second one's trunk, and the
     same number on two trunks counts as a duplicate; so failover is one dial after another.
-    `anchorMedia` keeps jambonz from re-inviting both sides right after the answer.
+    `anchorMedia` keeps jambonz from re-inviting both sides right after the answer. `encrypted`
+    demands SRTP on the target's side.
     """
 
     target: Target
@@ -49,6 +50,7 @@ class Dial:
     timeout_s: float
     caller_id: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    encrypted: bool = False
 
     def wire(self) -> Wire:
         verb: Wire = {
@@ -63,6 +65,8 @@ class Dial:
             verb["callerId"] = self.caller_id
         if self.headers:
             verb["headers"] = dict(self.headers)
+        if self.encrypted:
+            verb["srtpEncryption"] = "sdes"
         return verb
 
 

@@ -295,7 +295,10 @@ class SipLeg(ABC):
         offer = session_description(request) if status in EXPLAINED else None
         if offer is None or any(name.lower() == "warning" for name, _ in headers):
             return headers
-        return (*headers, ("Warning", warning(offer, self.ua.product)))
+        return (
+            *headers,
+            ("Warning", warning(offer, self.ua.product, self.options.media.encryption)),
+        )
 
     # our 2xx until it is acknowledged
 

@@ -12,6 +12,7 @@ from sip.core.sdp_edits import TELEPHONE_EVENT
 from sip.core.sdp_lines import Codec
 from sip.media.plane import Withheld
 from sip.media.relay.endpoint import Ear, Poller, RtpEndpoint
+from sip.media.relay.keys import Keys
 from sip.media.relay.listening import KeyWatch
 from sip.media.relay.meter import Meter
 from sip.media.relay.player import Player, Voice
@@ -54,8 +55,8 @@ class Agreement(NamedTuple):
 class Party:
     """One party of a call and the port pair that faces it."""
 
-    __slots__ = ("_agreed", "_description", "_staged", "keys", "meter", "pair", "player",
-                 "rtcp", "rtp", "tag", "withheld")  # fmt: skip
+    __slots__ = ("_agreed", "_description", "_staged", "crypto", "keys", "meter", "pair",
+                 "player", "rtcp", "rtp", "tag", "withheld")  # fmt: skip
 
     def __init__(
         self, tag: str, pair: PortPair, poller: Poller, rng: random.Random, now: float
@@ -68,6 +69,8 @@ class Party:
         self._description: Description | None = None
         self._staged: Description | None = None
         self._agreed = Agreement()
+        #: By which its media is encrypted, both ways.
+        self.crypto = Keys(rng)
         #: What is played to it now.
         self.player: Player | None = None
         self.keys: KeyWatch | None = None
@@ -91,10 +94,14 @@ class Party:
 
     def commit(self, now: float) -> None:
         """The offer/answer exchange is complete: what was staged is in force."""
-        if self._staged is None:
-            return
-        before, description = self._description, self._staged
+        if self._staged is not None:
+            self.crypto.took_offer(self._staged.media, now)
+            self._put_in_force(self._staged, now)
+
+    def _put_in_force(self, description: Description, now: float) -> None:
+        before = self._description
         self._description, self._staged = description, None
+        self._encrypt()
         resumes = description.sends and before is not None and not before.sends
         media, signalling = description.media, description.signalling
         self.rtp.expect(media.rtp, now, signalling=signalling, resumes=resumes)
@@ -102,8 +109,15 @@ class Party:
 
     def settle(self, description: Description, now: float) -> None:
         """The party answers: in force at once."""
-        self._staged = description
-        self.commit(now)
+        self.crypto.took_answer(description.media, now)
+        self._put_in_force(description, now)
+
+    def _encrypt(self) -> None:
+        guard, sender = self.crypto.guard, self.crypto.sender
+        self.rtp.stand_guard(guard)
+        self.rtcp.guard = guard
+        self.rtp.outlet.protect(None if sender is None else sender.protect)
+        self.rtcp.protect = None if sender is None else sender.protect_rtcp
 
     def join(self, other: Party) -> None:
         """Packets flow between these two, of the payload types that both described."""

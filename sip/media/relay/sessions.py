@@ -170,6 +170,7 @@ class Sessions:
         receiver = call.parties.get(to_tag)
         if receiver is None or call.peers.get(from_tag) != to_tag:
             receiver = self._adopt(call, sender, to_tag, now)
+        receiver.crypto.check_answer(description.media)
         receiver.settle(description, now)
         sender.commit(now)
         sender.join(receiver)
