@@ -73,6 +73,16 @@ class Recording:
             if self._room is not None:
                 self._work.add(self._follow)
 
+    def lost(self, room: Room) -> None:
+        """The engine of a room is gone, and what was recorded there ends where it was."""
+        if self._room is room:
+            self._room = None
+
+    def moved(self) -> None:
+        """There is an engine again: go on, in another file."""
+        if self._wish is not Wish.NONE:
+            self._work.add(self._follow)
+
     def _want(self, wish: Wish) -> None:
         if wish is not self._wish:
             self._wish = wish

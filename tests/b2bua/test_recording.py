@@ -4,6 +4,7 @@ import asyncio
 
 from sip.b2bua.call import Call
 from sip.b2bua.leg_report import LegReport
+from sip.media.events import Lost
 from sip.media.plane import Capability, MediaError
 from tests.b2bua.stage import Stage, sdp_at, staged
 
@@ -96,4 +97,19 @@ async def test_a_recorder_that_is_away_costs_no_call(stage: Stage) -> None:
     await asyncio.sleep(0.1)
     stage.media.refuse = None
     assert not call.over
+    await over(stage, dialling)
+
+
+@staged
+async def test_a_call_whose_engine_died_goes_on_in_another_file(stage: Stage) -> None:
+    call = await called(stage)
+    call.recording.begin("sales-7")
+    dialling = await answered(stage, call)
+    stage.media.tell(call.call_sid, Lost(at=call.ua.clock.now()))
+    for name, port in (("carrier", CARRIER), ("agent", AGENT)):
+        await stage.peer(name).expect("INVITE")
+        await stage.peer(name).send(200, sdp=sdp_at(port))
+        await stage.peer(name).expect("ACK")
+    await asyncio.sleep(0.1)
+    assert asked(stage) == [("record", "sales-7"), ("record", "sales-7-2")]
     await over(stage, dialling)
