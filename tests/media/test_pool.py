@@ -181,6 +181,7 @@ async def test_a_killed_engine_is_noticed_within_half_a_second_and_its_calls_are
             await y.again(call_id)
         assert y.spread() == {"one": 0, "two": 8}
         assert y.pool.calls_lost == y.pool.calls_moved == Counter(one=4)
+        assert (await y.pool.delete(inside[1])).moves == 1, "the dead one's counters are missing"
         # what the dead one would still say is nobody's, what the new one says is
         y.engines["one"].tell(inside[0], Lost(at=1.0))
         digit = Digit(party="a", digit="5", duration_ms=100, at=1.0)
@@ -219,6 +220,21 @@ async def test_without_another_engine_calls_wait_for_theirs_to_be_back() -> None
         assert y.lost == ["c0"]
         await y.again("c0")
         await y.pool.ping()
+
+
+@virtual_time
+async def test_a_new_call_waits_for_the_only_engine_to_be_back() -> None:
+    """A relay that is killed runs again in half a second; one that is asked then falls under it."""
+    async with yard("only") as y:
+        y.engines["only"].answers.clear()
+        asked = asyncio.create_task(y.call("c0"))
+        await asyncio.sleep(0)
+        y.pool.roster.fallen("only")
+        await asyncio.sleep(0.6)
+        assert not asked.done()
+        y.engines["only"].answers.set()
+        assert await asked == "only"
+        assert y.lost == []
 
 
 @virtual_time
