@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 
 from sip.clock import LoopClock
 from sip.media.events import Digit, Lost, MediaEvent
-from sip.media.plane import Capability, MediaError
+from sip.media.plane import Capability, MediaError, Withheld
 from sip.media.pool.lost_calls import WAIT_S
 from sip.media.pool.member import FULL_S, Health, Member
 from sip.media.pool.pool import EnginePool
@@ -383,3 +383,42 @@ async def test_a_listener_that_breaks_harms_no_other() -> None:
             await asyncio.sleep(0.5)
         assert y.lost == [second]
         assert "media.event-failed" in [log["event"] for log in logs]
+
+
+@virtual_time
+async def test_what_is_asked_of_a_call_goes_to_its_engine() -> None:
+    async with yard("one", "two") as y:
+        for number in range(4):
+            await y.call(f"c{number}")
+        home = y.engines[y.engine_of("c2")]
+        before = len(home.asked)
+        await y.pool.play("c2", "a", b"RIFF", 1)
+        await y.pool.stop_play("c2", "a")
+        await y.pool.withhold("c2", "a", Withheld.BLOCKED)
+        await y.pool.let_pass("c2", "a", Withheld.BLOCKED)
+        assert [what for what, *_ in home.asked[before:]] == [
+            "play",
+            "stop",
+            "withhold",
+            "let pass",
+        ]
+        for refused in (
+            y.pool.subscribe("c2", "a"),
+            y.pool.answer_subscription("c2", "s", PCMU),
+            y.pool.unsubscribe("c2", "s"),
+        ):
+            with pytest.raises(MediaError, match="unsupported"):
+                await refused
+        for unknown in (y.pool.play("no", "a", b"", 1), y.pool.subscribe("no", "a")):
+            with pytest.raises(MediaError, match="unknown-call"):
+                await unknown
+
+
+@virtual_time
+async def test_calls_and_statistics_are_those_of_all_that_answer() -> None:
+    async with yard("one", "two", "three") as y:
+        for number in range(6):
+            await y.call(f"c{number}")
+        assert sorted(await y.pool.calls()) == [f"c{n}" for n in range(6)]
+        y.pool.roster.fallen("three")
+        assert (await y.pool.statistics()).sessions == len(await y.pool.calls()) == 4
