@@ -217,6 +217,8 @@ def unheard(
     never came from one side is that side's (`near`: the one that the call began with, `far`: the
     dialled one), from both the operator's."""
     parties = media.get("a"), media.get("b")
+    if media.get("moves"):  # it may have been heard before the media engine died
+        return ending
     if talked_s < UNHEARD_S or not all(isinstance(party, dict) for party in parties):
         return ending
     a_silent, b_silent = (party.get("packets_received") == 0 for party in parties if party)

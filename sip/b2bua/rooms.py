@@ -145,7 +145,7 @@ def added(earlier: MediaStats, later: MediaStats) -> MediaStats:
             sums = {name: getattr(before, name) + getattr(stats, name) for name in _SUMS}
             stats = PartyStats(**{**_as_dict(stats), **sums})
         parties[tag] = stats
-    return MediaStats(parties=parties)
+    return MediaStats(parties=parties, moves=earlier.moves + later.moves)
 
 
 def _as_dict(stats: PartyStats) -> dict[str, object]:

@@ -144,9 +144,13 @@ class PartyStats:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MediaStats:
-    """A call's counters, by party tag. A party that was offered but never answered has none."""
+    """A call's counters, by party tag. A party that was offered but never answered has none.
+
+    `moves` is how often the call's engine died: what was counted until then is missing.
+    """
 
     parties: dict[str, PartyStats] = field(default_factory=dict)
+    moves: int = 0
 
 
 class MediaPlane(Protocol):

@@ -99,11 +99,13 @@ def dial_result(
 def media_counters(stats: MediaStats | None) -> Json:
     """The relay's counters, `a` for the A-leg's party and `b` for the last B-leg's.
 
-    As they are: orjson writes a dataclass as the object of its fields.
+    As they are: orjson writes a dataclass as the object of its fields. `moves` is there where
+    counters are missing, since engines died.
     """
     if stats is None:
         return {}
-    return {"a" if tag == "a" else "b": party for tag, party in stats.parties.items()}
+    counters: Json = {"a" if tag == "a" else "b": party for tag, party in stats.parties.items()}
+    return counters | {"moves": stats.moves} if stats.moves else counters
 
 
 def _a_leg(info: SessionInfo, status: LegReport) -> Json:
