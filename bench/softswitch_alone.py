@@ -59,6 +59,15 @@ class PassThrough:
     async def stop_play(self, call_id: str, tag: str) -> None:
         raise MediaError("unsupported", "no packet passes here")
 
+    async def record(self, call_id: str, recording: str, left: str) -> None:
+        raise MediaError("unsupported", "no packet passes here")
+
+    async def pause_recording(self, call_id: str) -> None:
+        raise MediaError("unsupported", "no packet passes here")
+
+    async def stop_recording(self, call_id: str) -> None:
+        raise MediaError("unsupported", "no packet passes here")
+
     async def offer(
         self,
         call_id: str,

@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 import structlog
 
@@ -26,9 +27,17 @@ log = structlog.get_logger(__name__)
 REACH_S = 3.0
 
 
-async def start_media(settings: Settings, stack: AsyncExitStack, reloader: Reloader) -> EnginePool:
-    """The engines of `media.engine`, as one. Raises StartupError."""
-    engines = Engines()
+async def start_media(
+    settings: Settings,
+    stack: AsyncExitStack,
+    reloader: Reloader,
+    recorder: Path | None = None,
+) -> EnginePool:
+    """The engines of `media.engine`, as one. Raises StartupError.
+
+    `recorder` is the recorder's socket, where calls can be recorded.
+    """
+    engines = Engines(recorder)
     pool = engines.pool = EnginePool(await engines.make(settings), clock=LoopClock())
     stack.callback(engines.key_log.close)
     stack.push_async_callback(pool.close)
@@ -41,7 +50,8 @@ async def start_media(settings: Settings, stack: AsyncExitStack, reloader: Reloa
 class Engines:
     """Makes the members of the pool, at the start and when the configuration names others."""
 
-    def __init__(self) -> None:
+    def __init__(self, recorder: Path | None = None) -> None:
+        self._recorder = recorder
         #: where all rtpengines tell keys
         self.key_log = KeyLog()
         self.pool: EnginePool | None = None
@@ -103,6 +113,7 @@ class Engines:
             advertise="::1" if ":" in host else "127.0.0.1",  # each call says what it tells
             listen=host,
             ports=(settings.media.ports.first, settings.media.ports.last),
+            recorder=None if self._recorder is None else str(self._recorder),
         )
         processes = relay_processes(settings.media)
         try:

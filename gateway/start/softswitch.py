@@ -7,6 +7,8 @@ from contextlib import AsyncExitStack
 
 import structlog
 
+from config.advice.keys import key_findings
+from config.problems import key_text
 from config.settings import Settings, SipSettings
 from gateway.start.addresses import OurAddresses
 from gateway.start.errors import StartupError, cannot_listen
@@ -81,6 +83,7 @@ async def start_softswitch(
         raise StartupError(f"storage.url: {error}") from None
     await _listen(switch, tls.listeners)
     switch.start()
+    _warn_of_keys(settings)
 
     def report(settings: Settings, trunks: Trunks) -> OperatorView:
         return OperatorView(
@@ -95,6 +98,7 @@ async def start_softswitch(
             turned_away=lambda: switch.turned_away,
             certificates=tls.certificates,
             calls=switch.dialler.limits.calls,
+            media=switch.media_counters,
         )
 
     def prepare(settings: Settings) -> Callable[[], Awaitable[None]]:
@@ -105,6 +109,7 @@ async def start_softswitch(
             switch.ua.message_log = _message_log(settings)
             shown.trace.redaction = redaction_of(settings)
             tls.use(other)
+            _warn_of_keys(settings)
             shown.report = report(settings, trunks)
 
         return take
@@ -112,6 +117,12 @@ async def start_softswitch(
     reloader.add(prepare)
     shown.takes_calls(switch, report(settings, trunks))
     _start_collector(switch, stack)
+
+
+def _warn_of_keys(settings: Settings) -> None:
+    """An operator who does not run `check` is to know who can listen."""
+    for found in key_findings(settings):
+        log.warning("media.keys-in-the-clear", key=key_text(found.path), reason=found.text)
 
 
 def _message_log(settings: Settings) -> MessageLog:

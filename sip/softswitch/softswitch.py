@@ -19,7 +19,7 @@ from sip.core.uri import join_hostport
 from sip.errors import Fault
 from sip.ids import Ids
 from sip.log_throttle import Throttle
-from sip.media.plane import MediaPlane
+from sip.media.plane import MediaPlane, MediaStats
 from sip.softswitch.admission.gatekeeper import Gatekeeper, Judgement, Verdict
 from sip.softswitch.admission.intake import FullError, Intake, Place
 from sip.softswitch.dialling.called_number import called_number
@@ -163,6 +163,13 @@ class Softswitch:
     def spare_sockets(self) -> int:
         """Sockets to the application that wait for a call."""
         return self._link.spare
+
+    async def media_counters(self, call_sid: str) -> MediaStats | None:
+        """The media counters so far of a call; None without it. Raises MediaError."""
+        for driver in self._calls.values():
+            if driver.call.status.call_sid == call_sid:
+                return await driver.call.rooms.query()
+        return None
 
     @property
     def refused(self) -> Counter[str]:

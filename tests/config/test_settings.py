@@ -292,10 +292,6 @@ outbound:
          "1: trunks[0].register: needs a gateway, or registration.registrar, to register with"),
         ("trunks: [{name: a, registrar: true}]", "1: trunks[0].login: is required: who registers "
          "with us must prove who it is (registrar: true)"),
-        ("trunks: [{name: a, srtp: required}]", "1: trunks[0].srtp: media encryption is not "
-         "available in this version: only off is"),
-        ("trunks: [{name: a, srtp: optional}]", "1: trunks[0].srtp: media encryption is not "
-         "available in this version: only off is"),
         ("trunks: [{name: a, identify_certificates: [b.example.com]}]", "1: "
          "trunks[0].identify_certificates: needs sip.tls.client_certificates: optional or "
          "required"),

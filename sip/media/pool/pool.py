@@ -184,6 +184,21 @@ class EnginePool:
         engine = self._engine_of(call_id)
         await engine.asked(engine.plane.stop_play(call_id, tag))
 
+    async def record(self, call_id: str, recording: str, left: str) -> None:
+        """See `MediaPlane.record`."""
+        engine = self._engine_of(call_id)
+        await engine.asked(engine.plane.record(call_id, recording, left))
+
+    async def pause_recording(self, call_id: str) -> None:
+        """See `MediaPlane.pause_recording`."""
+        engine = self._engine_of(call_id)
+        await engine.asked(engine.plane.pause_recording(call_id))
+
+    async def stop_recording(self, call_id: str) -> None:
+        """See `MediaPlane.stop_recording`."""
+        engine = self._engine_of(call_id)
+        await engine.asked(engine.plane.stop_recording(call_id))
+
     async def withhold(self, call_id: str, tag: str, how: Withheld) -> None:
         """See `MediaPlane.withhold`."""
         engine = self._engine_of(call_id)
