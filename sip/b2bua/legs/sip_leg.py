@@ -127,8 +127,6 @@ class SipLeg(ABC):
         """Our host in Via and Contact towards the peer."""
         if self.options.contact_domain is not None:
             return self.options.contact_domain
-        if flow is self.flow:
-            return self.media_address
         return self.ua.host(flow, self.options.advertise)
 
     # what the call may do
