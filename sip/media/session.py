@@ -88,9 +88,7 @@ class MediaSession:
             reader=reader.terms,
         )
         self._note(A_TAG, described, sender.terms)
-=======
         self.lost = False
-        self._encrypted[A_TAG] = is_encrypted(described, sender.terms.encryption)
         if a_sdp is not None:
             self._offered[A_TAG] = a_sdp
         return f"b{self._attempts}", sdp if a_sdp is not None else _read(
