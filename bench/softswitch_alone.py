@@ -37,6 +37,7 @@ from sip.media.terms import ANY_TERMS, MediaTerms, Signalling
 from sip.softswitch.admission.gatekeeper import Gatekeeper
 from sip.softswitch.softswitch import Softswitch
 from sip.softswitch.trunks.trunk import Trunk, Trunks
+from sip.transport.advertise import Public
 from sip.transport.endpoint import Endpoint
 
 _UNLIMITED = 1_000_000
@@ -56,6 +57,15 @@ class PassThrough:
         raise MediaError("unsupported", "no packet passes here")
 
     async def stop_play(self, call_id: str, tag: str) -> None:
+        raise MediaError("unsupported", "no packet passes here")
+
+    async def record(self, call_id: str, recording: str, left: str) -> None:
+        raise MediaError("unsupported", "no packet passes here")
+
+    async def pause_recording(self, call_id: str) -> None:
+        raise MediaError("unsupported", "no packet passes here")
+
+    async def stop_recording(self, call_id: str) -> None:
         raise MediaError("unsupported", "no packet passes here")
 
     async def offer(
@@ -145,7 +155,8 @@ async def _serve(port: int, agent_port: int, *, with_media: bool) -> None:
             gatekeeper=Gatekeeper(clock, trunks, "bench", b"bench", SipAuthSettings()),
             link=ScriptedLink("agent"),
             limits=LimitSettings(calls=_UNLIMITED, calls_per_second=_UNLIMITED),
-            sip=SipSettings(realm="bench", advertise=TESTED_HOST),
+            sip=SipSettings(realm="bench"),
+            public=Public(TESTED_HOST),
         )
         await switch.listen([Endpoint("udp", TESTED_HOST, port)])
         # As the gateway does when it is ready.

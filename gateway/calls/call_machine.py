@@ -299,7 +299,11 @@ class CallMachine:
             timeout_s=attempt.timeout_s,
             caller_id=attempt.caller_id,
             headers=attempt.headers,
+            encrypted=attempt.encrypted,
         )
+        recording = self.plan.recording if isinstance(self.plan, Dialling) else None
+        if recording is not None and len(self.tried) == 1:
+            return (Config(recording), dial, Hangup())
         return (dial, Hangup())
 
     def _decline(self, refusal: Refusal) -> Verbs:

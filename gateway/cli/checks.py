@@ -7,6 +7,7 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from math import ceil
 from pathlib import Path
 from typing import Final
 
@@ -17,8 +18,8 @@ from config.settings import Settings
 
 #: A certificate that ends within so many days is told of.
 SOON_DAYS: Final = 30
-#: Files that a call may need: four sockets of the relay, each a descriptor there.
-FILES_A_CALL: Final = 4
+#: Descriptors that a call takes in a relay: RTP, its connected socket and RTCP, towards each leg.
+FILES_A_CALL: Final = 6
 #: Beside those of calls: listeners, connections, the database, the log.
 SPARE_FILES: Final = 256
 _DAY_S: Final = 86_400
@@ -44,6 +45,7 @@ async def inspect(settings: Settings) -> list[Finding]:
     findings += certificates(settings, time.time())
     if settings.sip.listen:
         findings += own_address(settings)
+        findings += await found_addresses(settings)
         findings += descriptors(settings, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
     if settings.http.admin_token is None:
         findings.append(
@@ -314,13 +316,45 @@ def own_address(settings: Settings) -> Iterator[Finding]:
         )
 
 
+async def found_addresses(settings: Settings) -> list[Finding]:
+    """What each `advertise` that is a name, or asks a STUN server, leads to now."""
+    from gateway.start.addresses import OurAddresses
+
+    ours = OurAddresses(settings)
+    findings = []
+    for key, told in ours.told.items():
+        if address_of(told) is not None:
+            continue
+        found, error = await ours.ask(key)
+        if error:
+            finding = Finding(
+                code="advertise-unknown",
+                level=Level.ERROR,
+                path=(key, "advertise"),
+                text=f"{error}: the gateway does not start without it",
+                fix="correct it, or the machine's DNS and firewall; or write the address itself",
+            )
+        else:
+            finding = Finding(
+                code="advertise-found",
+                level=Level.FINE,
+                path=(key, "advertise"),
+                text=f"{told} is {found}",
+            )
+        findings.append(finding)
+    return findings
+
+
 def descriptors(settings: Settings, limit: int) -> Iterator[Finding]:
     """Whether `limit`, the most files that a process may open, lets the calls of the
     configuration be; -1 is no limit."""
-    wanted = FILES_A_CALL * settings.limits.calls + SPARE_FILES
+    from gateway.start.media import relay_processes
+
+    processes = relay_processes(settings.media)
+    wanted = FILES_A_CALL * ceil(settings.limits.calls / processes) + SPARE_FILES
     if limit in (-1, resource.RLIM_INFINITY) or limit >= wanted:
         return
-    room = max(limit - SPARE_FILES, 0) // FILES_A_CALL
+    room = max(limit - SPARE_FILES, 0) // FILES_A_CALL * processes
     yield Finding(
         code="descriptors-few",
         level=Level.WARNING,

@@ -19,6 +19,7 @@ from gateway.jambonz.endpoint import JambonzEndpoint
 from gateway.start.descriptors import raise_limit
 from gateway.start.engine_metrics import EngineMetrics
 from gateway.start.errors import StartupError, cannot_listen
+from gateway.start.recording import Recordings
 from gateway.start.reload import Reloader
 from gateway.start.shown import Shown
 from gateway.start.tls import http_context
@@ -31,7 +32,11 @@ SHUTDOWN_S = 2.0
 
 
 async def start_http(
-    settings: Settings, shown: Shown, stack: AsyncExitStack, reloader: Reloader
+    settings: Settings,
+    shown: Shown,
+    stack: AsyncExitStack,
+    reloader: Reloader,
+    recordings: Recordings | None = None,
 ) -> JambonzEndpoint[LiveCall]:
     """The application's end of conversations with a softswitch. Raises StartupError."""
     app = make_app(
@@ -43,7 +48,10 @@ async def start_http(
         counters={"log_lines_dropped": log.dropped},
         lifecycle=shown.drain,
         reloading=reloader,
+        recordings=None if recordings is None else recordings.store,
     )
+    if recordings is not None:
+        app[METRICS].registry.register(recordings)
     tls = http_context(settings.http)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S)
     try:

@@ -1,12 +1,14 @@
 """Starts the engines of `media.engine`: our relay, and clients of rtpengines that run elsewhere."""
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 import structlog
 
-from config.settings import Settings
+from config.settings import MediaSettings, Settings
 from gateway.start.errors import StartupError, cannot_listen
 from gateway.start.reload import Reloader
 from sip.clock import LoopClock
@@ -15,7 +17,7 @@ from sip.media.ng.rtpengine import RtpengineClient, RtpengineOptions
 from sip.media.plane import Capability, MediaError
 from sip.media.pool.member import Member
 from sip.media.pool.pool import EnginePool
-from sip.media.relays import start_relays
+from sip.media.relays import most_processes, start_relays
 from sip.media.supervisor import RelayOptions
 from sip.transport.address import is_loopback
 
@@ -25,9 +27,17 @@ log = structlog.get_logger(__name__)
 REACH_S = 3.0
 
 
-async def start_media(settings: Settings, stack: AsyncExitStack, reloader: Reloader) -> EnginePool:
-    """The engines of `media.engine`, as one. Raises StartupError."""
-    engines = Engines()
+async def start_media(
+    settings: Settings,
+    stack: AsyncExitStack,
+    reloader: Reloader,
+    recorder: Path | None = None,
+) -> EnginePool:
+    """The engines of `media.engine`, as one. Raises StartupError.
+
+    `recorder` is the recorder's socket, where calls can be recorded.
+    """
+    engines = Engines(recorder)
     pool = engines.pool = EnginePool(await engines.make(settings), clock=LoopClock())
     stack.callback(engines.key_log.close)
     stack.push_async_callback(pool.close)
@@ -40,7 +50,8 @@ async def start_media(settings: Settings, stack: AsyncExitStack, reloader: Reloa
 class Engines:
     """Makes the members of the pool, at the start and when the configuration names others."""
 
-    def __init__(self) -> None:
+    def __init__(self, recorder: Path | None = None) -> None:
+        self._recorder = recorder
         #: where all rtpengines tell keys
         self.key_log = KeyLog()
         self.pool: EnginePool | None = None
@@ -97,13 +108,16 @@ class Engines:
         return [await self._rtpengine(engine)]
 
     async def _builtin(self, settings: Settings) -> list[Member]:
+        host = _host(settings)
         options = RelayOptions(
-            advertise=str(settings.sip.advertise or "127.0.0.1"),
-            listen=_host(settings),
+            advertise="::1" if ":" in host else "127.0.0.1",  # each call says what it tells
+            listen=host,
             ports=(settings.media.ports.first, settings.media.ports.last),
+            recorder=None if self._recorder is None else str(self._recorder),
         )
+        processes = relay_processes(settings.media)
         try:
-            return await start_relays(options, 1, clock=LoopClock(), on_end=self._ended)
+            return await start_relays(options, processes, clock=LoopClock(), on_end=self._ended)
         except MediaError as error:
             raise StartupError(f"media: the relay cannot start: {error.text}") from None
 
@@ -153,6 +167,14 @@ async def _answers(client: RtpengineClient) -> bool:
             await asyncio.sleep(0.1)
         else:
             return True
+
+
+def relay_processes(media: MediaSettings) -> int:
+    """How many relays: with `auto` one for each core that this process may use, as far as there are
+    ports for them."""
+    if media.processes != "auto":
+        return media.processes
+    return min(len(os.sched_getaffinity(0)), most_processes((media.ports.first, media.ports.last)))
 
 
 def _host(settings: Settings) -> str:

@@ -35,6 +35,7 @@ class Cause(Enum):
     SESSION_EXPIRED = "session-expired"
     NO_SDP_ANSWER = "no-sdp-answer"
     NO_COMMON_CODEC = "no-common-codec"
+    NO_ENCRYPTION = "no-encryption"
     MEDIA = "media"
     MEDIA_NOT_MOVED = "media-not-moved"
     NO_PORTS = "no-ports"

@@ -17,6 +17,7 @@ from typing import Final, Literal, NamedTuple, Protocol
 
 from sip.errors import Fault, SipError
 from sip.media.events import Listener
+from sip.media.quality import UNMEASURED, Course, Quality
 from sip.media.terms import ANY_TERMS, MediaTerms, Signalling
 
 MediaSlug = Literal[
@@ -28,8 +29,9 @@ MediaSlug = Literal[
 MAX_BLOB: Final = 60_000
 
 
-#: Seconds without a packet after which a party that may send counts as silent.
-SILENCE_S: Final = 10.0
+#: Seconds without a packet after which a party that may send counts as silent: what a caller takes
+#: for a fault, and longer than any loss that mends itself.
+SILENCE_S: Final = 2.0
 
 _FAULTS: Final = {"bad-sdp": Fault.PEER, "no-ports": Fault.OPERATOR}
 
@@ -73,6 +75,8 @@ class Capability(Enum):
     """Play a WAV to a party, and tell its end."""
     DIGITS = "digits"
     """Tell the keys that a party presses (RFC 4733)."""
+    RECORD = "record"
+    """Record what a call's parties say, in a channel each."""
     SILENCE = "silence"
     """Tell that a party is not heard."""
     WITHHOLD = "withhold"
@@ -123,6 +127,9 @@ class PartyStats:
     while the first still spoke, or no RTP at all. `payload_type` is the last one taken.
     `silent_s` is the time since the last packet taken, None if there was none.
 
+    `rtcp_sent` are the RTCP packets that it was sent, the other side's and ours. `quality` is how
+    good the leg was and `samples` its course, None where the engine took none.
+
     What an engine does not count is 0 or None: rtpengine reports no foreign or refused packets
     and no payload type, and has loss and jitter only from the parties' RTCP.
     """
@@ -140,6 +147,8 @@ class PartyStats:
     silent_s: float | None = None
     rtcp_received: int = 0
     rtcp_sent: int = 0
+    quality: Quality = UNMEASURED
+    samples: Course | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,6 +237,21 @@ class MediaPlane(Protocol):
 
     async def stop_play(self, call_id: str, tag: str) -> None:
         """Ends what is played to the party; without effect if nothing is."""
+        ...
+
+    async def record(self, call_id: str, recording: str, left: str) -> None:
+        """Begins the recording of that name, or goes on with one that is paused.
+
+        What the party `left` says is its left channel.
+        """
+        ...
+
+    async def pause_recording(self, call_id: str) -> None:
+        """What is said from now on is left out; without effect where nothing is recorded."""
+        ...
+
+    async def stop_recording(self, call_id: str) -> None:
+        """Ends the recording; without effect where nothing is recorded."""
         ...
 
     async def withhold(self, call_id: str, tag: str, how: Withheld) -> None:

@@ -69,6 +69,8 @@ class RelayOptions:
     listen: str = "0.0.0.0"
     ports: tuple[int, int] = (20000, 29999)
     drain_s: float | None = None
+    #: socket of the recorder; None: nothing is recorded
+    recorder: str | None = None
     #: Told by the relay's client to calls that listen; no option of the command line.
     silence_s: float | None = SILENCE_S
 
@@ -78,6 +80,8 @@ class RelayOptions:
         arguments += ["--advertise", self.advertise, "--ports", f"{self.ports[0]}-{self.ports[1]}"]
         if self.drain_s is not None:
             arguments += ["--drain", f"{self.drain_s:g}"]
+        if self.recorder is not None:
+            arguments += ["--recorder", self.recorder]
         return arguments
 
 
@@ -139,7 +143,11 @@ class RelayProcess:
         try:
             address = await self._start()
             self._plane = await RelayClient.connect(
-                address, clock=clock, timeout_s=self._timeout_s, silence_s=self._options.silence_s
+                address,
+                clock=clock,
+                timeout_s=self._timeout_s,
+                silence_s=self._options.silence_s,
+                records=self._options.recorder is not None,
             )
             await self._plane.ping()
         except BaseException:
@@ -174,7 +182,7 @@ class RelayProcess:
             "-m",
             relay_program,
             *self._options.arguments(control),
-            env=_environment(),
+            env=environment(),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
@@ -321,7 +329,8 @@ def own_folder() -> Path:
     raise MediaError("refused", f"no folder for the relay's control socket: {'; '.join(tried)}")
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
+    """Ours without what is no business of the programs that handle media."""
     return {
         name: value
         for name, value in os.environ.items()

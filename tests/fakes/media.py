@@ -120,6 +120,15 @@ class FakeMedia:
     async def play(self, call_id: str, tag: str, wav: bytes | Path, play_id: int) -> None:
         self._ask("play", call_id, tag, str(play_id))
 
+    async def record(self, call_id: str, recording: str, left: str) -> None:
+        self._ask("record", call_id, recording, left)
+
+    async def pause_recording(self, call_id: str) -> None:
+        self._ask("pause recording", call_id)
+
+    async def stop_recording(self, call_id: str) -> None:
+        self._ask("stop recording", call_id)
+
     async def stop_play(self, call_id: str, tag: str) -> None:
         self._ask("stop", call_id, tag)
 

@@ -1,10 +1,9 @@
 """The engines that the gateway starts with, and goes on with when its configuration changes."""
 
 import asyncio
-import contextlib
 import os
 import signal
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +12,13 @@ import pytest
 from structlog.testing import capture_logs
 
 from config.settings import Settings
+from config.values import PortRange
 from gateway.http.ports import ReloadRefusedError
 from gateway.start.errors import StartupError
-from gateway.start.media import start_media
+from gateway.start.media import relay_processes, start_media
 from gateway.start.reload import Reloader
 from sip.media.events import Lost, MediaEvent
+from sip.media.ng.relay import RelayClient
 from sip.media.plane import Capability
 from sip.media.pool.member import Health
 from sip.media.pool.pool import EnginePool
@@ -135,6 +136,63 @@ async def test_engines_change_by_configuration_alone_with_calls_up(
             assert now.calls["builtin"] == 1
 
 
+async def test_processes_share_the_calls_and_one_that_dies_loses_its_own_alone() -> None:
+    settings = with_engines("builtin")
+    media = settings.media.model_copy(update={"processes": 2})
+    told: list[tuple[str, MediaEvent]] = []
+
+    def listener(call_id: str) -> Callable[[MediaEvent], None]:
+        return lambda event: told.append((call_id, event))
+
+    async with (
+        running(settings.model_copy(update={"media": media})) as now,
+        AsyncExitStack() as stack,
+    ):
+        talks = [await stack.enter_async_context(Talk(now.pool)) for _ in range(4)]
+        phones = [(talk.phone("A"), talk.phone("B")) for talk in talks]
+        for talk, (a, b) in zip(talks, phones, strict=True):
+            now.pool.listen(talk.call_id, listener(talk.call_id))
+            await talk.connect(a, b)
+        assert now.calls == {"builtin-1": 2, "builtin-2": 2}
+        first = next(engine for engine in now.pool.roster if engine.name == "builtin-1")
+        lost = set(first.calls)
+        os.kill(pid_of(now.pool, "builtin-1"), signal.SIGKILL)
+        await until(lambda: len(told) == 2)
+        assert {call_id for call_id, _ in told} == lost
+        assert {type(event) for _, event in told} == {Lost}
+        for talk, (a, b) in zip(talks, phones, strict=True):
+            if talk.call_id in lost:  # by a re-INVITE
+                await talk.offer(a, b, again=True)
+                await talk.answer(a, b)
+            await a.speaks_to(b)
+            await b.speaks_to(a)
+        await until(lambda: all(state.health is Health.UP for state in now.pool.roster.states))
+
+
+def test_auto_is_a_process_a_core_as_far_as_there_are_ports() -> None:
+    media = with_engines("builtin").media.model_copy(update={"processes": "auto"})
+    assert relay_processes(media) == min(len(os.sched_getaffinity(0)), 25)
+    few = media.model_copy(update={"ports": PortRange(20000, 20003)})
+    assert relay_processes(few) == 1
+
+
+def pid_of(pool: EnginePool, name: str) -> int:
+    """The process of one of our relays, by its control."""
+    (plane,) = (engine.plane for engine in pool.roster if engine.name == name)
+    assert isinstance(plane, RelayClient)
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit() and str(plane.address) in _command(folder):
+            return int(folder.name)
+    raise AssertionError(f"no relay at {plane.address}")
+
+
+def _command(process: Path) -> str:
+    try:
+        return (process / "cmdline").read_text()
+    except OSError:  # it has ended meanwhile
+        return ""
+
+
 async def test_a_reload_with_an_engine_that_is_not_there_changes_nothing() -> None:
     async with running(with_engines("builtin")) as now:
         with pytest.raises(ReloadRefusedError, match="does not answer"):
@@ -154,26 +212,13 @@ async def test_calls_of_our_relay_go_to_another_engine_when_it_is_killed(
             now.pool.listen(talk.call_id, told.put_nowait)
             await talk.connect(a, b)
             assert now.calls["builtin"] == 1
-            [pid] = relays_of(os.getpid())
-            os.kill(pid, signal.SIGKILL)
+            os.kill(pid_of(now.pool, "builtin"), signal.SIGKILL)
             async with asyncio.timeout(2):
                 assert isinstance(await told.get(), Lost)
             await talk.connect(a, b)
             assert now.calls == {"builtin": 0, ng(rtpengine_engine): 1}
             await a.speaks_to(b)
         await until(lambda: all(s.health is Health.UP for s in now.pool.roster.states))
-
-
-def relays_of(parent: int) -> Sequence[int]:
-    """The media relays that this process runs."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            command = (folder / "cmdline").read_text().split("\0")
-            status = (folder / "stat").read_text().rpartition(")")[2].split()
-            if PORTS in command and int(status[1]) == parent:
-                found.append(int(folder.name))
-    return found
 
 
 async def until(condition: Callable[[], bool], within_s: float = 10.0) -> None:

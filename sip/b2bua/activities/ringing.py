@@ -1,6 +1,7 @@
 """A leg is being placed: attempt after attempt, until one answers."""
 
 from collections.abc import Callable
+from typing import Final
 
 from sip.b2bua.activities.waiting import Waiting
 from sip.b2bua.bridge import Bridge
@@ -15,11 +16,26 @@ from sip.b2bua.rooms import Room, Seat
 from sip.b2bua.work import Work
 from sip.clock import Timer
 from sip.core.common_codec import has_common_codec
+from sip.core.sdp_crypto import Encryption, is_accepted
 from sip.media.plane import MediaError
 
 #: Makes the activity that follows an answer, from the bridge, the names of host and guest, and
 #: the answer for the host.
 Successor = Callable[[Bridge, tuple[str, str], str], Activity]
+
+
+#: What is said of an answer that does not take up our offer.
+_MISTAKES: Final = {
+    Cause.NO_COMMON_CODEC: (
+        "No Common Codec",
+        "it answered with no codec of our offer (RFC 3264 6.1)",
+    ),
+    Cause.NO_ENCRYPTION: (
+        "Media Not Encrypted",
+        "it answered without a key that takes up our offer (RFC 4568 5.1.3)",
+    ),
+}
+_OFF: Final = Encryption.OFF
 
 
 class Ringing:
@@ -132,7 +148,7 @@ class Ringing:
     async def _ring(self, event: Ring) -> None:
         sdp = None
         bridge = self._bridge
-        if event.sdp is not None and bridge is not None and self._understood(event.sdp):
+        if event.sdp is not None and bridge is not None and self._mistake(event.sdp) is None:
             # with another engine there is media again once the leg can be told of it
             sdp = await bridge.answer(event.sdp) if not bridge.lost else None
         self._pass_ringing(event, sdp)
@@ -150,8 +166,9 @@ class Ringing:
     async def _connect(self, event: Connect) -> None:
         bridge, attempt = self._bridge, self._attempt
         assert attempt is not None, "a leg was placed by an attempt"
-        if not self._understood(event.sdp):
-            await self._misunderstood(event)
+        mistake = self._mistake(event.sdp)
+        if mistake is not None:
+            await self._misunderstood(event, mistake)
             return
         sdp = ""
         if bridge is not None:
@@ -172,21 +189,22 @@ class Ringing:
         self._work.stop()
         self._pass_kept()
 
-    def _understood(self, answer: str | None) -> bool:
-        """Whether the new leg's answer takes up our offer (RFC 3264 6.1)."""
-        offer = self._leg.local_sdp if self._leg is not None else None
-        return offer is None or has_common_codec(offer, answer)
+    def _mistake(self, answer: str | None) -> Cause | None:
+        """Why the new leg's answer does not take up our offer (RFC 3264 6.1, RFC 4568 5.1.3)."""
+        leg = self._leg
+        offer = leg.local_sdp if leg is not None else None
+        if leg is None or offer is None:
+            return None
+        if not has_common_codec(offer, answer):
+            return Cause.NO_COMMON_CODEC
+        if not is_accepted(offer, answer or "", leg.media_side.terms.encryption):
+            return Cause.NO_ENCRYPTION
+        return None
 
-    async def _misunderstood(self, event: Connect) -> None:
+    async def _misunderstood(self, event: Connect, cause: Cause) -> None:
         """It answered, and nobody could speak: hang it up, and treat it as a failure of its own."""
-        detail = "it answered with no codec of our offer (RFC 3264 6.1)"
-        fail = Fail(
-            at=event.at,
-            status=502,
-            reason="No Common Codec",
-            cause=Cause.NO_COMMON_CODEC,
-            detail=detail,
-        )
+        reason, detail = _MISTAKES[cause]
+        fail = Fail(at=event.at, status=502, reason=reason, cause=cause, detail=detail)
         self._fail(fail.status, fail.reason, fail.cause, fail.headers, fail.detail)
         if self._leg is not None:
             self._leg.hangup()
@@ -227,7 +245,7 @@ class Ringing:
         host = self._host
         tag, offer = await room.media.offer_to_b(
             host.remote_sdp if host is not None else None,
-            sender=host.media_side if host is not None else attempt.media_side,
+            sender=host.media_side if host is not None else attempt.media_side.encrypted(_OFF),
             reader=attempt.media_side,
         )
         leg = self._leg = self._make_leg(attempt, offer)
@@ -236,7 +254,9 @@ class Ringing:
         call.rooms.sit(leg, seat)
         if host is not None:
             self._bridge = Bridge(call, host, leg, seat)
-        call.note(self._name, self._report.tried(call.ua.clock.now(), leg.sip_call_id))
+        call.note(
+            self._name, self._report.tried(call.ua.clock.now(), leg.sip_call_id, attempt.detail)
+        )
         leg.start()
         if self._leg is leg and not self._report.final:  # it may have failed on the spot
             call.tell(self._name, self._report)

@@ -62,7 +62,7 @@ class SipLeg(ABC):
         #: whether our Contact is a sips URI
         self.secure = False
         #: our host in the session descriptions that the peer gets
-        self.media_address = ua.host(flow, options.advertise)
+        self.media_address = ua.media_host(flow, options.advertise)
         self.negotiation = Negotiation(
             ua, self, options, owns_call_id=self.direction is Direction.OUTBOUND
         )
@@ -127,8 +127,6 @@ class SipLeg(ABC):
         """Our host in Via and Contact towards the peer."""
         if self.options.contact_domain is not None:
             return self.options.contact_domain
-        if flow is self.flow:
-            return self.media_address
         return self.ua.host(flow, self.options.advertise)
 
     # what the call may do
@@ -295,7 +293,10 @@ class SipLeg(ABC):
         offer = session_description(request) if status in EXPLAINED else None
         if offer is None or any(name.lower() == "warning" for name, _ in headers):
             return headers
-        return (*headers, ("Warning", warning(offer, self.ua.product)))
+        return (
+            *headers,
+            ("Warning", warning(offer, self.ua.product, self.options.media.encryption)),
+        )
 
     # our 2xx until it is acknowledged
 

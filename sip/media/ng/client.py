@@ -164,7 +164,7 @@ class NgClient(Commands):
     ) -> dict[str, Encodable]:
         """The keys of an offer or answer beside its tags."""
         host = None if received_from is None else received_from.host
-        return flags.sdp_keys(sdp, media_address, host, self._engine_keys)
+        return flags.sdp_keys(sdp, media_address, host, self._engine_keys, sender.encryption)
 
     async def offer(
         self,
@@ -181,6 +181,7 @@ class NgClient(Commands):
         """See `MediaPlane.offer`."""
         keys = self._sdp_keys(sdp, media_address, received_from, sender, reader)
         keys |= {"call-id": call_id, "from-tag": from_tag, **self._wishes(call_id)}
+        keys |= flags.offer_keys(keys, reader.encryption)
         known = call_id in self._memories
         memory = self._memories.setdefault(call_id, _Memory(from_tag))
         if to_tag is not None:
@@ -248,6 +249,18 @@ class NgClient(Commands):
         """See `MediaPlane.stop_play`."""
         raise MediaError("unsupported", "this engine has no known way to play a file")
 
+    async def record(self, call_id: str, recording: str, left: str) -> None:
+        """See `MediaPlane.record`."""
+        raise MediaError("unsupported", "this engine has no known way to record")
+
+    async def pause_recording(self, call_id: str) -> None:
+        """See `MediaPlane.pause_recording`."""
+        raise MediaError("unsupported", "this engine has no known way to record")
+
+    async def stop_recording(self, call_id: str) -> None:
+        """See `MediaPlane.stop_recording`."""
+        raise MediaError("unsupported", "this engine has no known way to record")
+
     async def ping(self) -> None:
         """See `MediaPlane.ping`."""
         await self.request("ping", {})
@@ -278,7 +291,7 @@ class NgClient(Commands):
             self._pings.add(exchange)
         try:
             self._send(exchange)
-            return _checked(await reply)
+            return checked(await reply)
         finally:
             del self._exchanges[cookie]
             self._pings.discard(exchange)
@@ -368,7 +381,8 @@ def play_keys(wav: bytes | Path) -> dict[str, Encodable]:
     return {"blob": wav.decode("utf-8", "surrogateescape")}
 
 
-def _checked(reply: dict[str, Decoded]) -> dict[str, Decoded]:
+def checked(reply: dict[str, Decoded]) -> dict[str, Decoded]:
+    """A reply that says yes; else `MediaError`, with what it says."""
     result = reply.get("result")
     warning = _words(reply.get("warning"))
     if result in ("ok", "pong") and "not found" not in warning:

@@ -32,10 +32,12 @@ class RelayClient(NgClient):
         form: Form,
         token: bytes = b"",
         silence_s: float | None = SILENCE_S,
+        records: bool = False,
     ) -> None:
         super().__init__(clock, timeout_s, form)
         self._token = token
         self._silence_s = silence_s
+        self._records = records
         self._notices = NoticeReader()
 
     @classmethod
@@ -48,9 +50,10 @@ class RelayClient(NgClient):
         form: Form = Form.JSON,
         token: bytes = b"",
         silence_s: float | None = SILENCE_S,
+        records: bool = False,
     ) -> RelayClient:
         """See `NgClient.connect`; `token` is what the relay wants over UDP."""
-        client = cls(clock or LoopClock(), timeout_s, form, token, silence_s)
+        client = cls(clock or LoopClock(), timeout_s, form, token, silence_s, records)
         await client.retarget(address)
         return client
 
@@ -60,6 +63,8 @@ class RelayClient(NgClient):
         lacks = {Capability.SUBSCRIBE}
         if self._silence_s is None:
             lacks.add(Capability.SILENCE)
+        if not self._records:
+            lacks.add(Capability.RECORD)
         return frozenset(Capability) - lacks
 
     async def ping(self) -> None:
@@ -73,6 +78,19 @@ class RelayClient(NgClient):
         """See `MediaPlane.play`."""
         keys = {"call-id": call_id, "from-tag": tag, "play-id": play_id, **play_keys(wav)}
         await self.request("play media", keys)
+
+    async def record(self, call_id: str, recording: str, left: str) -> None:
+        """See `MediaPlane.record`."""
+        keys: dict[str, Encodable] = {"call-id": call_id, "recording": recording, "left": left}
+        await self.request("start recording", keys)
+
+    async def pause_recording(self, call_id: str) -> None:
+        """See `MediaPlane.pause_recording`."""
+        await self.request("pause recording", {"call-id": call_id})
+
+    async def stop_recording(self, call_id: str) -> None:
+        """See `MediaPlane.stop_recording`."""
+        await self.request("stop recording", {"call-id": call_id})
 
     async def stop_play(self, call_id: str, tag: str) -> None:
         """See `MediaPlane.stop_play`."""

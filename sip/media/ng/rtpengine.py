@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Coroutine, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
@@ -27,11 +27,21 @@ from sip.media.ng.control_address import ControlAddress
 from sip.media.ng.form import Form
 from sip.media.ng.key_log import KeyLog
 from sip.media.ng.reports import may_send_of, stats_of
-from sip.media.plane import SILENCE_S, Capability, MediaError, call_sid_of
+from sip.media.plane import (
+    SILENCE_S,
+    Capability,
+    MediaError,
+    MediaStats,
+    PartyStats,
+    call_sid_of,
+)
 from sip.media.silence import Change, Look, Silences, Sound
 from sip.media.terms import ANY_TERMS, MediaTerms, Signalling
 
 log = structlog.get_logger(__name__)
+
+#: Calls that are looked at in a second: of more, silences are told later.
+LOOKS_PER_S: Final = 150
 
 #: RFC 4733 3.2: the keys by event number, as rtpengine logs it.
 _KEYS: Final = "0123456789*#ABCD"
@@ -42,12 +52,13 @@ class RtpengineOptions:
     """How it was started, and how it is watched.
 
     `key_log` listens where its ``--dtmf-log-dest`` points. `silence_s` is the silence that counts
-    as one, None to tell none; `poll_s` the seconds between two looks.
+    as one, None to tell none; `poll_s` the seconds between two looks, at most `LOOKS_PER_S` calls a
+    second.
     """
 
     key_log: KeyLog = field(default_factory=KeyLog)
     silence_s: float | None = SILENCE_S
-    poll_s: float = 5.0
+    poll_s: float = 0.6
 
 
 @dataclass(slots=True)
@@ -64,6 +75,7 @@ class _Watched:
     """A call's counters as they were last seen, and the times at which they rose."""
 
     silences: Silences
+    looked_at: float
     packets: dict[str, int] = field(default_factory=dict)
     heard_at: dict[str, float] = field(default_factory=dict)
 
@@ -196,6 +208,26 @@ class RtpengineClient(NgClient):
             task.cancel()
         await asyncio.gather(*self._work, return_exceptions=True)
 
+    async def delete(self, call_id: str) -> MediaStats:
+        """See `MediaPlane.delete`."""
+        watched = self._watched.get(call_id)
+        return self._with_one_way(await super().delete(call_id), watched)
+
+    async def query(self, call_id: str) -> MediaStats:
+        """See `MediaPlane.query`."""
+        return self._with_one_way(await super().query(call_id), self._watched.get(call_id))
+
+    def _with_one_way(self, stats: MediaStats, watched: _Watched | None) -> MediaStats:
+        """With what we ourselves saw of silences."""
+        if watched is None:
+            return stats
+        now = self._clock.now()
+        parties: dict[str, PartyStats] = {}
+        for tag, party in stats.parties.items():
+            one_way_s = watched.silences.one_way_s(tag, now)
+            parties[tag] = replace(party, quality=replace(party.quality, one_way_s=one_way_s))
+        return MediaStats(parties=parties)
+
     def _forget(self, call_id: str) -> None:
         super()._forget(call_id)
         self._watched.pop(call_id, None)
@@ -279,9 +311,13 @@ class RtpengineClient(NgClient):
         silence_s = self._options.silence_s
         if silence_s is None or call_id not in self._listeners or call_id in self._watched:
             return
-        self._watched[call_id] = _Watched(Silences(silence_s))
+        self._watched[call_id] = _Watched(Silences(silence_s), self._clock.now())
         if self._next_look is None:
-            self._next_look = self._clock.call_later(self._options.poll_s, self._look)
+            self._next_look = self._clock.call_later(self._pause_s, self._look)
+
+    @property
+    def _pause_s(self) -> float:
+        return max(self._options.poll_s, len(self._watched) / LOOKS_PER_S)
 
     def _look(self) -> None:
         self._next_look = None
@@ -300,7 +336,7 @@ class RtpengineClient(NgClient):
                 for change in _changes(watched, reply, self._clock.now()):
                     self._tell(call_id, _event(change, self._clock.now()))
         if self._watched and self._next_look is None:
-            self._next_look = self._clock.call_later(self._options.poll_s, self._look)
+            self._next_look = self._clock.call_later(self._pause_s, self._look)
 
 
 def _is_here(control: ControlAddress) -> bool:
@@ -314,14 +350,18 @@ def _is_here(control: ControlAddress) -> bool:
 
 
 def _changes(watched: _Watched, reply: Mapping[str, Decoded], now: float) -> list[Change]:
-    """What changed since the last look. A party was heard if its counter rose."""
+    """What changed since the last look.
+
+    A party whose counter rose was heard between the two, for all that is known in the middle.
+    """
     may_send = may_send_of(reply)
     looks: dict[str, Look] = {}
     for tag, party in stats_of(reply, 0.0).parties.items():
         if party.packets_received > watched.packets.get(tag, 0):
             watched.packets[tag] = party.packets_received
-            watched.heard_at[tag] = now
+            watched.heard_at[tag] = (watched.looked_at + now) / 2
         looks[tag] = Look(tag in may_send, watched.heard_at.get(tag))
+    watched.looked_at = now
     return watched.silences.look(looks, now)
 
 

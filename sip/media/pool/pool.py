@@ -20,6 +20,7 @@ from typing import Final
 import structlog
 
 from sip.clock import Clock, LoopClock
+from sip.log_throttle import Throttle
 from sip.media.events import Listener, Lost, MediaEvent
 from sip.media.plane import (
     Capability,
@@ -37,6 +38,9 @@ from sip.media.terms import ANY_TERMS, MediaTerms, Signalling
 
 log = structlog.get_logger(__name__)
 
+#: Seconds until it is logged again that every engine is full.
+FULL_AGAIN_S: Final = 60.0
+
 #: What an engine says that another would say as well: the call need not be tried there.
 _SAME_ELSEWHERE: Final = frozenset({"bad-sdp", "bad-audio", "unsupported"})
 
@@ -49,6 +53,7 @@ class EnginePool:
 
     def __init__(self, members: Sequence[Member], *, clock: Clock | None = None) -> None:
         self._clock = clock or LoopClock()
+        self._throttle = Throttle(FULL_AGAIN_S)
         #: the engines themselves, which may change while calls are up
         self.roster = Roster(self._clock, on_fall=self._lose_all, on_return=self._tidy)
         self._placed: dict[str, Engine] = {}
@@ -179,6 +184,21 @@ class EnginePool:
         engine = self._engine_of(call_id)
         await engine.asked(engine.plane.stop_play(call_id, tag))
 
+    async def record(self, call_id: str, recording: str, left: str) -> None:
+        """See `MediaPlane.record`."""
+        engine = self._engine_of(call_id)
+        await engine.asked(engine.plane.record(call_id, recording, left))
+
+    async def pause_recording(self, call_id: str) -> None:
+        """See `MediaPlane.pause_recording`."""
+        engine = self._engine_of(call_id)
+        await engine.asked(engine.plane.pause_recording(call_id))
+
+    async def stop_recording(self, call_id: str) -> None:
+        """See `MediaPlane.stop_recording`."""
+        engine = self._engine_of(call_id)
+        await engine.asked(engine.plane.stop_recording(call_id))
+
     async def withhold(self, call_id: str, tag: str, how: Withheld) -> None:
         """See `MediaPlane.withhold`."""
         engine = self._engine_of(call_id)
@@ -281,7 +301,11 @@ class EnginePool:
 
     def _none(self) -> MediaError:
         if self.roster.some_up:
-            return MediaError("no-ports", "every media engine is full")
+            calls = len(self._placed)
+            if self._throttle.is_new("engines", "full", self._clock.now()):
+                log.warning("media.engines-full", calls=calls, key="media.ports")
+            text = f"every media engine is full, with {calls} calls in all"
+            return MediaError("no-ports", f"{text}: widen media.ports, or add an engine")
         return MediaError("refused", f"no media engine answers: {self._names}")
 
     @property

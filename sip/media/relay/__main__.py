@@ -120,6 +120,11 @@ def _options(arguments: list[str] | None = None) -> ServerOptions:
         help=f"rest of a port after use (default {DRAIN_S:g})",
     )
     parser.add_argument(
+        "--recorder",
+        metavar="PATH",
+        help="socket of the recorder (default: nothing is recorded)",
+    )
+    parser.add_argument(
         "--parent",
         action="store_true",
         help="end when standard input ends: the parent holds its other end",
@@ -148,6 +153,7 @@ def _options(arguments: list[str] | None = None) -> ServerOptions:
         drain_s=options.drain,
         token=options.token,
         has_parent=options.parent,
+        recorder=options.recorder,
     )
 
 

@@ -24,6 +24,7 @@ from sip.media.relay.notices import Notices
 from sip.media.relay.ports import PortPool
 from sip.media.relay.problems import ProblemLog
 from sip.media.relay.sessions import Sessions
+from sip.media.relay.tape import Recorder
 from sip.media.relay.timers import NEVER, Timers
 
 #: Without a timer, whatever is to be done arrives on a descriptor, signals too.
@@ -69,6 +70,8 @@ class ServerOptions:
     drain_s: float
     token: bytes = b""
     has_parent: bool = False
+    #: where the recorder listens; None: nothing is recorded
+    recorder: str | None = None
 
 
 class RelayServer:
@@ -98,6 +101,7 @@ class RelayServer:
             timers=self._timers,
             notices=notices,
             rng=rng,
+            recorder=Recorder(options.recorder, self, problems) if options.recorder else None,
         )
         self._control = Control(
             self._sessions,

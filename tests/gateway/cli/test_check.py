@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 
 from config.settings import SANDBOX_FILE, Settings, load
 from gateway.cli import checks, main
+from tests.fakes.stun import stun_server
 from tests.transport.tls.authority import Authority
 
 ROOT = Path(__file__).parents[3]
@@ -135,7 +136,27 @@ def test_a_low_limit_of_descriptors_is_told_with_the_calls_it_is_enough_for(
 ) -> None:
     found = list(checks.descriptors(load(SANDBOX_FILE, {}), limit))
     assert [one.code for one in found] == codes
-    assert all("enough for 192 calls" in one.text for one in found)
+    assert all("enough for 128 calls" in one.text for one in found)
+
+
+def test_several_relay_processes_share_the_calls_and_so_the_descriptors() -> None:
+    settings = load(SANDBOX_FILE, {})
+    media = settings.media.model_copy(update={"processes": 4})
+    assert list(checks.descriptors(settings.model_copy(update={"media": media}), 1024)) == []
+
+
+async def test_a_name_and_a_stun_server_are_asked_what_they_lead_to() -> None:
+    async with stun_server("203.0.113.77") as server:
+        told = f"stun:127.0.0.1:{server.port}"
+        settings = Settings.model_validate(
+            {"sip": {"advertise": "nobody.invalid"}, "media": {"advertise": told}}
+        )
+        unknown, found = await checks.found_addresses(settings)
+    assert (unknown.code, unknown.path) == ("advertise-unknown", ("sip", "advertise"))
+    assert unknown.text.startswith("nobody.invalid")
+    assert (found.code, found.path) == ("advertise-found", ("media", "advertise"))
+    assert found.text == f"{told} is 203.0.113.77"
+    assert await checks.found_addresses(load(SANDBOX_FILE, {})) == []
 
 
 def test_behind_a_nat_a_missing_advertise_is_told(

@@ -39,6 +39,8 @@ class Phone:
     sent: int = 0
     invite: Request | None = None
     answer: Response | None = None
+    #: in place of an answer
+    refusal: Response | None = None
 
     @property
     def sdp(self) -> bytes:
@@ -120,7 +122,7 @@ class Crowd(asyncio.DatagramProtocol):
         return iter(tuple(self._phones.values()))
 
     async def call(self, number: str) -> Phone:
-        """A phone calls `number` through the gateway, and is answered."""
+        """A phone calls `number` through the gateway, and is answered, or refused."""
         call_id = f"call-{len(self._phones)}@{self.party.host}"
         phone = self._phone(call_id)
         headers = Headers()
@@ -147,6 +149,10 @@ class Crowd(asyncio.DatagramProtocol):
         message = parse_message(data)
         phone = self._phones.get(message.call_id)
         if isinstance(message, Response):
+            if phone is not None and message.cseq.method == "INVITE" and message.status >= 300:
+                phone.refusal = message
+                self._send(self._acknowledged(phone, message))
+                phone.answered.set()
             if phone is not None and message.cseq.method == "INVITE" and message.status == 200:
                 first, phone.answer = phone.answer is None, message
                 self._send(self._in_dialog(phone, "ACK", 1))
@@ -194,6 +200,17 @@ class Crowd(asyncio.DatagramProtocol):
         headers.add("call-id", phone.answer.call_id)
         headers.add("cseq", f"{cseq} {method}")
         return Request(method, str(phone.answer.contact.uri), headers, b"")
+
+    @staticmethod
+    def _acknowledged(phone: Phone, refusal: Response) -> Request:
+        """RFC 3261 17.1.1.3: of the INVITE's own transaction."""
+        assert phone.invite is not None
+        headers = Headers()
+        for name in ("via", "from", "call-id", "max-forwards"):
+            headers.add(name, str(phone.invite.headers.get(name)))
+        headers.add("to", str(refusal.to))
+        headers.add("cseq", "1 ACK")
+        return Request("ACK", phone.invite.uri, headers, b"")
 
     def _send(self, message: Request | Response) -> None:
         assert self._transport is not None
