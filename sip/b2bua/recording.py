@@ -74,13 +74,14 @@ class Recording:
                 self._work.add(self._follow)
 
     def lost(self, room: Room) -> None:
-        """The engine of a room is gone, and what was recorded there ends where it was."""
+        """The engine of a room is gone, and its recording ends where it is."""
         if self._room is room:
             self._room = None
 
     def moved(self) -> None:
-        """There is an engine again: go on, in another file."""
-        if self._wish is not Wish.NONE:
+        """A room has another engine: what is said from now on goes into a file of its own, or from
+        the end of a pause on."""
+        if self._room is None and self._wish is Wish.RECORD:
             self._work.add(self._follow)
 
     def _want(self, wish: Wish) -> None:

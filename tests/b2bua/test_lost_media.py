@@ -241,6 +241,23 @@ async def test_a_leg_that_rang_and_refuses_its_new_media_is_a_failure_of_ours(
     await carrier.send("ACK")
 
 
+@ladder_test
+async def test_a_callee_whose_last_word_does_not_fit_the_new_offer_is_asked_first(
+    ladder: Ladder,
+) -> None:
+    """Keys of another engine, in another order: the old answer takes up none of them."""
+    carrier, agent = ladder.peer("carrier"), ladder.peer("agent")
+    await ladder.call_up()
+    ladder.media.refuse_answers = [MediaError("bad-sdp", "takes up no line")]
+    lose(ladder)
+    await agent.expect("INVITE")
+    await carrier.silence(0.5)
+    await agent.send(200, sdp=PCMU)
+    await agent.expect("ACK")
+    await take(carrier)
+    await ladder.hung_up_by("carrier")
+
+
 # legs that talk to nobody yet
 
 

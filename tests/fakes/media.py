@@ -25,6 +25,8 @@ class FakeMedia:
     asked: list[tuple[str, ...]] = field(default_factory=list)
     open_calls: set[str] = field(default_factory=set)
     refuse: MediaError | None = None
+    #: what the next answers are refused with
+    refuse_answers: list[MediaError] = field(default_factory=list)
     #: where the last description of each party came from
     signalling: dict[str, Signalling | None] = field(default_factory=dict)
     capabilities: frozenset[Capability] = frozenset(Capability)
@@ -83,6 +85,8 @@ class FakeMedia:
         reader: MediaTerms = ANY_TERMS,
     ) -> str:
         self._ask("answer", call_id, from_tag, to_tag)
+        if self.refuse_answers:
+            raise self.refuse_answers.pop()
         self.signalling[to_tag] = received_from
         self._describe(call_id, to_tag, sdp)
         return self._rewrite(sdp, self._port(call_id, from_tag), media_address)
