@@ -396,7 +396,8 @@ async def test_what_is_asked_of_a_call_goes_to_its_engine() -> None:
         await y.pool.stop_play("c2", "a")
         await y.pool.withhold("c2", "a", Withheld.BLOCKED)
         await y.pool.let_pass("c2", "a", Withheld.BLOCKED)
-        assert [what for what, *_ in home.asked[before:]] == [
+        told = [what for what, *_ in home.asked[before:]]
+        assert told == [
             "play",
             "stop",
             "withhold",
