@@ -441,6 +441,7 @@ async def make_ladder(**options: Any) -> AsyncIterator[Ladder]:
             link=WebSocketLink(http, AppAddress(url=app.url)),
             limits=options.pop("limits", LimitSettings(calls=100, calls_per_second=1000)),
             sip=SipSettings(realm="gateway.test", keepalive_s=86_400),
+            public=options.pop("public", None),
             trace=trace,
             binding_store=options.pop("binding_store", None),
             tls=options.pop("tls", None),
