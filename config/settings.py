@@ -26,6 +26,8 @@ from config.texts import (
     Name,
     NumberKey,
     Prefix,
+    Processes,
+    PublicAddress,
     ReadableFile,
     Secret,
     SipUri,
@@ -210,7 +212,7 @@ class SipSettings(Model):
         ListenSettings(address=Listener("udp", "0.0.0.0", 5060)),
         ListenSettings(address=Listener("tcp", "0.0.0.0", 5060)),
     )
-    advertise: IpAddress | None = None
+    advertise: PublicAddress | None = None
     realm: Name = "retell-sip-gateway"
     tls: TlsSettings = TlsSettings()
     auth: SipAuthSettings = SipAuthSettings()
@@ -227,6 +229,8 @@ class RtpengineSettings(Model):
 class MediaSettings(Model):
     engine: Engines = ("builtin",)
     ports: RtpPorts = PortRange(20000, 29999)
+    processes: Processes = 1
+    advertise: PublicAddress | None = None
     rtpengine: RtpengineSettings = RtpengineSettings()
 
 
@@ -278,7 +282,20 @@ class RetellSettings(Model):
         return RetellTrunk.model_validate({**RETELL_TRUNK, **own})
 
 
+class RecordingSettings(Model):
+    """Calls are recorded into `directory`, encrypted with the first key of `key_file`: `all` of
+    them, or those of the numbers that say so. Recordings are kept for `keep_days` days and
+    `max_mb` megabytes, 0 for ever and for any."""
+
+    directory: Folder
+    key_file: ReadableFile
+    all: bool = False
+    keep_days: Annotated[int, Field(ge=0)] = 30
+    max_mb: Annotated[int, Field(ge=0)] = 0
+
+
 class NumberSettings(Model):
+    record: bool | None = None
     agent: Name | None = None
     method: Method | None = None
     variables: dict[str, str] = Field(default={})
@@ -331,6 +348,7 @@ class Settings(Model):
     media: MediaSettings = MediaSettings()
     application: ApplicationSettings = ApplicationSettings()
     storage: StorageSettings = StorageSettings()
+    recording: RecordingSettings | None = None
     retell: RetellSettings = RetellSettings()
     trunks: tuple[TrunkSettings, ...] = ()
     numbers: dict[NumberKey, NumberSettings] = Field(default={})

@@ -119,8 +119,13 @@ class PassHeaderSettings(Model):
 
 
 class MediaTermsSettings(Model):
-    """How a trunk wants its media (`trunks[].media`); `srtp` is encryption by SDES (RFC 4568)."""
+    """How a trunk wants its media (`trunks[].media`).
 
+    `reinvite` is whether it takes a re-INVITE with another session description, `srtp` is
+    encryption by SDES (RFC 4568).
+    """
+
+    reinvite: bool = True
     srtp: Srtp = "off"
 
 

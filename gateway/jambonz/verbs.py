@@ -101,10 +101,18 @@ class Hangup:
 
 @frozen
 class Config:
-    """Nothing at all: acknowledges a call without answering it, verbs follow by command."""
+    """Acknowledges a call without answering it; verbs follow by command.
+
+    With the name of a `recording` the call is recorded from when two talk.
+    """
+
+    recording: str | None = None
 
     def wire(self) -> Wire:
-        return {"verb": "config"}
+        if self.recording is None:
+            return {"verb": "config"}
+        record = {"action": "startCallRecording", "recordingID": self.recording}
+        return {"verb": "config", "record": record}
 
 
 Verb: TypeAlias = Dial | Decline | Hangup | Config

@@ -134,7 +134,7 @@ class Hunt:
                         attempt,
                         uri=str(uri.replace(headers="")),
                         flow=flow,
-                        media_address=self._ua.host(flow, attempt.options.advertise),
+                        media_address=self._ua.media_host(flow, attempt.options.advertise),
                         routes=(),
                         target=None,
                         redirect_hosts=frozenset(),

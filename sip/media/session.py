@@ -15,8 +15,15 @@ from typing import Final, ParamSpec
 from sip.core.sdp_crypto import PREFERENCE, Crypto, Encryption, is_encrypted
 from sip.core.sdp_edits import UNKNOWN, answer_to, off_hold, sent_to, silent_answer
 from sip.errors import ParseError
-from sip.media.events import Listener
-from sip.media.plane import Capability, MediaError, MediaPlane, MediaStats
+from sip.media.events import Listener, Lost, MediaEvent
+from sip.media.plane import (
+    Capability,
+    MediaError,
+    MediaPlane,
+    MediaStats,
+    PartyStats,
+    Withheld,
+)
 from sip.media.terms import MediaSide, MediaTerms
 
 P = ParamSpec("P")
@@ -39,6 +46,9 @@ class MediaSession:
         self._call_id = call_id
         self._on_event = on_event
         self._open = False
+        #: whether the engine knows nothing of it any more: an answer can be made ready only after
+        #: another offer
+        self.lost = False
         self._attempts = 0
         self._plays = 0
         #: the open or newest offer of each party: an answer must fit it
@@ -61,7 +71,7 @@ class MediaSession:
         that gets what is returned.
         """
         if not self._open and self._on_event is not None:
-            self._plane.listen(self._call_id, self._on_event)
+            self._plane.listen(self._call_id, self._heard)
         self._open = True
         self._attempts += 1
         if a_sdp is None and sender.terms.encryption is not Encryption.REQUIRED:
@@ -77,6 +87,7 @@ class MediaSession:
             sender=sender.terms,
             reader=reader.terms,
         )
+        self.lost = False
         self._note(A_TAG, described, sender.terms)
         if a_sdp is not None:
             self._offered[A_TAG] = a_sdp
@@ -161,6 +172,38 @@ class MediaSession:
         self._need(Capability.PLAY, "play a file")
         await self._plane.stop_play(self._call_id, party)
 
+    async def record(self, recording: str) -> None:
+        """Begins the recording of that name, or goes on with one that is paused.
+
+        The host is the left channel.
+        """
+        self._need(Capability.RECORD, "record")
+        await self._plane.record(self._call_id, recording, A_TAG)
+
+    async def pause_recording(self) -> None:
+        """What is said from now on is left out."""
+        self._need(Capability.RECORD, "record")
+        await self._plane.pause_recording(self._call_id)
+
+    async def stop_recording(self) -> None:
+        """Ends the recording; without effect if nothing is recorded."""
+        self._need(Capability.RECORD, "record")
+        await self._plane.stop_recording(self._call_id)
+
+    async def withhold(self, party: str, how: Withheld) -> None:
+        """What a party says does not reach its other side, until `let_pass`."""
+        self._need(Capability.WITHHOLD, "withhold what a party says")
+        await self._plane.withhold(self._call_id, party, how)
+
+    async def let_pass(self, party: str, how: Withheld) -> None:
+        """The end of `withhold`; without effect if nothing is withheld in that way."""
+        self._need(Capability.WITHHOLD, "withhold what a party says")
+        await self._plane.let_pass(self._call_id, party, how)
+
+    async def query(self) -> MediaStats | None:
+        """The counters so far, or None if there was no media yet."""
+        return await self._plane.query(self._call_id) if self._open else None
+
     async def close(self) -> MediaStats | None:
         """Give the ports back; the final counters, or None if there never was media."""
         self._on_event = None  # which may hold the room that holds this session
@@ -175,6 +218,12 @@ class MediaSession:
         if encrypted is not None:
             self._encrypted[party] = encrypted
 
+    def _heard(self, event: MediaEvent) -> None:
+        if isinstance(event, Lost):
+            self.lost = True
+        if self._on_event is not None:
+            self._on_event(event)
+
     def _as_known(self, party: str, terms: MediaTerms) -> MediaTerms:
         """The terms of a party that is offered something anew: encrypted as it is, or not."""
         encrypted = self._encrypted.get(party)
@@ -185,6 +234,11 @@ class MediaSession:
     def _need(self, capability: Capability, what: str) -> None:
         if capability not in self._plane.capabilities:
             raise MediaError("unsupported", f"this media engine cannot {what}")
+
+
+def by_leg(stats: MediaStats) -> dict[str, PartyStats]:
+    """The counters by leg: `a` for the A-leg's party, `b` for the last B-leg's."""
+    return {A_TAG if tag == A_TAG else "b": party for tag, party in stats.parties.items()}
 
 
 def _unknown(terms: MediaTerms) -> str:

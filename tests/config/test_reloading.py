@@ -47,6 +47,11 @@ CA = str(Path(__file__).parents[2] / "pyproject.toml")  # any file that can be r
             (),
         ),
         ({"media": {"ports": "30000-30999"}}, (), ("media.ports",)),
+        (
+            {"media": {"processes": "auto", "advertise": "gw.example.com"}},
+            (),
+            ("media.processes", "media.advertise"),
+        ),
         ({"storage": {"url": "sqlite:///other.db"}}, (), ("storage.url",)),
         ({"application": {"url": "wss://app.example.com"}}, (), ("application.url",)),
         (

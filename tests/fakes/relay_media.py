@@ -22,7 +22,7 @@ class RelayMedia(RelayClient):
     """Every description goes through the relay's control; `carry` moves the packets that wait."""
 
     def __init__(self, first_port: int = 22200, pairs: int = 8) -> None:
-        super().__init__(LoopClock(), TIMEOUT_S, Form.JSON, None)
+        super().__init__(LoopClock(), TIMEOUT_S, Form.JSON, silence_s=None)
         self.refuse: None = None
         self._readers: dict[socket.socket, Callable[[float], None]] = {}
         timers = Timers()

@@ -110,7 +110,7 @@ class Street:
         self._readers: dict[int, Callable[[float], None]] = {}
         self._sockets: list[socket.socket] = []
         self._requests = 0
-        timers = Timers()
+        self._timers = timers = Timers()
         notices = Notices("run", lambda data, to: None, timers, self)
         rng = random.Random(7)
         pool = PortPool(RELAY, 22100, 22107, drain_s=0.0, rng=rng)
@@ -158,21 +158,25 @@ class Street:
         offer = _sdp(caller.host, port, "sendrecv")
         self._ask("offer", caller.host, **{"from-tag": "A", "to-tag": "B", "sdp": offer})
 
-    def caller_stats(self) -> Mapping[str, Decoded]:
-        """What the relay has counted of the caller's audio."""
-        party: Any = self._request("query", {})["tags"]
+    def play_to_caller(self, wav: str) -> None:
+        """The caller hears a file instead of the agent."""
+        self.request("play media", {"from-tag": "A", "blob": wav})
+
+    def caller_stats(self, command: str = "query") -> Mapping[str, Decoded]:
+        """What the relay has counted of the caller's audio; `delete` also ends the call."""
+        party: Any = self.request(command, {})["tags"]
         stats: Mapping[str, Decoded] = party["A"]["medias"][0]["streams"][0]["stats"]
         return stats
 
     def _ask(self, command: str, source: str, **keys: str | int) -> int:
         """The port in the description that comes back."""
-        message = self._request(command, {"received-from": ["IP4", source], **keys})
+        message = self.request(command, {"received-from": ["IP4", source], **keys})
         sdp = message.get("sdp")
         assert isinstance(sdp, str), message
         self._last = sdp
         return int(sdp.partition("m=audio ")[2].split()[0])
 
-    def _request(self, command: str, keys: Mapping[str, Encodable]) -> dict[str, Decoded]:
+    def request(self, command: str, keys: Mapping[str, Encodable]) -> dict[str, Decoded]:
         self._requests += 1
         request: dict[str, Encodable] = {"command": command, "call-id": "call", **keys}
         cookie = b"c%d " % self._requests
@@ -195,8 +199,12 @@ class Street:
         return Speaker(self, host, 0x1111 * number, 100 * number, keys)
 
     def passes(self, seconds: float) -> None:
-        """Nobody speaks for so long."""
-        self.now += seconds
+        """Nobody speaks for so long; each timer of the relay's fires when it is due."""
+        end = self.now + seconds
+        while self._timers.next_due <= end:
+            self.now = max(self.now, self._timers.next_due)
+            self._timers.run(self.now)
+        self.now = end
 
     def deliver(self, by: socket.socket, packet: bytes, port: int) -> None:
         """One datagram to one of the relay's ports, read by whichever socket gets it."""

@@ -119,6 +119,11 @@ class Ringing:
             self._call.hang_up_leg(self._name, self._leg)
         return self._report
 
+    @property
+    def room(self) -> Room | None:
+        """Where the new leg and its host meet, once a server is being tried."""
+        return self._room
+
     # what comes from the new leg
 
     def _on_new_leg(self, leg: Leg, event: Event) -> None:
@@ -142,8 +147,10 @@ class Ringing:
 
     async def _ring(self, event: Ring) -> None:
         sdp = None
-        if event.sdp is not None and self._bridge is not None and self._mistake(event.sdp) is None:
-            sdp = await self._bridge.answer(event.sdp)
+        bridge = self._bridge
+        if event.sdp is not None and bridge is not None and self._mistake(event.sdp) is None:
+            # with another engine there is media again once the leg can be told of it
+            sdp = await bridge.answer(event.sdp) if not bridge.lost else None
         self._pass_ringing(event, sdp)
 
     def _pass_ringing(self, event: Ring, sdp: str | None) -> None:
@@ -165,7 +172,7 @@ class Ringing:
             return
         sdp = ""
         if bridge is not None:
-            sdp = await bridge.answer(event.sdp or "")
+            sdp = await (bridge.renew() if bridge.lost else bridge.answer(event.sdp or ""))
         else:
             await self._describe_alone(event.sdp or "")
         self._call.tell(self._name, self._report.answered(event.at))
@@ -330,8 +337,8 @@ class Ringing:
         if not isinstance(error, MediaError):
             self._call.broke(error)
             return
-        status, reason = media_failure(error)
-        self._fail(status, reason, Cause.MEDIA, detail=error.text)
+        failure = media_failure(error)
+        self._fail(failure.status, failure.reason, failure.cause, detail=error.text)
         self._give_up()
 
     def _leave(self) -> None:

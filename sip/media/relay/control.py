@@ -10,13 +10,15 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
 from sip.core.sdp_crypto import CLEAR, ENCRYPTED
 from sip.media.ng.bencode import Decoded, Encodable
 from sip.media.ng.form import Form, FormError, decode, encode
-from sip.media.plane import MediaError, call_sid_of
+from sip.media.plane import MediaError, Withheld, call_sid_of
 from sip.media.relay import rewrite, wav
 from sip.media.relay.listening import Wish
 from sip.media.relay.notices import Client, Notices, Problems
@@ -34,6 +36,9 @@ MAX_REPLIES = 20_000
 #: Longest cookie of an NG message.
 MAX_COOKIE = 256
 
+#: Calls that ``list`` names unless it asks for more or fewer.
+LISTED = 32
+
 Reply = dict[str, Encodable]
 
 
@@ -46,7 +51,10 @@ class _Request(NamedTuple):
 
 
 class Control:
-    """Answers datagrams of the control socket. `advertise` is the address written into SDP."""
+    """Answers datagrams of the control socket.
+
+    `advertise` is the address written into SDP, `began` the time at which the relay did.
+    """
 
     def __init__(
         self,
@@ -56,7 +64,9 @@ class Control:
         advertise: str,
         version: int,
         problems: Problems,
+        began: float = 0.0,
     ) -> None:
+        self._began = began
         self._sessions = sessions
         self._notices = notices
         self._advertise = advertise
@@ -71,6 +81,15 @@ class Control:
             "query": self._query,
             "play media": self._play,
             "stop media": self._stop_play,
+            "start recording": self._record,
+            "pause recording": self._pause_recording,
+            "stop recording": self._stop_recording,
+            "block media": partial(self._withhold, Withheld.BLOCKED, True),
+            "unblock media": partial(self._withhold, Withheld.BLOCKED, False),
+            "silence media": partial(self._withhold, Withheld.SILENCED, True),
+            "unsilence media": partial(self._withhold, Withheld.SILENCED, False),
+            "list": self._list,
+            "statistics": self._statistics,
         }
 
     def handle(self, datagram: bytes, source: object, now: float) -> bytes | None:
@@ -122,7 +141,7 @@ class Control:
             command = self._commands.get(name)
             if command is None:
                 known = ", ".join(self._commands)
-                raise MediaError("refused", f"command {name!r} is not supported ({known} are)")
+                raise MediaError("unsupported", f"command {name!r} is not known ({known} are)")
             return command(request, now)
         except MediaError as error:
             if error.slug == "no-ports":
@@ -184,7 +203,9 @@ class Control:
         return _report(call, now)
 
     def _query(self, request: _Request, now: float) -> Reply:
-        return _report(self._sessions.find(_text(request, "call-id")), now)
+        call = self._sessions.find(_text(request, "call-id"))
+        call.note_silences(now)
+        return _report(call, now)
 
     def _play(self, request: _Request, now: float) -> Reply:
         clip = wav.read(_audio(request))
@@ -200,6 +221,47 @@ class Control:
     def _stop_play(self, request: _Request, now: float) -> Reply:
         self._sessions.stop_play(_text(request, "call-id"), _text(request, "from-tag"), now)
         return {"result": "ok"}
+
+    def _record(self, request: _Request, now: float) -> Reply:
+        self._sessions.record(
+            _text(request, "call-id"), _text(request, "recording"), _text(request, "left"), now
+        )
+        return {"result": "ok"}
+
+    def _pause_recording(self, request: _Request, now: float) -> Reply:
+        self._sessions.pause_recording(_text(request, "call-id"), now)
+        return {"result": "ok"}
+
+    def _stop_recording(self, request: _Request, now: float) -> Reply:
+        self._sessions.stop_recording(_text(request, "call-id"), now)
+        return {"result": "ok"}
+
+    def _withhold(self, how: Withheld, kept: bool, request: _Request, now: float) -> Reply:
+        call_id, tag = _text(request, "call-id"), _text(request, "from-tag")
+        self._sessions.withhold(call_id, tag, how, kept, now)
+        return {"result": "ok"}
+
+    def _list(self, request: _Request, now: float) -> Reply:
+        limit = _number(request, "limit", LISTED)
+        if limit < 1:
+            raise MediaError("refused", "limit is not above 0")
+        return {"result": "ok", "calls": list(islice(self._sessions.call_ids, limit))}
+
+    def _statistics(self, request: _Request, now: float) -> Reply:
+        """Some of rtpengine's figures, under its names."""
+        calls, passed = len(self._sessions), self._sessions.passed
+        return {
+            "result": "ok",
+            "statistics": {
+                "currentstatistics": {"sessionsown": calls, "sessionstotal": calls},
+                "totalstatistics": {
+                    "uptime": str(int(now - self._began)),
+                    "managedsessions": self._sessions.ended,
+                    "relayedpackets": passed.packets,
+                    "relayedbytes": passed.octets,
+                },
+            },
+        }
 
     def _read(
         self, request: _Request, signalling: Signalling | None, *, offer: bool
@@ -238,6 +300,7 @@ def _party_report(party: Party, now: float) -> Encodable:
     if silent_s is not None:
         stats["payload type"] = stream.payload_type
         stats["silent ms"] = round(silent_s * 1000)
+    stats |= party.meter.stats(now)
     rtp_report: dict[str, Encodable] = {"stats": stats}
     address = rtp.source or rtp.latch.expected
     if address is not None:

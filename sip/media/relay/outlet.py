@@ -24,6 +24,9 @@ from sip.media.relay.rtp import DEFAULT_CLOCK_RATE_HZ, HEADER, HEADER_SIZE, RtpS
 _VERSION: Final = 0x8000
 _MARKER: Final = 0x0080
 
+#: RFC 3550 6.4: who has sent nothing for two of RTCP's intervals, 5 s each, is no sender any more.
+QUIET_S: Final = 10.0
+
 _write = os.write
 _unpack = HEADER.unpack_from
 _KIND = struct.Struct("!H")
@@ -60,6 +63,19 @@ class Traffic(NamedTuple):
 NO_TRAFFIC: Final = Traffic()
 
 
+class Audio(NamedTuple):
+    """The stream that a party hears: its source, the timestamp of this moment, what was sent.
+
+    `payload_octets` are without the headers (RFC 3550 6.4.1).
+    """
+
+    ssrc: int
+    rtp_time: int
+    packets: int
+    payload_octets: int
+    rate_hz: int
+
+
 class Source(Protocol):
     """Where the other side's packets come from."""
 
@@ -75,9 +91,9 @@ class Source(Protocol):
 class Outlet:
     """The way out to one party. `sock` is its leased socket."""
 
-    __slots__ = ("_connected_fd", "_convert", "_counted", "_numbering", "_octets", "_overheard",
-                 "_packets", "_passed_before", "_protect", "_rng", "_socket", "_source",
-                 "_unsealed", "_withheld", "fd", "rate_hz", "remote", "sealed_fd",
+    __slots__ = ("_connected_fd", "_convert", "_counted", "_muted", "_numbering", "_octets",
+                 "_overheard", "_packets", "_passed_before", "_protect", "_rng", "_socket",
+                 "_source", "_unsealed", "_withheld", "fd", "rate_hz", "remote", "sealed_fd",
                  "send_errors")  # fmt: skip
 
     def __init__(self, sock: socket.socket, rng: random.Random) -> None:
@@ -97,7 +113,7 @@ class Outlet:
         self._convert: Convert | None = None
         self._protect: Protect | None = None
         self._unsealed = 0
-        self._withheld = False
+        self._withheld = self._muted = False
         self._overheard = False
         self._source: Source | None = None
         #: What had passed from the source when it became that; what was sent before; and what
@@ -138,6 +154,16 @@ class Outlet:
         self._withheld = withheld
         self._choose()
 
+    def mute(self, muted: bool, now: float) -> None:
+        """What the other side says is kept from the party, or is not any more.
+
+        Unlike while something is played to it, what fills a gap is sent all the same.
+        """
+        if muted is not self._muted:
+            self._renumber(now)
+            self._muted = muted
+            self._choose()
+
     def overhear(self, overheard: bool) -> None:
         """What the other side says must be looked at before it passes."""
         self._overheard = overheard
@@ -172,7 +198,7 @@ class Outlet:
 
     def pass_on(self, packet: bytes, now: float) -> bool:
         """Sends what the other side said, if it is to be heard. The packet is RTP."""
-        if self.remote is None or self._withheld:
+        if self.remote is None or self._withheld or self._muted:
             return False
         if self._convert is not None:
             sent = [self._pass(each, now) for each in self._convert(packet, now)]
@@ -181,7 +207,7 @@ class Outlet:
 
     def pass_beside(self, packet: bytes, now: float) -> bool:
         """Sends a key that the other side said beside its stream, with an SSRC of its own."""
-        if self.remote is None or self._withheld:
+        if self.remote is None or self._withheld or self._muted:
             return False
         if self._numbering is None:
             return self._send(packet, now)
@@ -211,6 +237,27 @@ class Outlet:
         return None if self._source is None else self._source.stream.heard_at
 
     @property
+    def forwards(self) -> bool:
+        """Whether the party hears the other side's stream under its own numbers."""
+        return self._numbering is None and self._convert is None
+
+    def audio(self, now: float) -> Audio | None:
+        """What the party hears; None where it was sent nothing for a while."""
+        spoken_at, sent = self.spoken_at, self.sent
+        if spoken_at is None or now - spoken_at > QUIET_S or not sent.packets:
+            return None
+        if self._numbering is not None:
+            ssrc, rate_hz = self._numbering.ssrc, self.rate_hz
+            rtp_time = self._numbering.timestamp_at(now)
+        else:
+            assert self._source is not None
+            stream = self._source.stream
+            ssrc, rate_hz = stream.ssrc, round(1 / stream.tick_s)
+            rtp_time = stream.last_timestamp + round((now - stream.last_at) * rate_hz)
+        octets = max(0, sent.octets - HEADER_SIZE * sent.packets)
+        return Audio(ssrc, rtp_time & 0xFFFFFFFF, sent.packets, octets, rate_hz)
+
+    @property
     def _forwarded(self) -> Traffic:
         if self._source is None or self._numbering is not None:
             return NO_TRAFFIC
@@ -219,7 +266,7 @@ class Outlet:
     def _choose(self) -> None:
         """The other side may write to the connected socket where nothing stands in between."""
         direct = self.remote is not None and not (
-            self._withheld or self._overheard or self._numbering is not None
+            self._withheld or self._muted or self._overheard or self._numbering is not None
         )
         fd = self._connected_fd if direct else -1
         self.fd, self.sealed_fd = (fd, -1) if self._protect is None else (-1, fd)

@@ -10,9 +10,11 @@ from typing import NamedTuple
 
 from sip.core.sdp_edits import TELEPHONE_EVENT
 from sip.core.sdp_lines import Codec
-from sip.media.relay.endpoint import Poller, RtpEndpoint
+from sip.media.plane import Withheld
+from sip.media.relay.endpoint import Ear, Poller, RtpEndpoint
 from sip.media.relay.keys import Keys
 from sip.media.relay.listening import KeyWatch
+from sip.media.relay.meter import Meter
 from sip.media.relay.player import Player, Voice
 from sip.media.relay.ports import PortPair
 from sip.media.relay.rewrite import Codecs, RemoteMedia
@@ -22,6 +24,9 @@ from sip.media.terms import Signalling
 
 #: Keys, by the name that SDP gives them, as `rewrite` writes it.
 _KEYS = TELEPHONE_EVENT.upper()
+
+#: Comfort noise (RFC 3389), likewise.
+_COMFORT_NOISE = "CN"
 
 #: The laws of G.711 by theirs.
 _LAWS = {"PCMU": Coding.PCMU, "PCMA": Coding.PCMA}
@@ -50,14 +55,17 @@ class Agreement(NamedTuple):
 class Party:
     """One party of a call and the port pair that faces it."""
 
-    __slots__ = ("_agreed", "_description", "_staged", "crypto", "keys", "pair", "player",
-                 "rtcp", "rtp", "tag")  # fmt: skip
+    __slots__ = ("_agreed", "_description", "_staged", "crypto", "keys", "meter", "pair",
+                 "player", "rtcp", "rtp", "tag", "withheld")  # fmt: skip
 
-    def __init__(self, tag: str, pair: PortPair, poller: Poller, rng: random.Random) -> None:
+    def __init__(
+        self, tag: str, pair: PortPair, poller: Poller, rng: random.Random, now: float
+    ) -> None:
         self.tag = tag
         self.pair = pair
         self.rtp = RtpEndpoint(pair.rtp, poller, rng)
-        self.rtcp = RtcpEndpoint(pair.rtcp, poller)
+        self.rtcp = RtcpEndpoint(pair.rtcp, poller, self.rtp.outlet, rng)
+        self.meter = Meter(self.rtp, self.rtcp, now)
         self._description: Description | None = None
         self._staged: Description | None = None
         self._agreed = Agreement()
@@ -66,6 +74,8 @@ class Party:
         #: What is played to it now.
         self.player: Player | None = None
         self.keys: KeyWatch | None = None
+        #: Why what it says does not reach its other side.
+        self.withheld: frozenset[Withheld] = frozenset()
 
     @property
     def described(self) -> bool:
@@ -126,6 +136,28 @@ class Party:
         reachable = ours.media.rtp is not None and theirs.media.rtp is not None
         return reachable and ours.media.sends and theirs.media.hears
 
+    def codec(self, payload_type: int) -> Codec | None:
+        """What was negotiated for a payload type; its name in capitals."""
+        return self._agreed.codecs.get(payload_type)
+
+    @property
+    def codecs(self) -> list[Codec]:
+        """All that was negotiated."""
+        return list(self._agreed.codecs.values())
+
+    def listen_in(self, ear: Ear) -> None:
+        """See `RtpEndpoint.listen_in`."""
+        self.rtp.listen_in(ear)
+
+    def let_be(self, ear: Ear) -> None:
+        """See `RtpEndpoint.let_be`."""
+        self.rtp.let_be(ear)
+
+    def look(self, now: float) -> None:
+        """To be called each second: its leg is measured, and RTCP sent that is due."""
+        if self.meter.look(now):
+            self.meter.sample(self._codec_name, now)
+
     def watch_keys(self, keys: KeyWatch) -> None:
         """Its keys are read from now on."""
         self.keys = keys
@@ -143,6 +175,12 @@ class Party:
         if player is not None:
             player.stop(now)
 
+    def keep_from(self, other: Party | None, how: Withheld, kept: bool, now: float) -> None:
+        """What it says is kept from its other side, for a reason of several, or is not."""
+        self.withheld = self.withheld | {how} if kept else self.withheld - {how}
+        if other is not None:
+            other.rtp.outlet.mute(bool(self.withheld), now)
+
     def voice(self) -> Voice | None:
         """How it takes G.711: the first that its description has and that was negotiated."""
         if self._description is None:
@@ -152,6 +190,17 @@ class Party:
             if law is not None and codec.rate == RATE_HZ and number in self._agreed.codecs:
                 return Voice(number, law)
         return None
+
+    @property
+    def rests(self) -> bool:
+        """Whether it sends nothing for now and said so: the last that came was comfort noise."""
+        return self._codec_name == _COMFORT_NOISE
+
+    @property
+    def _codec_name(self) -> str:
+        """Of what it sends now; empty while that is not known."""
+        codec = self._agreed.codecs.get(self.rtp.stream.payload_type)
+        return "" if codec is None else codec.name
 
     def _codecs(self) -> Codecs:
         """What the descriptions in force and staged have."""
@@ -164,6 +213,7 @@ class Party:
     def part(self, now: float) -> None:
         """Nothing flows to or from this party any more."""
         self.stop_play(now)
+        self.meter.end(self._codec_name, now)
         if self.keys is not None:
             self.keys.close()
         self.rtp.stream.on_key = self.keys = None

@@ -199,6 +199,7 @@ def _leg_options(settings: PeerSettings) -> LegOptions:
         # who registers with us is reached the way it came, through whatever NAT it sits behind
         symmetric=settings.registrar,
         media=_media_terms(settings.media),
+        reinvites=settings.media.reinvite,
     )
 
 

@@ -1,4 +1,4 @@
-"""What both engines must do: our relay and rtpengine, through the same client."""
+"""Offers and answers, in and out: what both engines must do, through the same client."""
 
 import asyncio
 
@@ -296,9 +296,3 @@ async def test_audio_in_the_clear_is_taken_of_a_phone_that_offers_both(plane: Ng
     assert (encrypted.protocol, encrypted.active) == ("RTP/SAVP", False)
     assert (plain.protocol, plain.active) == ("RTP/AVP", True)
     assert "crypto" not in told
-
-
-async def test_an_unsupported_command_is_refused(plane: NgClient) -> None:
-    with pytest.raises(MediaError) as refused:
-        await plane.request("transmogrify", {"call-id": "x"})
-    assert refused.value.slug == "refused"
