@@ -74,6 +74,12 @@ def test_a_command_that_we_have_not_is_refused_by_name(desk: Desk, command: str)
         assert f"'{command}' is not supported" in reason(desk.ask(command))
 
 
+def test_a_strange_transport_protocol_is_refused(desk: Desk) -> None:
+    refusal = reason(desk.offer(transport_protocol="UDP/TLS/RTP/SAVPF"))
+    assert refusal.startswith("unsupported: transport-protocol")
+    assert desk.pool.leased == 0
+
+
 @pytest.mark.parametrize("missing", ["call_id", "from_tag", "sdp"])
 def test_a_missing_key_is_named(desk: Desk, missing: str) -> None:
     reply = desk.offer(**{missing: ""})
