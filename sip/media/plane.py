@@ -125,7 +125,8 @@ class PartyStats:
     (RFC 3550 A.8). `foreign` packets came from a source that is not the party's. `refused`
     packets came from the party and were dropped: payload type not negotiated, a second SSRC
     while the first still spoke, or no RTP at all. `payload_type` is the last one taken.
-    `silent_s` is the time since the last packet taken, None if there was none.
+    `silent_s` is the time since the last packet taken, None if there was none. `crypto_suite` is
+    how its media is encrypted, None where it is in the clear.
 
     `rtcp_sent` are the RTCP packets that it was sent, the other side's and ours. `quality` is how
     good the leg was and `samples` its course, None where the engine took none.
@@ -145,6 +146,7 @@ class PartyStats:
     refused: int = 0
     payload_type: int | None = None
     silent_s: float | None = None
+    crypto_suite: str | None = None
     rtcp_received: int = 0
     rtcp_sent: int = 0
     quality: Quality = UNMEASURED

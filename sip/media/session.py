@@ -87,8 +87,8 @@ class MediaSession:
             sender=sender.terms,
             reader=reader.terms,
         )
-        self._note(A_TAG, described, sender.terms)
         self.lost = False
+        self._note(A_TAG, described, sender.terms)
         if a_sdp is not None:
             self._offered[A_TAG] = a_sdp
         return f"b{self._attempts}", sdp if a_sdp is not None else _read(

@@ -76,6 +76,12 @@ def test_no_command_at_all_is_refused(desk: Desk) -> None:
     assert reason(desk.ask("")).startswith("refused: ")
 
 
+def test_a_strange_transport_protocol_is_refused(desk: Desk) -> None:
+    refusal = reason(desk.offer(transport_protocol="UDP/TLS/RTP/SAVPF"))
+    assert refusal.startswith("unsupported: transport-protocol")
+    assert desk.pool.leased == 0
+
+
 @pytest.mark.parametrize("missing", ["call_id", "from_tag", "sdp"])
 def test_a_missing_key_is_named(desk: Desk, missing: str) -> None:
     reply = desk.offer(**{missing: ""})

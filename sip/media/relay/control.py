@@ -302,6 +302,8 @@ def _party_report(party: Party, now: float) -> Encodable:
         stats["silent ms"] = round(silent_s * 1000)
     stats |= party.meter.stats(now)
     rtp_report: dict[str, Encodable] = {"stats": stats}
+    if party.crypto.suite is not None:
+        rtp_report["crypto suite"] = party.crypto.suite.value[0]
     address = rtp.source or rtp.latch.expected
     if address is not None:
         rtp_report["endpoint"] = {"address": address[0], "port": address[1]}
