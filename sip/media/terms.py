@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
+from sip.core.sdp_codecs import ANY, Codecs
 from sip.core.sdp_crypto import Encryption
 
 
@@ -23,10 +24,14 @@ class Signalling(NamedTuple):
 class MediaTerms:
     """What one party's descriptions may say, and what its audio must be like.
 
-    `encryption` is SRTP by keys in its descriptions (SDES).
+    `encryption` is SRTP by keys in its descriptions (SDES). `codecs` are those that it may use,
+    `packet_time_ms` is the length of the packets that it is sent and asked for; None: as the two
+    sides agree.
     """
 
     encryption: Encryption = Encryption.OFF
+    codecs: Codecs = ANY
+    packet_time_ms: int | None = None
 
     def encrypted(self, encryption: Encryption) -> MediaTerms:
         """The same with another encryption."""

@@ -15,16 +15,17 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
+from sip.core.sdp import Media
 from sip.core.sdp_crypto import CLEAR, ENCRYPTED
 from sip.media.ng.bencode import Decoded, Encodable
 from sip.media.ng.form import Form, FormError, decode, encode
 from sip.media.plane import MediaError, Withheld, call_sid_of
-from sip.media.relay import rewrite, wav
+from sip.media.relay import codec_keys, rewrite, wav
 from sip.media.relay.listening import Wish
 from sip.media.relay.notices import Client, Notices, Problems
 from sip.media.relay.party import Description, Party
 from sip.media.relay.rewrite import ReceivedSdp, Transport
-from sip.media.relay.sessions import Call, Sessions
+from sip.media.relay.sessions import Call, Offer, Sessions
 from sip.media.terms import Signalling
 
 #: Seconds that a reply is kept for retransmissions of its request.
@@ -163,30 +164,37 @@ class Control:
         from_tag = _text(request, "from-tag")
         to_tag = _text(request, "to-tag") if "to-tag" in request.keys else None
         _check_tags(from_tag, to_tag)
+        asked = codec_keys.read(request.keys)
+        told = asked.told(sdp.media.audio)
         receiver = self._sessions.offer(
             _text(request, "call-id"),
             from_tag,
             to_tag,
-            Description(sdp.media, signalling),
+            Offer(
+                Description(sdp.media, signalling, asked.wanted),
+                sdp.media.codecs if told is None else rewrite.codecs_of(told),
+                asked.sender_ms,
+                asked.receiver_ms,
+            ),
             now,
             _wish(request),
         )
         transport = receiver.crypto.offered(protocol or sdp.media.protocol)
-        return self._sdp_reply(request, sdp, receiver, transport)
+        return self._sdp_reply(request, sdp, receiver, (transport, told))
 
     def _answer(self, request: _Request, now: float) -> Reply:
         signalling = _received_from(request)
         sdp = self._read(request, signalling, offer=False)
         from_tag, to_tag = _text(request, "from-tag"), _text(request, "to-tag")
         _check_tags(from_tag, to_tag)
-        sender = self._sessions.answer(
+        sender, told = self._sessions.answer(
             _text(request, "call-id"),
             from_tag,
             to_tag,
             Description(sdp.media, signalling),
             now,
         )
-        return self._sdp_reply(request, sdp, sender, sender.crypto.answered())
+        return self._sdp_reply(request, sdp, sender, (sender.crypto.answered(), told))
 
     def _delete(self, request: _Request, now: float) -> Reply:
         call = self._sessions.delete(_text(request, "call-id"), now)
@@ -270,12 +278,16 @@ class Control:
         return rewrite.read(_text(request, "sdp"), self._version, offer=offer, signalling_ip=host)
 
     def _sdp_reply(
-        self, request: _Request, sdp: ReceivedSdp, facing: Party, transport: Transport
+        self,
+        request: _Request,
+        sdp: ReceivedSdp,
+        facing: Party,
+        described: tuple[Transport, Media | None],
     ) -> Reply:
         address = self._advertise
         if "media-address" in request.keys:
             address = rewrite.own_address(_text(request, "media-address"), self._version)
-        return {"result": "ok", "sdp": sdp.rewritten(address, facing.pair.port, transport)}
+        return {"result": "ok", "sdp": sdp.rewritten(address, facing.pair.port, *described)}
 
 
 def _report(call: Call, now: float) -> Reply:

@@ -11,7 +11,9 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
+from sip.core.sdp import Media
 from sip.media.plane import MediaError, Withheld, call_sid_of
 from sip.media.relay.dtmf import Press
 from sip.media.relay.endpoint import Poller
@@ -22,10 +24,23 @@ from sip.media.relay.outlet import NO_TRAFFIC, Traffic
 from sip.media.relay.party import Description, Party
 from sip.media.relay.player import Player
 from sip.media.relay.ports import NoPortsError, PortPool
+from sip.media.relay.rewrite import Codecs, codecs_of
 from sip.media.relay.tape import Recorder, Tape, recordable
 from sip.media.relay.timers import Timers
 from sip.media.relay.wav import Clip
 from sip.media.silence import Look
+
+
+class Offer(NamedTuple):
+    """An offer, and the codecs that its receiver is told.
+
+    `sender_ms` and `receiver_ms` are the packet times that the parties' terms ask for.
+    """
+
+    description: Description
+    told: Codecs
+    sender_ms: int | None = None
+    receiver_ms: int | None = None
 
 
 @dataclass(slots=True)
@@ -65,7 +80,7 @@ class Call:
         for tag, party in self.parties.items():
             peer = self.parties.get(self.peers.get(tag, ""))
             may_send = peer is not None and party.may_send_to(peer)
-            looks[tag] = Look(may_send, party.rtp.stream.heard_at, party.rests)
+            looks[tag] = Look(may_send, party.rtp.heard_at, party.rests)
         return looks
 
 
@@ -129,7 +144,7 @@ class Sessions:
         call_id: str,
         from_tag: str,
         to_tag: str | None,
-        description: Description,
+        offer: Offer,
         now: float,
         wish: Wish | None = None,
     ) -> Party:
@@ -153,27 +168,34 @@ class Sessions:
         self._calls[call_id] = call
         call.parties[from_tag] = sender
         self._place(call, sender, receiver, to_tag, now)
-        sender.stage(description, now)
-        sender.join(receiver)
+        sender.packet_ms, receiver.packet_ms = offer.sender_ms, offer.receiver_ms
+        receiver.offered(offer.told)
+        sender.stage(offer.description, now)
+        sender.join(receiver, now)
         if wish is not None:
             self._listen(call, wish, now)
         return receiver
 
     def answer(
         self, call_id: str, from_tag: str, to_tag: str, description: Description, now: float
-    ) -> Party:
-        """Takes `to_tag`'s answer and returns the party that had offered."""
+    ) -> tuple[Party, Media | None]:
+        """Takes `to_tag`'s answer; the party that had offered, and the audio that it is told.
+
+        That is None where the answer goes on as it is.
+        """
         call = self.find(call_id)
         sender = call.parties.get(from_tag)
         if sender is None:
             raise MediaError("unknown-call", f"no offer from tag {from_tag!r} in this call")
+        told = sender.answer_to(description)
         receiver = call.parties.get(to_tag)
         if receiver is None or call.peers.get(from_tag) != to_tag:
             receiver = self._adopt(call, sender, to_tag, now)
         receiver.crypto.check_answer(description.media)
         receiver.settle(description, now)
         sender.commit(now)
-        sender.join(receiver)
+        sender.answered(description.media.codecs if told is None else codecs_of(told))
+        sender.join(receiver, now)
         if call.tape is not None:
             for party in (sender, receiver):
                 call.tape.hear(party)
@@ -183,7 +205,7 @@ class Sessions:
             call.watch = Watch(call.joined, self._timers, self._rng, now)
         if call.listening is not None:
             call.listening.renew(now)
-        return sender
+        return sender, told
 
     def delete(self, call_id: str, now: float) -> Call:
         """Ends the call and frees its ports; the returned call is for its counters."""

@@ -25,6 +25,7 @@ from sip.b2bua.legs.options import DEFAULT, LegOptions, Reliable
 from sip.b2bua.legs.outbound import NO_RESPONSE_S, POST_DIAL_S
 from sip.core.digest_client import Credentials
 from sip.core.header_values import canonical
+from sip.core.sdp_codecs import Codecs
 from sip.core.sdp_crypto import Encryption
 from sip.core.session_timer import Mode, Policy
 from sip.core.uri import Uri
@@ -204,4 +205,8 @@ def _leg_options(settings: PeerSettings) -> LegOptions:
 
 
 def _media_terms(settings: MediaTermsSettings) -> MediaTerms:
-    return MediaTerms(encryption=Encryption(settings.srtp))
+    return MediaTerms(
+        encryption=Encryption(settings.srtp),
+        codecs=Codecs(settings.codecs, ordered=settings.codec_order == "listed"),
+        packet_time_ms=settings.packet_time_ms,
+    )
