@@ -8,6 +8,7 @@ SipError
 ├── ResolveError, DnsError       sip.transport.servers: a name leads nowhere, DNS has no answer
 ├── TlsError, TlsSessionError    sip.transport.tls: files make no TLS, a session failed
 ├── MediaError, NoPortsError     sip.media: the media engine did not do what it was asked
+├── KeyFileError, VaultError      sip.media.recording: a file of keys, or a recording, is no such
 ├── FormError, BencodeError, RtcpError, AddressRefusedError   sip.media: what came is not to be used
 ├── DialError          sip.softswitch.dialling: nothing can be dialled
 ├── TrunkFullError     sip.softswitch.trunks: no room for one more call

@@ -38,6 +38,7 @@ from gateway.calls.record_of_call import (
 )
 from gateway.calls.routing import Dialling, Plan, Refusing, direction_of, plan, retell_uri
 from gateway.calls.tried import Past
+from gateway.jambonz import messages
 from gateway.jambonz.messages import DialResult, LegStatus, NewCall
 from gateway.jambonz.session import Work
 from gateway.jambonz.verbs import Verbs
@@ -98,6 +99,14 @@ class LiveCalls:
     def configure(self, settings: Settings) -> None:
         """Plan new calls by these settings."""
         self._settings = settings
+
+    def command(self, call_id: str, name: str, data: Mapping[str, Any]) -> bool:
+        """Have a call that is up do something beside its verbs; False where there is none."""
+        for call in self._calls.values():
+            if call.call_id == call_id and call.machine.phase is not Phase.OVER:
+                call.say(messages.command(name, data))
+                return True
+        return False
 
     @property
     def open_calls(self) -> int:

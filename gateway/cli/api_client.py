@@ -101,6 +101,12 @@ class ApiClient:
             raise ApiError(f"{self.base_url}: HTTP {status} for {path}")
         return body
 
+    async def erase(self, caller: str) -> list[str]:
+        """Delete all recordings of calls with a person; their names."""
+        path = "/api/v1/recordings"
+        answered = await self._ask("DELETE", path, {"caller": caller}, TIMEOUT_S)
+        return list(self._result(path, *answered)["deleted"])
+
     async def trunks(self) -> list[dict[str, Any]]:
         """Every trunk with its gateways, registration and calls."""
         return list((await self._json("/api/v1/trunks", {}))["trunks"])

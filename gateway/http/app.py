@@ -20,6 +20,7 @@ from gateway.http import (
     ladders_api,
     lifecycle_api,
     quality_api,
+    recordings_api,
     retell_webhooks,
     trunks_api,
 )
@@ -31,6 +32,7 @@ from gateway.http.app_keys import (
     METRICS,
     OPERATIONS,
     READY,
+    RECORDINGS,
     RELOADING,
     RETELL,
     SAMPLES,
@@ -46,6 +48,7 @@ from gateway.http.door import exempt_sockets, seated
 from gateway.http.ports import Lifecycle, Reloading
 from gateway.http.problems import ProblemError, problems
 from gateway.jambonz.endpoint import JambonzEndpoint
+from gateway.recordings.store import RecordingStore
 from gateway.retell.client import RetellClient
 from gateway.storage.call_records import open_store
 from gateway.storage.ladders import open_ladders
@@ -75,6 +78,7 @@ def make_app(
     counters: Mapping[str, Callable[[], float]] | None = None,
     lifecycle: Lifecycle | None = None,
     reloading: Reloading | None = None,
+    recordings: RecordingStore | None = None,
     now: Callable[[], float] = time.time,
     clock: Callable[[], float] = time.monotonic,
 ) -> web.Application:
@@ -116,6 +120,8 @@ def make_app(
         app[LIFECYCLE] = lifecycle
     if reloading is not None:
         app[RELOADING] = reloading
+    if recordings is not None:
+        app[RECORDINGS] = recordings
     if ready is not None:
         app[READY] = ready
 
@@ -192,6 +198,12 @@ def make_app(
             web.get(f"{calls_api.PREFIX}/calls/{{call_id}}/ladder", ladders_api.get_ladder),
             web.get(f"{calls_api.PREFIX}/calls/{{call_id}}/ladder.pcap", ladders_api.get_pcap),
             web.get(f"{calls_api.PREFIX}/calls/{{call_id}}/ladder.txt", ladders_api.get_text),
+            web.post(f"{calls_api.PREFIX}/calls/{{call_id}}/recording", recordings_api.command),
+            web.get(f"{calls_api.PREFIX}/recordings", recordings_api.list_recordings),
+            web.delete(f"{calls_api.PREFIX}/recordings", recordings_api.erase),
+            web.get(f"{calls_api.PREFIX}/recordings/{{name}}", recordings_api.get_recording),
+            web.delete(f"{calls_api.PREFIX}/recordings/{{name}}", recordings_api.delete_recording),
+            web.get(f"{calls_api.PREFIX}/recordings/{{name}}/audio", recordings_api.get_audio),
             web.get(f"{calls_api.PREFIX}/trunks", trunks_api.list_trunks),
             web.get(f"{calls_api.PREFIX}/trunks/{{name}}", trunks_api.get_trunk),
             web.post(f"{calls_api.PREFIX}/trunks/{{name}}/register", trunks_api.register_trunk),

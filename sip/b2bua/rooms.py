@@ -45,6 +45,8 @@ class Rooms:
         self, plane: MediaPlane, call_sid: str, on_media: Callable[[Leg, PartyEvent], None]
     ) -> None:
         """`on_media` hears what the engine says of a leg."""
+        #: hears that the engine of a room is gone, or has forgotten it
+        self.on_lost: Callable[[Room], None] = _no_matter
         self._plane = plane
         self._on_media = on_media
         self._call_sid = call_sid
@@ -56,6 +58,10 @@ class Rooms:
     def seat(self, leg: Leg) -> Seat | None:
         """Where `leg` sits."""
         return self._seats.get(leg)
+
+    def seated(self, room: Room) -> list[Leg]:
+        """Who sits in `room`."""
+        return [leg for leg, seat in self._seats.items() if seat.room is room]
 
     def sit(self, leg: Leg, seat: Seat) -> None:
         """`leg` takes `seat`, and leaves the one that it had."""
@@ -101,15 +107,16 @@ class Rooms:
 
     async def close(self) -> MediaStats | None:
         """Give all ports back; the counters of all rooms, None where there never was media."""
-        self._on_media = _unheard
+        self._on_media, self.on_lost = _unheard, _no_matter
         for room in tuple(self._open):
             await self._close(room)
         self._seats.clear()
         return self._stats
 
     def _said(self, room: Room, event: MediaEvent) -> None:
-        """The engine speaks of a party; the loss of a whole session is `Call.media_lost`."""
+        """The engine speaks of a party, or is gone."""
         if isinstance(event, Lost):
+            self.on_lost(room)
             return
         for leg, seat in self._seats.items():
             if seat.room is room and seat.tag == event.party:
@@ -128,6 +135,10 @@ class Rooms:
 
 def _unheard(_: Leg, __: PartyEvent) -> None:
     """Default for `on_media` of rooms that are closed."""
+
+
+def _no_matter(_: Room) -> None:
+    """Default for `on_lost`, and of rooms that are closed."""
 
 
 _SUMS = tuple(field.name for field in fields(PartyStats) if field.type == "int")

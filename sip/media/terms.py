@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
+
+from sip.core.sdp_crypto import Encryption
 
 
 class Signalling(NamedTuple):
@@ -19,7 +21,16 @@ class Signalling(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MediaTerms:
-    """What one party's descriptions may say, and what its audio must be like."""
+    """What one party's descriptions may say, and what its audio must be like.
+
+    `encryption` is SRTP by keys in its descriptions (SDES).
+    """
+
+    encryption: Encryption = Encryption.OFF
+
+    def encrypted(self, encryption: Encryption) -> MediaTerms:
+        """The same with another encryption."""
+        return self if encryption is self.encryption else replace(self, encryption=encryption)
 
 
 #: Whatever it says, as it says it.
@@ -35,3 +46,7 @@ class MediaSide(NamedTuple):
     address: str
     source: Signalling
     terms: MediaTerms = ANY_TERMS
+
+    def encrypted(self, encryption: Encryption) -> MediaSide:
+        """The same with another encryption."""
+        return self._replace(terms=self.terms.encrypted(encryption))

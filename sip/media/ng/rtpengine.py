@@ -13,6 +13,7 @@ import asyncio
 import json
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field, replace
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
 
@@ -20,9 +21,11 @@ import structlog
 
 from sip.clock import Clock, LoopClock, Timer
 from sip.media.events import Digit, Heard, Lost, MediaEvent, OneWay, Played, Silent
-from sip.media.ng.bencode import Decoded
+from sip.media.ng.bencode import Decoded, Encodable
 from sip.media.ng.client import TIMEOUT_S, NgClient, play_keys
+from sip.media.ng.control_address import ControlAddress
 from sip.media.ng.form import Form
+from sip.media.ng.key_log import KeyLog
 from sip.media.ng.reports import may_send_of, stats_of
 from sip.media.plane import (
     SILENCE_S,
@@ -48,12 +51,12 @@ _KEYS: Final = "0123456789*#ABCD"
 class RtpengineOptions:
     """How it was started, and how it is watched.
 
-    `dtmf_log` is where we listen for keys: the HOST:PORT of its ``--dtmf-log-dest``. `silence_s`
-    is the silence that counts as one, None to tell none; `poll_s` the seconds between two looks, at
-    most `LOOKS_PER_S` calls a second.
+    `key_log` listens where its ``--dtmf-log-dest`` points. `silence_s` is the silence that counts
+    as one, None to tell none; `poll_s` the seconds between two looks, at most `LOOKS_PER_S` calls a
+    second.
     """
 
-    dtmf_log: tuple[str, int] | None = None
+    key_log: KeyLog = field(default_factory=KeyLog)
     silence_s: float | None = SILENCE_S
     poll_s: float = 0.6
 
@@ -85,7 +88,6 @@ class RtpengineClient(NgClient):
     ) -> None:
         super().__init__(clock, timeout_s, form)
         self._options = options
-        self._dtmf_log: asyncio.DatagramTransport | None = None
         #: the other side of each party: by call, then by the party's tag
         self._peers: dict[str, dict[str, str]] = {}
         self._plays: dict[tuple[str, str], _Play] = {}
@@ -96,32 +98,40 @@ class RtpengineClient(NgClient):
     @classmethod
     async def connect(
         cls,
-        address: tuple[str, int],
+        address: ControlAddress,
         *,
         clock: Clock | None = None,
         timeout_s: float = TIMEOUT_S,
         form: Form = Form.BENCODE,
         options: RtpengineOptions | None = None,
     ) -> RtpengineClient:
-        """See `NgClient.connect`. Raises OSError if `dtmf_log` cannot be listened at."""
+        """See `NgClient.connect`."""
         client = cls(clock or LoopClock(), timeout_s, form, options or RtpengineOptions())
         await client.retarget(address)
-        try:
-            await client._listen_for_keys()
-        except OSError:
-            await client.close()
-            raise
+        client._options.key_log.add(client.key_logged)
         return client
 
     @property
     def capabilities(self) -> frozenset[Capability]:
         """See `MediaPlane.capabilities`."""
-        has = {Capability.PLAY}
-        if self._options.dtmf_log is not None:
+        has = {Capability.PLAY, Capability.WITHHOLD, Capability.SUBSCRIBE}
+        if self._options.key_log.listens:
             has.add(Capability.DIGITS)
         if self._options.silence_s is not None:
             has.add(Capability.SILENCE)
         return frozenset(has)
+
+    def _sdp_keys(
+        self,
+        sdp: str,
+        media_address: str | None,
+        received_from: Signalling | None,
+        sender: MediaTerms,
+        reader: MediaTerms,
+    ) -> dict[str, Encodable]:
+        """One on another host is told to peers by the address that it has there."""
+        here = media_address if _is_here(self.address) else None
+        return super()._sdp_keys(sdp, here, received_from, sender, reader)
 
     async def answer(
         self,
@@ -189,8 +199,7 @@ class RtpengineClient(NgClient):
     async def close(self) -> None:
         """See `MediaPlane.close`."""
         await super().close()
-        if self._dtmf_log is not None:
-            self._dtmf_log.close()
+        self._options.key_log.remove(self.key_logged)
         if self._next_look is not None:
             self._next_look.cancel()
         for call_id in {call_id for call_id, _ in self._plays}:
@@ -271,13 +280,6 @@ class RtpengineClient(NgClient):
 
     # keys
 
-    async def _listen_for_keys(self) -> None:
-        if self._options.dtmf_log is None:
-            return
-        self._dtmf_log, _ = await asyncio.get_running_loop().create_datagram_endpoint(
-            lambda: _KeyLog(self), local_addr=self._options.dtmf_log
-        )
-
     def key_logged(self, datagram: bytes) -> None:
         """A line of rtpengine's DTMF log: a JSON object."""
         try:
@@ -337,6 +339,16 @@ class RtpengineClient(NgClient):
             self._next_look = self._clock.call_later(self._pause_s, self._look)
 
 
+def _is_here(control: ControlAddress) -> bool:
+    """Whether an engine is on our own host, by where its control is."""
+    if isinstance(control, Path):
+        return True
+    try:
+        return ip_address(control[0]).is_loopback
+    except ValueError:
+        return control[0] == "localhost"
+
+
 def _changes(watched: _Watched, reply: Mapping[str, Decoded], now: float) -> list[Change]:
     """What changed since the last look.
 
@@ -361,11 +373,3 @@ def _event(change: Change, now: float) -> MediaEvent:
             return OneWay(party=change.tag, since_s=change.since_s, at=now)
         case Sound.HEARD:
             return Heard(party=change.tag, at=now)
-
-
-class _KeyLog(asyncio.DatagramProtocol):
-    def __init__(self, client: RtpengineClient) -> None:
-        self._client = client
-
-    def datagram_received(self, data: bytes, addr: object) -> None:
-        self._client.key_logged(data)

@@ -35,8 +35,12 @@ _KIND = struct.Struct("!H")
 #: that the party understands; none while nothing is complete.
 Convert = Callable[[bytes, float], Iterable[bytes]]
 
-#: A packet, made ready for the wire.
-Protect = Callable[[bytes], bytes]
+#: A packet, made ready for the wire; None for one that must not be sent.
+Protect = Callable[[bytes], bytes | None]
+
+#: Packets in a row that cannot be encrypted, after which the party gets a stream of our own: its
+#: speaker began its numbers anew (RFC 3711 9.1 allows none to be used twice).
+MAX_UNSEALED: Final = 8
 
 
 class Traffic(NamedTuple):
@@ -87,15 +91,18 @@ class Source(Protocol):
 class Outlet:
     """The way out to one party. `sock` is its leased socket."""
 
-    __slots__ = ("_connected_fd", "_convert", "_counted", "_numbering", "_octets", "_overheard",
-                 "_packets", "_passed_before", "_protect", "_rng", "_socket", "_source",
-                 "_withheld", "fd", "rate_hz", "remote", "send_errors")  # fmt: skip
+    __slots__ = ("_connected_fd", "_convert", "_counted", "_muted", "_numbering", "_octets",
+                 "_overheard", "_packets", "_passed_before", "_protect", "_rng", "_socket",
+                 "_source", "_unsealed", "_withheld", "fd", "rate_hz", "remote", "sealed_fd",
+                 "send_errors")  # fmt: skip
 
     def __init__(self, sock: socket.socket, rng: random.Random) -> None:
         self._socket = sock
         self._rng = rng
         #: The connected socket's descriptor where the other side may write to it; else -1.
         self.fd = -1
+        #: The same where packets are encrypted on the way, by `pass_sealed`, and nothing else.
+        self.sealed_fd = -1
         self._connected_fd = -1
         #: Where packets for the party go; None while it is unknown, or on hold by ``c=0.0.0.0``.
         self.remote: SocketAddress | None = None
@@ -105,7 +112,8 @@ class Outlet:
         self._numbering: Numbering | None = None
         self._convert: Convert | None = None
         self._protect: Protect | None = None
-        self._withheld = False
+        self._unsealed = 0
+        self._withheld = self._muted = False
         self._overheard = False
         self._source: Source | None = None
         #: What had passed from the source when it became that; what was sent before; and what
@@ -146,6 +154,16 @@ class Outlet:
         self._withheld = withheld
         self._choose()
 
+    def mute(self, muted: bool, now: float) -> None:
+        """What the other side says is kept from the party, or is not any more.
+
+        Unlike while something is played to it, what fills a gap is sent all the same.
+        """
+        if muted is not self._muted:
+            self._renumber(now)
+            self._muted = muted
+            self._choose()
+
     def overhear(self, overheard: bool) -> None:
         """What the other side says must be looked at before it passes."""
         self._overheard = overheard
@@ -165,9 +183,22 @@ class Outlet:
 
     # packets
 
+    def pass_sealed(self, packet: bytes, now: float) -> bool:
+        """As `pass_on`, for where `sealed_fd` is a socket."""
+        assert self._protect is not None
+        wire = self._protect(packet)
+        if wire is None:
+            return self._not_sealed(now)
+        self._unsealed = 0
+        try:
+            _write(self.sealed_fd, wire)
+        except OSError:  # an ICMP error's, and no reason to lose this packet
+            return self._send_leased(wire)
+        return True
+
     def pass_on(self, packet: bytes, now: float) -> bool:
         """Sends what the other side said, if it is to be heard. The packet is RTP."""
-        if self.remote is None or self._withheld:
+        if self.remote is None or self._withheld or self._muted:
             return False
         if self._convert is not None:
             sent = [self._pass(each, now) for each in self._convert(packet, now)]
@@ -176,12 +207,12 @@ class Outlet:
 
     def pass_beside(self, packet: bytes, now: float) -> bool:
         """Sends a key that the other side said beside its stream, with an SSRC of its own."""
-        if self.remote is None or self._withheld:
+        if self.remote is None or self._withheld or self._muted:
             return False
         if self._numbering is None:
-            return self._send(packet)
+            return self._send(packet, now)
         _, _, timestamp, ssrc = _unpack(packet)
-        return self._send_as(packet, self._numbering.beside(ssrc, timestamp, now))
+        return self._send_as(packet, self._numbering.beside(ssrc, timestamp, now), now)
 
     def speak(self, payload_type: int, payload: bytes, ticks: int, now: float) -> bool:
         """Sends a packet of ours, `ticks` of the clock long. It is marked where audio begins."""
@@ -191,7 +222,7 @@ class Outlet:
             return False
         kind = _VERSION | payload_type | (_MARKER if numbers.begins else 0)
         header = HEADER.pack(kind, numbers.seq, numbers.timestamp, numbering.ssrc)
-        return self._send(header + payload)
+        return self._send(header + payload, now)
 
     @property
     def sent(self) -> Traffic:
@@ -235,12 +266,10 @@ class Outlet:
     def _choose(self) -> None:
         """The other side may write to the connected socket where nothing stands in between."""
         direct = self.remote is not None and not (
-            self._withheld
-            or self._overheard
-            or self._numbering is not None
-            or self._protect is not None
+            self._withheld or self._muted or self._overheard or self._numbering is not None
         )
-        self.fd = self._connected_fd if direct else -1
+        fd = self._connected_fd if direct else -1
+        self.fd, self.sealed_fd = (fd, -1) if self._protect is None else (-1, fd)
 
     def _renumber(self, now: float) -> Numbering:
         """The numbers of what the party hears, which are ours from now on."""
@@ -264,36 +293,56 @@ class Outlet:
     def _pass(self, packet: bytes, now: float) -> bool:
         numbering = self._numbering
         if numbering is None:
-            return self._send(packet)
+            return self._send(packet, now)
         _, seq, timestamp, ssrc = _unpack(packet)
         numbers = numbering.passed(ssrc, seq, timestamp, now)
-        return numbers is not None and self._send_as(packet, numbers)
+        return numbers is not None and self._send_as(packet, numbers, now)
 
-    def _send_as(self, packet: bytes, numbers: Numbers) -> bool:
+    def _send_as(self, packet: bytes, numbers: Numbers, now: float) -> bool:
         assert self._numbering is not None
         (kind,) = _KIND.unpack_from(packet)
         if numbers.begins:
             kind |= _MARKER
         header = HEADER.pack(kind, numbers.seq, numbers.timestamp, self._numbering.ssrc)
-        return self._send(header + packet[HEADER_SIZE:])
+        return self._send(header + packet[HEADER_SIZE:], now)
 
-    def _send(self, packet: bytes) -> bool:
-        """By the connected socket where there is one; no ICMP error reaches the leased one."""
-        remote = self.remote
-        assert remote is not None
-        wire = packet if self._protect is None else self._protect(packet)
+    def _send(self, packet: bytes, now: float) -> bool:
+        """By the connected socket where there is one."""
+        wire = packet
+        if self._protect is not None:
+            sealed = self._protect(packet)
+            if sealed is None:
+                return self._not_sealed(now)
+            wire = sealed
+            self._unsealed = 0
         try:
             if self._connected_fd >= 0:
                 _write(self._connected_fd, wire)
                 return self._count(packet)
         except OSError:
             pass  # an ICMP error's, and no reason to lose this packet
+        return self._send_leased(wire) and self._count(packet)
+
+    def _send_leased(self, wire: bytes) -> bool:
+        """No ICMP error reaches the leased socket."""
+        remote = self.remote
+        assert remote is not None
         try:
             self._socket.sendto(wire, remote)
         except OSError:
             self.send_errors += 1
             return False
-        return self._count(packet)
+        return True
+
+    def _not_sealed(self, now: float) -> bool:
+        """A packet's number was used. If that goes on, what follows gets numbers of our own."""
+        self._unsealed += 1
+        if self._unsealed == MAX_UNSEALED:
+            self._unsealed = 0
+            self._counted = self._counted.plus(self._forwarded)
+            self._numbering = Numbering.fresh(self._rng, now, self.rate_hz)
+            self._choose()
+        return False
 
     def _count(self, packet: bytes) -> bool:
         """It was sent; what is forwarded is counted where it arrived."""

@@ -10,7 +10,9 @@ from typing import NamedTuple
 
 from sip.core.sdp_edits import TELEPHONE_EVENT
 from sip.core.sdp_lines import Codec
-from sip.media.relay.endpoint import Poller, RtpEndpoint
+from sip.media.plane import Withheld
+from sip.media.relay.endpoint import Ear, Poller, RtpEndpoint
+from sip.media.relay.keys import Keys
 from sip.media.relay.listening import KeyWatch
 from sip.media.relay.meter import Meter
 from sip.media.relay.player import Player, Voice
@@ -53,8 +55,8 @@ class Agreement(NamedTuple):
 class Party:
     """One party of a call and the port pair that faces it."""
 
-    __slots__ = ("_agreed", "_description", "_staged", "keys", "meter", "pair", "player",
-                 "rtcp", "rtp", "tag")  # fmt: skip
+    __slots__ = ("_agreed", "_description", "_staged", "crypto", "keys", "meter", "pair",
+                 "player", "rtcp", "rtp", "tag", "withheld")  # fmt: skip
 
     def __init__(
         self, tag: str, pair: PortPair, poller: Poller, rng: random.Random, now: float
@@ -67,9 +69,13 @@ class Party:
         self._description: Description | None = None
         self._staged: Description | None = None
         self._agreed = Agreement()
+        #: By which its media is encrypted, both ways.
+        self.crypto = Keys(rng)
         #: What is played to it now.
         self.player: Player | None = None
         self.keys: KeyWatch | None = None
+        #: Why what it says does not reach its other side.
+        self.withheld: frozenset[Withheld] = frozenset()
 
     @property
     def described(self) -> bool:
@@ -88,10 +94,14 @@ class Party:
 
     def commit(self, now: float) -> None:
         """The offer/answer exchange is complete: what was staged is in force."""
-        if self._staged is None:
-            return
-        before, description = self._description, self._staged
+        if self._staged is not None:
+            self.crypto.took_offer(self._staged.media, now)
+            self._put_in_force(self._staged, now)
+
+    def _put_in_force(self, description: Description, now: float) -> None:
+        before = self._description
         self._description, self._staged = description, None
+        self._encrypt()
         resumes = description.sends and before is not None and not before.sends
         media, signalling = description.media, description.signalling
         self.rtp.expect(media.rtp, now, signalling=signalling, resumes=resumes)
@@ -99,8 +109,15 @@ class Party:
 
     def settle(self, description: Description, now: float) -> None:
         """The party answers: in force at once."""
-        self._staged = description
-        self.commit(now)
+        self.crypto.took_answer(description.media, now)
+        self._put_in_force(description, now)
+
+    def _encrypt(self) -> None:
+        guard, sender = self.crypto.guard, self.crypto.sender
+        self.rtp.stand_guard(guard)
+        self.rtcp.guard = guard
+        self.rtp.outlet.protect(None if sender is None else sender.protect)
+        self.rtcp.protect = None if sender is None else sender.protect_rtcp
 
     def join(self, other: Party) -> None:
         """Packets flow between these two, of the payload types that both described."""
@@ -118,6 +135,23 @@ class Party:
             return False
         reachable = ours.media.rtp is not None and theirs.media.rtp is not None
         return reachable and ours.media.sends and theirs.media.hears
+
+    def codec(self, payload_type: int) -> Codec | None:
+        """What was negotiated for a payload type; its name in capitals."""
+        return self._agreed.codecs.get(payload_type)
+
+    @property
+    def codecs(self) -> list[Codec]:
+        """All that was negotiated."""
+        return list(self._agreed.codecs.values())
+
+    def listen_in(self, ear: Ear) -> None:
+        """See `RtpEndpoint.listen_in`."""
+        self.rtp.listen_in(ear)
+
+    def let_be(self, ear: Ear) -> None:
+        """See `RtpEndpoint.let_be`."""
+        self.rtp.let_be(ear)
 
     def look(self, now: float) -> None:
         """To be called each second: its leg is measured, and RTCP sent that is due."""
@@ -140,6 +174,12 @@ class Party:
         player, self.player = self.player, None
         if player is not None:
             player.stop(now)
+
+    def keep_from(self, other: Party | None, how: Withheld, kept: bool, now: float) -> None:
+        """What it says is kept from its other side, for a reason of several, or is not."""
+        self.withheld = self.withheld | {how} if kept else self.withheld - {how}
+        if other is not None:
+            other.rtp.outlet.mute(bool(self.withheld), now)
 
     def voice(self) -> Voice | None:
         """How it takes G.711: the first that its description has and that was negotiated."""

@@ -10,6 +10,7 @@ from sip.media.relay.endpoint import MAX_PACKET, NEVER, Endpoint, Poller
 from sip.media.relay.latch import SocketAddress
 from sip.media.relay.outlet import Outlet
 from sip.media.relay.reporter import Reporter
+from sip.media.relay.srtp import Change, Guard
 
 
 class RtcpEndpoint(Endpoint):
@@ -19,8 +20,8 @@ class RtcpEndpoint(Endpoint):
     numbers of ours they would speak of a stream that the party does not know.
     """
 
-    __slots__ = ("_heard_at", "_outlet", "_ssrc", "packets", "packets_sent", "peer", "remote",
-                 "reporter", "send_errors")  # fmt: skip
+    __slots__ = ("_heard_at", "_outlet", "_ssrc", "guard", "packets", "packets_sent", "peer",
+                 "protect", "remote", "reporter", "send_errors")  # fmt: skip
 
     def __init__(
         self, sock: socket.socket, poller: Poller, outlet: Outlet, rng: random.Random
@@ -32,6 +33,9 @@ class RtcpEndpoint(Endpoint):
         self.remote: SocketAddress | None = None
         self.send_errors = 0
         self._outlet = outlet
+        #: What proves and decrypts the party's reports, and encrypts those for it (SRTCP).
+        self.guard: Guard | None = None
+        self.protect: Change | None = None
         self._heard_at = NEVER
         self._ssrc = b""
         self.packets = 0
@@ -45,6 +49,12 @@ class RtcpEndpoint(Endpoint):
             packet, source = self._receive(MAX_PACKET)
         except OSError:
             return
+        if self.guard is not None:
+            clear = self.guard.open_rtcp(packet, now)
+            if clear is None:
+                self.turn_away(source)
+                return
+            packet = clear
         if not rtcp.valid(packet) or len(packet) == MAX_PACKET:
             self.refused += 1
             return
@@ -69,8 +79,11 @@ class RtcpEndpoint(Endpoint):
         """Sends RTCP to the party, if it is known where."""
         if self.remote is None:
             return False
+        wire = packet if self.protect is None else self.protect(packet)
+        if wire is None:
+            return False
         try:
-            self.socket.sendto(packet, self.remote)
+            self.socket.sendto(wire, self.remote)
         except OSError:
             self.send_errors += 1
             return False
