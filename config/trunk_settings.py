@@ -22,6 +22,7 @@ from config.texts import (
 from config.values import Model, PeerSource, Positive, Seconds
 
 NumberFormat = Literal["+e164", "e164", "national", "as-is"]
+Srtp = Literal["off", "optional", "required"]
 IdentityHeader = Literal["from", "pai", "ppi", "rpid", "diversion"]
 
 
@@ -117,6 +118,17 @@ class PassHeaderSettings(Model):
     outbound: tuple[HeaderPattern, ...] = ("X-*", "User-to-User")
 
 
+class MediaTermsSettings(Model):
+    """How a trunk wants its media (`trunks[].media`).
+
+    `reinvite` is whether it takes a re-INVITE with another session description, `srtp` is
+    encryption by SDES (RFC 4568).
+    """
+
+    reinvite: bool = True
+    srtp: Srtp = "off"
+
+
 class PeerSettings(Model):
     """What may be said of any peer that we exchange calls with."""
 
@@ -133,7 +145,6 @@ class PeerSettings(Model):
     registers: bool = Field(default=False, alias="register")
     registration: RegistrationSettings = RegistrationSettings()
     registrar: bool = False
-    srtp: Literal["off", "optional", "required"] = "off"
     no_response_s: Seconds = 8.0
     force_rport: bool | None = None
     post_dial_s: Seconds = 8.0
@@ -148,6 +159,7 @@ class PeerSettings(Model):
     called_number: CalledNumberSettings = CalledNumberSettings()
     headers: dict[XHeaderName, HeaderValue] = Field(default={}, repr=False)
     pass_headers: PassHeaderSettings = PassHeaderSettings()
+    media: MediaTermsSettings = MediaTermsSettings()
     max_calls: Positive | None = None
     calls_per_second: Positive | None = None
     accept_per_second: Positive | None = None

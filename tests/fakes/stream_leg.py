@@ -3,16 +3,16 @@
 from sip.b2bua.call_events import Cause, Disconnect, Event, Headers, Offer, OfferEnded, Side
 from sip.b2bua.legs.leg import Direction, OnEvent, unheard
 from sip.clock import Clock
-from sip.media.plane import Signalling
+from sip.media.terms import MediaSide, Signalling
 
 
 class StreamLeg:
     """Its peer waits for an answer; its audio is at a port of loopback, which `sdp` names."""
 
     direction = Direction.INBOUND
+    takes_reinvites = True
     sip_call_id = "stream-1"
-    media_address = "127.0.0.1"
-    source = Signalling("127.0.0.1")
+    media_side = MediaSide("127.0.0.1", Signalling("127.0.0.1"))
     hops_left = 70
 
     def __init__(self, clock: Clock, sdp: str, on_event: OnEvent) -> None:

@@ -21,7 +21,8 @@ from types import TracebackType
 from typing import Self
 
 from sip.core.sdp import parse
-from sip.media.plane import MediaPlane, Signalling
+from sip.media.plane import MediaPlane
+from sip.media.terms import Signalling
 
 PHONES = "127.0.0.2"
 """Where test phones live; the engines are at 127.0.0.1."""
@@ -73,7 +74,11 @@ class Socket:
     def __init__(self, host: str = PHONES, port: int = 0) -> None:
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.setblocking(False)
-        self._socket.bind((host, port))
+        try:
+            self._socket.bind((host, port))
+        except OSError:
+            self._socket.close()
+            raise
         self.address: tuple[str, int] = self._socket.getsockname()
 
     @property

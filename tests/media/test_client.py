@@ -13,7 +13,8 @@ from sip.media.ng.client import FIRST_WAIT_S, TIMEOUT_S, NgClient
 from sip.media.ng.form import Form, decode, encode
 from sip.media.ng.relay import RelayClient
 from sip.media.ng.reports import stats_of
-from sip.media.plane import MediaError, Signalling
+from sip.media.plane import MediaError
+from sip.media.terms import Signalling
 
 SDP = (
     "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n"
@@ -160,10 +161,13 @@ async def test_an_engine_that_is_not_there_is_a_timeout_that_says_so(clock: Hand
         refused.set()
 
     client.failed = failed  # type: ignore[method-assign]
-    task = asyncio.create_task(client.ping())
+    task = asyncio.create_task(client.query("c"))
     async with asyncio.timeout(5):
         await refused.wait()
     assert not task.done()
+    with pytest.raises(MediaError, match="nobody listens") as gone:
+        await client.ping()
+    assert gone.value.slug == "refused", "a ping need not wait: it asks whether somebody does"
     clock.advance(TIMEOUT_S)
     with pytest.raises(MediaError, match="Connection refused"):
         await task

@@ -20,7 +20,7 @@ from sip.core.digest_client import Credentials
 from sip.core.message import Request, Response
 from sip.core.uri import Uri
 from sip.core.warning import EXPLAINED, warning
-from sip.media.plane import Signalling
+from sip.media.terms import MediaSide, Signalling
 from sip.transport.endpoint import DEFAULT_PORT, Flow
 from sip.ua.dialog_client import DialogClient
 from sip.ua.refusals import ALLOW, CAPABILITIES
@@ -62,7 +62,7 @@ class SipLeg(ABC):
         #: whether our Contact is a sips URI
         self.secure = False
         #: our host in the session descriptions that the peer gets
-        self.media_address = ua.host(flow, options.advertise)
+        self.media_address = ua.media_host(flow, options.advertise)
         self.negotiation = Negotiation(
             ua, self, options, owns_call_id=self.direction is Direction.OUTBOUND
         )
@@ -75,7 +75,12 @@ class SipLeg(ABC):
         self._said: tuple[Flow, Headers] | None = None
 
     @property
-    def source(self) -> Signalling:
+    def media_side(self) -> MediaSide:
+        """What the media of the call must know of it."""
+        return MediaSide(self.media_address, self._source, self.options.media)
+
+    @property
+    def _source(self) -> Signalling:
         """Where its descriptions come from."""
         remote = self.flow.remote
         if self.dialog is None or remote.transport != "udp":
@@ -93,6 +98,11 @@ class SipLeg(ABC):
     def remote_sdp(self) -> str | None:
         """The peer's newest session description."""
         return self.negotiation.remote_sdp
+
+    @property
+    def takes_reinvites(self) -> bool:
+        """Whether the peer may be offered another session in the call."""
+        return self.options.reinvites
 
     @property
     def gone(self) -> bool:
@@ -285,7 +295,10 @@ class SipLeg(ABC):
         offer = session_description(request) if status in EXPLAINED else None
         if offer is None or any(name.lower() == "warning" for name, _ in headers):
             return headers
-        return (*headers, ("Warning", warning(offer, self.ua.product)))
+        return (
+            *headers,
+            ("Warning", warning(offer, self.ua.product, self.options.media.encryption)),
+        )
 
     # our 2xx until it is acknowledged
 

@@ -13,6 +13,7 @@ from config.settings import (
     CalledNumberSettings,
     CallerIdSettings,
     HealthSettings,
+    MediaTermsSettings,
     PassHeaderSettings,
     PeerSettings,
     RegistrationSettings,
@@ -24,8 +25,10 @@ from sip.b2bua.legs.options import DEFAULT, LegOptions, Reliable
 from sip.b2bua.legs.outbound import NO_RESPONSE_S, POST_DIAL_S
 from sip.core.digest_client import Credentials
 from sip.core.header_values import canonical
+from sip.core.sdp_crypto import Encryption
 from sip.core.session_timer import Mode, Policy
 from sip.core.uri import Uri
+from sip.media.terms import MediaTerms
 from sip.transport.endpoint import Endpoint
 
 
@@ -195,4 +198,10 @@ def _leg_options(settings: PeerSettings) -> LegOptions:
         ),
         # who registers with us is reached the way it came, through whatever NAT it sits behind
         symmetric=settings.registrar,
+        media=_media_terms(settings.media),
+        reinvites=settings.media.reinvite,
     )
+
+
+def _media_terms(settings: MediaTermsSettings) -> MediaTerms:
+    return MediaTerms(encryption=Encryption(settings.srtp))

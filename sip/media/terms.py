@@ -1,0 +1,52 @@
+"""How each party of a call wants its media, as its trunk says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final, NamedTuple
+
+from sip.core.sdp_crypto import Encryption
+
+
+class Signalling(NamedTuple):
+    """Where a party's descriptions come from.
+
+    `direct` is true if that is, by UDP, the very address and port that its Contact names: no NAT
+    rewrites its ports.
+    """
+
+    host: str
+    direct: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MediaTerms:
+    """What one party's descriptions may say, and what its audio must be like.
+
+    `encryption` is SRTP by keys in its descriptions (SDES).
+    """
+
+    encryption: Encryption = Encryption.OFF
+
+    def encrypted(self, encryption: Encryption) -> MediaTerms:
+        """The same with another encryption."""
+        return self if encryption is self.encryption else replace(self, encryption=encryption)
+
+
+#: Whatever it says, as it says it.
+ANY_TERMS: Final = MediaTerms()
+
+
+class MediaSide(NamedTuple):
+    """What a media session must know of a party, whether it speaks or is spoken to.
+
+    `address` is our host as the party sees it, `source` where its descriptions come from.
+    """
+
+    address: str
+    source: Signalling
+    terms: MediaTerms = ANY_TERMS
+
+    def encrypted(self, encryption: Encryption) -> MediaSide:
+        """The same with another encryption."""
+        return self._replace(terms=self.terms.encrypted(encryption))
