@@ -165,8 +165,8 @@ async def _listen(switch: Softswitch, wanted: Iterable[ListenerSpec]) -> None:
 
 def _start_collector(switch: Softswitch, stack: AsyncExitStack) -> None:
     """Garbage is collected while no call waits for it."""
-    quiet = collector.collect_when_quiet(lambda: switch.gauges["calls"] > 0)
-    task = asyncio.create_task(quiet, name="collector")
+    collecting = collector.collect(lambda: switch.gauges["calls"] > 0)
+    task = asyncio.create_task(collecting, name="collector")
 
     async def stop() -> None:
         task.cancel()
