@@ -17,7 +17,8 @@ from sip.media.relay.ports import PortPair
 from sip.media.relay.rewrite import Codecs, RemoteMedia
 from sip.media.relay.routes import OwnStream
 from sip.media.relay.rtcp_endpoint import RtcpEndpoint
-from sip.media.relay.wav import RATE_HZ, Coding
+from sip.media.relay.wav import Coding
+from sip.media.tones import RATE_HZ
 
 #: Keys, by the name that SDP gives them, as `rewrite` writes it.
 _KEYS = TELEPHONE_EVENT.upper()

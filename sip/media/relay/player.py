@@ -9,7 +9,8 @@ from typing import NamedTuple
 from sip.media.relay.endpoint import RtpEndpoint
 from sip.media.relay.routes import OwnStream
 from sip.media.relay.timers import Timer, Timers
-from sip.media.relay.wav import FRAME_MS, FRAME_SAMPLES, RATE_HZ, Clip, Coding
+from sip.media.relay.wav import FRAME_MS, FRAME_SAMPLES, Clip, Coding
+from sip.media.tones import RATE_HZ
 
 _FRAME_S = FRAME_MS / 1000
 
