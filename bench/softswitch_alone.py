@@ -10,7 +10,6 @@ import argparse
 import asyncio
 import signal
 from contextlib import AsyncExitStack
-from pathlib import Path
 
 import uvloop
 
@@ -23,7 +22,14 @@ from sip.clock import LoopClock
 from sip.core.uri import Uri
 from sip.ids import Ids
 from sip.media.events import Listener
-from sip.media.plane import Capability, MediaError, MediaPlane, MediaStats, Signalling
+from sip.media.plane import (
+    Capability,
+    MediaError,
+    MediaPlane,
+    MediaStats,
+    Playable,
+    Signalling,
+)
 from sip.media.supervisor import RelayOptions, RelayProcess
 from sip.softswitch.admission.gatekeeper import Gatekeeper
 from sip.softswitch.softswitch import Softswitch
@@ -42,7 +48,9 @@ class PassThrough:
     def listen(self, call_id: str, listener: Listener) -> None:
         """There is nothing to tell: no packet passes here."""
 
-    async def play(self, call_id: str, tag: str, wav: bytes | Path, play_id: int) -> None:
+    async def play(
+        self, call_id: str, tag: str, sound: Playable, play_id: int, *, times: int = 1
+    ) -> None:
         raise MediaError("unsupported", "no packet passes here")
 
     async def stop_play(self, call_id: str, tag: str) -> None:

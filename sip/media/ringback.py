@@ -7,7 +7,9 @@ networks" (2003), where it has several, the one of digital exchanges. A tone tha
 
 from __future__ import annotations
 
+import audioop
 import math
+import struct
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
@@ -15,6 +17,8 @@ from sip.media.tones import RATE_HZ, pcm16, rms_of
 
 #: E.180 6.1: between -10 and -30 dBm0 where the subscriber hears it; of two frequencies, each.
 _AMPLITUDE: Final = rms_of(-16.0) * math.sqrt(2)
+#: WAV's number of the coding.
+_MU_LAW: Final = 7
 _EDGE_SAMPLES: Final = 2 * RATE_HZ // 1000
 
 
@@ -35,6 +39,12 @@ class Ringback(NamedTuple):
         ]
         return b"".join(sounding)
 
+    def wav(self) -> bytes:
+        """A cycle as a WAV file of mu-law: 6 s of it fit a datagram."""
+        head = struct.pack("<HHIIHH", _MU_LAW, 1, RATE_HZ, RATE_HZ, 1, 8)
+        data = audioop.lin2ulaw(self.cycle(), 2)
+        return _chunk(b"RIFF", b"WAVE" + _chunk(b"fmt ", head) + _chunk(b"data", data))
+
     def _tone(self, length: int) -> bytes:
         """So many samples. Sums of sines repeat soon, so that few of them have to be computed."""
         halves = 2 * RATE_HZ  # of 1 Hz
@@ -49,6 +59,10 @@ class Ringback(NamedTuple):
             samples[n] = samples[n] * n // _EDGE_SAMPLES
             samples[-1 - n] = samples[-1 - n] * n // _EDGE_SAMPLES
         return pcm16(samples)
+
+
+def _chunk(name: bytes, data: bytes) -> bytes:
+    return name + struct.pack("<I", len(data)) + data
 
 
 _DOUBLE: Final = (400, 200, 400, 2000)

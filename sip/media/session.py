@@ -8,13 +8,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from pathlib import Path
 from typing import Final, ParamSpec
 
 from sip.core.sdp_edits import UNKNOWN, answer_to, off_hold, sent_to, silent_answer
 from sip.errors import ParseError
 from sip.media.events import Listener
-from sip.media.plane import Capability, MediaError, MediaPlane, MediaStats, Signalling
+from sip.media.plane import (
+    FOREVER,
+    Capability,
+    MediaError,
+    MediaPlane,
+    MediaStats,
+    Playable,
+    RingbackTone,
+    Signalling,
+)
 
 P = ParamSpec("P")
 
@@ -116,8 +124,8 @@ class MediaSession:
             return answer
         return _read(answer_to, offer, answer)
 
-    async def play(self, party: str, wav: bytes | Path) -> int:
-        """Plays a WAV to a party once, in the stead of what its other side says.
+    async def play(self, party: str, sound: Playable, *, times: int = 1) -> int:
+        """Plays a sound to a party, in the stead of what its other side says.
 
         Returns when it began; `Played` with the returned number tells its end. A play under way
         to the same party gives way. `bytes` must fit a datagram (`plane.MAX_BLOB`); a path is read
@@ -125,8 +133,12 @@ class MediaSession:
         """
         self._need(Capability.PLAY, "play a file")
         self._plays += 1
-        await self._plane.play(self._call_id, party, wav, self._plays)
+        await self._plane.play(self._call_id, party, sound, self._plays, times=times)
         return self._plays
+
+    async def ring(self, party: str, country: str) -> int:
+        """Plays a country's ringback tone to a party, until it is stopped."""
+        return await self.play(party, RingbackTone(country), times=FOREVER)
 
     async def stop_play(self, party: str) -> None:
         """Ends what is played to a party; without effect if nothing is."""

@@ -95,7 +95,7 @@ async def test_a_play_that_is_stopped_before_the_engine_answered_is_stopped_ther
     """The request is out: the engine may be playing, whether or not its reply has come."""
     asked, never = asyncio.Event(), asyncio.Event()
 
-    async def slow(call_id: str, tag: str, wav: object, play_id: int) -> None:
+    async def slow(call_id: str, tag: str, sound: object, play_id: int, *, times: int = 1) -> None:
         asked.set()
         await never.wait()
 

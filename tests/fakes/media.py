@@ -1,12 +1,11 @@
 """A media plane without media: rewrites addresses as the relay does, remembers what was asked."""
 
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from sip.core.sdp import SessionDescription
 from sip.errors import ParseError
 from sip.media.events import Listener, MediaEvent
-from sip.media.plane import Capability, MediaError, MediaStats, PartyStats, Signalling
+from sip.media.plane import Capability, MediaError, MediaStats, PartyStats, Playable, Signalling
 
 
 @dataclass
@@ -19,6 +18,8 @@ class FakeMedia:
     #: where the last description of each party came from
     signalling: dict[str, Signalling | None] = field(default_factory=dict)
     capabilities: frozenset[Capability] = frozenset(Capability)
+    #: what was played: to whom, and how often
+    played: list[tuple[str, Playable, int]] = field(default_factory=list)
     _ports: dict[tuple[str, str], int] = field(default_factory=dict)
     _listeners: dict[str, Listener] = field(default_factory=dict)
     #: where each party of a call said that it wants its audio
@@ -88,8 +89,11 @@ class FakeMedia:
         if call_id in self._listeners:
             self._listeners[call_id](event)
 
-    async def play(self, call_id: str, tag: str, wav: bytes | Path, play_id: int) -> None:
+    async def play(
+        self, call_id: str, tag: str, sound: Playable, play_id: int, *, times: int = 1
+    ) -> None:
         self._ask("play", call_id, tag, str(play_id))
+        self.played.append((tag, sound, times))
 
     async def stop_play(self, call_id: str, tag: str) -> None:
         self._ask("stop", call_id, tag)

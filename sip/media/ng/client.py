@@ -27,6 +27,7 @@ from sip.media.plane import (
     MediaError,
     MediaSlug,
     MediaStats,
+    Playable,
     Signalling,
     call_sid_of,
 )
@@ -232,7 +233,9 @@ class NgClient:
         reply = await self.request("query", {"call-id": call_id})
         return stats_of(reply, self._clock.epoch())
 
-    async def play(self, call_id: str, tag: str, wav: bytes | Path, play_id: int) -> None:
+    async def play(
+        self, call_id: str, tag: str, sound: Playable, play_id: int, *, times: int = 1
+    ) -> None:
         """See `MediaPlane.play`."""
         raise MediaError("unsupported", "this engine has no known way to play a file")
 
@@ -349,16 +352,17 @@ class _Protocol(asyncio.DatagramProtocol):
             self._client.failed(exc)
 
 
-def play_keys(wav: bytes | Path) -> dict[str, Encodable]:
+def play_keys(wav: bytes | Path, times: int) -> dict[str, Encodable]:
     """What `play media` shall play; `MediaError` bad-audio if it fits no datagram."""
+    repeat: dict[str, Encodable] = {"repeat-times": times} if times != 1 else {}
     if isinstance(wav, Path):
-        return {"file": str(wav)}
+        return {"file": str(wav), **repeat}
     if len(wav) > MAX_BLOB:
         raise MediaError(
             "bad-audio",
             f"{len(wav)} octets do not fit a datagram ({MAX_BLOB} do); give the file's path",
         )
-    return {"blob": wav.decode("utf-8", "surrogateescape")}
+    return {"blob": wav.decode("utf-8", "surrogateescape"), **repeat}
 
 
 def _checked(reply: dict[str, Decoded]) -> dict[str, Decoded]:

@@ -13,7 +13,6 @@ import asyncio
 import json
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Final
 
 import structlog
@@ -24,7 +23,16 @@ from sip.media.ng.bencode import Decoded
 from sip.media.ng.client import TIMEOUT_S, NgClient, play_keys
 from sip.media.ng.form import Form
 from sip.media.ng.reports import may_send_of, stats_of
-from sip.media.plane import SILENCE_S, Capability, MediaError, Signalling, call_sid_of
+from sip.media.plane import (
+    SILENCE_S,
+    Capability,
+    MediaError,
+    Playable,
+    RingbackTone,
+    Signalling,
+    call_sid_of,
+)
+from sip.media.ringback import ringback
 from sip.media.silence import Change, Look, Silences, Sound
 
 log = structlog.get_logger(__name__)
@@ -137,9 +145,13 @@ class RtpengineClient(NgClient):
                 play.blocked = await self._block(call_id, peer)
         return told
 
-    async def play(self, call_id: str, tag: str, wav: bytes | Path, play_id: int) -> None:
+    async def play(
+        self, call_id: str, tag: str, sound: Playable, play_id: int, *, times: int = 1
+    ) -> None:
         """See `MediaPlane.play`."""
-        keys = {"call-id": call_id, "from-tag": tag, **play_keys(wav)}
+        if isinstance(sound, RingbackTone):
+            sound = ringback(sound.country).wav()
+        keys = {"call-id": call_id, "from-tag": tag, **play_keys(sound, times)}
         try:
             reply = await self.request("play media", keys)
         except MediaError as error:
@@ -150,7 +162,7 @@ class RtpengineClient(NgClient):
         if not isinstance(duration, int):
             raise MediaError("refused", "rtpengine does not say how long it plays")
         before = self._plays.pop((call_id, tag), None)
-        timer = self._clock.call_later(duration / 1000, self._finished, call_id, tag)
+        timer = self._clock.call_later(times * duration / 1000, self._finished, call_id, tag)
         play = self._plays[call_id, tag] = _Play(play_id, timer, before.blocked if before else None)
         if before is not None:
             before.timer.cancel()

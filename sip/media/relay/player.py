@@ -26,13 +26,13 @@ class Voice(NamedTuple):
 
 
 class Player:
-    """One play. `voice` is asked for each frame, as a re-INVITE may change the codec meanwhile.
+    """A clip, played so many times. `voice` is asked for each frame: a re-INVITE may change it.
 
     `on_end(finished, now)` is called once: true after the last frame, false if it was stopped.
     """
 
-    __slots__ = ("_clip", "_due", "_endpoint", "_index", "_on_end", "_stream", "_timer", "_timers",
-                 "_voice")  # fmt: skip
+    __slots__ = ("_clip", "_due", "_endpoint", "_frames", "_index", "_on_end", "_stream",
+                 "_timer", "_timers", "_voice")  # fmt: skip
 
     def __init__(
         self,
@@ -42,8 +42,11 @@ class Player:
         voice: Callable[[], Voice | None],
         timers: Timers,
         on_end: Callable[[bool, float], None],
+        *,
+        times: int = 1,
     ) -> None:
         self._clip = clip
+        self._frames = times * clip.frames
         self._endpoint = endpoint
         self._stream = stream
         self._voice = voice
@@ -65,12 +68,12 @@ class Player:
         self._end(now, finished=False)
 
     def _tick(self, now: float) -> None:
-        if self._index == self._clip.frames:  # the last frame has been heard by now
+        if self._index >= self._frames:  # the last frame has been heard by now
             self._end(now, finished=True)
             return
         voice = self._voice()
         if voice is not None:  # else time goes on, as it does for a party on hold
-            frame = self._clip.frame(self._index, voice.law)
+            frame = self._clip.frame(self._index % self._clip.frames, voice.law)
             packet = self._stream.packet(voice.payload_type, frame, FRAME_SAMPLES)
             self._endpoint.send_own(packet)
         self._index += 1

@@ -159,7 +159,9 @@ class Sessions:
             self._end(call.pending, now)
         return call
 
-    def play(self, call_id: str, tag: str, clip: Clip, play_id: int, now: float) -> None:
+    def play(
+        self, call_id: str, tag: str, clip: Clip, play_id: int, now: float, *, times: int = 1
+    ) -> None:
         """Begins to play to a party; what is played to it already gives way."""
         call = self.find(call_id)
         party = _party_of(call, tag)
@@ -172,7 +174,7 @@ class Sessions:
             if call.listening is not None:
                 call.listening.played(party.tag, play_id, finished, now)
 
-        player = Player(clip, party.rtp, party.own, party.voice, self._timers, over)
+        player = Player(clip, party.rtp, party.own, party.voice, self._timers, over, times=times)
         party.play(player, now)
 
     def stop_play(self, call_id: str, tag: str, now: float) -> None:
