@@ -178,10 +178,9 @@ class Control:
                 self._problems.problem(
                     "relay.foreign-packets", **ids, party=party.tag, packets=foreign
                 )
-            if party.rtp.send_errors:
-                self._problems.problem(
-                    "relay.send-errors", **ids, party=party.tag, packets=party.rtp.send_errors
-                )
+            unsent = party.rtp.outlet.send_errors
+            if unsent:
+                self._problems.problem("relay.send-errors", **ids, party=party.tag, packets=unsent)
         return _report(call, now)
 
     def _query(self, request: _Request, now: float) -> Reply:
@@ -232,7 +231,7 @@ def _report(call: Call, now: float) -> Reply:
 
 def _party_report(party: Party, now: float) -> Encodable:
     rtp, rtcp = party.rtp, party.rtcp
-    stream, sent = rtp.stream, rtp.sent
+    stream, sent = rtp.stream, rtp.outlet.sent
     stats: dict[str, Encodable] = {
         "packets": stream.packets,
         "bytes": stream.octets,
