@@ -14,7 +14,7 @@ from enum import Enum
 from typing import Final
 
 from sip.media.plane import MediaError
-from sip.media.relay.resample import RATES_HZ, resampled
+from sip.media.relay.file_rates import RATES_HZ, resampled
 from sip.media.tones import RATE_HZ
 
 FRAME_MS: Final = 20

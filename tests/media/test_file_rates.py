@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from sip.media.relay.resample import RATES_HZ, resampled
+from sip.media.relay.file_rates import RATES_HZ, resampled
 from sip.media.tones import Bank, level_of, pcm16
 
 OTHERS = [rate for rate in RATES_HZ if rate != 8000]
