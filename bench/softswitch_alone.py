@@ -28,9 +28,9 @@ from sip.media.plane import (
     MediaPlane,
     MediaStats,
     Playable,
-    Signalling,
 )
 from sip.media.supervisor import RelayOptions, RelayProcess
+from sip.media.terms import ANY_TERMS, MediaTerms, Signalling
 from sip.softswitch.admission.gatekeeper import Gatekeeper
 from sip.softswitch.softswitch import Softswitch
 from sip.softswitch.trunks.trunk import Trunk, Trunks
@@ -65,6 +65,8 @@ class PassThrough:
         to_tag: str | None = None,
         media_address: str | None = None,
         received_from: Signalling | None = None,
+        sender: MediaTerms = ANY_TERMS,
+        reader: MediaTerms = ANY_TERMS,
     ) -> str:
         return sdp
 
@@ -77,6 +79,8 @@ class PassThrough:
         *,
         media_address: str | None = None,
         received_from: Signalling | None = None,
+        sender: MediaTerms = ANY_TERMS,
+        reader: MediaTerms = ANY_TERMS,
     ) -> str:
         return sdp
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from sip.core.sdp import SessionDescription
 from sip.errors import ParseError
 from sip.media.events import Listener, MediaEvent
-from sip.media.plane import Capability, MediaError, MediaStats, PartyStats, Playable, Signalling
+from sip.media.plane import Capability, MediaError, MediaStats, PartyStats, Playable
+from sip.media.terms import ANY_TERMS, MediaTerms, Signalling
 
 
 @dataclass
@@ -50,6 +51,8 @@ class FakeMedia:
         to_tag: str | None = None,
         media_address: str | None = None,
         received_from: Signalling | None = None,
+        sender: MediaTerms = ANY_TERMS,
+        reader: MediaTerms = ANY_TERMS,
     ) -> str:
         self._ask("offer", call_id, from_tag, to_tag or "")
         self.signalling[from_tag] = received_from
@@ -66,6 +69,8 @@ class FakeMedia:
         *,
         media_address: str | None = None,
         received_from: Signalling | None = None,
+        sender: MediaTerms = ANY_TERMS,
+        reader: MediaTerms = ANY_TERMS,
     ) -> str:
         self._ask("answer", call_id, from_tag, to_tag)
         self.signalling[to_tag] = received_from

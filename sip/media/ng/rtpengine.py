@@ -29,11 +29,11 @@ from sip.media.plane import (
     MediaError,
     Playable,
     RingbackTone,
-    Signalling,
     call_sid_of,
 )
 from sip.media.ringback import ringback
 from sip.media.silence import Change, Look, Silences, Sound
+from sip.media.terms import ANY_TERMS, MediaTerms, Signalling
 
 log = structlog.get_logger(__name__)
 
@@ -127,6 +127,8 @@ class RtpengineClient(NgClient):
         *,
         media_address: str | None = None,
         received_from: Signalling | None = None,
+        sender: MediaTerms = ANY_TERMS,
+        reader: MediaTerms = ANY_TERMS,
     ) -> str:
         """See `MediaPlane.answer`."""
         told = await super().answer(
@@ -136,6 +138,8 @@ class RtpengineClient(NgClient):
             sdp,
             media_address=media_address,
             received_from=received_from,
+            sender=sender,
+            reader=reader,
         )
         self._watch(call_id)
         for tag, peer in ((from_tag, to_tag), (to_tag, from_tag)):

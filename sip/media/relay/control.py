@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from sip.media.ng.bencode import Decoded, Encodable
 from sip.media.ng.form import Form, FormError, decode, encode
-from sip.media.plane import MediaError, Signalling, call_sid_of
+from sip.media.plane import MediaError, call_sid_of
 from sip.media.relay import rewrite, wav
 from sip.media.relay.listening import Wish
 from sip.media.relay.notices import Client, Notices, Problems
@@ -25,6 +25,7 @@ from sip.media.relay.sessions import Call, Sessions
 from sip.media.relay.sounds import Sounds
 from sip.media.relay.wav import Clip
 from sip.media.ringback import ringback
+from sip.media.terms import Signalling
 
 #: Seconds that a reply is kept for retransmissions of its request.
 REPLY_LIFETIME_S = 30.0

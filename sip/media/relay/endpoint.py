@@ -13,11 +13,11 @@ import socket
 from collections.abc import Callable
 from typing import Protocol
 
-from sip.media.plane import Signalling
 from sip.media.relay.connected_socket import open_connected
 from sip.media.relay.latch import Latch, SocketAddress
 from sip.media.relay.outlet import NO_TRAFFIC, Outlet, Traffic
 from sip.media.relay.rtp import RtpStream
+from sip.media.terms import Signalling
 
 #: Longest datagram taken; one that fills it was cut and is refused. Audio fits an Ethernet frame.
 MAX_PACKET = 4096

@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 from sip.core.sdp_edits import TELEPHONE_EVENT
 from sip.core.sdp_lines import Codec
-from sip.media.plane import Signalling
 from sip.media.relay.endpoint import Poller, RtpEndpoint
 from sip.media.relay.listening import KeyWatch
 from sip.media.relay.player import Player, Voice
@@ -18,6 +17,7 @@ from sip.media.relay.ports import PortPair
 from sip.media.relay.rewrite import Codecs, RemoteMedia
 from sip.media.relay.rtcp_endpoint import RtcpEndpoint
 from sip.media.relay.wav import Coding
+from sip.media.terms import Signalling
 from sip.media.tones import RATE_HZ
 
 #: Keys, by the name that SDP gives them, as `rewrite` writes it.
