@@ -27,7 +27,7 @@ TURN_S: Final = 0.02
 _SHARES: Final = 5
 
 #: A loop that was held up goes on from now: what was not heard is over.
-_MAX_LATE_S: Final = 0.1
+_MAX_LATE_S: Final = 0.04
 
 
 class Frame(NamedTuple):
@@ -38,53 +38,68 @@ class Frame(NamedTuple):
     ticks: int
 
 
-#: The next 20 ms of what fills a gap; None where the party's codec has no way to say it.
-Filling = Callable[[], Frame | None]
+#: The next 20 ms of what fills a gap.
+Filling = Callable[[], Frame]
 
 
 class Gap:
-    """The gaps of one party. `filling(outlet)` makes what fills one that begins."""
+    """The gaps of one party.
+
+    `filling` makes what fills one that begins; None where the party's codec has no way to say it.
+    """
 
     __slots__ = ("_filling", "_frames", "_outlet", "_said_at", "since")
 
-    def __init__(self, outlet: Outlet, filling: Callable[[], Filling]) -> None:
+    def __init__(self, outlet: Outlet, filling: Callable[[], Filling | None]) -> None:
         self._outlet = outlet
         self._filling = filling
         #: From when on it may hear something; None while it may not.
         self.since: float | None = None
         self._frames: Filling | None = None
-        self._said_at = 0.0
+        self._said_at: float | None = None
 
     def opens(self, now: float) -> bool:
         """Whether a gap has begun, and is to be filled from now on."""
-        if self.since is None or now - self.since < GAP_S:
+        if self.since is None or now - self.since < GAP_S or self._outlet.withheld:
             return False
         spoken_at = self._outlet.spoken_at
         if spoken_at is not None and now - spoken_at < GAP_S:
             return False
         self._frames = self._filling()
-        self._said_at = now
-        return True
+        self._said_at = None
+        return self._frames is not None
 
     def fill(self, now: float) -> bool:
         """Sends the next frame; false once the gap is over."""
-        spoken_at = self._outlet.spoken_at
-        heard = spoken_at is not None and spoken_at > self._said_at
-        if heard or self.since is None or self._frames is None:
+        if self._frames is None or self._is_over():
             self._frames = None
             return False
-        frame = self._frames()
-        if frame is None:
-            self._frames = None
-            return False
-        self._outlet.speak(frame.payload_type, frame.payload, frame.ticks, now)
+        self._outlet.speak(*self._frames(), now)
         self._said_at = now
         return True
+
+    def close(self) -> None:
+        """The party is gone. Whoever makes fillings is let go of."""
+        self._filling = _nothing
+        self._frames = None
+
+    def _is_over(self) -> bool:
+        """Whether another than we spoke since the last frame, or is about to."""
+        outlet = self._outlet
+        if self.since is None or outlet.withheld:
+            return True
+        return self._said_at is not None and (
+            outlet.spoken_at != self._said_at or not outlet.own_voice
+        )
 
     def refill(self) -> None:
         """What it hears is to be another thing, or in another codec, from now on."""
         if self._frames is not None:
             self._frames = self._filling()
+
+
+def _nothing() -> None:
+    """What a party hears that is gone."""
 
 
 class Gaps:

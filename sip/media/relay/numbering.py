@@ -65,6 +65,11 @@ class Numbering:
         """When the last packet was numbered, or taken over."""
         return self._at
 
+    @property
+    def own_last(self) -> bool:
+        """Whether the last packet was one of ours."""
+        return self._ticks > 0
+
     def other_source(self) -> None:
         """Whatever the other side sends next begins something new, whatever its SSRC."""
         self._source = _OURS

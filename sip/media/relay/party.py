@@ -10,7 +10,10 @@ from typing import NamedTuple
 
 from sip.core.sdp_edits import TELEPHONE_EVENT
 from sip.core.sdp_lines import Codec
+from sip.media.relay import fillings
 from sip.media.relay.endpoint import Poller, RtpEndpoint
+from sip.media.relay.fillings import HoldSound
+from sip.media.relay.gaps import Filling, Gap, Gaps
 from sip.media.relay.listening import KeyWatch
 from sip.media.relay.player import Player, Voice
 from sip.media.relay.ports import PortPair
@@ -50,8 +53,8 @@ class Agreement(NamedTuple):
 class Party:
     """One party of a call and the port pair that faces it."""
 
-    __slots__ = ("_agreed", "_description", "_staged", "keys", "pair", "player",
-                 "rtcp", "rtp", "tag")  # fmt: skip
+    __slots__ = ("_agreed", "_description", "_held", "_staged", "gap", "hold", "keys", "pair",
+                 "player", "rtcp", "rtp", "tag", "told")  # fmt: skip
 
     def __init__(self, tag: str, pair: PortPair, poller: Poller, rng: random.Random) -> None:
         self.tag = tag
@@ -64,6 +67,12 @@ class Party:
         #: What is played to it now.
         self.player: Player | None = None
         self.keys: KeyWatch | None = None
+        #: Whether it has our description: before, it expects nothing of us.
+        self.told = False
+        #: What it hears while its other side has put it on hold and says nothing.
+        self.hold = HoldSound()
+        self._held = False
+        self.gap = Gap(self.rtp.outlet, self._filling)
 
     @property
     def described(self) -> bool:
@@ -113,6 +122,39 @@ class Party:
         reachable = ours.media.rtp is not None and theirs.media.rtp is not None
         return reachable and ours.media.sends and theirs.media.hears
 
+    def attend(self, other: Party | None, gaps: Gaps, now: float) -> None:
+        """A negotiation is over: may it hear something, and what fills its gaps?"""
+        theirs = None if other is None else other._description
+        self._held = theirs is not None and not theirs.media.hears
+        if self._may_hear(theirs):
+            gaps.watch(self.gap, now)
+            self.gap.refill()
+        else:
+            gaps.forget(self.gap)
+
+    def _may_hear(self, theirs: Description | None) -> bool:
+        """Whether its description lets it receive, and it was told that something may come.
+
+        An other side that is still to come, or has no address yet, leaves it with us alone. One
+        that holds it, and sends nothing, was passed on as such or was not.
+        """
+        if self._description is None or not self.told:
+            return False
+        media = self._description.media
+        if media.rtp is None or not media.hears:
+            return False
+        if theirs is None or theirs.media.rtp is None or theirs.media.sends:
+            return True
+        return self._held and not self.hold.passed
+
+    def _filling(self) -> Filling | None:
+        """What fills a gap that begins: music where its other side holds it, else silence."""
+        if self._held and self.hold.music is not None and self.voice() is not None:
+            return fillings.music(self.hold.music, self.voice)
+        source = self.rtp.outlet.source
+        heard = -1 if source is None else source.stream.payload_type
+        return fillings.silence(self._agreed.codecs, heard)
+
     def watch_keys(self, keys: KeyWatch) -> None:
         """Its keys are read from now on."""
         self.keys = keys
@@ -151,6 +193,7 @@ class Party:
     def part(self, now: float) -> None:
         """Nothing flows to or from this party any more."""
         self.stop_play(now)
+        self.gap.close()
         if self.keys is not None:
             self.keys.close()
         self.rtp.stream.on_key = self.keys = None

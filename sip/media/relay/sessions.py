@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from sip.media.plane import MediaError
 from sip.media.relay.dtmf import Press
 from sip.media.relay.endpoint import Poller
+from sip.media.relay.gaps import Gaps
 from sip.media.relay.listening import KeyWatch, Listening, Wish
 from sip.media.relay.notices import Notices
 from sip.media.relay.party import Description, Party
@@ -74,6 +75,7 @@ class Sessions:
         rng: random.Random,
     ) -> None:
         self._timers = timers
+        self._gaps = Gaps(timers)
         self._notices = notices
         self._rng = rng
         self._pool = pool
@@ -126,6 +128,7 @@ class Sessions:
         self._place(call, sender, receiver, to_tag, now)
         sender.stage(description, now)
         sender.join(receiver)
+        self._attend(call, now)
         if wish is not None:
             self._listen(call, wish, now)
         return receiver
@@ -144,6 +147,8 @@ class Sessions:
         receiver.settle(description, now)
         sender.commit(now)
         sender.join(receiver)
+        sender.told = receiver.told = True
+        self._attend(call, now)
         return sender
 
     def delete(self, call_id: str, now: float) -> Call:
@@ -183,6 +188,11 @@ class Sessions:
         """Ends every call."""
         for call_id in list(self._calls):
             self.delete(call_id, now)
+
+    def _attend(self, call: Call, now: float) -> None:
+        """Parties may hear something from now on, or may not any more."""
+        for tag, party in call.parties.items():
+            party.attend(call.parties.get(call.peers.get(tag, "")), self._gaps, now)
 
     def _listen(self, call: Call, wish: Wish, now: float) -> None:
         """Its client hears of the call, and of every party's keys."""
@@ -264,5 +274,6 @@ class Sessions:
         return party
 
     def _end(self, party: Party, now: float) -> None:
+        self._gaps.forget(party.gap)
         party.part(now)
         self._pool.release(party.pair, now)

@@ -1,0 +1,248 @@
+"""RTP never stops towards a party that may receive it: on virtual time, with real ports."""
+
+import itertools
+import struct
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import pytest
+
+from sip.core.sdp_edits import silent_answer
+from sip.media.relay.gaps import GAP_S
+from tests.media.desk import HOST, clip, port
+from tests.media.talk import rtp
+from tests.media.test_player import Call, Caller
+
+PCMU_SILENCE, PCMA_SILENCE = b"\xff" * 160, b"\xd5" * 160
+FRAME_S = 0.02
+
+
+class Packet(NamedTuple):
+    marked: bool
+    payload_type: int
+    seq: int
+    timestamp: int
+    ssrc: int
+    payload: bytes
+
+
+def read(data: bytes) -> Packet:
+    _, kind, seq, timestamp, ssrc = struct.unpack("!BBHII", data[:12])
+    return Packet(bool(kind & 0x80), kind & 0x7F, seq, timestamp, ssrc, data[12:])
+
+
+def heard(caller: Caller) -> list[Packet]:
+    return [read(data) for data in caller.heard()]
+
+
+class Talker:
+    """What B says, packet by packet."""
+
+    def __init__(self, call: "Line", ssrc: int = 0xB0B) -> None:
+        self.call, self.ssrc = call, ssrc
+        self.seq, self.timestamp = 500, 90_000
+
+    def says(self, packets: int, payload: bytes = b"\x11" * 160) -> None:
+        for _ in range(packets):
+            packet = rtp(8, self.seq, self.timestamp, self.ssrc, payload)
+            self.call.b.socket.sendto(packet, (HOST, self.call.b_port))
+            self.call.desk.deliver()
+            self.seq += 1
+            self.timestamp += 160
+            self.call.desk.passes(FRAME_S)
+
+    def pauses(self, seconds: float) -> None:
+        """Its clock goes on (RFC 3550 5.1)."""
+        self.timestamp += round(8000 * seconds)
+        self.call.desk.passes(seconds)
+
+
+class Line(Call):
+    """A call whose ports for both parties are known."""
+
+    def __init__(self, a: str = "8 0 101", b: str = "8 0 101") -> None:
+        super().__init__()
+        self.b_port = 0
+        self.reoffered(a, b)
+
+    def reoffered(
+        self,
+        a: str = "8 0 101",
+        b: str = "8 0 101",
+        *,
+        direction: str = "sendrecv",
+        answered: str = "sendrecv",
+        **keys: str,
+    ) -> None:
+        """A's re-INVITE, answered by B."""
+        sdp = self.a.sdp(a, direction)
+        self.b_port = port(self.desk.offer(to_tag="B", sdp=sdp, **keys))
+        self.desk.answer(sdp=self.b.sdp(b, answered), **keys)
+
+
+@pytest.fixture
+def line() -> Iterator[Line]:
+    line = Line()
+    yield line
+    line.desk.sessions.close(line.desk.now)
+    line.told()
+    line.desk.passes(60)
+    assert line.desk.at_rest, "no timer is left of a call that is over"
+    line.a.socket.close()
+    line.b.socket.close()
+
+
+def goes_on(packets: list[Packet]) -> None:
+    """One stream: an SSRC, numbers without a gap, and timestamps that never go back."""
+    assert len({packet.ssrc for packet in packets}) == 1
+    for one, other in itertools.pairwise(packets):
+        assert (other.seq - one.seq) & 0xFFFF == 1
+        step = (other.timestamp - one.timestamp) & 0xFFFFFFFF
+        assert step == 160 or (other.marked and 160 <= step <= 8000), (one, other)
+
+
+def test_a_silence_of_ten_minutes_on_both_sides_is_filled_on_both(line: Line) -> None:
+    line.desk.passes(1.0)
+    a, b = heard(line.a), heard(line.b)
+    for _ in range(6000):
+        line.desk.passes(0.1)
+        for party, packets in ((line.a, a), (line.b, b)):
+            now = heard(party)
+            assert len(now) == 5, "no gap, no burst"
+            packets += now
+    goes_on(a)
+    goes_on(b)
+    assert len(a) > 29_990
+    assert {packet.payload for packet in (*a, *b)} == {PCMA_SILENCE}
+
+
+def test_what_is_filled_goes_on_from_what_was_said_and_back(line: Line) -> None:
+    """A forwarded stream is taken over at its first gap, and given back at the next packet."""
+    talker = Talker(line)
+    talker.says(50)
+    said = heard(line.a)
+    assert [packet.seq for packet in said] == list(range(500, 550)), "untouched until then"
+    talker.pauses(4.0)
+    talker.says(50, b"\x22" * 160)
+    rest = heard(line.a)
+    goes_on(said + rest)
+    filled = [packet for packet in rest if packet.payload == PCMA_SILENCE]
+    assert 185 <= len(filled) <= 191
+    assert filled[0].marked
+    first = next(packet for packet in rest if packet.payload == b"\x22" * 160)
+    assert first.marked, "RFC 3551 4.1: speech begins"
+    assert [packet.payload for packet in rest[-50:]] == [b"\x22" * 160] * 50
+    total = (rest[-1].timestamp - said[0].timestamp) & 0xFFFFFFFF
+    assert total == pytest.approx(8000 * (0.98 + 0.02 + 4.0 + 0.98), abs=160)
+    line.desk.passes(GAP_S - 0.03)
+    assert heard(line.a) == [], "a gap of less is none"
+
+
+def test_a_pause_that_is_shorter_leaves_the_stream_untouched(line: Line) -> None:
+    talker = Talker(line)
+    for _ in range(20):
+        talker.says(10)
+        talker.pauses(GAP_S - 0.05)
+    assert [packet.seq for packet in heard(line.a)] == list(range(500, 700))
+
+
+def test_nothing_is_said_to_a_caller_who_was_told_nothing(line: Line) -> None:
+    desk = line.desk
+    other = Caller()
+    desk.offer(call_id="ringing", sdp=other.sdp())
+    desk.passes(60)
+    assert other.heard() == []
+    desk.answer(call_id="ringing", sdp=line.b.sdp())  # early media, of which nothing comes
+    desk.passes(1.0)
+    assert {packet.payload for packet in heard(other)} == {PCMA_SILENCE}
+    # hunting: the next callee rings, and the caller waits on
+    desk.offer(call_id="ringing", sdp=other.sdp())
+    desk.passes(4.0)
+    assert len(heard(other)) >= 199
+    other.socket.close()
+
+
+def test_a_caller_who_is_answered_alone_hears_silence(line: Line) -> None:
+    desk, other = line.desk, Caller()
+    offered = desk.offer(call_id="alone", sdp=other.sdp())["sdp"]
+    assert isinstance(offered, str)
+    desk.answer(call_id="alone", sdp=silent_answer(offered), hold="music")
+    desk.passes(4.0)
+    packets = heard(other)
+    goes_on(packets)
+    assert len(packets) >= 185
+    assert {packet.payload for packet in packets} == {PCMA_SILENCE}
+    other.socket.close()
+
+
+def test_a_hold_of_ten_minutes_says_nothing_to_who_holds_and_silence_to_who_is_held(
+    line: Line,
+) -> None:
+    line.reoffered(direction="sendonly", answered="recvonly")
+    line.desk.passes(600.0)
+    assert heard(line.a) == []
+    held = heard(line.b)
+    goes_on(held)  # what the socket's buffer holds
+    line.reoffered()
+    line.desk.passes(1.0)
+    assert heard(line.a)
+
+
+@pytest.mark.parametrize("direction", ["inactive", "sendonly"])
+def test_a_party_that_asked_for_nothing_gets_nothing(line: Line, direction: str) -> None:
+    line.reoffered(direction=direction, answered="inactive")
+    line.a.heard(), line.b.heard()
+    line.desk.passes(600.0)
+    assert (line.a.heard(), line.b.heard()) == ([], [])
+
+
+def test_who_was_told_that_nothing_comes_gets_nothing(line: Line) -> None:
+    """A phone that answers recvonly to a hold that sends nothing: as it was passed on."""
+    line.reoffered(direction="inactive", answered="recvonly")
+    line.desk.passes(10.0)
+    assert heard(line.b) == []
+
+
+def test_a_key_or_another_codec_does_not_open_a_gap(line: Line) -> None:
+    talker = Talker(line)
+    talker.says(5)
+    line.reoffered("0 101", "0 101")
+    line.desk.passes(1.0)
+    packets = heard(line.a)
+    goes_on(packets)
+    assert packets[-1].payload == PCMU_SILENCE, "in the codec that holds now"
+    assert packets[-1].payload_type == 0
+
+
+def test_a_play_is_no_gap_and_a_gap_follows_it(line: Line) -> None:
+    line.desk.passes(1.0)
+    before = heard(line.a)
+    line.play(blob=clip(b"\x10\x20" * 8000))
+    line.desk.passes(1.0)
+    played = heard(line.a)
+    assert len(played) == 50 + 1 - 1
+    assert PCMA_SILENCE not in {packet.payload for packet in played}
+    line.desk.passes(1.0)
+    goes_on([*before, *played, *heard(line.a)])
+
+
+def test_a_codec_without_a_known_silence_has_comfort_noise_or_nothing(line: Line) -> None:
+    line.reoffered("18 13 101", "18 13 101")
+    line.desk.passes(1.0)
+    packets = heard(line.a)
+    assert {(packet.payload_type, packet.payload) for packet in packets[11:]} == {(13, b"\x7f")}
+    line.reoffered("18 101", "18 101")
+    line.desk.passes(1.0)
+    line.a.heard()
+    line.desk.passes(10.0)
+    assert heard(line.a) == []
+
+
+def test_a_relay_that_was_held_up_does_not_burst(line: Line) -> None:
+    line.desk.passes(1.0)
+    heard(line.a)
+    line.desk.now += 5.0
+    line.desk.timers.run(line.desk.now)
+    assert len(heard(line.a)) <= 4
+    line.desk.passes(0.1)
+    assert len(heard(line.a)) <= 6
