@@ -65,6 +65,17 @@ def off_hold(sdp: str) -> str:
     return described.replace(attributes=_undirected(described.attributes), media=media).to_string()
 
 
+def heard_hold(sdp: str, address: str) -> str:
+    """A hold made one in which something is heard, from `address`; else `sdp` as it is."""
+    if not on_hold(sdp):
+        return sdp
+    described = parse(sent_to(sdp, address))
+    media = tuple(
+        part.directed("sendonly") if part is described.audio else part for part in described.media
+    )
+    return described.replace(attributes=_undirected(described.attributes), media=media).to_string()
+
+
 def answer_to(offer: str, answer: str) -> str:
     """`answer` made to fit `offer`: its media in number and order, in directions that it has."""
     return parse(answer).answering(parse(offer)).to_string()

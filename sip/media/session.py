@@ -8,9 +8,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final, ParamSpec
 
-from sip.core.sdp_edits import UNKNOWN, answer_to, off_hold, sent_to, silent_answer
+from sip.core.sdp_edits import (
+    UNKNOWN,
+    answer_to,
+    heard_hold,
+    off_hold,
+    sent_to,
+    silent_answer,
+)
 from sip.errors import ParseError
 from sip.media.events import Listener
 from sip.media.plane import (
@@ -22,7 +30,7 @@ from sip.media.plane import (
     Playable,
     RingbackTone,
 )
-from sip.media.terms import MediaSide
+from sip.media.terms import PASSED_HOLD, MediaSide
 
 P = ParamSpec("P")
 
@@ -94,6 +102,7 @@ class MediaSession:
         The A-leg gets an address to send to: its keys are heard, and its port is learned where it
         is behind NAT, so that something can be played to it.
         """
+        side = side._replace(terms=replace(side.terms, hold=PASSED_HOLD))  # nobody holds it
         b_tag, offered = await self.offer_to_b(a_sdp, sender=side, reader=side)
         answer = await self.answer_to_a(
             b_tag, _read(silent_answer, offered), sender=side, reader=side
@@ -104,7 +113,11 @@ class MediaSession:
     async def reoffer(
         self, offerer: str, answerer: str, sdp: str, *, sender: MediaSide, reader: MediaSide
     ) -> str:
-        """A re-INVITE's offer from one side, ready for the other."""
+        """A re-INVITE's offer from one side, ready for the other.
+
+        A hold in which nothing is sent becomes one in which something is heard, where the reader's
+        terms want it.
+        """
         described = await self._plane.offer(
             self._call_id,
             offerer,
@@ -116,7 +129,9 @@ class MediaSession:
             reader=reader.terms,
         )
         self._offered[offerer] = sdp  # a refused one is left out: no answer has to fit it
-        return described
+        if reader.terms.hold.passed:
+            return described
+        return _read(heard_hold, described, reader.address)
 
     async def reanswer(
         self, offerer: str, answerer: str, sdp: str, *, sender: MediaSide, reader: MediaSide

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final, NamedTuple
 
 
@@ -18,8 +19,26 @@ class Signalling(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HoldTerms:
+    """What a party hears that its other side has put on hold, where that side sends nothing.
+
+    Where `passed`, the hold is passed on as it was said: one in which nothing is sent stays so.
+    Else the party is always told that it will hear something: `music`, or silence.
+    """
+
+    passed: bool = True
+    music: Path | None = None
+
+
+#: Holds are the two sides' own affair.
+PASSED_HOLD: Final = HoldTerms()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MediaTerms:
     """What one party's descriptions may say, and what its audio must be like."""
+
+    hold: HoldTerms = PASSED_HOLD
 
 
 #: Whatever it says, as it says it.

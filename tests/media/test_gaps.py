@@ -1,8 +1,10 @@
 """RTP never stops towards a party that may receive it: on virtual time, with real ports."""
 
+import audioop
 import itertools
 import struct
 from collections.abc import Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -36,16 +38,18 @@ def heard(caller: Caller) -> list[Packet]:
 
 
 class Talker:
-    """What B says, packet by packet."""
+    """What a party says, packet by packet."""
 
-    def __init__(self, call: "Line", ssrc: int = 0xB0B) -> None:
+    def __init__(self, call: "Line", ssrc: int = 0xB0B, tag: str = "B") -> None:
         self.call, self.ssrc = call, ssrc
+        self.caller = call.b if tag == "B" else call.a
+        self.port = call.b_port if tag == "B" else call.a_port
         self.seq, self.timestamp = 500, 90_000
 
     def says(self, packets: int, payload: bytes = b"\x11" * 160) -> None:
         for _ in range(packets):
             packet = rtp(8, self.seq, self.timestamp, self.ssrc, payload)
-            self.call.b.socket.sendto(packet, (HOST, self.call.b_port))
+            self.caller.socket.sendto(packet, (HOST, self.port))
             self.call.desk.deliver()
             self.seq += 1
             self.timestamp += 160
@@ -201,6 +205,57 @@ def test_who_was_told_that_nothing_comes_gets_nothing(line: Line) -> None:
     line.reoffered(direction="inactive", answered="recvonly")
     line.desk.passes(10.0)
     assert heard(line.b) == []
+
+
+def music(tmp_path: Path) -> str:
+    """A file of 0.2 s, whose frames differ from each other and from silence."""
+    path = tmp_path / "music.wav"
+    path.write_bytes(clip(SOUND).encode("utf-8", "surrogateescape"))
+    return str(path)
+
+
+SOUND = b"".join(struct.pack("<h", 20 * n) for n in range(1600))
+FRAMES = [audioop.lin2alaw(SOUND[at : at + 320], 2) for at in range(0, 3200, 320)]
+
+
+def test_who_is_held_hears_music_again_and_again_until_the_other_is_back(
+    line: Line, tmp_path: Path
+) -> None:
+    keys = {"hold": "music", "hold_music": music(tmp_path)}
+    talker = Talker(line, tag="A")
+    talker.says(10)
+    line.reoffered(direction="inactive", answered="recvonly", **keys)
+    said = heard(line.b)
+    talker.pauses(3.0)
+    held = heard(line.b)
+    assert [packet.payload for packet in held] == (FRAMES * 20)[: len(held)]
+    assert len(held) >= 135
+    line.reoffered(**keys)
+    talker.says(10)
+    back = heard(line.b)
+    assert [packet.payload for packet in back] == [b"\x11" * 160] * 10
+    goes_on([*said, *held, *back])
+    line.desk.passes(1.0)
+    assert {packet.payload for packet in heard(line.b)} == {PCMA_SILENCE}, "nobody is held"
+
+
+def test_music_of_the_holders_own_is_what_is_heard(line: Line, tmp_path: Path) -> None:
+    line.reoffered(
+        direction="sendonly", answered="recvonly", hold="music", hold_music=music(tmp_path)
+    )
+    talker = Talker(line, tag="A")
+    talker.says(50)
+    assert [packet.payload for packet in heard(line.b)] == [b"\x11" * 160] * 50
+
+
+def test_a_bad_file_is_told_and_silence_is_heard(line: Line) -> None:
+    keys = {"hold": "music", "hold_music": "/nonexistent.wav"}
+    line.reoffered(direction="inactive", answered="recvonly", **keys)
+    line.b.heard()
+    line.desk.passes(1.0)
+    assert {packet.payload for packet in heard(line.b)} == {PCMA_SILENCE}
+    assert "relay.hold-music" in line.desk.logged
+    line.desk.logged.clear()
 
 
 def test_a_key_or_another_codec_does_not_open_a_gap(line: Line) -> None:

@@ -86,6 +86,10 @@ class RelayClient(NgClient):
         keys = super()._sdp_keys(sdp, media_address, received_from, sender, reader)
         if received_from is not None and received_from.direct:
             keys["direct"] = 1
+        if not reader.hold.passed:
+            keys["hold"] = "silence" if reader.hold.music is None else "music"
+        if reader.hold.music is not None:
+            keys["hold-music"] = str(reader.hold.music)
         return keys
 
     def _wishes(self, call_id: str) -> dict[str, Encodable]:

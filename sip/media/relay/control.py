@@ -17,6 +17,7 @@ from sip.media.ng.bencode import Decoded, Encodable
 from sip.media.ng.form import Form, FormError, decode, encode
 from sip.media.plane import MediaError, call_sid_of
 from sip.media.relay import rewrite, wav
+from sip.media.relay.fillings import HoldSound
 from sip.media.relay.listening import Wish
 from sip.media.relay.notices import Client, Notices, Problems
 from sip.media.relay.party import Description, Party
@@ -153,6 +154,7 @@ class Control:
             Description(sdp.media, signalling),
             now,
             _wish(request),
+            hold=self._hold(request),
         )
         return self._sdp_reply(request, sdp, receiver)
 
@@ -167,6 +169,7 @@ class Control:
             to_tag,
             Description(sdp.media, signalling),
             now,
+            hold=self._hold(request),
         )
         return self._sdp_reply(request, sdp, sender)
 
@@ -207,6 +210,18 @@ class Control:
         if "ringback" in request.keys:
             return self._sounds.ringback(ringback(_text(request, "ringback")))
         return self._sounds.file(Path(_text(request, "file")))
+
+    def _hold(self, request: _Request) -> HoldSound:
+        """What the reader of the description hears on hold; silence in the stead of a bad file."""
+        if "hold" not in request.keys:
+            return HoldSound()
+        music = None
+        if "hold-music" in request.keys:
+            try:
+                music = self._sounds.file(Path(_text(request, "hold-music")))
+            except MediaError as error:
+                self._problems.problem("relay.hold-music", **_ids(request), reason=error.text)
+        return HoldSound(passed=False, music=music)
 
     def _stop_play(self, request: _Request, now: float) -> Reply:
         self._sessions.stop_play(_text(request, "call-id"), _text(request, "from-tag"), now)

@@ -39,6 +39,10 @@ class HoldSound(NamedTuple):
     music: Clip | None = None
 
 
+#: Holds are the two sides' own affair.
+PASSED: Final = HoldSound()
+
+
 def silence(codecs: Mapping[int, Codec], heard: int) -> Filling | None:
     """In the codec that the party heard last, `heard`; else in its first that has a silence.
 

@@ -12,7 +12,7 @@ from sip.core.sdp_edits import TELEPHONE_EVENT
 from sip.core.sdp_lines import Codec
 from sip.media.relay import fillings
 from sip.media.relay.endpoint import Poller, RtpEndpoint
-from sip.media.relay.fillings import HoldSound
+from sip.media.relay.fillings import PASSED
 from sip.media.relay.gaps import Filling, Gap, Gaps
 from sip.media.relay.listening import KeyWatch
 from sip.media.relay.player import Player, Voice
@@ -70,7 +70,7 @@ class Party:
         #: Whether it has our description: before, it expects nothing of us.
         self.told = False
         #: What it hears while its other side has put it on hold and says nothing.
-        self.hold = HoldSound()
+        self.hold = PASSED
         self._held = False
         self.gap = Gap(self.rtp.outlet, self._filling)
 

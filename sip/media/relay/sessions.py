@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from sip.media.plane import MediaError
 from sip.media.relay.dtmf import Press
 from sip.media.relay.endpoint import Poller
+from sip.media.relay.fillings import PASSED, HoldSound
 from sip.media.relay.gaps import Gaps
 from sip.media.relay.listening import KeyWatch, Listening, Wish
 from sip.media.relay.notices import Notices
@@ -105,10 +106,13 @@ class Sessions:
         description: Description,
         now: float,
         wish: Wish | None = None,
+        *,
+        hold: HoldSound = PASSED,
     ) -> Party:
         """Takes an offer and returns the party that it is for. Changes nothing if it fails.
 
-        `wish` is what its client wants to hear of the call from now on.
+        `wish` is what its client wants to hear of the call from now on, `hold` what the party that
+        is returned hears on hold.
         """
         call = self._calls.get(call_id) or Call(call_id)
         new: list[Party] = []
@@ -128,15 +132,23 @@ class Sessions:
         self._place(call, sender, receiver, to_tag, now)
         sender.stage(description, now)
         sender.join(receiver)
+        receiver.hold = hold
         self._attend(call, now)
         if wish is not None:
             self._listen(call, wish, now)
         return receiver
 
     def answer(
-        self, call_id: str, from_tag: str, to_tag: str, description: Description, now: float
+        self,
+        call_id: str,
+        from_tag: str,
+        to_tag: str,
+        description: Description,
+        now: float,
+        *,
+        hold: HoldSound = PASSED,
     ) -> Party:
-        """Takes `to_tag`'s answer and returns the party that had offered."""
+        """Takes `to_tag`'s answer and returns the party that had offered; `hold` is its."""
         call = self.find(call_id)
         sender = call.parties.get(from_tag)
         if sender is None:
@@ -148,6 +160,7 @@ class Sessions:
         sender.commit(now)
         sender.join(receiver)
         sender.told = receiver.told = True
+        sender.hold = hold
         self._attend(call, now)
         return sender
 
