@@ -36,6 +36,7 @@ class Cause(Enum):
     NO_SDP_ANSWER = "no-sdp-answer"
     NO_COMMON_CODEC = "no-common-codec"
     MEDIA = "media"
+    RTP_TIMEOUT = "rtp-timeout"
     SHUTDOWN = "shutdown"
     # why a leg was not placed at all
     NO_SUCH_TRUNK = "no-such-trunk"

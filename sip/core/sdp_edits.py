@@ -56,6 +56,17 @@ def on_hold(sdp: str) -> bool:
     return unspecified or audio.direction in ("sendonly", "inactive")
 
 
+def sends(sdp: str) -> bool:
+    """Whether the sender of `sdp` may send audio, and holds by no c=0.0.0.0 (RFC 3264 8.4)."""
+    described = parse(sdp)
+    audio = described.audio
+    if audio is None:
+        return False
+    connection = described.connection_of(audio)
+    unspecified = connection is not None and connection.unspecified
+    return not unspecified and audio.direction in ("sendrecv", "sendonly")
+
+
 def off_hold(sdp: str) -> str:
     """`sdp` with audio that goes both ways."""
     described = parse(sdp)
