@@ -24,6 +24,7 @@ from sip.core.parser import parse_message
 from sip.core.uri import Uri
 from sip.ids import Ids
 from sip.softswitch.admission.gatekeeper import Gatekeeper
+from sip.softswitch.jambonz.sounds import NO_SOUNDS
 from sip.softswitch.jambonz.web_socket import AppAddress, WebSocketLink
 from sip.softswitch.softswitch import Softswitch
 from sip.softswitch.trunks.trunk import Trunk, Trunks
@@ -404,7 +405,7 @@ async def make_ladder(**options: Any) -> AsyncIterator[Ladder]:
     """A softswitch whose trunks are the peers: all open by source, but retell by digest.
 
     Options: `limits`, `bans`, more `trunks`, `trunks_to`: a function that makes more, given the
-    peers, and `legs`: how the trunk of a peer wants its legs.
+    peers, `legs`: how the trunk of a peer wants its legs, and `sounds`.
     """
     app = FakeApplication()
     await app.start()
@@ -442,6 +443,7 @@ async def make_ladder(**options: Any) -> AsyncIterator[Ladder]:
             sip=SipSettings(realm="gateway.test", keepalive_s=86_400),
             trace=trace,
             binding_store=options.pop("binding_store", None),
+            sounds=options.pop("sounds", NO_SOUNDS),
         )
         await switch.listen([gateway])
         ladder = Ladder(switch, app, media, gatekeeper, trace)

@@ -83,6 +83,8 @@ ODD_ENDINGS: Final = {
     "media": Ending("gateway", "media", 200, Fault.GATEWAY),
     "shutdown": Ending("gateway", "shutdown", 200, Fault.OPERATOR),
 }
+#: The softswitch's cause of a leg that talked and sent no RTP any more.
+RTP_TIMEOUT: Final = "rtp-timeout"
 #: Calls that talked for less than this many seconds may well have been silent.
 UNHEARD_S: Final = 5.0
 CANCELLED: Final = Ending("caller", "cancelled", 487, Fault.NOBODY)
@@ -217,6 +219,11 @@ def unheard(
     if a_silent or b_silent:
         return replace(ending, cause="one-way-media", fault=near if a_silent else far)
     return ending
+
+
+def rtp_timeout(fault: Fault) -> Ending:
+    """The verdict for a call that we ended because a side, whose fault it is, was gone."""
+    return Ending("gateway", RTP_TIMEOUT, 200, fault)
 
 
 def another_may_follow(role: Role, status: str, code: int, early_media: bool) -> bool:

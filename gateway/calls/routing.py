@@ -8,7 +8,14 @@ from dataclasses import field
 from enum import StrEnum
 from typing import Final, Literal, TypeAlias
 
-from config.settings import RETELL_TRUNK, Fallback, NumberSettings, RouteSettings, Settings
+from config.settings import (
+    RETELL_TRUNK,
+    AnnouncementSettings,
+    Fallback,
+    NumberSettings,
+    RouteSettings,
+    Settings,
+)
 from gateway.calls.endings import NO_ROUTE, NOT_CONFIGURED, Refusal, Role
 from gateway.calls.numbers import e164
 from gateway.jambonz.messages import NewCall
@@ -101,6 +108,9 @@ class Dialling:
     attempts: tuple[Attempt, ...]
     agent: str | None = None
     registration: Registration | None = None
+    announcement: AnnouncementSettings | None = None
+    #: what the caller hears while somebody is called
+    ringing: str | None = None
 
 
 @frozen(kw_only=True)
@@ -201,6 +211,8 @@ def _to_agent(settings: Settings, call: NewCall, call_id: str, direction: Direct
         to_number=to_number,
         registration=registration,
         attempts=tuple(attempts),
+        announcement=None if outbound else entry.announcement,
+        ringing=entry.ringing,
     )
 
 
