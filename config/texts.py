@@ -30,8 +30,20 @@ _X_HEADER = re.compile(r"[Xx]-[A-Za-z0-9!%*_+`'~.-]+")
 _HEADER = re.compile(r"[A-Za-z0-9!%_+`'~.-]+")
 #: RFC 3261 25.1: what may stand in a URI parameter as it is.
 _PARAMETER = re.compile(r"[A-Za-z0-9!%*_+`'~.()/:&$\[\]-]*")
+#: RFC 4855 3: a media type's name. What stands beside speech is no choice of codecs.
+_CODEC = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,31}")
+_BESIDE_SPEECH = frozenset({"TELEPHONE-EVENT", "CN", "RED"})
 _DIALLED = re.compile(r"[A-Za-z0-9+*#._-]{0,32}")
 _INTERFACE = re.compile(r"interface:[A-Za-z0-9._-]{1,15}")
+
+
+def _codec_name(value: Any) -> str:
+    text = text_of(value)
+    if not _CODEC.fullmatch(text):
+        raise ValueError(f"{text!r} is not a codec's name such as PCMU, PCMA, G722 or opus")
+    if text.upper() in _BESIDE_SPEECH:
+        raise ValueError(f"{text!r} is no codec for speech: name those alone")
+    return text
 
 
 def _sip_uri(value: Any) -> str:
@@ -272,6 +284,7 @@ Engines = Annotated[tuple[Engine, ...], BeforeValidator(_engines)]
 StorageUrl = Annotated[SecretStr, BeforeValidator(_storage_url)]
 Secret = Annotated[SecretStr, BeforeValidator(_secret)]
 Name = Annotated[str, BeforeValidator(_name)]
+CodecName = Annotated[str, BeforeValidator(_codec_name)]
 HostName = Annotated[str, BeforeValidator(_host_name)]
 Domain = Annotated[str, BeforeValidator(_domain)]
 Parameter = Annotated[str, BeforeValidator(_parameter)]

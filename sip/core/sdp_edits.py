@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from sip.core.sdp import DIRECTIONS, Media, parse
+from sip.core.sdp_codecs import OURS, name_of
 from sip.core.sdp_lines import Attribute, Connection
 
 #: Codec name of DTMF as events (RFC 4733).
@@ -115,9 +116,11 @@ def same_session(left: str | None, right: str | None) -> bool:
 
 
 def _silent_media(audio: Media) -> Iterable[str]:
-    """The first format, and the first telephone-event of its clock rate with its parameters."""
+    """A codec that we can speak, G.711 if there is any, else the first format; and the first
+    telephone-event of its clock rate with its parameters."""
     codecs = audio.rtpmap()
-    first = audio.formats[0]
+    ours = [(OURS.index(name_of(c)) > 1, str(n)) for n, c in codecs.items() if name_of(c) in OURS]
+    first = min(ours, key=lambda each: each[0])[1] if ours else audio.formats[0]
     numbers = [int(first)] if first.isdigit() else []
     codec = codecs.get(numbers[0]) if numbers else None
     if codec is not None:

@@ -3,6 +3,7 @@
 from typing import Final
 
 from sip.core.sdp import SessionDescription
+from sip.core.sdp_codecs import OURS, speech_of
 from sip.errors import ParseError
 
 #: Statuses that are to say why (RFC 3261 13.3.1.3, 21.6.4).
@@ -26,4 +27,11 @@ def _reason(offer: str) -> tuple[int, str]:
         return 304, "Media type not available: only audio is"
     if not any(part.protocol.upper() in _IN_THE_CLEAR for part in audio):
         return 302, "Incompatible transport protocol: only RTP/AVP is available"
+    names = [name for part in audio for name in speech_of(part)]
+    if not any(name in OURS for name in names):
+        told = ", ".join(dict.fromkeys(names)) or "no codec for speech"
+        return (
+            305,
+            f"Incompatible media format: only {told} offered; PCMU, PCMA, G722, opus are taken",
+        )
     return 305, "Incompatible media format"

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from sip.core.sdp_codecs import ANY, Codecs
+
 
 class Signalling(NamedTuple):
     """Where a party's descriptions come from.
@@ -36,7 +38,14 @@ PASSED_HOLD: Final = HoldTerms()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MediaTerms:
-    """What one party's descriptions may say, and what its audio must be like."""
+    """What one party's descriptions may say, and what its audio must be like.
+
+    `codecs` are those that it may use, `packet_time_ms` is the length of the packets that it is
+    sent and asked for; None: as the two sides agree.
+    """
+
+    codecs: Codecs = ANY
+    packet_time_ms: int | None = None
 
     hold: HoldTerms = PASSED_HOLD
 

@@ -183,6 +183,7 @@ class NgClient:
         """See `MediaPlane.offer`."""
         keys = self._sdp_keys(sdp, media_address, received_from, sender, reader)
         keys |= {"call-id": call_id, "from-tag": from_tag, **self._wishes(call_id)}
+        keys |= flags.codec_keys(sdp, sender, reader)
         known = call_id in self._memories
         memory = self._memories.setdefault(call_id, _Memory(from_tag))
         if to_tag is not None:

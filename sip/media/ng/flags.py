@@ -11,9 +11,11 @@ from collections.abc import Mapping
 from typing import Final
 
 from sip.core.sdp import MAX_SDP, parse
+from sip.core.sdp_codecs import AS_IT_CAME, NoCodecError, wanted
 from sip.errors import ParseError
 from sip.media.ng.bencode import Encodable
 from sip.media.plane import MediaError
+from sip.media.terms import MediaTerms
 
 #: rtpengine: use the SDP's address rather than the signalling's; after learning drop packets
 #: from elsewhere; keep our ports when a peer's address changes; offer no keys of its own.
@@ -53,6 +55,29 @@ def sdp_keys(
     if received_from is not None:
         family = "IP6" if ":" in received_from else "IP4"
         keys["received-from"] = [family, received_from]
+    return keys
+
+
+def codec_keys(sdp: str, sender: MediaTerms, reader: MediaTerms) -> dict[str, Encodable]:
+    """What an offer asks for beside relaying: codecs and packet times, by rtpengine's keys.
+
+    Raises `MediaError` bad-sdp where the two parties can have no audio.
+    """
+    try:
+        wish = wanted(sdp, sender.codecs, reader.codecs)
+    except NoCodecError as error:
+        raise MediaError("bad-sdp", str(error)) from None
+    keys: dict[str, Encodable] = {}
+    if wish != AS_IT_CAME:
+        lists = ("strip", wish.strip), ("mask", wish.mask), ("offer", wish.first)
+        codec: dict[str, Encodable] = {key: list(names) for key, names in lists if names}
+        if wish.convert:
+            codec["transcode"] = list(wish.convert)
+        keys["codec"] = codec
+    if reader.packet_time_ms is not None:
+        keys["ptime"] = reader.packet_time_ms
+    if sender.packet_time_ms is not None:
+        keys["ptime-reverse"] = sender.packet_time_ms
     return keys
 
 

@@ -13,16 +13,17 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from sip.core.sdp import Media
 from sip.media.ng.bencode import Decoded, Encodable
 from sip.media.ng.form import Form, FormError, decode, encode
 from sip.media.plane import MediaError, call_sid_of
-from sip.media.relay import rewrite, wav
+from sip.media.relay import codec_keys, rewrite, wav
 from sip.media.relay.fillings import HoldSound
 from sip.media.relay.listening import Wish
 from sip.media.relay.notices import Client, Notices, Problems
 from sip.media.relay.party import Description, Party
 from sip.media.relay.rewrite import ReceivedSdp
-from sip.media.relay.sessions import Call, Sessions
+from sip.media.relay.sessions import Call, Offer, Sessions
 from sip.media.relay.sounds import Sounds
 from sip.media.relay.wav import Clip
 from sip.media.ringback import ringback
@@ -147,23 +148,30 @@ class Control:
         from_tag = _text(request, "from-tag")
         to_tag = _text(request, "to-tag") if "to-tag" in request.keys else None
         _check_tags(from_tag, to_tag)
+        asked = codec_keys.read(request.keys)
+        told = asked.told(sdp.media.audio)
         receiver = self._sessions.offer(
             _text(request, "call-id"),
             from_tag,
             to_tag,
-            Description(sdp.media, signalling),
+            Offer(
+                Description(sdp.media, signalling, asked.wanted),
+                sdp.media.codecs if told is None else rewrite.codecs_of(told),
+                asked.sender_ms,
+                asked.receiver_ms,
+            ),
             now,
             _wish(request),
             hold=self._hold(request),
         )
-        return self._sdp_reply(request, sdp, receiver)
+        return self._sdp_reply(request, sdp, receiver, told)
 
     def _answer(self, request: _Request, now: float) -> Reply:
         signalling = _received_from(request)
         sdp = self._read(request, signalling, offer=False)
         from_tag, to_tag = _text(request, "from-tag"), _text(request, "to-tag")
         _check_tags(from_tag, to_tag)
-        sender = self._sessions.answer(
+        sender, told = self._sessions.answer(
             _text(request, "call-id"),
             from_tag,
             to_tag,
@@ -171,7 +179,7 @@ class Control:
             now,
             hold=self._hold(request),
         )
-        return self._sdp_reply(request, sdp, sender)
+        return self._sdp_reply(request, sdp, sender, told)
 
     def _delete(self, request: _Request, now: float) -> Reply:
         call = self._sessions.delete(_text(request, "call-id"), now)
@@ -233,11 +241,13 @@ class Control:
         host = None if signalling is None else signalling.host
         return rewrite.read(_text(request, "sdp"), self._version, offer=offer, signalling_ip=host)
 
-    def _sdp_reply(self, request: _Request, sdp: ReceivedSdp, facing: Party) -> Reply:
+    def _sdp_reply(
+        self, request: _Request, sdp: ReceivedSdp, facing: Party, told: Media | None
+    ) -> Reply:
         address = self._advertise
         if "media-address" in request.keys:
             address = rewrite.own_address(_text(request, "media-address"), self._version)
-        return {"result": "ok", "sdp": sdp.rewritten(address, facing.pair.port)}
+        return {"result": "ok", "sdp": sdp.rewritten(address, facing.pair.port, told)}
 
 
 def _report(call: Call, now: float) -> Reply:

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Collection, Mapping
-from functools import lru_cache
-from types import MappingProxyType
 from typing import NamedTuple
 
-from sip.core.sdp_edits import TELEPHONE_EVENT
-from sip.core.sdp_lines import Codec
+from sip.core.sdp import Media
+from sip.core.sdp_codecs import (
+    AS_IT_CAME,
+    NoCodecError,
+    Wanted,
+    answered,
+    packet_ms_of,
+)
+from sip.media.plane import MediaError
 from sip.media.relay import fillings
+from sip.media.relay.agreement import Agreement, agree
+from sip.media.relay.convert import Conversion, Relabelling
 from sip.media.relay.endpoint import Poller, RtpEndpoint
 from sip.media.relay.fillings import PASSED
 from sip.media.relay.gaps import Filling, Gap, Gaps
@@ -20,11 +26,9 @@ from sip.media.relay.ports import PortPair
 from sip.media.relay.rewrite import Codecs, RemoteMedia
 from sip.media.relay.rtcp_endpoint import RtcpEndpoint
 from sip.media.relay.wav import Coding
+from sip.media.relay.ways import one_to_one, ways
 from sip.media.terms import Signalling
 from sip.media.tones import RATE_HZ
-
-#: Keys, by the name that SDP gives them, as `rewrite` writes it.
-_KEYS = TELEPHONE_EVENT.upper()
 
 #: The laws of G.711 by theirs.
 _LAWS = {"PCMU": Coding.PCMU, "PCMA": Coding.PCMA}
@@ -35,6 +39,8 @@ class Description(NamedTuple):
 
     media: RemoteMedia
     signalling: Signalling | None = None
+    #: Of an offer: what becomes of its codecs.
+    wanted: Wanted = AS_IT_CAME
 
     @property
     def sends(self) -> bool:
@@ -42,19 +48,12 @@ class Description(NamedTuple):
         return self.media.sends and self.media.rtp is not None
 
 
-class Agreement(NamedTuple):
-    """What two parties have in common: codecs and clock rates by payload type, and keys' types."""
-
-    codecs: Mapping[int, Codec] = MappingProxyType({})
-    rates_hz: Mapping[int, int] = MappingProxyType({})
-    key_types: Collection[int] = ()
-
-
 class Party:
     """One party of a call and the port pair that faces it."""
 
-    __slots__ = ("_agreed", "_description", "_held", "_staged", "gap", "hold", "keys", "pair",
-                 "player", "rtcp", "rtp", "tag", "told")  # fmt: skip
+    __slots__ = ("_agreed", "_converted", "_description", "_held", "_rng", "_staged", "_told",
+                 "_told_staged", "gap", "hold", "keys", "packet_ms", "pair", "player", "rtcp",
+                 "rtp", "tag", "told")  # fmt: skip
 
     def __init__(self, tag: str, pair: PortPair, poller: Poller, rng: random.Random) -> None:
         self.tag = tag
@@ -63,7 +62,15 @@ class Party:
         self.rtcp = RtcpEndpoint(pair.rtcp, poller)
         self._description: Description | None = None
         self._staged: Description | None = None
+        self._rng = rng
         self._agreed = Agreement()
+        #: What it was told that it may send, and what an open offer to it says.
+        self._told: Codecs = ()
+        self._told_staged: Codecs = ()
+        #: The packet time that it wants by its terms, in ms.
+        self.packet_ms: int | None = None
+        #: What it hears is converted by; None while that passes as it is.
+        self._converted: tuple[Agreement, int | None] | None = None
         #: What is played to it now.
         self.player: Player | None = None
         self.keys: KeyWatch | None = None
@@ -95,6 +102,7 @@ class Party:
             return
         before, description = self._description, self._staged
         self._description, self._staged = description, None
+        self._told, self._told_staged = self._told_staged or self._told, ()
         resumes = description.sends and before is not None and not before.sends
         media, signalling = description.media, description.signalling
         self.rtp.expect(media.rtp, now, signalling=signalling, resumes=resumes)
@@ -103,16 +111,99 @@ class Party:
     def settle(self, description: Description, now: float) -> None:
         """The party answers: in force at once."""
         self._staged = description
+        told = self._told_staged or self._told
+        if told:
+            # an answer of more than the offer had is one to an offer before it, which still holds
+            offered = {codec for _, codec in told}
+            more = [each for each in description.media.codecs if each[1] not in offered]
+            self._told_staged = (*told, *more)
         self.commit(now)
 
-    def join(self, other: Party) -> None:
-        """Packets flow between these two, of the payload types that both described."""
+    def offered(self, told: Codecs) -> None:
+        """An offer to it says that it may send `told`; in force with its answer."""
+        if self._description is None:
+            self._told = told
+        else:
+            self._told_staged = told
+
+    def answer_to(self, description: Description) -> Media | None:
+        """The audio that answers its offer, where the other side answered by `description`.
+
+        None where that passes as it is. Raises `MediaError` bad-sdp where neither can be.
+        """
+        offer, theirs = self._staged or self._description, description.media.audio
+        ours = None if offer is None else offer.media.audio
+        if offer is None or ours is None or theirs is None:
+            return None
+        try:
+            told = answered(ours, theirs, offer.wanted, self.packet_ms)
+        except NoCodecError as error:
+            raise MediaError("bad-sdp", str(error)) from None
+        return None if told is theirs else told
+
+    def answered(self, told: Codecs) -> None:
+        """The answer to its offer says that it may send `told`."""
+        self._told, self._told_staged = told, ()
+
+    def join(self, other: Party, now: float) -> None:
+        """Packets flow between these two, of the payload types that both described.
+
+        Where what one says is not what the other takes, it is converted.
+        """
         self.rtp.attach(other.rtp)
         self.rtcp.peer, other.rtcp.peer = other.rtcp, self.rtcp
-        agreed = _agreement(self._codecs(), other._codecs())
-        for party in (self, other):
+        for party, hearer in ((self, other), (other, self)):
+            told = (*party._told, *party._told_staged)
+            agreed = agree(party._codecs(), told, hearer._codecs())
             party.rtp.stream.negotiate(agreed.rates_hz, agreed.key_types)
             party._agreed = agreed
+        self._hear(other, now)
+        other._hear(self, now)
+
+    def _hear(self, speaker: Party, now: float) -> None:
+        """Chooses what `speaker`'s packets go through before they are heard here."""
+        agreed, outlet = speaker._agreed, self.rtp.outlet
+        packet_ms = self._repacked(speaker)
+        chosen = None if agreed.ways is None and packet_ms is None else (agreed, packet_ms)
+        if chosen == self._converted:
+            return
+        self._converted = chosen
+        if chosen is None:
+            outlet.convert(None, now)
+            return
+        heard = self._codecs()
+        of = agreed.ways or ways(agreed.codecs, heard)
+        outlet.rate_hz = next((w.target.rate for w in of.values()), outlet.rate_hz)
+        if packet_ms is None and one_to_one(of):
+            outlet.convert(Relabelling(of), now)
+            return
+        audio = self._audio
+        outlet.convert(
+            Conversion(
+                of,
+                packet_ms or self._wished_ms,
+                self._rng,
+                lambda number: None if audio is None else audio.fmtp(number),
+            ),
+            now,
+        )
+
+    def _repacked(self, speaker: Party) -> int | None:
+        """The packet time that it is sent, where its own terms or the speaker's ask for one."""
+        if self.packet_ms is None and speaker.packet_ms is None:
+            return None
+        if not (self.described and speaker.described):
+            return None
+        return self._wished_ms if self._wished_ms != speaker._wished_ms else None
+
+    @property
+    def _audio(self) -> Media | None:
+        return None if self._description is None else self._description.media.audio
+
+    @property
+    def _wished_ms(self) -> int:
+        """The packet time that it is sent, and sends as far as is known."""
+        return self.packet_ms or (20 if self._audio is None else packet_ms_of(self._audio))
 
     def may_send_to(self, other: Party) -> bool:
         """Whether both descriptions let it speak, and neither is on hold without an address."""
@@ -176,9 +267,10 @@ class Party:
         """How it takes G.711: the first that its description has and that was negotiated."""
         if self._description is None:
             return None
+        told = {codec for _, codec in self._told}
         for number, codec in self._description.media.codecs:
             law = _LAWS.get(codec.name)
-            if law is not None and codec.rate == RATE_HZ and number in self._agreed.codecs:
+            if law is not None and codec.rate == RATE_HZ and (codec in told or not told):
                 return Voice(number, law)
         return None
 
@@ -203,27 +295,3 @@ class Party:
         self.rtcp.peer = None
         self.rtp.close()
         self.rtcp.close()
-
-
-@lru_cache(maxsize=256)
-def _agreement(one: Codecs, other: Codecs) -> Agreement:
-    """What two parties have in common. It is remembered: most calls have what others had.
-
-    RFC 3264 5.1 has each side send with the numbers of the other's description, and an answer
-    may number otherwise than its offer (6.1); some send with their own numbers all the same. So
-    a type passes if its codec, or its number, is in both. With one side unknown yet, all of the
-    other's pass.
-    """
-    if one and other:
-        numbers = {number for number, _ in one} & {number for number, _ in other}
-        named = {codec for _, codec in one if codec.name} & {codec for _, codec in other}
-        codecs = {
-            number: codec for number, codec in one + other if number in numbers or codec in named
-        }
-    else:
-        codecs = dict(one or other)
-    return Agreement(
-        MappingProxyType(codecs),
-        MappingProxyType({number: codec.rate for number, codec in codecs.items()}),
-        frozenset(number for number, codec in codecs.items() if codec.name == _KEYS),
-    )

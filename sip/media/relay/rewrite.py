@@ -2,7 +2,8 @@
 
 The relay changes where media goes and nothing else: addresses and ports, and the attributes that
 would lead around it (ICE, rtcp-mux, BUNDLE) or promise what it does not do (keys). Codecs, their
-order and every unknown line pass as they came. The descriptions of a peer's calls differ in two
+order and every unknown line pass as they came, if nothing else is asked for
+(`sip.core.sdp_codecs`). The descriptions of a peer's calls differ in two
 numbers, mostly, and what was read of the rest is remembered.
 """
 
@@ -56,6 +57,9 @@ _OWN_LINE: Final = re.compile(
 _SESSION: Final = re.compile(r"v=0\r?\no=([^\s\0]+ [^\s\0]+ [0-9]{1,64})")
 _PORT: Final = re.compile(r"[1-9][0-9]{0,4}")
 
+#: Forms in which one description is sent on, at most, that are remembered.
+_MAX_TOLD: Final = 16
+
 #: What the audio's port follows, and what stands for one.
 _AUDIO: Final = "\nm=audio "
 _ANY_PORT: Final = 9
@@ -64,7 +68,8 @@ _ANY_PORT: Final = 9
 class RemoteMedia(NamedTuple):
     """Where a party wants its media (`rtp` None is hold) and by which payload types.
 
-    `sends` and `hears` are its direction (RFC 3264 5.1).
+    `sends` and `hears` are its direction (RFC 3264 5.1), `audio` is all that it says of its audio,
+    but for the port.
     """
 
     rtp: SocketAddress | None
@@ -72,6 +77,7 @@ class RemoteMedia(NamedTuple):
     codecs: Codecs
     sends: bool = False
     hears: bool = False
+    audio: Media | None = None
 
     def at(self, port: int) -> RemoteMedia:
         """The same with another port, and RTCP above it."""
@@ -79,7 +85,7 @@ class RemoteMedia(NamedTuple):
             return self
         host = self.rtp[0]
         rtp, rtcp = _socket_address(host, port), _socket_address(host, port + 1)
-        return RemoteMedia(rtp, rtcp, self.codecs, self.sends, self.hears)
+        return self._replace(rtp=rtp, rtcp=rtcp)
 
 
 class Pattern:
@@ -90,19 +96,21 @@ class Pattern:
     def __init__(self, sdp: SessionDescription, media: RemoteMedia) -> None:
         self._sdp = sdp
         self.media = media
-        self._around_port: dict[str, tuple[str, str]] = {}
+        self._around_port: dict[tuple[str, Media | None], tuple[str, str]] = {}
 
-    def around_port(self, address: str) -> tuple[str, str]:
+    def around_port(self, address: str, told: Media | None = None) -> tuple[str, str]:
         """What is sent on with `address`, one of ours: from the origin's to the port, and after.
 
-        There is nothing after it where there is no audio.
+        There is nothing after it where there is no audio. `told` stands in place of the audio.
         """
-        around = self._around_port.get(address)
+        around = self._around_port.get((address, told))
         if around is None:
-            text = _relayed(self._sdp, address).to_string().partition(" IN ")[2]
+            text = _relayed(self._sdp, address, told).to_string().partition(" IN ")[2]
             before, audio, after = text.partition(f"{_AUDIO}{_ANY_PORT} ")
             around = (before + _AUDIO, " " + after) if audio else (before, "")
-            self._around_port[address] = around
+            if len(self._around_port) >= _MAX_TOLD:
+                self._around_port.clear()
+            self._around_port[address, told] = around
         return around
 
 
@@ -113,13 +121,14 @@ class ReceivedSdp(NamedTuple):
     session: str
     pattern: Pattern
 
-    def rewritten(self, address: str, port: int) -> str:
-        """The description with `address` and `port` (RTCP one above) in place of the sender's.
+    def rewritten(self, address: str, port: int, told: Media | None = None) -> str:
+        """The description with `address` and `port` (RTCP one above) in place of the sender's, and
+        `told` in place of its audio.
 
         Media other than the relayed audio is refused on the way (port 0), so that the other side
         does not send it.
         """
-        before, after = self.pattern.around_port(address)
+        before, after = self.pattern.around_port(address, told)
         return f"v=0\r\no={self.session} IN {before}{port if after else ''}{after}"
 
 
@@ -205,7 +214,7 @@ def _remote_media(
         where = signalling_ip or where
     host = _remote_address(where, version)
     if host is None:
-        return RemoteMedia(None, None, codecs)
+        return RemoteMedia(None, None, codecs, audio=audio)
     direction = audio.direction
     return RemoteMedia(
         _socket_address(host, audio.port),
@@ -213,11 +222,12 @@ def _remote_media(
         codecs,
         sends=direction in ("sendrecv", "sendonly"),
         hears=direction in ("sendrecv", "recvonly"),
+        audio=audio,
     )
 
 
-def _relayed(sdp: SessionDescription, address: str) -> SessionDescription:
-    """What is sent on, with a stand-in for the port."""
+def _relayed(sdp: SessionDescription, address: str, told: Media | None) -> SessionDescription:
+    """What is sent on, with a stand-in for the port, and perhaps for the audio."""
     ours = Connection("IP6" if ":" in address else "IP4", address)
     audio, origin = sdp.audio, sdp.origin
     return SessionDescription(
@@ -225,7 +235,7 @@ def _relayed(sdp: SessionDescription, address: str) -> SessionDescription:
         sdp.name,
         _connected(sdp.connection, ours),
         _kept(sdp.attributes),
-        tuple([_relayed_audio(m, ours) if m is audio else m.refused for m in sdp.media]),
+        tuple([_relayed_audio(told or m, ours) if m is audio else m.refused for m in sdp.media]),
         sdp.other,
     )
 
@@ -275,6 +285,14 @@ def _remote_address(text: str, version: int) -> str | None:
 
 
 def _codecs(audio: Media) -> Codecs:
+    """See `codecs_of`; `MediaError` bad-sdp if there are none."""
+    codecs = codecs_of(audio)
+    if not codecs:
+        raise _bad(f"no payload type among {' '.join(audio.formats)}")
+    return codecs
+
+
+def codecs_of(audio: Media) -> Codecs:
     """Each payload type's codec, its name in capitals; "" and G.711's clock where it is unsaid."""
     known = audio.rtpmap()
     codecs: list[tuple[int, Codec]] = []
@@ -282,8 +300,6 @@ def _codecs(audio: Media) -> Codecs:
         codec = known.get(int(text), _UNSAID)
         rate = codec.rate or DEFAULT_CLOCK_RATE_HZ
         codecs.append((int(text), Codec(codec.name.upper(), rate, codec.channels)))
-    if not codecs:
-        raise _bad(f"no payload type among {' '.join(audio.formats)}")
     return tuple(codecs)
 
 

@@ -11,7 +11,9 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
+from sip.core.sdp import Media
 from sip.media.plane import MediaError
 from sip.media.relay.dtmf import Press
 from sip.media.relay.endpoint import Poller
@@ -22,9 +24,22 @@ from sip.media.relay.notices import Notices
 from sip.media.relay.party import Description, Party
 from sip.media.relay.player import Player
 from sip.media.relay.ports import NoPortsError, PortPool
+from sip.media.relay.rewrite import Codecs, codecs_of
 from sip.media.relay.timers import Timers
 from sip.media.relay.wav import Clip
 from sip.media.silence import Look
+
+
+class Offer(NamedTuple):
+    """An offer, and the codecs that its receiver is told.
+
+    `sender_ms` and `receiver_ms` are the packet times that the parties' terms ask for.
+    """
+
+    description: Description
+    told: Codecs
+    sender_ms: int | None = None
+    receiver_ms: int | None = None
 
 
 @dataclass(slots=True)
@@ -103,7 +118,7 @@ class Sessions:
         call_id: str,
         from_tag: str,
         to_tag: str | None,
-        description: Description,
+        offer: Offer,
         now: float,
         wish: Wish | None = None,
         *,
@@ -130,8 +145,10 @@ class Sessions:
         self._calls[call_id] = call
         call.parties[from_tag] = sender
         self._place(call, sender, receiver, to_tag, now)
-        sender.stage(description, now)
-        sender.join(receiver)
+        sender.packet_ms, receiver.packet_ms = offer.sender_ms, offer.receiver_ms
+        receiver.offered(offer.told)
+        sender.stage(offer.description, now)
+        sender.join(receiver, now)
         receiver.hold = hold
         self._attend(call, now)
         if wish is not None:
@@ -147,22 +164,27 @@ class Sessions:
         now: float,
         *,
         hold: HoldSound = PASSED,
-    ) -> Party:
-        """Takes `to_tag`'s answer and returns the party that had offered; `hold` is its."""
+    ) -> tuple[Party, Media | None]:
+        """Takes `to_tag`'s answer; the party that had offered, and the audio that it is told.
+
+        That is None where the answer goes on as it is. `hold` is what that party hears on hold.
+        """
         call = self.find(call_id)
         sender = call.parties.get(from_tag)
         if sender is None:
             raise MediaError("unknown-call", f"no offer from tag {from_tag!r} in this call")
+        told = sender.answer_to(description)
         receiver = call.parties.get(to_tag)
         if receiver is None or call.peers.get(from_tag) != to_tag:
             receiver = self._adopt(call, sender, to_tag, now)
         receiver.settle(description, now)
         sender.commit(now)
-        sender.join(receiver)
+        sender.answered(description.media.codecs if told is None else codecs_of(told))
+        sender.join(receiver, now)
         sender.told = receiver.told = True
         sender.hold = hold
         self._attend(call, now)
-        return sender
+        return sender, told
 
     def delete(self, call_id: str, now: float) -> Call:
         """Ends the call and frees its ports; the returned call is for its counters."""

@@ -26,6 +26,7 @@ from sip.b2bua.legs.options import DEFAULT, LegOptions, Reliable
 from sip.b2bua.legs.outbound import NO_RESPONSE_S, POST_DIAL_S
 from sip.core.digest_client import Credentials
 from sip.core.header_values import canonical
+from sip.core.sdp_codecs import Codecs
 from sip.core.session_timer import Mode, Policy
 from sip.core.uri import Uri
 from sip.media.terms import PASSED_HOLD, HoldTerms, MediaTerms
@@ -215,4 +216,8 @@ def _leg_options(settings: PeerSettings, hold: HoldTerms) -> LegOptions:
 
 
 def _media_terms(settings: MediaTermsSettings, hold: HoldTerms) -> MediaTerms:
-    return MediaTerms(hold=hold)
+    return MediaTerms(
+        codecs=Codecs(settings.codecs, ordered=settings.codec_order == "listed"),
+        packet_time_ms=settings.packet_time_ms,
+        hold=hold,
+    )
