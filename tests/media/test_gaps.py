@@ -1,16 +1,19 @@
 """RTP never stops towards a party that may receive it: on virtual time, with real ports."""
 
 import audioop
-import itertools
+import math
 import struct
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
 from sip.core.sdp_edits import silent_answer
+from sip.media.relay.codecs import CODERS
 from sip.media.relay.gaps import GAP_S
+from sip.media.tones import Bank
 from tests.media.desk import HOST, clip, port
 from tests.media.talk import rtp
 from tests.media.test_player import Call, Caller
@@ -76,12 +79,14 @@ class Line(Call):
         *,
         direction: str = "sendrecv",
         answered: str = "sendrecv",
+        rtpmap: str = "101 telephone-event/8000",
         **keys: str,
     ) -> None:
         """A's re-INVITE, answered by B."""
-        sdp = self.a.sdp(a, direction)
+        more = f"a=rtpmap:{rtpmap}\r\n"
+        sdp = self.a.sdp(a, direction) + more
         self.b_port = port(self.desk.offer(to_tag="B", sdp=sdp, **keys))
-        self.desk.answer(sdp=self.b.sdp(b, answered), **keys)
+        self.desk.answer(sdp=self.b.sdp(b, answered) + more, **keys)
 
 
 @pytest.fixture
@@ -99,7 +104,7 @@ def line() -> Iterator[Line]:
 def goes_on(packets: list[Packet]) -> None:
     """One stream: an SSRC, numbers without a gap, and timestamps that never go back."""
     assert len({packet.ssrc for packet in packets}) == 1
-    for one, other in itertools.pairwise(packets):
+    for one, other in pairwise(packets):
         assert (other.seq - one.seq) & 0xFFFF == 1
         step = (other.timestamp - one.timestamp) & 0xFFFFFFFF
         assert step == 160 or (other.marked and 160 <= step <= 8000), (one, other)
@@ -291,6 +296,52 @@ def test_a_codec_without_a_known_silence_has_comfort_noise_or_nothing(line: Line
     line.a.heard()
     line.desk.passes(10.0)
     assert heard(line.a) == []
+
+
+def decoded(packets: list[Packet], name: str) -> bytes:
+    decoder = CODERS[name].decoder(16000)
+    return b"".join(decoder.decode(packet.payload) for packet in packets)
+
+
+@pytest.mark.parametrize(
+    ("name", "number", "ticks"), [("G722", 9, 160), ("opus", 96, 960)], ids=["G722", "Opus"]
+)
+def test_a_wideband_party_hears_silence_and_music_in_its_codec(
+    line: Line, tmp_path: Path, name: str, number: int, ticks: int
+) -> None:
+    rate = "48000/2" if name == "opus" else "8000"
+    keys = {"hold": "music", "hold_music": song(tmp_path)}
+    line.reoffered(f"{number} 101", f"{number} 101", rtpmap=f"{number} {name}/{rate}", **keys)
+    line.b.heard()
+    line.desk.passes(1.0)
+    quiet = heard(line.b)
+    assert {packet.payload_type for packet in quiet} == {number}
+    assert audioop.rms(decoded(quiet, name.upper()), 2) < 20
+    line.reoffered(
+        f"{number} 101",
+        f"{number} 101",
+        direction="inactive",
+        answered="recvonly",
+        rtpmap=f"{number} {name}/{rate}",
+        **keys,
+    )
+    line.desk.passes(2.0)
+    held = heard(line.b)
+    steps = {
+        (other.timestamp - one.timestamp) & 0xFFFFFFFF for one, other in pairwise(quiet + held)
+    }
+    assert steps == {ticks}
+    sound = decoded(held, name.upper())[6400:32000]
+    (tune,) = Bank([440 / 2], len(sound) // 2).powers(sound)  # at 16 kHz, which it takes for 8
+    assert math.sqrt(tune) == pytest.approx(8000 / math.sqrt(2), rel=0.1)
+
+
+def song(tmp_path: Path) -> str:
+    """A second of 440 Hz."""
+    samples = [round(8000 * math.sin(2 * math.pi * 440 * n / 8000)) for n in range(8000)]
+    path = tmp_path / "song.wav"
+    path.write_bytes(clip(struct.pack("<8000h", *samples)).encode("utf-8", "surrogateescape"))
+    return str(path)
 
 
 def test_a_relay_that_was_held_up_does_not_burst(line: Line) -> None:

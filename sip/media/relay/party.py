@@ -21,17 +21,13 @@ from sip.media.relay.endpoint import Poller, RtpEndpoint
 from sip.media.relay.fillings import PASSED
 from sip.media.relay.gaps import Filling, Gap, Gaps
 from sip.media.relay.listening import KeyWatch
-from sip.media.relay.player import Player, Voice
+from sip.media.relay.player import Player
 from sip.media.relay.ports import PortPair
 from sip.media.relay.rewrite import Codecs, RemoteMedia
 from sip.media.relay.rtcp_endpoint import RtcpEndpoint
-from sip.media.relay.wav import Coding
+from sip.media.relay.voice import Voice, voice
 from sip.media.relay.ways import one_to_one, ways
 from sip.media.terms import Signalling
-from sip.media.tones import RATE_HZ
-
-#: The laws of G.711 by theirs.
-_LAWS = {"PCMU": Coding.PCMU, "PCMA": Coding.PCMA}
 
 
 class Description(NamedTuple):
@@ -52,8 +48,8 @@ class Party:
     """One party of a call and the port pair that faces it."""
 
     __slots__ = ("_agreed", "_converted", "_description", "_held", "_rng", "_staged", "_told",
-                 "_told_staged", "gap", "hold", "keys", "packet_ms", "pair", "player", "rtcp",
-                 "rtp", "tag", "told")  # fmt: skip
+                 "_told_staged", "_voice", "gap", "hold", "keys", "packet_ms", "pair", "player",
+                 "rtcp", "rtp", "tag", "told")  # fmt: skip
 
     def __init__(self, tag: str, pair: PortPair, poller: Poller, rng: random.Random) -> None:
         self.tag = tag
@@ -79,6 +75,7 @@ class Party:
         #: What it hears while its other side has put it on hold and says nothing.
         self.hold = PASSED
         self._held = False
+        self._voice: Voice | None = None
         self.gap = Gap(self.rtp.outlet, self._filling)
 
     @property
@@ -217,6 +214,7 @@ class Party:
         """A negotiation is over: may it hear something, and what fills its gaps?"""
         theirs = None if other is None else other._description
         self._held = theirs is not None and not theirs.media.hears
+        self._voice = None
         if self._may_hear(theirs):
             gaps.watch(self.gap, now)
             self.gap.refill()
@@ -240,11 +238,11 @@ class Party:
 
     def _filling(self) -> Filling | None:
         """What fills a gap that begins: music where its other side holds it, else silence."""
-        if self._held and self.hold.music is not None and self.voice() is not None:
+        self._voice = None  # in what it heard last
+        voice = self.voice()
+        if self._held and self.hold.music is not None and voice is not None:
             return fillings.music(self.hold.music, self.voice)
-        source = self.rtp.outlet.source
-        heard = -1 if source is None else source.stream.payload_type
-        return fillings.silence(self._agreed.codecs, heard)
+        return fillings.silence(voice, self._takes)
 
     def watch_keys(self, keys: KeyWatch) -> None:
         """Its keys are read from now on."""
@@ -254,6 +252,7 @@ class Party:
     def play(self, player: Player, now: float) -> None:
         """Begins to play; what is played already gives way."""
         self.stop_play(now)
+        self._voice = None
         self.player = player
         player.start(now)
 
@@ -264,15 +263,34 @@ class Party:
             player.stop(now)
 
     def voice(self) -> Voice | None:
-        """How it takes G.711: the first that its description has and that was negotiated."""
+        """How we speak to it, the same until the next negotiation: as it hears its other side."""
+        if self._voice is None:
+            audio = self._audio
+            fmtp = _says_nothing if audio is None else audio.fmtp
+            self._voice = voice(self._takes, self._heard_type, fmtp)
+            if self._voice is not None:
+                self.rtp.outlet.rate_hz = self._voice.codec.rate
+        return self._voice
+
+    @property
+    def _takes(self) -> Codecs:
+        """What it described and was told of, too."""
         if self._description is None:
-            return None
+            return ()
         told = {codec for _, codec in self._told}
-        for number, codec in self._description.media.codecs:
-            law = _LAWS.get(codec.name)
-            if law is not None and codec.rate == RATE_HZ and (codec in told or not told):
-                return Voice(number, law)
-        return None
+        codecs = self._description.media.codecs
+        return tuple([each for each in codecs if each[1] in told or not told])
+
+    @property
+    def _heard_type(self) -> int | None:
+        """The payload type under which it heard its other side last."""
+        source = self.rtp.outlet.source
+        if source is None:
+            return None
+        number = source.stream.payload_type
+        found = None if self._converted is None else self._converted[0].ways
+        way = None if found is None else found.get(number)
+        return number if way is None else way.payload_type
 
     def _codecs(self) -> Codecs:
         """What the descriptions in force and staged have."""
@@ -295,3 +313,7 @@ class Party:
         self.rtcp.peer = None
         self.rtp.close()
         self.rtcp.close()
+
+
+def _says_nothing(_: int) -> str | None:
+    """What a party that is not described says of a payload type."""

@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 from sip.media.relay.outlet import Outlet
 from sip.media.relay.timers import Timer, Timers
-from sip.media.relay.wav import FRAME_MS, FRAME_SAMPLES, Clip, Coding
+from sip.media.relay.voice import Voice
+from sip.media.relay.wav import FRAME_MS, Clip
 
 _FRAME_S = FRAME_MS / 1000
 
 #: A loop that was held up sends what it missed at once, up to this; the rest is played later.
 _MAX_LATE_S = 0.1
-
-
-class Voice(NamedTuple):
-    """The payload type by which a party takes G.711, and its law."""
-
-    payload_type: int
-    law: Coding
 
 
 class Player:
@@ -67,8 +60,7 @@ class Player:
             return
         voice = self._voice()
         if voice is not None:  # else time goes on, as it does for a party on hold
-            frame = self._clip.frame(self._index % self._clip.frames, voice.law)
-            self._outlet.speak(voice.payload_type, frame, FRAME_SAMPLES, now)
+            self._outlet.speak(*voice.says(self._clip, self._index % self._clip.frames), now)
         self._index += 1
         self._due = max(self._due + _FRAME_S, now - _MAX_LATE_S)
         self._timer = self._timers.at(self._due, self._tick)

@@ -206,7 +206,7 @@ class Sessions:
         call = self.find(call_id)
         party = _party_of(call, tag)
         if party.voice() is None:
-            raise MediaError("unsupported", "the party takes neither PCMU nor PCMA")
+            raise MediaError("unsupported", "the party takes no codec that can be made here")
 
         def over(finished: bool, now: float) -> None:
             if call.listening is not None:
