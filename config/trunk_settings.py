@@ -23,6 +23,7 @@ from config.texts import (
 from config.values import Model, PacketTime, PeerSource, Positive, Seconds
 
 NumberFormat = Literal["+e164", "e164", "national", "as-is"]
+Srtp = Literal["off", "optional", "required"]
 IdentityHeader = Literal["from", "pai", "ppi", "rpid", "diversion"]
 
 
@@ -119,7 +120,14 @@ class PassHeaderSettings(Model):
 
 
 class MediaTermsSettings(Model):
-    """How a trunk wants its media (`trunks[].media`)."""
+    """How a trunk wants its media (`trunks[].media`).
+
+    `reinvite` is whether it takes a re-INVITE with another session description, `srtp` is
+    encryption by SDES (RFC 4568).
+    """
+
+    reinvite: bool = True
+    srtp: Srtp = "off"
 
     codecs: tuple[CodecName, ...] = ()
     codec_order: Literal["listed", "offered"] = "listed"
@@ -142,7 +150,6 @@ class PeerSettings(Model):
     registers: bool = Field(default=False, alias="register")
     registration: RegistrationSettings = RegistrationSettings()
     registrar: bool = False
-    srtp: Literal["off", "optional", "required"] = "off"
     no_response_s: Seconds = 8.0
     force_rport: bool | None = None
     post_dial_s: Seconds = 8.0

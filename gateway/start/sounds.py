@@ -21,7 +21,7 @@ def sounds(settings: Settings) -> Iterator[Sound]:
     read = Sounds()
     for path, file in _named(settings):
         try:
-            if settings.media.engine == ("builtin",):
+            if "builtin" in settings.media.engine:
                 read.file(file)
             elif not file.is_file():
                 raise MediaError("bad-audio", f"{file}: no such file")

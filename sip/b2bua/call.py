@@ -24,6 +24,7 @@ from sip.b2bua.hunt import Attempts
 from sip.b2bua.leg_report import LegReport
 from sip.b2bua.legs.leg import Direction, Leg, MakeLeg
 from sip.b2bua.media_failure import media_failure
+from sip.b2bua.moving import Moving
 from sip.core.value import changed
 from sip.media.plane import MediaError, MediaPlane, MediaStats, Playable, RingbackTone
 from sip.ua.user_agent import UserAgent
@@ -52,6 +53,7 @@ class Call(Hub):
         super().__init__(
             ua, plane, direction=direction, on_status=on_status, rtp_timeout_s=rtp_timeout_s
         )
+        self.rooms.on_lost = Moving(self, self.hangup).lost
         #: the relay's counters, once the call is over
         self.stats: MediaStats | None = None
         self._lasting: asyncio.Future[Any] | None = None
@@ -179,7 +181,8 @@ class Call(Hub):
             elif while_ringing is not None:
                 await self.open_early()
         except MediaError as error:
-            return self.refused(*media_failure(error), Cause.MEDIA, error.text)
+            failure = media_failure(error)
+            return self.refused(failure.status, failure.reason, failure.cause, error.text)
         ringing = Ringing(
             attempts,
             leg=leg or self.new_leg(),
@@ -250,14 +253,6 @@ class Call(Hub):
     async def _answered(self) -> bool:
         await self.answer()
         return not self.over
-
-    def media_lost(self, on_failure: Callable[[], None]) -> None:
-        """The media engine began anew and knows nothing of this call.
-
-        Legs that talk get new media; one that still rings notices at its answer.
-        """
-        for talking in self.running(Talking):
-            talking.bridge.rebuild(on_failure)
 
     async def close(self) -> None:
         """Give the media ports back and keep the counters; tell the application nothing more."""

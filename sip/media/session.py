@@ -7,10 +7,12 @@ caller sees one answer, however many carriers were tried (RFC 3261 13.3.1.4 allo
 from __future__ import annotations
 
 import re
+import secrets
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Final, ParamSpec
 
+from sip.core.sdp_crypto import PREFERENCE, Crypto, Encryption, is_encrypted
 from sip.core.sdp_edits import (
     UNKNOWN,
     answer_to,
@@ -20,17 +22,19 @@ from sip.core.sdp_edits import (
     silent_answer,
 )
 from sip.errors import ParseError
-from sip.media.events import Listener
+from sip.media.events import Listener, Lost, MediaEvent
 from sip.media.plane import (
     FOREVER,
     Capability,
     MediaError,
     MediaPlane,
     MediaStats,
+    PartyStats,
     Playable,
     RingbackTone,
+    Withheld,
 )
-from sip.media.terms import PASSED_HOLD, MediaSide
+from sip.media.terms import PASSED_HOLD, MediaSide, MediaTerms
 
 P = ParamSpec("P")
 
@@ -52,10 +56,15 @@ class MediaSession:
         self._call_id = call_id
         self._on_event = on_event
         self._open = False
+        #: whether the engine knows nothing of it any more: an answer can be made ready only after
+        #: another offer
+        self.lost = False
         self._attempts = 0
         self._plays = 0
         #: the open or newest offer of each party: an answer must fit it
         self._offered: dict[str, str] = {}
+        #: whether the media of each party is encrypted, as far as it has said
+        self._encrypted: dict[str, bool] = {}
 
     @property
     def capabilities(self) -> frozenset[Capability]:
@@ -72,18 +81,24 @@ class MediaSession:
         that gets what is returned.
         """
         if not self._open and self._on_event is not None:
-            self._plane.listen(self._call_id, self._on_event)
+            self._plane.listen(self._call_id, self._heard)
         self._open = True
         self._attempts += 1
+        if a_sdp is None and sender.terms.encryption is not Encryption.REQUIRED:
+            # it cannot be asked twice, should it have no encryption
+            sender = sender.encrypted(Encryption.OFF)
+        described = _unknown(sender.terms) if a_sdp is None else a_sdp
         sdp = await self._plane.offer(
             self._call_id,
             A_TAG,
-            UNKNOWN if a_sdp is None else a_sdp,
+            described,
             media_address=reader.address,
             received_from=sender.source,
             sender=sender.terms,
             reader=reader.terms,
         )
+        self.lost = False
+        self._encrypted[A_TAG] = is_encrypted(described, sender.terms.encryption)
         if a_sdp is not None:
             self._offered[A_TAG] = a_sdp
         return f"b{self._attempts}", sdp if a_sdp is not None else _read(
@@ -103,9 +118,10 @@ class MediaSession:
         is behind NAT, so that something can be played to it.
         """
         side = side._replace(terms=replace(side.terms, hold=PASSED_HOLD))  # nobody holds it
-        b_tag, offered = await self.offer_to_b(a_sdp, sender=side, reader=side)
+        nobody = side.encrypted(Encryption.OFF)
+        b_tag, offered = await self.offer_to_b(a_sdp, sender=side, reader=nobody)
         answer = await self.answer_to_a(
-            b_tag, _read(silent_answer, offered), sender=side, reader=side
+            b_tag, _read(silent_answer, offered), sender=nobody, reader=side
         )
         told = _read(off_hold, _read(sent_to, answer, side.address))
         return told if a_sdp is None else _read(answer_to, a_sdp, told)
@@ -126,7 +142,7 @@ class MediaSession:
             media_address=reader.address,
             received_from=sender.source,
             sender=sender.terms,
-            reader=reader.terms,
+            reader=self._as_known(answerer, reader.terms),
         )
         self._offered[offerer] = sdp  # a refused one is left out: no answer has to fit it
         if reader.terms.hold.passed:
@@ -147,9 +163,11 @@ class MediaSession:
             sender=sender.terms,
             reader=reader.terms,
         )
+        self._encrypted[answerer] = is_encrypted(sdp, sender.terms.encryption)
         offer = self._offered.get(offerer)
         if offer is None:
             return answer
+        self._encrypted[offerer] = is_encrypted(offer, reader.terms.encryption)
         if offer.count("\nm=") == answer.count("\nm=") and not _ONE_WAY.search(offer):
             return answer
         return _read(answer_to, offer, answer)
@@ -175,6 +193,38 @@ class MediaSession:
         self._need(Capability.PLAY, "play a file")
         await self._plane.stop_play(self._call_id, party)
 
+    async def record(self, recording: str) -> None:
+        """Begins the recording of that name, or goes on with one that is paused.
+
+        The host is the left channel.
+        """
+        self._need(Capability.RECORD, "record")
+        await self._plane.record(self._call_id, recording, A_TAG)
+
+    async def pause_recording(self) -> None:
+        """What is said from now on is left out."""
+        self._need(Capability.RECORD, "record")
+        await self._plane.pause_recording(self._call_id)
+
+    async def stop_recording(self) -> None:
+        """Ends the recording; without effect if nothing is recorded."""
+        self._need(Capability.RECORD, "record")
+        await self._plane.stop_recording(self._call_id)
+
+    async def withhold(self, party: str, how: Withheld) -> None:
+        """What a party says does not reach its other side, until `let_pass`."""
+        self._need(Capability.WITHHOLD, "withhold what a party says")
+        await self._plane.withhold(self._call_id, party, how)
+
+    async def let_pass(self, party: str, how: Withheld) -> None:
+        """The end of `withhold`; without effect if nothing is withheld in that way."""
+        self._need(Capability.WITHHOLD, "withhold what a party says")
+        await self._plane.let_pass(self._call_id, party, how)
+
+    async def query(self) -> MediaStats | None:
+        """The counters so far, or None if there was no media yet."""
+        return await self._plane.query(self._call_id) if self._open else None
+
     async def close(self) -> MediaStats | None:
         """Give the ports back; the final counters, or None if there never was media."""
         self._on_event = None  # which may hold the room that holds this session
@@ -183,9 +233,36 @@ class MediaSession:
         self._open = False
         return await self._plane.delete(self._call_id)
 
+    def _heard(self, event: MediaEvent) -> None:
+        if isinstance(event, Lost):
+            self.lost = True
+        if self._on_event is not None:
+            self._on_event(event)
+
+    def _as_known(self, party: str, terms: MediaTerms) -> MediaTerms:
+        """The terms of a party that is offered something anew: encrypted as it is, or not."""
+        encrypted = self._encrypted.get(party)
+        if encrypted is None:
+            return terms
+        return terms.encrypted(Encryption.REQUIRED if encrypted else Encryption.OFF)
+
     def _need(self, capability: Capability, what: str) -> None:
         if capability not in self._plane.capabilities:
             raise MediaError("unsupported", f"this media engine cannot {what}")
+
+
+def by_leg(stats: MediaStats) -> dict[str, PartyStats]:
+    """The counters by leg: `a` for the A-leg's party, `b` for the last B-leg's."""
+    return {A_TAG if tag == A_TAG else "b": party for tag, party in stats.parties.items()}
+
+
+def _unknown(terms: MediaTerms) -> str:
+    """A party that waits for our offer: where it must be encrypted, with a key that nobody has."""
+    if terms.encryption is not Encryption.REQUIRED:
+        return UNKNOWN
+    suite = PREFERENCE[0]
+    key = Crypto(1, suite, secrets.token_bytes(suite.key_size))
+    return f"{UNKNOWN.replace('RTP/AVP', 'RTP/SAVP')}a=crypto:{key.value}\r\n"
 
 
 def _read(edit: Callable[P, str], *args: P.args, **kwargs: P.kwargs) -> str:

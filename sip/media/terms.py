@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from sip.core.sdp_codecs import ANY, Codecs
+from sip.core.sdp_crypto import Encryption
 
 
 class Signalling(NamedTuple):
@@ -40,14 +41,20 @@ PASSED_HOLD: Final = HoldTerms()
 class MediaTerms:
     """What one party's descriptions may say, and what its audio must be like.
 
-    `codecs` are those that it may use, `packet_time_ms` is the length of the packets that it is
-    sent and asked for; None: as the two sides agree.
+    `encryption` is SRTP by keys in its descriptions (SDES). `codecs` are those that it may use,
+    `packet_time_ms` is the length of the packets that it is sent and asked for; None: as the two
+    sides agree.
     """
 
+    encryption: Encryption = Encryption.OFF
     codecs: Codecs = ANY
     packet_time_ms: int | None = None
 
     hold: HoldTerms = PASSED_HOLD
+
+    def encrypted(self, encryption: Encryption) -> MediaTerms:
+        """The same with another encryption."""
+        return self if encryption is self.encryption else replace(self, encryption=encryption)
 
 
 #: Whatever it says, as it says it.
@@ -63,3 +70,7 @@ class MediaSide(NamedTuple):
     address: str
     source: Signalling
     terms: MediaTerms = ANY_TERMS
+
+    def encrypted(self, encryption: Encryption) -> MediaSide:
+        """The same with another encryption."""
+        return self._replace(terms=self.terms.encrypted(encryption))

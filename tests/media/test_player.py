@@ -209,7 +209,7 @@ def test_nothing_is_told_of_a_call_that_nobody_listens_to() -> None:
 
 
 def test_silence_is_looked_for_only_where_it_is_wanted(call: Call) -> None:
-    call.desk.passes(60)
+    call.desk.passes(5.0)
     assert call.told() == []
     call.desk.offer(to_tag="B", sdp=call.a.sdp(), notify=1, silence=2000)
     call.desk.answer(sdp=call.b.sdp())

@@ -16,9 +16,10 @@ from typing import Final
 
 from sip.core.sdp_codecs import COMFORT_NOISE, TELEPHONE_EVENT, name_of
 from sip.media.relay.codecs import CODERS, LAW_TO_LAW
+from sip.media.relay.losses import MAX_MISORDER
 from sip.media.relay.noise import Noise, noise_level
 from sip.media.relay.packing import Coding, Packing
-from sip.media.relay.rtp import HEADER, HEADER_SIZE, MAX_DRIFT_S, MAX_MISORDER
+from sip.media.relay.rtp import HEADER, HEADER_SIZE, MAX_DRIFT_S
 from sip.media.relay.ways import Way
 
 #: What is made up for a loss, at most, in seconds.

@@ -17,6 +17,7 @@ from sip.media.relay.connected_socket import open_connected
 from sip.media.relay.latch import Latch, SocketAddress
 from sip.media.relay.outlet import NO_TRAFFIC, Outlet, Traffic
 from sip.media.relay.rtp import RtpStream
+from sip.media.relay.srtp import Change, Guard
 from sip.media.terms import Signalling
 
 #: Longest datagram taken; one that fills it was cut and is refused. Audio fits an Ethernet frame.
@@ -34,6 +35,11 @@ Ear = Callable[[bytes, float], None]
 
 _read = os.read
 _write = os.write
+
+
+def _nothing(_: bytes) -> bytes | None:
+    """Default for what makes a packet readable: nothing is."""
+    return None
 
 
 class Poller(Protocol):
@@ -108,6 +114,13 @@ class Endpoint:
             self._aim(source)
         return True
 
+    def turn_away(self, source: SocketAddress) -> None:
+        """Counts a packet that was not proven to be the party's."""
+        if source == self.source or source == self.latch.expected:
+            self.refused += 1
+        else:
+            self.foreign += 1
+
     def _aim(self, remote: SocketAddress | None) -> None:
         """Packets for the party go to `remote` from now on, or nowhere."""
         raise NotImplementedError
@@ -123,8 +136,11 @@ class RtpEndpoint(Endpoint):
         "_connected_fd",
         "_ears",
         "_onto",
+        "_unprotect",
         "_unsent",
         "_until_connected",
+        "datagrams",
+        "guard",
         "outlet",
         "stream",
     )
@@ -132,8 +148,13 @@ class RtpEndpoint(Endpoint):
     def __init__(self, sock: socket.socket, poller: Poller, rng: random.Random) -> None:
         super().__init__(sock, poller)
         self.stream = RtpStream()
+        #: Whether what comes is no RTP, but passes as it is: fax by T.38.
+        self.datagrams = False
         #: What the party hears.
         self.outlet = Outlet(sock, rng)
+        #: What proves and decrypts what the party sends; None for a party in the clear.
+        self.guard: Guard | None = None
+        self._unprotect: Change = _nothing
         #: Who hears the party, beside those who listen in on the way.
         self._onto: Outlet | None = None
         self._ears: tuple[Ear, ...] = ()
@@ -218,11 +239,27 @@ class RtpEndpoint(Endpoint):
         self._close_connected()
         super().close()
 
+    def stand_guard(self, guard: Guard | None) -> None:
+        """What the party sends is encrypted from now on, or is not any more.
+
+        To be told also when the key behind a guard has changed.
+        """
+        self._unprotect = _nothing if guard is None else guard.receiver.unprotect
+        if guard is not self.guard:
+            self.guard = guard
+            self._close_connected()  # its packets are read otherwise
+
     def on_readable(self, now: float) -> None:
         try:
             packet, source = self._receive(MAX_PACKET)
         except OSError:
             return  # a spurious wake-up
+        if self.guard is not None:  # nothing is learned from what is not proven
+            clear = self.guard.open(packet, now)
+            if clear is None:
+                self.turn_away(source)
+                return
+            packet = clear
         if source != self.source and not self._follow(source, packet, now):
             self.foreign += 1
             return
@@ -235,9 +272,9 @@ class RtpEndpoint(Endpoint):
     def _follow(self, source: SocketAddress, packet: bytes, now: float) -> bool:
         """A packet from elsewhere: true if the party is there from now on."""
         stream = self.stream
-        if not stream.reads(packet):
+        if not (self.datagrams or stream.reads(packet)):
             return False
-        goes_on = stream.goes_on(packet)
+        goes_on = not self.datagrams and stream.goes_on(packet)
         if not self._learn(source, now, self._heard_at, goes_on):
             return False
         self._close_connected()
@@ -246,8 +283,12 @@ class RtpEndpoint(Endpoint):
         return True
 
     @property
+    def heard_at(self) -> float | None:
+        """The time of the last packet taken, audio, key or fax; None if there was none."""
+        return None if self._heard_at == NEVER else self._heard_at
+
+    @property
     def _heard_at(self) -> float:
-        """The time of the last packet taken, audio or key."""
         heard_at = self.stream.heard_at
         return self._aside_at if heard_at is None else max(heard_at, self._aside_at)
 
@@ -258,6 +299,20 @@ class RtpEndpoint(Endpoint):
         except OSError:
             return  # the ICMP error of an earlier packet; it is cleared by having been read
         self._take(packet, now)
+
+    def on_secure_readable(self, now: float) -> None:
+        """Takes one datagram of the learned source of a party whose media is encrypted."""
+        try:
+            packet = _read(self._connected_fd, MAX_PACKET)
+        except OSError:
+            return
+        clear = self._unprotect(packet)
+        if clear is None and self.guard is not None:
+            clear = self.guard.open_late(packet, now)
+        if clear is None:
+            self.refused += 1
+            return
+        self._take(clear, now)
 
     def _take(self, packet: bytes, now: float) -> None:
         """Counts a datagram of the learned source and forwards it if it may pass."""
@@ -273,6 +328,11 @@ class RtpEndpoint(Endpoint):
                     return
             except OSError:
                 pass  # an ICMP error's, and no reason to lose this packet
+            if onto.sealed_fd >= 0:
+                if onto.pass_sealed(packet, now):
+                    return
+                self._unsent = self._unsent.plus(Traffic(1, len(packet)))
+                return
             for ear in self._ears:
                 ear(packet, now)
             if onto.pass_on(packet, now):
@@ -284,6 +344,9 @@ class RtpEndpoint(Endpoint):
 
         Some send keys with an SSRC of their own (RFC 4733 2.1 wants the audio's).
         """
+        if self.datagrams:
+            self._take_datagram(packet, now)
+            return
         if len(packet) == MAX_PACKET or not self.stream.take_key(packet, now):
             self.refused += 1
             return
@@ -291,6 +354,16 @@ class RtpEndpoint(Endpoint):
         self._aside = self._aside.plus(traffic)
         self._aside_at = now
         if self._onto is None or not self._onto.pass_beside(packet, now):
+            self._unsent = self._unsent.plus(traffic)
+
+    def _take_datagram(self, packet: bytes, now: float) -> None:
+        if len(packet) == MAX_PACKET:
+            self.refused += 1
+            return
+        traffic = Traffic(1, len(packet))
+        self._aside = self._aside.plus(traffic)
+        self._aside_at = now
+        if self._onto is None or not self._onto.pass_datagram(packet):
             self._unsent = self._unsent.plus(traffic)
 
     def _open_connected(self, source: SocketAddress, now: float) -> None:
@@ -309,11 +382,17 @@ class RtpEndpoint(Endpoint):
                 break
             except OSError:
                 continue
-            if sender == source:
-                self._take(packet, now)
+            guard = self.guard
+            clear = packet if guard is None else guard.open(packet, now)
+            if sender == source and clear is not None:
+                self._take(clear, now)
+            elif sender == source:
+                self.refused += 1
             else:
                 self.foreign += 1
-        self._poller.watch(connected, self.on_connected_readable)
+        secure = self.guard is not None
+        reader = self.on_secure_readable if secure else self.on_connected_readable
+        self._poller.watch(connected, reader)
 
     def _close_connected(self) -> None:
         """The party is elsewhere, or gone."""

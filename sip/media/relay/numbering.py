@@ -70,6 +70,10 @@ class Numbering:
         """Whether the last packet was one of ours."""
         return self._ticks > 0
 
+    def timestamp_at(self, now: float) -> int:
+        """What a packet of this moment would have."""
+        return self._timestamp + self._elapsed(now)
+
     def other_source(self) -> None:
         """Whatever the other side sends next begins something new, whatever its SSRC."""
         self._source = _OURS

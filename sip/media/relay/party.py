@@ -8,19 +8,23 @@ from typing import NamedTuple
 from sip.core.sdp import Media
 from sip.core.sdp_codecs import (
     AS_IT_CAME,
+    COMFORT_NOISE,
     NoCodecError,
     Wanted,
     answered,
     packet_ms_of,
 )
-from sip.media.plane import MediaError
+from sip.core.sdp_lines import Codec
+from sip.media.plane import MediaError, Withheld
 from sip.media.relay import fillings
 from sip.media.relay.agreement import Agreement, agree
 from sip.media.relay.convert import Conversion, Relabelling
-from sip.media.relay.endpoint import Poller, RtpEndpoint
+from sip.media.relay.endpoint import Ear, Poller, RtpEndpoint
 from sip.media.relay.fillings import PASSED
 from sip.media.relay.gaps import Filling, Gap, Gaps
+from sip.media.relay.keys import Keys
 from sip.media.relay.listening import KeyWatch
+from sip.media.relay.meter import Meter
 from sip.media.relay.player import Player
 from sip.media.relay.ports import PortPair
 from sip.media.relay.rewrite import Codecs, RemoteMedia
@@ -48,14 +52,17 @@ class Party:
     """One party of a call and the port pair that faces it."""
 
     __slots__ = ("_agreed", "_converted", "_description", "_held", "_rng", "_staged", "_told",
-                 "_told_staged", "_voice", "gap", "hold", "keys", "packet_ms", "pair", "player",
-                 "rtcp", "rtp", "tag", "told")  # fmt: skip
+                 "_told_staged", "_voice", "crypto", "gap", "hold", "keys", "meter", "packet_ms",
+                 "pair", "player", "rtcp", "rtp", "tag", "told", "withheld")  # fmt: skip
 
-    def __init__(self, tag: str, pair: PortPair, poller: Poller, rng: random.Random) -> None:
+    def __init__(
+        self, tag: str, pair: PortPair, poller: Poller, rng: random.Random, now: float
+    ) -> None:
         self.tag = tag
         self.pair = pair
         self.rtp = RtpEndpoint(pair.rtp, poller, rng)
-        self.rtcp = RtcpEndpoint(pair.rtcp, poller)
+        self.rtcp = RtcpEndpoint(pair.rtcp, poller, self.rtp.outlet, rng)
+        self.meter = Meter(self.rtp, self.rtcp, now)
         self._description: Description | None = None
         self._staged: Description | None = None
         self._rng = rng
@@ -67,6 +74,8 @@ class Party:
         self.packet_ms: int | None = None
         #: What it hears is converted by; None while that passes as it is.
         self._converted: tuple[Agreement, int | None] | None = None
+        #: By which its media is encrypted, both ways.
+        self.crypto = Keys(rng)
         #: What is played to it now.
         self.player: Player | None = None
         self.keys: KeyWatch | None = None
@@ -77,6 +86,8 @@ class Party:
         self._held = False
         self._voice: Voice | None = None
         self.gap = Gap(self.rtp.outlet, self._filling)
+        #: Why what it says does not reach its other side.
+        self.withheld: frozenset[Withheld] = frozenset()
 
     @property
     def described(self) -> bool:
@@ -95,11 +106,16 @@ class Party:
 
     def commit(self, now: float) -> None:
         """The offer/answer exchange is complete: what was staged is in force."""
-        if self._staged is None:
-            return
-        before, description = self._description, self._staged
+        if self._staged is not None:
+            if not self._staged.media.fax:
+                self.crypto.took_offer(self._staged.media, now)
+            self._put_in_force(self._staged, now)
+
+    def _put_in_force(self, description: Description, now: float) -> None:
+        before = self._description
         self._description, self._staged = description, None
         self._told, self._told_staged = self._told_staged or self._told, ()
+        self._encrypt()
         resumes = description.sends and before is not None and not before.sends
         media, signalling = description.media, description.signalling
         self.rtp.expect(media.rtp, now, signalling=signalling, resumes=resumes)
@@ -107,14 +123,25 @@ class Party:
 
     def settle(self, description: Description, now: float) -> None:
         """The party answers: in force at once."""
-        self._staged = description
         told = self._told_staged or self._told
         if told:
             # an answer of more than the offer had is one to an offer before it, which still holds
             offered = {codec for _, codec in told}
             more = [each for each in description.media.codecs if each[1] not in offered]
             self._told_staged = (*told, *more)
-        self.commit(now)
+        if not description.media.fax:
+            self.crypto.took_answer(description.media, now)
+        self._put_in_force(description, now)
+
+    def _encrypt(self) -> None:
+        """Fax is in the clear; the keys of the audio wait meanwhile."""
+        fax = self._faxes
+        guard = None if fax else self.crypto.guard
+        sender = None if fax else self.crypto.sender
+        self.rtp.stand_guard(guard)
+        self.rtcp.guard = guard
+        self.rtp.outlet.protect(None if sender is None else sender.protect)
+        self.rtcp.protect = None if sender is None else sender.protect_rtcp
 
     def offered(self, told: Codecs) -> None:
         """An offer to it says that it may send `told`; in force with its answer."""
@@ -156,6 +183,13 @@ class Party:
             party._agreed = agreed
         self._hear(other, now)
         other._hear(self, now)
+        fax = self._faxes and other._faxes
+        for party in (self, other):
+            party.rtp.datagrams = party.rtp.outlet.datagrams = fax
+
+    @property
+    def _faxes(self) -> bool:
+        return self._description is not None and self._description.media.fax
 
     def _hear(self, speaker: Party, now: float) -> None:
         """Chooses what `speaker`'s packets go through before they are heard here."""
@@ -244,6 +278,28 @@ class Party:
             return fillings.music(self.hold.music, self.voice)
         return fillings.silence(voice, self._takes)
 
+    def codec(self, payload_type: int) -> Codec | None:
+        """What was negotiated for a payload type; its name in capitals."""
+        return self._agreed.codecs.get(payload_type)
+
+    @property
+    def codecs(self) -> list[Codec]:
+        """All that was negotiated."""
+        return list(self._agreed.codecs.values())
+
+    def listen_in(self, ear: Ear) -> None:
+        """See `RtpEndpoint.listen_in`."""
+        self.rtp.listen_in(ear)
+
+    def let_be(self, ear: Ear) -> None:
+        """See `RtpEndpoint.let_be`."""
+        self.rtp.let_be(ear)
+
+    def look(self, now: float) -> None:
+        """To be called each second: its leg is measured, and RTCP sent that is due."""
+        if self.meter.look(now):
+            self.meter.sample(self._codec_name, now)
+
     def watch_keys(self, keys: KeyWatch) -> None:
         """Its keys are read from now on."""
         self.keys = keys
@@ -261,6 +317,12 @@ class Party:
         player, self.player = self.player, None
         if player is not None:
             player.stop(now)
+
+    def keep_from(self, other: Party | None, how: Withheld, kept: bool, now: float) -> None:
+        """What it says is kept from its other side, for a reason of several, or is not."""
+        self.withheld = self.withheld | {how} if kept else self.withheld - {how}
+        if other is not None:
+            other.rtp.outlet.mute(bool(self.withheld), now)
 
     def voice(self) -> Voice | None:
         """How we speak to it, the same until the next negotiation: as it hears its other side."""
@@ -292,6 +354,17 @@ class Party:
         way = None if found is None else found.get(number)
         return number if way is None else way.payload_type
 
+    @property
+    def rests(self) -> bool:
+        """Whether it sends nothing for now and said so: the last that came was comfort noise."""
+        return self._codec_name == COMFORT_NOISE
+
+    @property
+    def _codec_name(self) -> str:
+        """Of what it sends now; empty while that is not known."""
+        codec = self._agreed.codecs.get(self.rtp.stream.payload_type)
+        return "" if codec is None else codec.name
+
     def _codecs(self) -> Codecs:
         """What the descriptions in force and staged have."""
         codecs: Codecs = ()
@@ -304,6 +377,7 @@ class Party:
         """Nothing flows to or from this party any more."""
         self.stop_play(now)
         self.gap.close()
+        self.meter.end(self._codec_name, now)
         if self.keys is not None:
             self.keys.close()
         self.rtp.stream.on_key = self.keys = None

@@ -1,10 +1,10 @@
 """SDP through the relay: what it reads of a description and what it writes into it.
 
-The relay changes where media goes and nothing else: addresses and ports, and the attributes that
-would lead around it (ICE, rtcp-mux, BUNDLE) or promise what it does not do (keys). Codecs, their
-order and every unknown line pass as they came, if nothing else is asked for
-(`sip.core.sdp_codecs`). The descriptions of a peer's calls differ in two
-numbers, mostly, and what was read of the rest is remembered.
+The relay changes where media goes and how it is encrypted: addresses and ports, the protocol and
+keys (each side has its own), and the attributes that would lead around it (ICE, rtcp-mux, BUNDLE)
+or promise what it does not do (DTLS). Codecs, their order and every unknown line pass as they
+came, if nothing else is asked for (`sip.core.sdp_codecs`). The descriptions of a peer's calls
+differ in two numbers, mostly, and what was read of the rest is remembered.
 """
 
 from __future__ import annotations
@@ -15,15 +15,17 @@ from functools import lru_cache
 from typing import Final, NamedTuple, TypeAlias
 
 from sip.core.sdp import Media, Origin, SessionDescription, parse
+from sip.core.sdp_crypto import Chosen, Crypto, Encryption, choose_audio, why_not
 from sip.core.sdp_lines import Attribute, Codec, Connection
 from sip.errors import ParseError
 from sip.media.plane import MediaError
 from sip.media.relay import policy
 from sip.media.relay.latch import SocketAddress
 from sip.media.relay.rtp import DEFAULT_CLOCK_RATE_HZ
+from sip.media.relay.srtp import available
 
-#: RTP without encryption, with or without feedback (RFC 3551, RFC 4585).
-PLAIN_PROTOCOLS = frozenset({"RTP/AVP", "RTP/AVPF"})
+#: What an offer without keys is made by (RFC 3551).
+_CLEAR: Final = "RTP/AVP"
 
 #: Attributes that end at the relay.
 STRIPPED = frozenset(
@@ -33,7 +35,7 @@ STRIPPED = frozenset(
         "ice-options", "ice-mismatch", "ice-pacing",
         # RFC 3605, RFC 5761, RFC 9143: every medium has an own port, and RTCP the one above
         "rtcp", "rtcp-mux", "rtcp-mux-only", "group", "mid", "bundle-only",
-        # RFC 4568, RFC 5763: nothing is encrypted here
+        # RFC 4568: keys are each side's own; RFC 5763: there is no DTLS here
         "crypto", "fingerprint", "setup", "connection", "tls-id", "key-mgmt",
     }
 )  # fmt: skip
@@ -62,14 +64,23 @@ _MAX_TOLD: Final = 16
 
 #: What the audio's port follows, and what stands for one.
 _AUDIO: Final = "\nm=audio "
+_FAX: Final = "\nm=image "
 _ANY_PORT: Final = 9
+
+
+class Transport(NamedTuple):
+    """How audio is described to a party: the protocol, and our keys where it is encrypted."""
+
+    protocol: str
+    keys: tuple[Crypto, ...] = ()
 
 
 class RemoteMedia(NamedTuple):
     """Where a party wants its media (`rtp` None is hold) and by which payload types.
 
-    `sends` and `hears` are its direction (RFC 3264 5.1), `audio` is all that it says of its audio,
-    but for the port.
+    `sends` and `hears` are its direction (RFC 3264 5.1), `keys` those by which it encrypts, `audio`
+    is all that it says of its audio, but for the port. With `fax` it is no audio but T.38
+    (RFC 3362), in datagrams that are no RTP.
     """
 
     rtp: SocketAddress | None
@@ -77,7 +88,10 @@ class RemoteMedia(NamedTuple):
     codecs: Codecs
     sends: bool = False
     hears: bool = False
+    protocol: str = _CLEAR
+    keys: tuple[Crypto, ...] = ()
     audio: Media | None = None
+    fax: bool = False
 
     def at(self, port: int) -> RemoteMedia:
         """The same with another port, and RTCP above it."""
@@ -106,8 +120,9 @@ class Pattern:
         around = self._around_port.get((address, told))
         if around is None:
             text = _relayed(self._sdp, address, told).to_string().partition(" IN ")[2]
-            before, audio, after = text.partition(f"{_AUDIO}{_ANY_PORT} ")
-            around = (before + _AUDIO, " " + after) if audio else (before, "")
+            medium = _FAX if self.media.fax else _AUDIO
+            before, audio, after = text.partition(f"{medium}{_ANY_PORT} ")
+            around = (before + medium, " " + after) if audio else (before, "")
             if len(self._around_port) >= _MAX_TOLD:
                 self._around_port.clear()
             self._around_port[address, told] = around
@@ -121,23 +136,31 @@ class ReceivedSdp(NamedTuple):
     session: str
     pattern: Pattern
 
-    def rewritten(self, address: str, port: int, told: Media | None = None) -> str:
-        """The description with `address` and `port` (RTCP one above) in place of the sender's, and
-        `told` in place of its audio.
+    def rewritten(
+        self,
+        address: str,
+        port: int,
+        transport: Transport | None = None,
+        told: Media | None = None,
+    ) -> str:
+        """The description with `address` and `port` (RTCP one above) in place of the sender's,
+        `transport` in place of its own, and `told` in place of its audio.
 
         Media other than the relayed audio is refused on the way (port 0), so that the other side
         does not send it.
         """
         before, after = self.pattern.around_port(address, told)
+        if after and transport is not None and not self.media.fax:
+            after = _transported(after, transport)
         return f"v=0\r\no={self.session} IN {before}{port if after else ''}{after}"
 
 
 def read(text: str, version: int, *, offer: bool, signalling_ip: str | None = None) -> ReceivedSdp:
     """Reads a description; `MediaError` bad-sdp if it cannot be read, or not be relayed.
 
-    `version` is the relay's address family, 4 or 6. An offer must have audio; an answer may
-    refuse it. Media for a host name goes to `signalling_ip`, where the description came from: a
-    look-up would hold up every call.
+    `version` is the relay's address family, 4 or 6. An offer must have audio, or T.38 in its
+    place; an answer may refuse it. Media for a host name goes to `signalling_ip`, where the
+    description came from: a look-up would hold up every call.
     """
     start, _, rest = text.partition(" IN ")
     before, _, audio = rest.partition(_AUDIO)
@@ -198,23 +221,22 @@ def _parsed(text: str) -> SessionDescription:
 def _remote_media(
     sdp: SessionDescription, version: int, *, offer: bool, signalling_ip: str | None
 ) -> RemoteMedia:
-    audio = sdp.audio
-    if audio is None:
+    if sdp.fax is not None:
+        return _remote_fax(sdp, sdp.fax, version, signalling_ip)
+    if sdp.audio is None:
         if offer or not sdp.media:
             raise _bad("no audio offered")
         return RemoteMedia(None, None, ())
-    if audio.protocol.upper() not in PLAIN_PROTOCOLS:
-        raise _bad(f"audio by {audio.protocol} is not supported")
-    connection = sdp.connection_of(audio)
-    if connection is None:
-        raise _bad("no connection address")
+    chosen = _chosen(sdp)
+    if chosen is None:
+        raise _bad(why_not(sdp, Encryption.OPTIONAL, available())[1])
+    audio = chosen.media
     codecs = _codecs(audio)
-    where = _host(connection.address)
-    if normal_address(where) is None:
-        where = signalling_ip or where
-    host = _remote_address(where, version)
+    host = _remote_host(sdp, audio, version, signalling_ip)
     if host is None:
-        return RemoteMedia(None, None, codecs, audio=audio)
+        return RemoteMedia(
+            None, None, codecs, protocol=audio.protocol, keys=chosen.lines, audio=audio
+        )
     direction = audio.direction
     return RemoteMedia(
         _socket_address(host, audio.port),
@@ -222,14 +244,43 @@ def _remote_media(
         codecs,
         sends=direction in ("sendrecv", "sendonly"),
         hears=direction in ("sendrecv", "recvonly"),
+        protocol=audio.protocol,
+        keys=chosen.lines,
         audio=audio,
     )
+
+
+def _remote_fax(
+    sdp: SessionDescription, fax: Media, version: int, signalling_ip: str | None
+) -> RemoteMedia:
+    host = _remote_host(sdp, fax, version, signalling_ip)
+    where = None if host is None else _socket_address(host, fax.port)
+    return RemoteMedia(where, None, (), sends=True, hears=True, fax=True)
+
+
+def _remote_host(
+    sdp: SessionDescription, media: Media, version: int, signalling_ip: str | None
+) -> str | None:
+    """Where a medium is to be sent; None for nowhere, a hold."""
+    connection = sdp.connection_of(media)
+    if connection is None:
+        raise _bad("no connection address")
+    where = _host(connection.address)
+    if normal_address(where) is None:
+        where = signalling_ip or where
+    return _remote_address(where, version)
+
+
+def _chosen(sdp: SessionDescription) -> Chosen | None:
+    """The audio that is relayed: encrypted audio where there is any."""
+    return choose_audio(sdp, Encryption.OPTIONAL, available())
 
 
 def _relayed(sdp: SessionDescription, address: str, told: Media | None) -> SessionDescription:
     """What is sent on, with a stand-in for the port, and perhaps for the audio."""
     ours = Connection("IP6" if ":" in address else "IP4", address)
-    audio, origin = sdp.audio, sdp.origin
+    chosen, origin = _chosen(sdp), sdp.origin
+    audio = sdp.fax if chosen is None else chosen.media
     return SessionDescription(
         Origin(origin.username, origin.session_id, origin.version, ours.address_type, ours.address),
         sdp.name,
@@ -243,7 +294,7 @@ def _relayed(sdp: SessionDescription, address: str, told: Media | None) -> Sessi
 def _relayed_audio(audio: Media, ours: Connection) -> Media:
     return audio.replace(
         port=_ANY_PORT,
-        formats=_payload_types(audio.formats),
+        formats=_payload_types(audio.formats) if audio.kind == "audio" else audio.formats,
         port_count=1,
         connection=_connected(audio.connection, ours),
         attributes=_kept(audio.attributes),
@@ -253,6 +304,16 @@ def _relayed_audio(audio: Media, ours: Connection) -> Media:
 def _connected(theirs: Connection | None, ours: Connection) -> Connection | None:
     """RFC 3264 8.4: the all-zeroes address is a hold and must arrive as one."""
     return theirs if theirs is None or theirs.unspecified else ours
+
+
+def _transported(after: str, transport: Transport) -> str:
+    """What follows the audio's port, with another protocol, and keys at the end of the medium."""
+    _, _, formats = after.split(" ", 2)
+    audio, others, rest = formats.partition("\r\nm=")
+    end = "\r\n" if others else ""
+    keys = [f"a=crypto:{key.value}\r\n" for key in transport.keys]
+    text = "".join((audio, end, *keys)) if keys else audio + end
+    return f" {transport.protocol} {text}" + ("m=" + rest if others else "")
 
 
 def _kept(attributes: tuple[Attribute, ...]) -> tuple[Attribute, ...]:

@@ -27,6 +27,7 @@ from sip.b2bua.legs.outbound import NO_RESPONSE_S, POST_DIAL_S
 from sip.core.digest_client import Credentials
 from sip.core.header_values import canonical
 from sip.core.sdp_codecs import Codecs
+from sip.core.sdp_crypto import Encryption
 from sip.core.session_timer import Mode, Policy
 from sip.core.uri import Uri
 from sip.media.terms import PASSED_HOLD, HoldTerms, MediaTerms
@@ -212,11 +213,13 @@ def _leg_options(settings: PeerSettings, hold: HoldTerms) -> LegOptions:
         # who registers with us is reached the way it came, through whatever NAT it sits behind
         symmetric=settings.registrar,
         media=_media_terms(settings.media, hold),
+        reinvites=settings.media.reinvite,
     )
 
 
 def _media_terms(settings: MediaTermsSettings, hold: HoldTerms) -> MediaTerms:
     return MediaTerms(
+        encryption=Encryption(settings.srtp),
         codecs=Codecs(settings.codecs, ordered=settings.codec_order == "listed"),
         packet_time_ms=settings.packet_time_ms,
         hold=hold,
