@@ -14,7 +14,8 @@ SipError
 ├── DialError          sip.softswitch.dialling: nothing can be dialled
 ├── TrunkFullError     sip.softswitch.trunks: no room for one more call
 ├── RegisterError, OutOfOrderError   sip.softswitch.registration: a REGISTER is not served
-└── AppError, VerbError    sip.softswitch.jambonz: the application is away, or sends nonsense
+└── AppError, VerbError, SoundError   sip.softswitch.jambonz: the application is away, sends
+                       nonsense, or wants a file played that is not there
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ def desk(request: pytest.FixtureRequest) -> Iterator[Desk]:
     desk = Desk(request.param)
     yield desk
     desk.sessions.close(desk.now)
-    assert desk.watched == set()
+    assert desk.watched == {}
     assert desk.pool.leased == 0
 
 
@@ -167,7 +167,7 @@ def test_half_a_call_that_finds_no_ports_gives_back_what_it_took() -> None:
     desk = Desk(Form.JSON, pairs=1)
     assert reason(desk.offer()).startswith("no-ports: ")
     assert desk.pool.leased == 0
-    assert desk.watched == set()
+    assert desk.watched == {}
     assert len(desk.sessions) == 0
 
 
