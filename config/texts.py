@@ -3,9 +3,10 @@
 Every check raises ValueError with a sentence for the operator.
 """
 
+import os
 import re
 from ipaddress import ip_address
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
@@ -131,6 +132,24 @@ def _readable_file(value: Any, info: ValidationInfo) -> Path:
     except OSError as error:
         raise ValueError(f"cannot read {path}: {error.strerror}") from None
     return path
+
+
+def _readable_folder(value: Any, info: ValidationInfo) -> Path:
+    """Relative paths start at the directory of the configuration file."""
+    base = (info.context or {}).get("directory", Path())
+    path = Path(base, value if isinstance(value, Path) else text_of(value))
+    if not path.is_dir() or not os.access(path, os.R_OK | os.X_OK):
+        raise ValueError(f"{path} is no folder that can be read")
+    return path
+
+
+def _sound_name(value: Any) -> str:
+    """A file in a folder, or below it."""
+    text = text_of(value)
+    path = PurePosixPath(text)
+    if not text.isprintable() or path.is_absolute() or ".." in path.parts or not path.name:
+        raise ValueError(f"{text!r} is not the name of a file in media.sounds")
+    return text
 
 
 def _folder(value: Any) -> Path:
@@ -286,6 +305,8 @@ Prefix = Annotated[str, BeforeValidator(_prefix)]
 Country = Annotated[str, BeforeValidator(_country)]
 IpAddress = Annotated[str, BeforeValidator(_ip)]
 ReadableFile = Annotated[Path, BeforeValidator(_readable_file)]
+ReadableFolder = Annotated[Path, BeforeValidator(_readable_folder)]
+SoundName = Annotated[str, BeforeValidator(_sound_name)]
 Folder = Annotated[Path, BeforeValidator(_folder)]
 HttpUrl = Annotated[str, BeforeValidator(_http_url)]
 ApplicationUrl = Annotated[str, BeforeValidator(_application_url)]

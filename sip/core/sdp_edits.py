@@ -57,11 +57,33 @@ def on_hold(sdp: str) -> bool:
     return unspecified or audio.direction in ("sendonly", "inactive")
 
 
+def sends(sdp: str) -> bool:
+    """Whether the sender of `sdp` may send audio, and holds by no c=0.0.0.0 (RFC 3264 8.4)."""
+    described = parse(sdp)
+    audio = described.audio
+    if audio is None:
+        return False
+    connection = described.connection_of(audio)
+    unspecified = connection is not None and connection.unspecified
+    return not unspecified and audio.direction in ("sendrecv", "sendonly")
+
+
 def off_hold(sdp: str) -> str:
     """`sdp` with audio that goes both ways."""
     described = parse(sdp)
     media = tuple(
         part.directed("sendrecv") if part is described.audio else part for part in described.media
+    )
+    return described.replace(attributes=_undirected(described.attributes), media=media).to_string()
+
+
+def heard_hold(sdp: str, address: str) -> str:
+    """A hold made one in which something is heard, from `address`; else `sdp` as it is."""
+    if not on_hold(sdp):
+        return sdp
+    described = parse(sent_to(sdp, address))
+    media = tuple(
+        part.directed("sendonly") if part is described.audio else part for part in described.media
     )
     return described.replace(attributes=_undirected(described.attributes), media=media).to_string()
 

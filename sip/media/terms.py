@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Final, NamedTuple
 
 from sip.core.sdp_codecs import ANY, Codecs
@@ -21,6 +22,22 @@ class Signalling(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HoldTerms:
+    """What a party hears that its other side has put on hold, where that side sends nothing.
+
+    Where `passed`, the hold is passed on as it was said: one in which nothing is sent stays so.
+    Else the party is always told that it will hear something: `music`, or silence.
+    """
+
+    passed: bool = True
+    music: Path | None = None
+
+
+#: Holds are the two sides' own affair.
+PASSED_HOLD: Final = HoldTerms()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MediaTerms:
     """What one party's descriptions may say, and what its audio must be like.
 
@@ -32,6 +49,8 @@ class MediaTerms:
     encryption: Encryption = Encryption.OFF
     codecs: Codecs = ANY
     packet_time_ms: int | None = None
+
+    hold: HoldTerms = PASSED_HOLD
 
     def encrypted(self, encryption: Encryption) -> MediaTerms:
         """The same with another encryption."""

@@ -250,6 +250,16 @@ class Outlet:
         return None if self._source is None else self._source.stream.heard_at
 
     @property
+    def withheld(self) -> bool:
+        """Whether the party does not hear its other side now."""
+        return self._withheld
+
+    @property
+    def own_voice(self) -> bool:
+        """Whether what the party was sent last is ours."""
+        return self._numbering is not None and self._numbering.own_last
+
+    @property
     def forwards(self) -> bool:
         """Whether the party hears the other side's stream under its own numbers."""
         return self._numbering is None and self._convert is None

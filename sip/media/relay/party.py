@@ -16,22 +16,22 @@ from sip.core.sdp_codecs import (
 )
 from sip.core.sdp_lines import Codec
 from sip.media.plane import MediaError, Withheld
+from sip.media.relay import fillings
 from sip.media.relay.agreement import Agreement, agree
 from sip.media.relay.convert import Conversion, Relabelling
 from sip.media.relay.endpoint import Ear, Poller, RtpEndpoint
+from sip.media.relay.fillings import PASSED
+from sip.media.relay.gaps import Filling, Gap, Gaps
 from sip.media.relay.keys import Keys
 from sip.media.relay.listening import KeyWatch
 from sip.media.relay.meter import Meter
-from sip.media.relay.player import Player, Voice
+from sip.media.relay.player import Player
 from sip.media.relay.ports import PortPair
 from sip.media.relay.rewrite import Codecs, RemoteMedia
 from sip.media.relay.rtcp_endpoint import RtcpEndpoint
-from sip.media.relay.wav import RATE_HZ, Coding
+from sip.media.relay.voice import Voice, voice
 from sip.media.relay.ways import one_to_one, ways
 from sip.media.terms import Signalling
-
-#: The laws of G.711 by theirs.
-_LAWS = {"PCMU": Coding.PCMU, "PCMA": Coding.PCMA}
 
 
 class Description(NamedTuple):
@@ -51,9 +51,9 @@ class Description(NamedTuple):
 class Party:
     """One party of a call and the port pair that faces it."""
 
-    __slots__ = ("_agreed", "_converted", "_description", "_rng", "_staged", "_told",
-                 "_told_staged", "crypto", "keys", "meter", "packet_ms", "pair", "player", "rtcp",
-                 "rtp", "tag", "withheld")  # fmt: skip
+    __slots__ = ("_agreed", "_converted", "_description", "_held", "_rng", "_staged", "_told",
+                 "_told_staged", "_voice", "crypto", "gap", "hold", "keys", "meter", "packet_ms",
+                 "pair", "player", "rtcp", "rtp", "tag", "told", "withheld")  # fmt: skip
 
     def __init__(
         self, tag: str, pair: PortPair, poller: Poller, rng: random.Random, now: float
@@ -79,6 +79,13 @@ class Party:
         #: What is played to it now.
         self.player: Player | None = None
         self.keys: KeyWatch | None = None
+        #: Whether it has our description: before, it expects nothing of us.
+        self.told = False
+        #: What it hears while its other side has put it on hold and says nothing.
+        self.hold = PASSED
+        self._held = False
+        self._voice: Voice | None = None
+        self.gap = Gap(self.rtp.outlet, self._filling)
         #: Why what it says does not reach its other side.
         self.withheld: frozenset[Withheld] = frozenset()
 
@@ -237,6 +244,40 @@ class Party:
         reachable = ours.media.rtp is not None and theirs.media.rtp is not None
         return reachable and ours.media.sends and theirs.media.hears
 
+    def attend(self, other: Party | None, gaps: Gaps, now: float) -> None:
+        """A negotiation is over: may it hear something, and what fills its gaps?"""
+        theirs = None if other is None else other._description
+        self._held = theirs is not None and not theirs.media.hears
+        self._voice = None
+        if self._may_hear(theirs):
+            gaps.watch(self.gap, now)
+            self.gap.refill()
+        else:
+            gaps.forget(self.gap)
+
+    def _may_hear(self, theirs: Description | None) -> bool:
+        """Whether its description lets it receive, and it was told that something may come.
+
+        An other side that is still to come, or has no address yet, leaves it with us alone. One
+        that holds it, and sends nothing, was passed on as such or was not.
+        """
+        if self._description is None or not self.told:
+            return False
+        media = self._description.media
+        if media.rtp is None or not media.hears:
+            return False
+        if theirs is None or theirs.media.rtp is None or theirs.media.sends:
+            return True
+        return self._held and not self.hold.passed
+
+    def _filling(self) -> Filling | None:
+        """What fills a gap that begins: music where its other side holds it, else silence."""
+        self._voice = None  # in what it heard last
+        voice = self.voice()
+        if self._held and self.hold.music is not None and voice is not None:
+            return fillings.music(self.hold.music, self.voice)
+        return fillings.silence(voice, self._takes)
+
     def codec(self, payload_type: int) -> Codec | None:
         """What was negotiated for a payload type; its name in capitals."""
         return self._agreed.codecs.get(payload_type)
@@ -267,6 +308,7 @@ class Party:
     def play(self, player: Player, now: float) -> None:
         """Begins to play; what is played already gives way."""
         self.stop_play(now)
+        self._voice = None
         self.player = player
         player.start(now)
 
@@ -283,15 +325,34 @@ class Party:
             other.rtp.outlet.mute(bool(self.withheld), now)
 
     def voice(self) -> Voice | None:
-        """How it takes G.711: the first that its description has and that was negotiated."""
+        """How we speak to it, the same until the next negotiation: as it hears its other side."""
+        if self._voice is None:
+            audio = self._audio
+            fmtp = _says_nothing if audio is None else audio.fmtp
+            self._voice = voice(self._takes, self._heard_type, fmtp)
+            if self._voice is not None:
+                self.rtp.outlet.rate_hz = self._voice.codec.rate
+        return self._voice
+
+    @property
+    def _takes(self) -> Codecs:
+        """What it described and was told of, too."""
         if self._description is None:
-            return None
+            return ()
         told = {codec for _, codec in self._told}
-        for number, codec in self._description.media.codecs:
-            law = _LAWS.get(codec.name)
-            if law is not None and codec.rate == RATE_HZ and (codec in told or not told):
-                return Voice(number, law)
-        return None
+        codecs = self._description.media.codecs
+        return tuple([each for each in codecs if each[1] in told or not told])
+
+    @property
+    def _heard_type(self) -> int | None:
+        """The payload type under which it heard its other side last."""
+        source = self.rtp.outlet.source
+        if source is None:
+            return None
+        number = source.stream.payload_type
+        found = None if self._converted is None else self._converted[0].ways
+        way = None if found is None else found.get(number)
+        return number if way is None else way.payload_type
 
     @property
     def rests(self) -> bool:
@@ -315,6 +376,7 @@ class Party:
     def part(self, now: float) -> None:
         """Nothing flows to or from this party any more."""
         self.stop_play(now)
+        self.gap.close()
         self.meter.end(self._codec_name, now)
         if self.keys is not None:
             self.keys.close()
@@ -325,3 +387,7 @@ class Party:
         self.rtcp.peer = None
         self.rtp.close()
         self.rtcp.close()
+
+
+def _says_nothing(_: int) -> str | None:
+    """What a party that is not described says of a payload type."""
