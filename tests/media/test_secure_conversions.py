@@ -11,10 +11,10 @@ from sip.core.sdp_codecs import Codecs
 from sip.core.sdp_crypto import Suite
 from sip.media.ng.client import NgClient
 from testkit.melody import AGENT, CALLER, Melody, find, synthesise
+from tests.media.scenarios.test_secure import CM_80, SecurePhone, SecureTalk
 from tests.media.test_conversions import NUMBERS, RTPMAPS
 from tests.media.test_convert import WRITTEN, read, spoken, understood
 from tests.media.test_fax import t38, udptl
-from tests.media.test_secure_scenarios import CM_80, SecurePhone, SecureTalk
 
 
 @pytest.fixture
