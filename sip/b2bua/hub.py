@@ -202,7 +202,7 @@ class Hub:
         assert self.partner(one) is self.partner(other) is None, "a leg has one partner at a time"
         self._joined.append((one, other))
         self._hearing.joined(one, other)
-        if one == FIRST:
+        if one == FIRST and other in self.legs:
             self.recording.joined(self.legs[other])
         self._changed()
 

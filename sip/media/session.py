@@ -87,8 +87,8 @@ class MediaSession:
             sender=sender.terms,
             reader=reader.terms,
         )
+        self._note(A_TAG, described, sender.terms)
         self.lost = False
-        self._encrypted[A_TAG] = is_encrypted(described, sender.terms.encryption)
         if a_sdp is not None:
             self._offered[A_TAG] = a_sdp
         return f"b{self._attempts}", sdp if a_sdp is not None else _read(
@@ -146,11 +146,11 @@ class MediaSession:
             sender=sender.terms,
             reader=reader.terms,
         )
-        self._encrypted[answerer] = is_encrypted(sdp, sender.terms.encryption)
+        self._note(answerer, sdp, sender.terms)
         offer = self._offered.get(offerer)
         if offer is None:
             return answer
-        self._encrypted[offerer] = is_encrypted(offer, reader.terms.encryption)
+        self._note(offerer, offer, reader.terms)
         if offer.count("\nm=") == answer.count("\nm=") and not _ONE_WAY.search(offer):
             return answer
         return _read(answer_to, offer, answer)
@@ -211,6 +211,12 @@ class MediaSession:
             return None
         self._open = False
         return await self._plane.delete(self._call_id)
+
+    def _note(self, party: str, sdp: str, terms: MediaTerms) -> None:
+        """Whether it is encrypted, by its description."""
+        encrypted = is_encrypted(sdp, terms.encryption)
+        if encrypted is not None:
+            self._encrypted[party] = encrypted
 
     def _heard(self, event: MediaEvent) -> None:
         if isinstance(event, Lost):

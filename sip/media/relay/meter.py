@@ -10,6 +10,7 @@ from sip.media import emodel
 from sip.media.emodel import G711
 from sip.media.ng.bencode import Encodable
 from sip.media.relay.endpoint import RtpEndpoint
+from sip.media.relay.loudness import Loudness
 from sip.media.relay.measuring import LOOK_S, Measuring
 from sip.media.relay.rtcp_endpoint import RtcpEndpoint
 from sip.media.relay.timers import Timer, Timers
@@ -18,12 +19,13 @@ from sip.media.relay.timers import Timer, Timers
 class Meter:
     """One party's."""
 
-    __slots__ = ("_measuring", "_over", "_rtcp", "_rtp", "one_way_s")
+    __slots__ = ("_loudness", "_measuring", "_over", "_rtcp", "_rtp", "one_way_s")
 
     def __init__(self, rtp: RtpEndpoint, rtcp: RtcpEndpoint, now: float) -> None:
         self._rtp = rtp
         self._rtcp = rtcp
         self._measuring = Measuring(rtp.stream, now)
+        self._loudness = Loudness()
         self._over = False
         #: Seconds for which it should have been heard and was not.
         self.one_way_s = 0.0
@@ -54,6 +56,10 @@ class Meter:
         if bye is not None:
             self._rtcp.send(bye)
 
+    def hear(self, pcm: bytes) -> None:
+        """A frame of the party's audio, where it is looked into: 16-bit samples."""
+        self._loudness.take(pcm)
+
     def stats(self, now: float) -> dict[str, Encodable]:
         """Whole numbers for a reply; what is not known is left out."""
         measuring, reporter = self._measuring, self._rtcp.reporter
@@ -80,6 +86,8 @@ class Meter:
             ("heard loss ppm", reporter.heard_loss, 1e6),
             ("heard jitter us", reporter.heard_jitter_ms, 1000),
             ("heard MOS", reporter.heard_mos, 1000),
+            ("clipped ppm", self._loudness.clipped, 1e6),
+            ("quiet ppm", self._loudness.quiet, 1e6),
         )
         told |= {name: round(value * scale) for name, value, scale in known if value is not None}
         if len(measuring.samples):

@@ -189,6 +189,46 @@ async def test_our_offer_has_a_key_of_its_own_for_each_suite(talk: SecureTalk) -
     assert b.lines == first, "a re-INVITE offers what holds"
 
 
+@differs("rtpengine", "keys-offered-again")
+async def test_the_next_carrier_gets_keys_that_the_one_before_never_saw(
+    talk: SecureTalk,
+) -> None:
+    a, b = talk.secure("A", None), talk.secure("B", CM_80)
+    offered = []
+    for _ in range(2):
+        told = await talk.plane.offer(
+            talk.call_id, "A", a.described(), sender=a.terms, reader=b.terms
+        )
+        b.hear_of(told)
+        offered.append({line.key for line in b.lines})
+    assert offered[0].isdisjoint(offered[1])
+    a.hear_of(await talk.plane.answer(talk.call_id, "A", "B", b.answer_to(), sender=b.terms))
+    await hear_each_other(a, b)
+
+
+@pytest.mark.parametrize("by", ["A", "B"])
+async def test_audio_that_was_refused_for_a_while_comes_back_encrypted(
+    talk: SecureTalk, by: str
+) -> None:
+    """A re-INVITE without audio, such as one to fax, is no way into the clear."""
+    a, b = talk.secure("A", CM_80), talk.secure("B", CM_80)
+    await talk.invite(a, b)
+    await hear_each_other(a, b)
+    other, offerer = (b, a) if by == "A" else (a, b)
+    told = await talk.plane.offer(
+        talk.call_id, offerer.tag, offerer.described(), to_tag=other.tag,
+        sender=offerer.terms, reader=other.terms,
+    )  # fmt: skip
+    other.hear_of(told)
+    refused = other.described().replace(f"m=audio {other.rtp.port}", "m=audio 0")
+    refused = refused.partition("a=crypto")[0]
+    await talk.plane.answer(
+        talk.call_id, offerer.tag, other.tag, refused, sender=MediaTerms(), reader=offerer.terms
+    )
+    await talk.invite(offerer, other, again=True)
+    await hear_each_other(a, b)
+
+
 @differs("rtpengine", "keys-handed-on")
 async def test_the_other_sides_key_goes_no_further(talk: SecureTalk) -> None:
     """rtpengine gives each side the other's, where both are encrypted alike."""
