@@ -85,6 +85,8 @@ ODD_ENDINGS: Final = {
     "media-not-moved": Ending("gateway", "media-not-moved", 200, Fault.GATEWAY),
     "shutdown": Ending("gateway", "shutdown", 200, Fault.OPERATOR),
 }
+#: The softswitch's cause of a leg that talked and sent no RTP any more.
+RTP_TIMEOUT: Final = "rtp-timeout"
 #: Why there was no media for a call, by the softswitch's cause; and when to come back, in seconds.
 NO_MEDIA: Final = {"media": Fault.GATEWAY, "no-ports": Fault.OPERATOR}
 MEDIA_RETRY_AFTER_S: Final = 5
@@ -227,6 +229,11 @@ def unheard(
     if a_silent or b_silent:
         return replace(ending, cause="one-way-media", fault=near if a_silent else far)
     return ending
+
+
+def rtp_timeout(fault: Fault) -> Ending:
+    """The verdict for a call that we ended because a side, whose fault it is, was gone."""
+    return Ending("gateway", RTP_TIMEOUT, 200, fault)
 
 
 def another_may_follow(role: Role, status: str, code: int, early_media: bool) -> bool:

@@ -74,7 +74,7 @@ class Recording:
                 self._work.add(self._follow)
 
     def lost(self, room: Room) -> None:
-        """The engine of a room is gone, and what was recorded there ends where it was."""
+        """The engine of a room is gone, and its recording ends where it is."""
         if self._room is room:
             self._room = None
 

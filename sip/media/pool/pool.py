@@ -14,7 +14,6 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Final
 
 import structlog
@@ -28,6 +27,7 @@ from sip.media.plane import (
     MediaError,
     MediaPlane,
     MediaStats,
+    Playable,
     Subscription,
     Withheld,
 )
@@ -174,10 +174,12 @@ class EnginePool:
         engine = self._engine_of(call_id)
         return await engine.asked(engine.plane.query(call_id))
 
-    async def play(self, call_id: str, tag: str, wav: bytes | Path, play_id: int) -> None:
+    async def play(
+        self, call_id: str, tag: str, sound: Playable, play_id: int, *, times: int = 1
+    ) -> None:
         """See `MediaPlane.play`."""
         engine = self._engine_of(call_id)
-        await engine.asked(engine.plane.play(call_id, tag, wav, play_id))
+        await engine.asked(engine.plane.play(call_id, tag, sound, play_id, times=times))
 
     async def stop_play(self, call_id: str, tag: str) -> None:
         """See `MediaPlane.stop_play`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from typing import Final
 
-from sip.core.sdp_crypto import CLEAR, ENCRYPTED, Crypto, chosen, offered_keys, taken_up
+from sip.core.sdp_crypto import CLEAR, ENCRYPTED, Crypto, Suite, chosen, offered_keys, taken_up
 from sip.media.plane import MediaError
 from sip.media.relay.rewrite import RemoteMedia, Transport
 from sip.media.relay.srtp import Guard, Sender, available
@@ -33,6 +33,11 @@ class Keys:
         self._senders: dict[bytes, Sender] = {}
         self.guard: Guard | None = None
         self.sender: Sender | None = None
+
+    @property
+    def suite(self) -> Suite | None:
+        """By which its media is encrypted; None while it is in the clear."""
+        return None if self.sender is None else self.sender.crypto.suite
 
     def offered(self, protocol: str) -> Transport:
         """How the party is offered audio: as it is spoken to already, else by `protocol`.

@@ -130,6 +130,9 @@ async def test_every_pair(talk: SecureTalk, a_suite: Suite | None, b_suite: Suit
     a, b = talk.secure("A", a_suite), talk.secure("B", b_suite)
     await talk.invite(a, b)
     await hear_each_other(a, b)
+    parties = (await talk.plane.query(talk.call_id)).parties
+    told = [parties[phone.tag].crypto_suite for phone in (a, b)]
+    assert told == [None if suite is None else suite.value[0] for suite in (a_suite, b_suite)]
 
 
 @pytest.mark.parametrize("protocol", ["RTP/AVP", "RTP/SAVPF"])
@@ -189,7 +192,7 @@ async def test_our_offer_has_a_key_of_its_own_for_each_suite(talk: SecureTalk) -
     assert b.lines == first, "a re-INVITE offers what holds"
 
 
-@differs("rtpengine", "keys-offered-again")
+@differs("rtpengine", "keys-of-the-next")
 async def test_the_next_carrier_gets_keys_that_the_one_before_never_saw(
     talk: SecureTalk,
 ) -> None:
