@@ -217,10 +217,10 @@ class Conversion:
         """The party falls silent, and tells how its room sounds."""
         if not way.converts:
             return self._whole(way, payload, timestamp)
-        self.noise_level = noise_level(payload)
+        known, self.noise_level = self.noise_level is not None, noise_level(payload)
         stage = self._stage
-        if stage is None or way.source.rate != self._in_hz:
-            return []
+        if known or stage is None or way.source.rate != self._in_hz:
+            return []  # who fills the silence goes on, at the new level
         packets = self._catch_up(stage, timestamp, 0, b"")
         stage.put(self._noise.pcm(stage.samples, self.noise_level))
         self._due = (timestamp + self._in_hz * stage.packet_ms // 1000) & _TIMESTAMP
