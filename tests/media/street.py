@@ -154,15 +154,16 @@ class Street:
     def invite(
         self, caller: Speaker, *, address: str | None = None, port: int | None = None,
         again: bool = False, direction: str = "sendrecv", direct: bool = False,
-        silence_s: float | None = None,
+        silence_s: float | None = None, extra: str = "",
     ) -> None:  # fmt: skip
-        """The caller's INVITE or re-INVITE, answered; its SDP says `address` and `port`.
+        """The caller's INVITE or re-INVITE, answered; its SDP says `address`, `port` and `extra`.
 
         The signalling comes from the caller's host; `direct` says that no NAT is in between. Of
         silences of `silence_s` the relay tells.
         """
         rtcp_port = caller.rtcp.getsockname()[1] if port is None else None
         offer = _sdp(address or caller.host, port or caller.port, direction, rtcp_port, caller.keys)
+        offer = offer.replace("a=rtpmap", extra + "a=rtpmap", 1)
         tags: dict[str, str | int] = {"to-tag": "B"} if again else {}
         if silence_s is not None:
             tags |= {"notify": 1, "silence": round(silence_s * 1000)}
