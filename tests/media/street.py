@@ -22,6 +22,7 @@ from sip.core.sdp_crypto import Crypto, lines_of
 from sip.media.ng.bencode import Decoded, Encodable
 from sip.media.ng.form import Form, decode, encode
 from sip.media.relay.control import Control
+from sip.media.relay.gaps import Gaps
 from sip.media.relay.notices import Notices
 from sip.media.relay.ports import PortPool
 from sip.media.relay.sessions import Sessions
@@ -117,7 +118,14 @@ class Street:
         notices = Notices("run", self._noticed, timers, self)
         rng = random.Random(7)
         pool = PortPool(RELAY, 22100, 22107, drain_s=0.0, rng=rng)
-        self._sessions = Sessions(pool, self, timers=timers, notices=notices, rng=rng)
+        self._sessions = Sessions(
+            pool,
+            self,
+            timers=timers,
+            notices=notices,
+            rng=rng,
+            gaps=Gaps(Timers()),  # whose time stands still: who is heard is all that counts here
+        )
         self._control = Control(self._sessions, notices, advertise=RELAY, version=4, problems=self)
         self.agent = self.speaker(AGENT)
         self.caller_port = self.agent_port = 0
