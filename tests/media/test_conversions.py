@@ -248,3 +248,17 @@ async def test_an_answer_from_the_other_direction_is_converted_too(
     await connect(relay_talk, b, a, NUMBERS[other], NUMBERS[one], b_terms=terms(one), again=True)
     assert find(CALLER, understood(other, await says(a, one, CALLER, b))).score > 0.9
     assert find(AGENT, understood(one, await says(b, other, AGENT, a))).score > 0.9
+
+
+async def test_audio_that_is_decoded_is_measured_too(relay_talk: Talk) -> None:
+    """Half of what A says is silence; B says nothing, and of that nothing is known."""
+    a, b = relay_talk.phone("A"), relay_talk.phone("B")
+    await connect(relay_talk, a, b, NUMBERS["PCMU"], NUMBERS["G722"], b_terms=terms("G722"))
+    loud = synthesise(CALLER)
+    for packet in spoken("PCMU", loud + bytes(len(loud))):
+        a.snd(packet)
+        await b.rtp.receive()
+    parties = (await relay_talk.plane.query(relay_talk.call_id)).parties
+    assert parties["A"].quality.quiet_percent == pytest.approx(50, abs=15)
+    assert parties["A"].quality.clipped_percent == pytest.approx(0, abs=1)
+    assert parties["B"].quality.quiet_percent is None

@@ -120,6 +120,7 @@ class Party:
         self._encrypt()
         resumes = description.sends and before is not None and not before.sends
         media, signalling = description.media, description.signalling
+        self.meter.described(media.audio)
         self.rtp.expect(media.rtp, now, signalling=signalling, resumes=resumes)
         self.rtcp.expect(media.rtcp, now, signalling=signalling, resumes=resumes)
 
@@ -216,6 +217,7 @@ class Party:
             packet_ms or self._wished_ms,
             self._rng,
             lambda number: None if audio is None else audio.fmtp(number),
+            speaker.meter.loudness.take,
         )
         outlet.convert(self._conversion, now)
 
