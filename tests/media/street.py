@@ -22,6 +22,7 @@ from sip.core.sdp_crypto import Crypto, lines_of
 from sip.media.ng.bencode import Decoded, Encodable
 from sip.media.ng.form import Form, decode, encode
 from sip.media.relay.control import Control
+from sip.media.relay.gaps import Gaps
 from sip.media.relay.notices import Notices
 from sip.media.relay.ports import PortPool
 from sip.media.relay.sessions import Sessions
@@ -117,7 +118,14 @@ class Street:
         notices = Notices("run", self._noticed, timers, self)
         rng = random.Random(7)
         pool = PortPool(RELAY, 22100, 22107, drain_s=0.0, rng=rng)
-        self._sessions = Sessions(pool, self, timers=timers, notices=notices, rng=rng)
+        self._sessions = Sessions(
+            pool,
+            self,
+            timers=timers,
+            notices=notices,
+            rng=rng,
+            gaps=Gaps(Timers()),  # whose time stands still: who is heard is all that counts here
+        )
         self._control = Control(self._sessions, notices, advertise=RELAY, version=4, problems=self)
         self.agent = self.speaker(AGENT)
         self.caller_port = self.agent_port = 0
@@ -154,15 +162,16 @@ class Street:
     def invite(
         self, caller: Speaker, *, address: str | None = None, port: int | None = None,
         again: bool = False, direction: str = "sendrecv", direct: bool = False,
-        silence_s: float | None = None,
+        silence_s: float | None = None, extra: str = "",
     ) -> None:  # fmt: skip
-        """The caller's INVITE or re-INVITE, answered; its SDP says `address` and `port`.
+        """The caller's INVITE or re-INVITE, answered; its SDP says `address`, `port` and `extra`.
 
         The signalling comes from the caller's host; `direct` says that no NAT is in between. Of
         silences of `silence_s` the relay tells.
         """
         rtcp_port = caller.rtcp.getsockname()[1] if port is None else None
         offer = _sdp(address or caller.host, port or caller.port, direction, rtcp_port, caller.keys)
+        offer = offer.replace("a=rtpmap", extra + "a=rtpmap", 1)
         tags: dict[str, str | int] = {"to-tag": "B"} if again else {}
         if silence_s is not None:
             tags |= {"notify": 1, "silence": round(silence_s * 1000)}

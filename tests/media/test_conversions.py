@@ -9,9 +9,10 @@ from sip.core.sdp import parse
 from sip.core.sdp_codecs import Codecs
 from sip.media.ng.client import NgClient
 from sip.media.plane import MediaError
+from sip.media.relay.noise import level_of
 from sip.media.terms import ANY_TERMS, MediaTerms
 from testkit.melody import AGENT, CALLER, Melody, find, synthesise
-from tests.media.talk import Phone, Talk, rtp
+from tests.media.talk import SILENCE, Phone, Talk, rtp
 from tests.media.test_convert import WRITTEN, read, spoken, understood
 
 RTPMAPS = (
@@ -68,14 +69,34 @@ def names(phone: Phone) -> list[str]:
     return [str(codec) for codec in audio.rtpmap().values()]
 
 
+#: What fills a gap, which a slow machine makes: in each codec but G.722.
+FILLINGS = {payload for _, payload in SILENCE} | {b"\xf8\xff\xfe"}
+
+
 async def says(phone: Phone, name: str, melody: Melody, hearer: Phone) -> list[bytes]:
-    """Sends a melody in that codec; what the other phone heard of it."""
-    heard = []
+    """Sends a melody in that codec, at once; what the other phone heard of it."""
     packets = spoken(name, synthesise(melody))
     for packet in packets:
         phone.snd(packet)
-        heard.append((await hearer.rtp.receive())[0])
+    return await heard_by(hearer, len(packets))
+
+
+async def heard_by(phone: Phone, count: int) -> list[bytes]:
+    """The next so many packets that do not fill a gap."""
+    heard: list[bytes] = []
+    while len(heard) < count:
+        packet, _ = await phone.rtp.receive()
+        if packet[12:] not in FILLINGS:
+            heard.append(packet)
     return heard
+
+
+async def next_of(phone: Phone, payload_type: int) -> bytes:
+    """The next packet of that payload type."""
+    while True:
+        packet, _ = await phone.rtp.receive()
+        if read(packet)[0] == payload_type:
+            return packet
 
 
 @pytest.mark.parametrize(("one", "other"), list(permutations(WRITTEN, 2)))
@@ -135,10 +156,10 @@ async def test_packets_are_packed_anew_both_ways(relay_talk: Talk, a_ms: int, b_
     assert f"a=ptime:{b_ms}\r\n" in b.told
     await relay_talk.answer(a, b, b.sdp("0", extra=f"a=ptime:{b_ms}\r\n"))
     for speaker, hearer, came_ms, sent_ms in ((a, b, a_ms, b_ms), (b, a, b_ms, a_ms)):
-        came = spoken("PCMU", bytes(2 * 8 * 240), came_ms)
+        came = spoken("PCMU", synthesise(CALLER)[: 2 * 8 * 240], came_ms)
         for packet in came:
             speaker.snd(packet)
-        heard = [(await hearer.rtp.receive())[0] for _ in range(240 // sent_ms)]
+        heard = await heard_by(hearer, 240 // sent_ms)
         assert {len(packet) - 12 for packet in heard} == {8 * sent_ms}
         times = [read(packet)[2] for packet in heard]
         assert {(n - m) & 0xFFFFFFFF for m, n in pairwise(times)} == {8 * sent_ms}
@@ -158,7 +179,8 @@ async def test_a_codec_changes_in_mid_call_without_a_break_in_the_others_stream(
     heard += await says(a, "PCMU", CALLER, b)
     assert {packet[8:12] for packet in heard} == {heard[0][8:12]}
     numbers = [read(packet)[1] for packet in heard]
-    assert {(n - m) & 0xFFFF for m, n in pairwise(numbers)} == {1}
+    # a slow machine has gaps filled, which count too
+    assert all(0 < (n - m) & 0xFFFF < 200 for m, n in pairwise(numbers))
     pcm = understood("PCMU", heard)
     third = len(pcm) // 3
     assert find(CALLER, pcm[:third]).heard
@@ -180,8 +202,7 @@ async def test_keys_cross_between_clocks(relay_talk: Talk) -> None:
     a.snd(first)
     await b.rtp.receive()
     a.snd(rtp(110, 65531, 4294967000 + 960, 0x5EED, struct.pack("!BBH", 7, 0x8A, 4800)))
-    packet, _ = await b.rtp.receive()
-    assert read(packet)[0] == int(number)
+    packet = await next_of(b, int(number))
     assert struct.unpack("!BBH", packet[12:16]) == (7, 0x8A, 800)
 
 
@@ -192,9 +213,10 @@ async def test_a_sender_of_noise_alone_is_heard_as_noise(relay_talk: Talk) -> No
     a.snd(rtp(0, 1, 0, 0x1111, b"\xff" * 160))
     await b.rtp.receive()
     a.snd(rtp(13, 2, 160, 0x1111, bytes([35])))
-    packet, _ = await b.rtp.receive()
-    assert read(packet)[0] == 9
-    assert len(packet) == 172
+    # and the silence stays filled with it
+    heard = [(await b.rtp.receive())[0] for _ in range(60)]
+    assert {(read(packet)[0], len(packet)) for packet in heard} == {(9, 172)}
+    assert 32 <= level_of(understood("G722", heard[30:])) <= 40
 
 
 @pytest.mark.parametrize(
@@ -226,3 +248,17 @@ async def test_an_answer_from_the_other_direction_is_converted_too(
     await connect(relay_talk, b, a, NUMBERS[other], NUMBERS[one], b_terms=terms(one), again=True)
     assert find(CALLER, understood(other, await says(a, one, CALLER, b))).score > 0.9
     assert find(AGENT, understood(one, await says(b, other, AGENT, a))).score > 0.9
+
+
+async def test_audio_that_is_decoded_is_measured_too(relay_talk: Talk) -> None:
+    """Half of what A says is silence; B says nothing, and of that nothing is known."""
+    a, b = relay_talk.phone("A"), relay_talk.phone("B")
+    await connect(relay_talk, a, b, NUMBERS["PCMU"], NUMBERS["G722"], b_terms=terms("G722"))
+    loud = synthesise(CALLER)
+    for packet in spoken("PCMU", loud + bytes(len(loud))):
+        a.snd(packet)
+        await b.rtp.receive()
+    parties = (await relay_talk.plane.query(relay_talk.call_id)).parties
+    assert parties["A"].quality.quiet_percent == pytest.approx(50, abs=15)
+    assert parties["A"].quality.clipped_percent == pytest.approx(0, abs=1)
+    assert parties["B"].quality.quiet_percent is None

@@ -235,7 +235,9 @@ def test_comfort_noise_becomes_noise_where_the_receiver_knows_none() -> None:
     assert read(noise)[0] == 8
     assert convert.noise_level == 40
     assert len(set(noise[12:])) > 10
-    [after] = convert(rtp(0, 3, 8000, frame), 1.0)
+    assert list(convert(rtp(13, 3, 1760, bytes([45])), 0.22)) == []  # who fills the silence goes on
+    assert convert.noise_level == 45
+    [after] = convert(rtp(0, 4, 8000, frame), 1.0)
     assert read(after)[1:3] == (2, 8000)
     assert convert.noise_level is None
 

@@ -18,7 +18,7 @@ from sip.core.sdp_codecs import COMFORT_NOISE, TELEPHONE_EVENT, name_of
 from sip.media.relay.codecs import CODERS, LAW_TO_LAW
 from sip.media.relay.losses import MAX_MISORDER
 from sip.media.relay.noise import Noise, noise_level
-from sip.media.relay.packing import Coding, Packing
+from sip.media.relay.packing import Coding, Hear, Packing
 from sip.media.relay.rtp import HEADER, HEADER_SIZE, MAX_DRIFT_S
 from sip.media.relay.ways import Way
 
@@ -69,10 +69,9 @@ class Conversion:
     """One party's packets become packets of its own numbers, in the receiver's codec and size.
 
     `packet_ms` is the time of a packet that the receiver is sent, `fmtp` what the receiver says of
-    a payload type. The packets are numbered under an SSRC of their own. `noise_level` is the level,
-    in -dBov, of the noise that fills the present silence, None while the party speaks or never
-    said.
-
+    a payload type; `hear` is given what is decoded. The packets are numbered under an SSRC of their
+    own. `noise_level` is the level, in -dBov, of the noise that fills the present silence, None
+    while the party speaks or never said.
     """
 
     __slots__ = ("_at", "_coding", "_due", "_in_hz", "_key", "_marked", "_next_seq", "_noise",
@@ -85,10 +84,11 @@ class Conversion:
         packet_ms: int,
         rng: random.Random,
         fmtp: Callable[[int], str | None] = lambda _: None,
+        hear: Hear = lambda _: None,
     ) -> None:
         self._ways = of
         self._packet_ms = packet_ms
-        self._coding = Coding(fmtp)
+        self._coding = Coding(fmtp, hear)
         self._ssrc = rng.getrandbits(32)
         self._noise = Noise(rng)
         self.noise_level: int | None = None
@@ -217,10 +217,10 @@ class Conversion:
         """The party falls silent, and tells how its room sounds."""
         if not way.converts:
             return self._whole(way, payload, timestamp)
-        self.noise_level = noise_level(payload)
+        known, self.noise_level = self.noise_level is not None, noise_level(payload)
         stage = self._stage
-        if stage is None or way.source.rate != self._in_hz:
-            return []
+        if known or stage is None or way.source.rate != self._in_hz:
+            return []  # who fills the silence goes on, at the new level
         packets = self._catch_up(stage, timestamp, 0, b"")
         stage.put(self._noise.pcm(stage.samples, self.noise_level))
         self._due = (timestamp + self._in_hz * stage.packet_ms // 1000) & _TIMESTAMP

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import count
 from typing import Final, NamedTuple
@@ -9,6 +10,7 @@ from typing import Final, NamedTuple
 from sip.core.sdp_codecs import name_of
 from sip.core.sdp_lines import Codec
 from sip.media.relay.gaps import Filling, Frame
+from sip.media.relay.noise import QUIETEST, Noise
 from sip.media.relay.voice import Voice
 from sip.media.relay.wav import FRAME_MS, FRAME_SAMPLES, Clip
 
@@ -57,6 +59,12 @@ def silence(voice: Voice | None, codecs: Iterable[tuple[int, Codec]]) -> Filling
             frame = Frame(number, payload, codec.rate * FRAME_MS // 1000)
             return lambda: frame
     return None if voice is None else lambda: voice.says_pcm(_PCM)
+
+
+def noise(voice: Voice, level: Callable[[], int | None], rng: random.Random) -> Filling:
+    """The noise of the room that the other side told of (RFC 3389), at its present level."""
+    source = Noise(rng)
+    return lambda: voice.says_pcm(source.pcm(FRAME_SAMPLES, level() or QUIETEST))
 
 
 def music(clip: Clip, voice: Callable[[], Voice | None]) -> Filling:

@@ -19,14 +19,19 @@ from sip.media.relay.ways import Way
 _FADE: Final = 0.5
 
 
+#: Is given a packet's audio, as 16-bit samples.
+Hear = Callable[[bytes], None]
+
+
 class Coding:
     """Decoders and encoders of one conversion: each goes on where its codec comes up again."""
 
-    __slots__ = ("_decoders", "_encoders", "_fmtp")
+    __slots__ = ("_decoders", "_encoders", "_fmtp", "_hear")
 
-    def __init__(self, fmtp: Callable[[int], str | None]) -> None:
-        """`fmtp` is what the receiver says of a payload type."""
+    def __init__(self, fmtp: Callable[[int], str | None], hear: Hear) -> None:
+        """`fmtp` is what the receiver says of a payload type; `hear` is given what is decoded."""
         self._fmtp = fmtp
+        self._hear = hear
         self._encoders: dict[tuple[int, int], Encoder] = {}
         self._decoders: dict[tuple[str, int], Decoder] = {}
 
@@ -45,7 +50,7 @@ class Coding:
         decoder = self._decoders.get((source, from_hz))
         if decoder is None:
             decoder = self._decoders[source, from_hz] = CODERS[source].decoder(from_hz)
-        return _Samples(way, packet_ms, decoder, encoder, from_hz, to_hz)
+        return _Samples(way, packet_ms, decoder, encoder, from_hz, to_hz, self._hear)
 
 
 class Packing:
@@ -136,7 +141,7 @@ class _Octets(Packing):
 class _Samples(Packing):
     """Decoded, brought to the rate of the target's encoder, encoded."""
 
-    __slots__ = ("_decoder", "_encoder", "_from_hz", "_last", "_resampler", "_to_hz")
+    __slots__ = ("_decoder", "_encoder", "_from_hz", "_hear", "_last", "_resampler", "_to_hz")
 
     def __init__(
         self,
@@ -146,11 +151,13 @@ class _Samples(Packing):
         encoder: Encoder,
         from_hz: int,
         to_hz: int,
+        hear: Hear,
     ) -> None:
         super().__init__(way, packet_ms, 2 * to_hz * packet_ms // 1000)
         self._decoder, self._encoder = decoder, encoder
         self._from_hz, self._to_hz = from_hz, to_hz
         self._resampler = None if from_hz == to_hz else Doubler() if from_hz < to_hz else Halver()
+        self._hear = hear
         self._last = b""
 
     @property
@@ -159,6 +166,7 @@ class _Samples(Packing):
 
     def feed(self, payload: bytes) -> None:
         self._last = self._decoder.decode(payload)
+        self._hear(self._last)
         self._take(self._last)
 
     def conceal(self, ticks: int, following: bytes) -> None:

@@ -51,9 +51,10 @@ class Description(NamedTuple):
 class Party:
     """One party of a call and the port pair that faces it."""
 
-    __slots__ = ("_agreed", "_converted", "_description", "_held", "_rng", "_staged", "_told",
-                 "_told_staged", "_voice", "crypto", "gap", "hold", "keys", "meter", "packet_ms",
-                 "pair", "player", "rtcp", "rtp", "tag", "told", "withheld")  # fmt: skip
+    __slots__ = ("_agreed", "_conversion", "_converted", "_description", "_held", "_rng",
+                 "_staged", "_told", "_told_staged", "_voice", "crypto", "gap", "hold", "keys",
+                 "meter", "packet_ms", "pair", "player", "rtcp", "rtp", "tag", "told",
+                 "withheld")  # fmt: skip
 
     def __init__(
         self, tag: str, pair: PortPair, poller: Poller, rng: random.Random, now: float
@@ -74,6 +75,7 @@ class Party:
         self.packet_ms: int | None = None
         #: What it hears is converted by; None while that passes as it is.
         self._converted: tuple[Agreement, int | None] | None = None
+        self._conversion: Conversion | None = None
         #: By which its media is encrypted, both ways.
         self.crypto = Keys(rng)
         #: What is played to it now.
@@ -118,6 +120,7 @@ class Party:
         self._encrypt()
         resumes = description.sends and before is not None and not before.sends
         media, signalling = description.media, description.signalling
+        self.meter.described(media.audio)
         self.rtp.expect(media.rtp, now, signalling=signalling, resumes=resumes)
         self.rtcp.expect(media.rtcp, now, signalling=signalling, resumes=resumes)
 
@@ -198,7 +201,7 @@ class Party:
         chosen = None if agreed.ways is None and packet_ms is None else (agreed, packet_ms)
         if chosen == self._converted:
             return
-        self._converted = chosen
+        self._converted, self._conversion = chosen, None
         if chosen is None:
             outlet.convert(None, now)
             return
@@ -209,15 +212,14 @@ class Party:
             outlet.convert(Relabelling(of), now)
             return
         audio = self._audio
-        outlet.convert(
-            Conversion(
-                of,
-                packet_ms or self._wished_ms,
-                self._rng,
-                lambda number: None if audio is None else audio.fmtp(number),
-            ),
-            now,
+        self._conversion = Conversion(
+            of,
+            packet_ms or self._wished_ms,
+            self._rng,
+            lambda number: None if audio is None else audio.fmtp(number),
+            speaker.meter.loudness.take,
         )
+        outlet.convert(self._conversion, now)
 
     def _repacked(self, speaker: Party) -> int | None:
         """The packet time that it is sent, where its own terms or the speaker's ask for one."""
@@ -276,6 +278,9 @@ class Party:
         voice = self.voice()
         if self._held and self.hold.music is not None and voice is not None:
             return fillings.music(self.hold.music, self.voice)
+        conversion = self._conversion
+        if voice is not None and conversion is not None and conversion.noise_level is not None:
+            return fillings.noise(voice, lambda: conversion.noise_level, self._rng)
         return fillings.silence(voice, self._takes)
 
     def codec(self, payload_type: int) -> Codec | None:

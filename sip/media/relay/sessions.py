@@ -113,11 +113,14 @@ class Sessions:
         notices: Notices,
         rng: random.Random,
         recorder: Recorder | None = None,
+        gaps: Gaps | None = None,
     ) -> None:
-        """Without a `recorder` nothing can be recorded."""
+        """Without a `recorder` nothing can be recorded. `gaps` are those of all
+        parties, on the same timers unless told otherwise.
+        """
         self._recorder = recorder
         self._timers = timers
-        self._gaps = Gaps(timers)
+        self._gaps = gaps or Gaps(timers)
         self._notices = notices
         self._rng = rng
         self._pool = pool
