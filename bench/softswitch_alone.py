@@ -23,8 +23,9 @@ from sip.clock import LoopClock
 from sip.core.uri import Uri
 from sip.ids import Ids
 from sip.media.events import Listener
-from sip.media.plane import Capability, MediaError, MediaPlane, MediaStats, Signalling
+from sip.media.plane import Capability, MediaError, MediaPlane, MediaStats
 from sip.media.supervisor import RelayOptions, RelayProcess
+from sip.media.terms import ANY_TERMS, MediaTerms, Signalling
 from sip.softswitch.admission.gatekeeper import Gatekeeper
 from sip.softswitch.softswitch import Softswitch
 from sip.softswitch.trunks.trunk import Trunk, Trunks
@@ -57,6 +58,8 @@ class PassThrough:
         to_tag: str | None = None,
         media_address: str | None = None,
         received_from: Signalling | None = None,
+        sender: MediaTerms = ANY_TERMS,
+        reader: MediaTerms = ANY_TERMS,
     ) -> str:
         return sdp
 
@@ -69,6 +72,8 @@ class PassThrough:
         *,
         media_address: str | None = None,
         received_from: Signalling | None = None,
+        sender: MediaTerms = ANY_TERMS,
+        reader: MediaTerms = ANY_TERMS,
     ) -> str:
         return sdp
 

@@ -117,6 +117,10 @@ class PassHeaderSettings(Model):
     outbound: tuple[HeaderPattern, ...] = ("X-*", "User-to-User")
 
 
+class MediaTermsSettings(Model):
+    """How a trunk wants its media (`trunks[].media`)."""
+
+
 class PeerSettings(Model):
     """What may be said of any peer that we exchange calls with."""
 
@@ -148,6 +152,7 @@ class PeerSettings(Model):
     called_number: CalledNumberSettings = CalledNumberSettings()
     headers: dict[XHeaderName, HeaderValue] = Field(default={}, repr=False)
     pass_headers: PassHeaderSettings = PassHeaderSettings()
+    media: MediaTermsSettings = MediaTermsSettings()
     max_calls: Positive | None = None
     calls_per_second: Positive | None = None
     accept_per_second: Positive | None = None

@@ -34,7 +34,7 @@ class Bridge:
     async def answer(self, sdp: str) -> str:
         """What the guest answered (early or finally), ready for the host."""
         return await self._media.answer_to_a(
-            self.seat.tag, sdp, address=self.host.media_address, source=self.guest.source
+            self.seat.tag, sdp, sender=self.guest.media_side, reader=self.host.media_side
         )
 
     def negotiate(self, leg: Leg, event: Offer | Described) -> None:
@@ -165,7 +165,7 @@ class Bridge:
 
     async def _rebuild(self) -> bool:
         _, offer = await self._media.offer_to_b(
-            self.host.remote_sdp, address=self.guest.media_address, source=self.host.source
+            self.host.remote_sdp, sender=self.host.media_side, reader=self.guest.media_side
         )
         answer, _ = await self._call.ask(self.guest, offer)
         if answer is None:
@@ -202,8 +202,8 @@ class Bridge:
             self._tags[offerer],
             self._tags[other],
             sdp,
-            address=other.media_address,
-            source=offerer.source,
+            sender=offerer.media_side,
+            reader=other.media_side,
         )
 
     async def _reanswer(self, offerer: Leg, sdp: str) -> str:
@@ -212,8 +212,8 @@ class Bridge:
             self._tags[offerer],
             self._tags[other],
             sdp,
-            address=offerer.media_address,
-            source=other.source,
+            sender=other.media_side,
+            reader=offerer.media_side,
         )
 
 

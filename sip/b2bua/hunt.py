@@ -12,6 +12,7 @@ from sip.core.header_values import NameAddr
 from sip.core.uri import Uri
 from sip.core.value import frozen
 from sip.errors import ParseError
+from sip.media.terms import MediaSide, Signalling
 from sip.transport.endpoint import Flow, Target
 from sip.transport.servers.resolver import ResolveError
 from sip.ua.user_agent import UserAgent
@@ -54,6 +55,11 @@ class Attempt:
     target: Target | None = None
     redirect_hosts: frozenset[str] = frozenset()
     on_outcome: Callable[[int | None, str | None], None] = _unnoted
+
+    @property
+    def media_side(self) -> MediaSide:
+        """What the media of the call must know of the leg to come."""
+        return MediaSide(self.media_address, Signalling(self.flow.remote.host), self.options.media)
 
 
 class Attempts(Protocol):

@@ -13,10 +13,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import Final, Literal, NamedTuple, Protocol
+from typing import Final, Literal, Protocol
 
 from sip.errors import Fault, SipError
 from sip.media.events import Listener
+from sip.media.terms import ANY_TERMS, MediaTerms, Signalling
 
 MediaSlug = Literal[
     "timeout", "no-ports", "unknown-call", "bad-sdp", "bad-audio", "unsupported", "refused"
@@ -53,17 +54,6 @@ class MediaError(SipError):
         super().__init__(f"{slug}: {text}", fault=_FAULTS.get(slug))
         self.slug: MediaSlug = slug
         self.text = text
-
-
-class Signalling(NamedTuple):
-    """Where a party's descriptions come from.
-
-    `direct` is true if that is, by UDP, the very address and port that its Contact names: no NAT
-    rewrites its ports.
-    """
-
-    host: str
-    direct: bool = False
 
 
 def session_id(call_sid: str, number: int) -> str:
@@ -146,6 +136,8 @@ class MediaPlane(Protocol):
         to_tag: str | None = None,
         media_address: str | None = None,
         received_from: Signalling | None = None,
+        sender: MediaTerms = ANY_TERMS,
+        reader: MediaTerms = ANY_TERMS,
     ) -> str:
         """Takes `from_tag`'s offer and returns the one to send on.
 
@@ -156,7 +148,8 @@ class MediaPlane(Protocol):
 
         `media_address` is written into the returned SDP in place of the engine's own address,
         `received_from` is where the signalling came from: the party's packets may come from that
-        host as well as from the SDP's (RFC 4961, NAT), and from no other.
+        host as well as from the SDP's (RFC 4961, NAT), and from no other. `sender` and `reader`
+        are the terms of the party whose `sdp` this is and of the one that gets what is returned.
         """
         ...
 
@@ -169,6 +162,8 @@ class MediaPlane(Protocol):
         *,
         media_address: str | None = None,
         received_from: Signalling | None = None,
+        sender: MediaTerms = ANY_TERMS,
+        reader: MediaTerms = ANY_TERMS,
     ) -> str:
         """Takes `to_tag`'s answer to `from_tag`'s offer and returns the one for `from_tag`."""
         ...

@@ -14,7 +14,8 @@ from typing import Final, ParamSpec
 from sip.core.sdp_edits import UNKNOWN, answer_to, off_hold, sent_to, silent_answer
 from sip.errors import ParseError
 from sip.media.events import Listener
-from sip.media.plane import Capability, MediaError, MediaPlane, MediaStats, Signalling
+from sip.media.plane import Capability, MediaError, MediaPlane, MediaStats
+from sip.media.terms import MediaSide
 
 P = ParamSpec("P")
 
@@ -47,13 +48,13 @@ class MediaSession:
         return self._plane.capabilities
 
     async def offer_to_b(
-        self, a_sdp: str | None, *, address: str, source: Signalling
+        self, a_sdp: str | None, *, sender: MediaSide, reader: MediaSide
     ) -> tuple[str, str]:
         """The A-leg's description, ready for a new B-leg: (the B-leg's tag, SDP).
 
         Without one, because the A-leg waits for our offer, the B-leg is offered what every peer
-        knows. `address` is ours as the B-leg's peer sees it; here and below, `source` is where the
-        signalling that brought the description came from.
+        knows. Here and below, `sender` is the side whose description is given, and `reader` the one
+        that gets what is returned.
         """
         if not self._open and self._on_event is not None:
             self._plane.listen(self._call_id, self._on_event)
@@ -63,32 +64,38 @@ class MediaSession:
             self._call_id,
             A_TAG,
             UNKNOWN if a_sdp is None else a_sdp,
-            media_address=address,
-            received_from=source,
+            media_address=reader.address,
+            received_from=sender.source,
+            sender=sender.terms,
+            reader=reader.terms,
         )
         if a_sdp is not None:
             self._offered[A_TAG] = a_sdp
-        return f"b{self._attempts}", sdp if a_sdp is not None else _read(sent_to, sdp, address)
+        return f"b{self._attempts}", sdp if a_sdp is not None else _read(
+            sent_to, sdp, reader.address
+        )
 
-    async def answer_to_a(self, b_tag: str, b_sdp: str, *, address: str, source: Signalling) -> str:
+    async def answer_to_a(
+        self, b_tag: str, b_sdp: str, *, sender: MediaSide, reader: MediaSide
+    ) -> str:
         """A B-leg's answer (early or final), ready for the A-leg."""
-        return await self.reanswer(A_TAG, b_tag, b_sdp, address=address, source=source)
+        return await self.reanswer(A_TAG, b_tag, b_sdp, sender=sender, reader=reader)
 
-    async def hold_a(self, a_sdp: str | None, *, address: str, source: Signalling) -> str:
+    async def hold_a(self, a_sdp: str | None, *, side: MediaSide) -> str:
         """An answer for an A-leg whose other side has not come yet.
 
         The A-leg gets an address to send to: its keys are heard, and its port is learned where it
         is behind NAT, so that something can be played to it.
         """
-        b_tag, offered = await self.offer_to_b(a_sdp, address=address, source=source)
+        b_tag, offered = await self.offer_to_b(a_sdp, sender=side, reader=side)
         answer = await self.answer_to_a(
-            b_tag, _read(silent_answer, offered), address=address, source=source
+            b_tag, _read(silent_answer, offered), sender=side, reader=side
         )
-        told = _read(off_hold, _read(sent_to, answer, address))
+        told = _read(off_hold, _read(sent_to, answer, side.address))
         return told if a_sdp is None else _read(answer_to, a_sdp, told)
 
     async def reoffer(
-        self, offerer: str, answerer: str, sdp: str, *, address: str, source: Signalling
+        self, offerer: str, answerer: str, sdp: str, *, sender: MediaSide, reader: MediaSide
     ) -> str:
         """A re-INVITE's offer from one side, ready for the other."""
         described = await self._plane.offer(
@@ -96,18 +103,27 @@ class MediaSession:
             offerer,
             sdp,
             to_tag=answerer,
-            media_address=address,
-            received_from=source,
+            media_address=reader.address,
+            received_from=sender.source,
+            sender=sender.terms,
+            reader=reader.terms,
         )
         self._offered[offerer] = sdp  # a refused one is left out: no answer has to fit it
         return described
 
     async def reanswer(
-        self, offerer: str, answerer: str, sdp: str, *, address: str, source: Signalling
+        self, offerer: str, answerer: str, sdp: str, *, sender: MediaSide, reader: MediaSide
     ) -> str:
         """The answer to `reoffer`, ready for who offered: what it offered, in its directions."""
         answer = await self._plane.answer(
-            self._call_id, offerer, answerer, sdp, media_address=address, received_from=source
+            self._call_id,
+            offerer,
+            answerer,
+            sdp,
+            media_address=reader.address,
+            received_from=sender.source,
+            sender=sender.terms,
+            reader=reader.terms,
         )
         offer = self._offered.get(offerer)
         if offer is None:

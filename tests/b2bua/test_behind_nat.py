@@ -7,7 +7,7 @@ import pytest
 
 from config.values import Source
 from sip.b2bua.legs.options import LegOptions
-from sip.media.plane import Signalling
+from sip.media.terms import Signalling
 from sip.softswitch.trunks.trunk import Trunk
 from tests.b2bua.test_call_stories import bridged
 from tests.ladder import DID, PCMU, Ladder, Peer, ladder_test, ladder_with

@@ -6,7 +6,8 @@ from pathlib import Path
 from sip.core.sdp import SessionDescription
 from sip.errors import ParseError
 from sip.media.events import Listener, MediaEvent
-from sip.media.plane import Capability, MediaError, MediaStats, PartyStats, Signalling
+from sip.media.plane import Capability, MediaError, MediaStats, PartyStats
+from sip.media.terms import ANY_TERMS, MediaTerms, Signalling
 
 
 @dataclass
@@ -49,6 +50,8 @@ class FakeMedia:
         to_tag: str | None = None,
         media_address: str | None = None,
         received_from: Signalling | None = None,
+        sender: MediaTerms = ANY_TERMS,
+        reader: MediaTerms = ANY_TERMS,
     ) -> str:
         self._ask("offer", call_id, from_tag, to_tag or "")
         self.signalling[from_tag] = received_from
@@ -65,6 +68,8 @@ class FakeMedia:
         *,
         media_address: str | None = None,
         received_from: Signalling | None = None,
+        sender: MediaTerms = ANY_TERMS,
+        reader: MediaTerms = ANY_TERMS,
     ) -> str:
         self._ask("answer", call_id, from_tag, to_tag)
         self.signalling[to_tag] = received_from

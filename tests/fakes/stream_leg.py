@@ -3,7 +3,7 @@
 from sip.b2bua.call_events import Cause, Disconnect, Event, Headers, Offer, OfferEnded, Side
 from sip.b2bua.legs.leg import Direction, OnEvent, unheard
 from sip.clock import Clock
-from sip.media.plane import Signalling
+from sip.media.terms import MediaSide, Signalling
 
 
 class StreamLeg:
@@ -11,8 +11,7 @@ class StreamLeg:
 
     direction = Direction.INBOUND
     sip_call_id = "stream-1"
-    media_address = "127.0.0.1"
-    source = Signalling("127.0.0.1")
+    media_side = MediaSide("127.0.0.1", Signalling("127.0.0.1"))
     hops_left = 70
 
     def __init__(self, clock: Clock, sdp: str, on_event: OnEvent) -> None:

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from sip.media.plane import MediaError, Signalling
+from sip.media.plane import MediaError
 from sip.media.session import MediaSession
+from sip.media.terms import Signalling
 from tests.fakes.media import FakeMedia
 from tests.ladder import PCMU
 

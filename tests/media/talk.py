@@ -21,7 +21,8 @@ from types import TracebackType
 from typing import Self
 
 from sip.core.sdp import parse
-from sip.media.plane import MediaPlane, Signalling
+from sip.media.plane import MediaPlane
+from sip.media.terms import Signalling
 
 PHONES = "127.0.0.2"
 """Where test phones live; the engines are at 127.0.0.1."""

@@ -13,7 +13,8 @@ from sip.media.ng.client import FIRST_WAIT_S, TIMEOUT_S, NgClient
 from sip.media.ng.form import Form, decode, encode
 from sip.media.ng.relay import RelayClient
 from sip.media.ng.reports import stats_of
-from sip.media.plane import MediaError, Signalling
+from sip.media.plane import MediaError
+from sip.media.terms import Signalling
 
 SDP = (
     "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n"

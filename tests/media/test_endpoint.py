@@ -2,6 +2,7 @@
 
 import errno
 import os
+import random
 import select
 import socket
 import struct
@@ -27,16 +28,16 @@ Kind = TypeVar("Kind", RtpEndpoint, RtcpEndpoint)
 class Wire(Generic[Kind]):
     """Two endpoints back to back: `party` sends to `near`, and `listener` hears what `far` sends.
 
-    It is their poller too, and time stands still at 100 s.
+    It is their poller too, and time is 100 s unless said.
     """
 
-    def __init__(self, kind: type[Kind]) -> None:
+    def __init__(self, make: Callable[[socket.socket, "Wire[Kind]"], Kind]) -> None:
         self._sockets = [_bound(host) for host in ("127.0.0.1", "127.0.0.1", PARTY, OTHER, PARTY)]
         ours, theirs, self.party, self.listener, self.second = self._sockets
         self._readers: dict[int, Callable[[float], None]] = {}
         self._poll = select.epoll()
-        self.near: Kind = kind(ours, self)
-        self.far: Kind = kind(theirs, self)
+        self.near: Kind = make(ours, self)
+        self.far: Kind = make(theirs, self)
         self.near.expect(self.party.getsockname(), 0.0, signalling=None)
         self.far.expect(self.listener.getsockname(), 0.0, signalling=None)
         join(self.near, self.far)
@@ -53,11 +54,11 @@ class Wire(Generic[Kind]):
     def watched(self) -> int:
         return len(self._readers)
 
-    def send(self, data: bytes, by: socket.socket | None = None) -> None:
+    def send(self, data: bytes, by: socket.socket | None = None, at: float = 100.0) -> None:
         """Sends to `near` and lets whichever socket gets it read it."""
         (by or self.party).sendto(data, self.near.socket.getsockname())
         for fd, _ in self._poll.poll(PATIENCE_S):
-            self._readers[fd](100.0)
+            self._readers[fd](at)
 
     def settle(self, ssrc: int = 7) -> int:
         """Packets until the party has a connected socket; the next sequence number."""
@@ -95,9 +96,13 @@ def _bound(host: str) -> socket.socket:
     return sock
 
 
+def _rtp_endpoint(sock: socket.socket, poller: Wire[RtpEndpoint]) -> RtpEndpoint:
+    return RtpEndpoint(sock, poller, random.Random(3))
+
+
 @pytest.fixture
 def wire() -> Iterator[Wire[RtpEndpoint]]:
-    wire = Wire(RtpEndpoint)
+    wire = Wire(_rtp_endpoint)
     wire.near.stream.negotiate({0: 8000, 101: 8000})
     yield wire
     wire.close()
@@ -114,8 +119,8 @@ def test_a_packet_passes_unchanged(wire: Wire[RtpEndpoint]) -> None:
     extended = struct.pack("!BBHII", 0xB2, 0x80, 5, 800, 9) + b"csrc" * 2 + b"\0\1\0\1ext!voice\3"
     wire.send(extended)
     assert wire.heard() == extended
-    assert wire.far.sent.packets == 1
-    assert wire.far.sent.octets == len(extended)
+    assert wire.far.outlet.sent.packets == 1
+    assert wire.far.outlet.sent.octets == len(extended)
 
 
 def test_a_stranger_is_not_learned_and_the_party_still_is(
@@ -129,20 +134,20 @@ def test_a_stranger_is_not_learned_and_the_party_still_is(
 
 
 def test_nothing_is_sent_before_the_other_side_is_known(wire: Wire[RtpEndpoint]) -> None:
-    wire.far.remote = None
+    wire.far.outlet.aim(None)
     wire.send(rtp(0, 1, 160, 7))
     wire.near.attach(None)
     wire.send(rtp(0, 2, 320, 7))
     assert wire.heard() is None
     assert wire.near.stream.packets == 2
-    assert wire.far.sent.packets == 0
+    assert wire.far.outlet.sent.packets == 0
 
 
 def test_a_send_that_fails_is_counted_and_harms_nothing(wire: Wire[RtpEndpoint]) -> None:
-    wire.far.remote = ("255.255.255.255", 9)  # broadcast without leave: EACCES
+    wire.far.outlet.aim(("255.255.255.255", 9))  # broadcast without leave: EACCES
     wire.send(rtp(0, 1, 160, 7))
-    assert wire.far.send_errors == 1
-    assert wire.far.sent.packets == 0
+    assert wire.far.outlet.send_errors == 1
+    assert wire.far.outlet.sent.packets == 0
 
 
 def test_a_learned_party_gets_a_socket_of_its_own_and_nothing_changes(
@@ -226,55 +231,99 @@ def test_hold_stops_sending_by_the_connected_socket_and_resume_goes_on(
     for seq in range(CONNECT_AFTER):
         wire.listener.sendto(rtp(0, seq, seq * 160, 9), wire.far.socket.getsockname())
         wire.far.on_readable(100.0)
-    assert wire.far.send_fd >= 0
+    assert wire.far.outlet.fd >= 0
     wire.far.expect(None, 100.0, signalling=None)
     wire.send(rtp(0, 1, 160, 7))
     assert wire.heard() is None
     wire.far.expect(wire.listener.getsockname(), 100.0, signalling=None)
-    assert wire.far.send_fd >= 0
+    assert wire.far.outlet.fd >= 0
     wire.send(rtp(0, 2, 320, 7))
     assert wire.heard() is not None
-    assert wire.far.sent.packets == 1
+    assert wire.far.outlet.sent.packets == 1
 
 
-def test_while_we_play_the_other_side_is_withheld_and_then_marked(
+def test_while_we_play_the_other_side_is_withheld_and_all_is_one_stream(
     wire: Wire[RtpEndpoint],
 ) -> None:
-    """RFC 3551 4.1: audio that begins again after a pause has the marker; a key has its own."""
-    wire.near.stream.negotiate({0: 8000, 101: 8000}, {101})
-    wire.far.stream.negotiate({0: 8000, 101: 8000}, {101})
+    """RFC 3550 5.1, RFC 3551 4.1: the numbers go on, and audio after a pause has the marker."""
+    outlet = wire.far.outlet
+    for party in (wire.near, wire.far):
+        party.stream.negotiate({0: 8000, 101: 8000}, {101})
     for seq in range(CONNECT_AFTER):
         wire.listener.sendto(rtp(0, seq, seq * 160, 9), wire.far.socket.getsockname())
         wire.far.on_readable(100.0)
     wire.send(rtp(0, 1, 160, 7))
-    assert wire.heard() is not None
-    wire.far.begin_play()
+    assert wire.heard() == rtp(0, 1, 160, 7)
+    outlet.withhold(True, 100.0)
     wire.send(rtp(0, 2, 320, 7))
     assert wire.heard() is None
-    wire.far.send_own(b"ours")
-    assert wire.heard() == b"ours"
-    wire.far.end_play()
-    key = rtp(101, 3, 480, 7, b"\1\0\0\xa0")
-    wire.send(key)
-    assert wire.heard() == key
-    wire.send(rtp(0, 4, 640, 7, b"marked"))
-    heard = wire.heard()
-    assert heard is not None
-    assert heard[1] == 0x80
-    assert heard[12:] == b"marked"
-    assert wire.far.send_fd >= 0, "and from here on it is forwarded as before"
-    wire.send(rtp(0, 5, 800, 7))
-    assert wire.heard() == rtp(0, 5, 800, 7)
-    assert wire.far.sent.packets == 5
+    outlet.speak(0, b"ours", 160, 100.02)
+    outlet.speak(0, b"ours too", 160, 100.04)
+    assert wire.heard() == rtp(0x80, 2, 320, 7, b"ours")
+    assert wire.heard() == rtp(0, 3, 480, 7, b"ours too")
+    outlet.withhold(False, 100.0)
+    wire.send(rtp(0, 4, 640, 7, b"theirs"), at=100.1)
+    assert wire.heard() == rtp(0x80, 4, 960, 7, b"theirs")
+    wire.send(rtp(0, 6, 960, 7, b"after a loss"), at=100.14)
+    assert wire.heard() == rtp(0, 6, 1280, 7, b"after a loss")
+    wire.send(rtp(101, 7, 1120, 7, b"\1\0\0\xa0"), at=100.16)
+    assert wire.heard() == rtp(101, 7, 1440, 7, b"\1\0\0\xa0")
+    assert outlet.fd < 0, "from the first packet of ours on, nothing passes unnumbered"
+    assert outlet.sent.packets == 6
     assert wire.near.stream.packets == 5
 
 
 def test_what_we_play_to_a_party_on_hold_is_lost(wire: Wire[RtpEndpoint]) -> None:
     wire.far.expect(None, 100.0, signalling=None)
-    wire.far.begin_play()
-    wire.far.send_own(b"ours")
+    assert not wire.far.outlet.speak(0, b"ours", 160, 100.0)
     assert wire.heard() is None
-    assert wire.far.sent.packets == 0
+    assert wire.far.outlet.sent.packets == 0
+
+
+def test_who_listens_in_is_told_all_and_nothing_passes_otherwise(wire: Wire[RtpEndpoint]) -> None:
+    """Also by the connected socket, and what the party itself does not get to hear."""
+    told: list[bytes] = []
+
+    def ear(packet: bytes, now: float) -> None:
+        told.append(packet)
+
+    seq = wire.settle()
+    wire.near.listen_in(ear)
+    packets = [rtp(0, seq + n, (seq + n) * 160, 7) for n in range(4)]
+    wire.send(packets[0])
+    assert wire.heard() == packets[0]
+    wire.far.outlet.withhold(True, 100.0)
+    wire.send(packets[1])
+    assert wire.heard() is None
+    wire.far.outlet.withhold(False, 100.0)
+    wire.send(packets[2])
+    assert wire.heard() is not None
+    wire.near.let_be(ear)
+    wire.send(packets[3])
+    assert wire.heard() is not None
+    assert told == packets[:3]
+
+
+def test_what_is_converted_and_protected_is_counted_as_it_leaves(wire: Wire[RtpEndpoint]) -> None:
+    """Two packets of 20 ms become one of 40; its numbers are ours, and it is sealed last."""
+    held: list[bytes] = []
+
+    def two_in_one(packet: bytes, now: float) -> list[bytes]:
+        held.append(packet)
+        if len(held) < 2:
+            return []
+        first, second = held
+        held.clear()
+        return [first + second[12:]]
+
+    outlet = wire.far.outlet
+    outlet.convert(two_in_one, 100.0)
+    outlet.protect(lambda packet: packet + b"seal")
+    for seq in range(1, 5):
+        wire.send(rtp(0, seq, seq * 160, 7, b"%d" % seq))
+    heard = [wire.heard() for _ in range(3)]
+    assert [packet and packet[12:] for packet in heard] == [b"12seal", b"34seal", None]
+    assert outlet.sent.packets == 2
 
 
 def test_keys_with_an_ssrc_of_their_own_pass_beside_the_stream(wire: Wire[RtpEndpoint]) -> None:
@@ -290,7 +339,7 @@ def test_keys_with_an_ssrc_of_their_own_pass_beside_the_stream(wire: Wire[RtpEnd
     wire.send(rtp(0, 2, 320, 7))
     assert wire.heard() is not None, "the audio's SSRC is what it was"
     assert wire.near.stream.lost == 0
-    assert wire.near.taken.packets == wire.far.sent.packets == 3
+    assert wire.near.taken.packets == wire.far.outlet.sent.packets == 3
     wire.send(rtp(0, 901, 4800, 8))
     assert wire.near.refused == 1, "audio of another SSRC is refused as ever"
 
@@ -334,8 +383,8 @@ def test_an_icmp_error_costs_no_packet(wire: Wire[RtpEndpoint]) -> None:
     wire.party.sendto(packet, wire.near.socket.getsockname())
     wire.near.on_readable(100.0)
     assert wire.heard() == packet
-    assert wire.far.sent.packets == 2
-    assert wire.far.send_errors == 0
+    assert wire.far.outlet.sent.packets == 2
+    assert wire.far.outlet.send_errors == 0
 
 
 def test_a_wake_up_without_a_packet_is_nothing(

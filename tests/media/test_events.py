@@ -13,14 +13,15 @@ import pytest
 from sip.media.events import Digit, Heard, Lost, MediaEvent, OneWay, Played, Silent
 from sip.media.ng.client import NgClient
 from sip.media.ng.rtpengine import RtpengineClient, RtpengineOptions
-from sip.media.plane import MAX_BLOB, Capability, MediaError, Signalling
+from sip.media.plane import MAX_BLOB, Capability, MediaError
 from sip.media.session import A_TAG, MediaSession
+from sip.media.terms import MediaSide, Signalling
 from testkit import melody
 from tests.media.conftest import SILENCE_S, Engine
 from tests.media.talk import PATIENCE_S, PHONES, Phone, key_packets, rtp
 from tests.media.voices import pcm_of, wav
 
-OURS = "127.0.0.1"
+OURS = MediaSide("127.0.0.1", Signalling(PHONES))
 _random = random.Random(11)
 
 
@@ -28,7 +29,6 @@ GREETING = wav(melody.synthesise(melody.AGENT))
 
 
 #: Where the signalling of both comes from.
-THERE = Signalling(PHONES)
 
 
 class Line:
@@ -45,17 +45,17 @@ class Line:
 
     async def answered(self) -> None:
         """The caller hears from us, and there is no agent yet."""
-        told = await self.session.hold_a(self.caller.sdp(), address=OURS, source=THERE)
+        told = await self.session.hold_a(self.caller.sdp(), side=OURS)
         self.caller.hear_of(told)
 
     async def joined(self) -> None:
         """The agent answers."""
         self.agent_tag, offered = await self.session.offer_to_b(
-            self.caller.sdp(), address=OURS, source=THERE
+            self.caller.sdp(), sender=OURS, reader=OURS
         )
         self.agent.hear_of(offered)
         told = await self.session.answer_to_a(
-            self.agent_tag, self.agent.sdp(), address=OURS, source=THERE
+            self.agent_tag, self.agent.sdp(), sender=OURS, reader=OURS
         )
         self.caller.hear_of(told)
 
@@ -65,8 +65,8 @@ class Line:
         offer = self.agent.sdp().replace("sendrecv", direction)
         answer = self.caller.sdp().replace("sendrecv", answers[direction])
         tags = self.agent_tag, A_TAG
-        await self.session.reoffer(*tags, offer, address=OURS, source=THERE)
-        await self.session.reanswer(*tags, answer, address=OURS, source=THERE)
+        await self.session.reoffer(*tags, offer, sender=OURS, reader=OURS)
+        await self.session.reanswer(*tags, answer, sender=OURS, reader=OURS)
 
     async def next(self, patience_s: float = PATIENCE_S) -> MediaEvent:
         async with asyncio.timeout(patience_s):
@@ -177,18 +177,17 @@ async def test_what_is_played_takes_the_other_sides_place_and_gives_it_back(line
     await line.joined()
     over = asyncio.Event()
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(talks(line.agent, over))
+        tasks.create_task(talks(line.agent, over, b"agent" * 32))
         tasks.create_task(talks(line.caller, over))
         await recorded(line.caller, 0.2)
         await line.session.play(A_TAG, GREETING)
         await recorded(line.caller, 0.15)  # under way, or sent before the block came
         during = await recorded(line.caller, 0.4)
-        assert len({packet[8:12] for packet in during}) == 1, "only one is heard"
-        assert b"agen" not in {packet[8:12] for packet in during}
+        assert b"agent" * 32 not in {packet[12:] for packet in during}, "only one is heard"
         assert isinstance(await line.next(), Played)
         await recorded(line.caller, 0.15)
         after = await recorded(line.caller, 0.3)
-        assert {packet[8:12] for packet in after} == {b"agen"}
+        assert {packet[12:] for packet in after} == {b"agent" * 32}
         heard = await recorded(line.agent, 0.1)
         assert {packet[8:12] for packet in heard} == {b"call"}, "the other way was never cut"
         over.set()

@@ -7,9 +7,9 @@ from itertools import product
 
 import pytest
 
-from sip.media.plane import Signalling
 from sip.media.relay import policy
 from sip.media.relay.latch import LATE_S, SILENCE_S, Latch, SocketAddress, Standing
+from sip.media.terms import Signalling
 
 SDP = ("192.0.2.10", 4000)
 LEFT = ("192.0.2.10", 3998)

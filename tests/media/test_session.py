@@ -5,15 +5,16 @@ import pytest
 from sip.core.sdp import Media, SessionDescription
 from sip.errors import ParseError
 from sip.media.events import Digit, Lost, MediaEvent
-from sip.media.plane import Capability, MediaError, Signalling
+from sip.media.plane import Capability, MediaError
 from sip.media.session import A_TAG, MediaSession
+from sip.media.terms import MediaSide, Signalling
 from tests.fakes.media import FakeMedia
 
 SDP = (
     "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n"
     "m=audio 4000 RTP/AVP 0 8 101\r\na=rtpmap:101 telephone-event/8000\r\na=sendrecv\r\n"
 )
-OURS, SOURCE = "203.0.113.10", Signalling("192.0.2.1")
+OURS = MediaSide("203.0.113.10", Signalling("192.0.2.1"))
 
 
 def audio_of(sdp: str) -> Media:
@@ -36,16 +37,16 @@ async def test_a_caller_answered_alone_is_told_a_place_in_the_directions_that_it
 ) -> None:
     """RFC 3264 6.1. Its keys are heard and it can be played to, with no other side yet."""
     session = MediaSession(FakeMedia(), "c")
-    sdp = await session.hold_a(SDP.replace("sendrecv", offered), address=OURS, source=SOURCE)
-    assert f"c=IN IP4 {OURS}\r\n" in sdp
+    sdp = await session.hold_a(SDP.replace("sendrecv", offered), side=OURS)
+    assert f"c=IN IP4 {OURS.address}\r\n" in sdp
     assert audio_of(sdp).direction == told
     assert audio_of(sdp).formats == ("0", "101"), "the first codec, and keys"
 
 
 async def test_a_caller_that_waits_for_our_offer_is_offered_both_ways() -> None:
     session = MediaSession(FakeMedia(), "c")
-    sdp = await session.hold_a(None, address=OURS, source=SOURCE)
-    assert f"c=IN IP4 {OURS}\r\n" in sdp
+    sdp = await session.hold_a(None, side=OURS)
+    assert f"c=IN IP4 {OURS.address}\r\n" in sdp
     assert audio_of(sdp).direction == "sendrecv"
 
 
@@ -55,7 +56,7 @@ async def test_events_reach_who_asked_for_them_until_the_call_is_closed() -> Non
     digit = Digit(party=A_TAG, digit="5", duration_ms=100, at=1.0)
     plane.tell("c", digit)
     assert told == [], "there is no media yet"
-    await session.offer_to_b(SDP, address=OURS, source=SOURCE)
+    await session.offer_to_b(SDP, sender=OURS, reader=OURS)
     plane.tell("c", digit)
     plane.tell("another", Lost(at=2.0))
     await session.close()
@@ -66,7 +67,7 @@ async def test_events_reach_who_asked_for_them_until_the_call_is_closed() -> Non
 async def test_each_play_has_a_number_of_its_own() -> None:
     plane = FakeMedia()
     session = MediaSession(plane, "c")
-    await session.hold_a(SDP, address=OURS, source=SOURCE)
+    await session.hold_a(SDP, side=OURS)
     assert [await session.play(A_TAG, b"wav"), await session.play(A_TAG, b"wav")] == [1, 2]
     await session.stop_play(A_TAG)
     assert plane.asked[-3:] == [
@@ -97,6 +98,6 @@ async def test_what_the_engine_says_and_we_cannot_read_is_a_bad_description(
 
     monkeypatch.setattr(plane, "offer", strange)
     with pytest.raises(MediaError) as bad:
-        await session.hold_a(SDP, address=OURS, source=SOURCE)
+        await session.hold_a(SDP, side=OURS)
     assert bad.value.slug == "bad-sdp"
     assert not isinstance(bad.value, ParseError)

@@ -49,6 +49,6 @@ async def hold(call: Hub, leg: Leg, sdp: str | None) -> str:
     `sdp` is what it said of itself, None where it waits for our offer.
     """
     room = call.rooms.hosted_by(leg)
-    held = await room.media.hold_a(sdp, address=leg.media_address, source=leg.source)
+    held = await room.media.hold_a(sdp, side=leg.media_side)
     call.rooms.sit(leg, seat_of_host(room))
     return held

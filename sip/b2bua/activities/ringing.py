@@ -15,7 +15,7 @@ from sip.b2bua.rooms import Room, Seat
 from sip.b2bua.work import Work
 from sip.clock import Timer
 from sip.core.common_codec import has_common_codec
-from sip.media.plane import MediaError, Signalling
+from sip.media.plane import MediaError
 
 #: Makes the activity that follows an answer, from the bridge, the names of host and guest, and
 #: the answer for the host.
@@ -192,7 +192,7 @@ class Ringing:
         seat = self._call.rooms.seat(leg) if leg is not None else None
         if leg is not None and room is not None and seat is not None:
             await room.media.answer_to_a(
-                seat.tag, sdp, address=leg.media_address, source=leg.source
+                seat.tag, sdp, sender=leg.media_side, reader=leg.media_side
             )
 
     async def _after(self, event: Fail) -> None:
@@ -220,8 +220,8 @@ class Ringing:
         host = self._host
         tag, offer = await room.media.offer_to_b(
             host.remote_sdp if host is not None else None,
-            address=attempt.media_address,
-            source=host.source if host is not None else Signalling(attempt.flow.remote.host),
+            sender=host.media_side if host is not None else attempt.media_side,
+            reader=attempt.media_side,
         )
         leg = self._leg = self._make_leg(attempt, offer)
         seat = Seat(room, tag)

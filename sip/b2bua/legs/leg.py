@@ -10,7 +10,7 @@ from enum import Enum
 from typing import Protocol
 
 from sip.b2bua.call_events import Event, Headers
-from sip.media.plane import Signalling
+from sip.media.terms import MediaSide
 
 
 class Direction(Enum):
@@ -38,13 +38,8 @@ class Leg(Protocol):
         ...
 
     @property
-    def media_address(self) -> str:
-        """Our host in the session descriptions that its peer gets."""
-        ...
-
-    @property
-    def source(self) -> Signalling:
-        """Where its descriptions come from."""
+    def media_side(self) -> MediaSide:
+        """What the media of the call must know of it."""
         ...
 
     @property

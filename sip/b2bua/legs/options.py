@@ -6,6 +6,7 @@ from functools import cached_property
 
 from sip.core.reliable import TAG
 from sip.core.session_timer import TIMER, Mode, Policy
+from sip.media.terms import ANY_TERMS, MediaTerms
 
 
 class Reliable(Enum):
@@ -27,7 +28,8 @@ class LegOptions:
 
     `advertise` is the policy for our address (`sip.transport.advertise`); `contact_domain` a host
     name that stands in Contact and Via in its place. `symmetric` sends requests in the dialog to
-    where the peer's came from, whatever its Contact says: right for a peer behind NAT.
+    where the peer's came from, whatever its Contact says: right for a peer behind NAT. `media` is
+    how the peer wants its media.
     """
 
     advertise: str = "auto"
@@ -35,6 +37,7 @@ class LegOptions:
     reliable: Reliable = Reliable.ACCEPT
     session_timer: Policy = field(default_factory=Policy)
     symmetric: bool = False
+    media: MediaTerms = ANY_TERMS
 
     @cached_property
     def supported(self) -> str:

@@ -20,7 +20,7 @@ from sip.core.digest_client import Credentials
 from sip.core.message import Request, Response
 from sip.core.uri import Uri
 from sip.core.warning import EXPLAINED, warning
-from sip.media.plane import Signalling
+from sip.media.terms import MediaSide, Signalling
 from sip.transport.endpoint import DEFAULT_PORT, Flow
 from sip.ua.dialog_client import DialogClient
 from sip.ua.refusals import ALLOW, CAPABILITIES
@@ -75,7 +75,12 @@ class SipLeg(ABC):
         self._said: tuple[Flow, Headers] | None = None
 
     @property
-    def source(self) -> Signalling:
+    def media_side(self) -> MediaSide:
+        """What the media of the call must know of it."""
+        return MediaSide(self.media_address, self._source, self.options.media)
+
+    @property
+    def _source(self) -> Signalling:
         """Where its descriptions come from."""
         remote = self.flow.remote
         if self.dialog is None or remote.transport != "udp":

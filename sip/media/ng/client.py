@@ -21,15 +21,8 @@ from sip.media.ng import flags
 from sip.media.ng.bencode import Decoded, Encodable
 from sip.media.ng.form import Form, FormError, decode, encode
 from sip.media.ng.reports import stats_of
-from sip.media.plane import (
-    MAX_BLOB,
-    Capability,
-    MediaError,
-    MediaSlug,
-    MediaStats,
-    Signalling,
-    call_sid_of,
-)
+from sip.media.plane import MAX_BLOB, Capability, MediaError, MediaSlug, MediaStats, call_sid_of
+from sip.media.terms import ANY_TERMS, MediaTerms, Signalling
 
 log = structlog.get_logger(__name__)
 
@@ -156,7 +149,12 @@ class NgClient:
             self._tell(call_id, Lost(at=self._clock.now()))
 
     def _sdp_keys(
-        self, sdp: str, media_address: str | None, received_from: Signalling | None
+        self,
+        sdp: str,
+        media_address: str | None,
+        received_from: Signalling | None,
+        sender: MediaTerms,
+        reader: MediaTerms,
     ) -> dict[str, Encodable]:
         """The keys of an offer or answer beside its tags."""
         host = None if received_from is None else received_from.host
@@ -171,9 +169,11 @@ class NgClient:
         to_tag: str | None = None,
         media_address: str | None = None,
         received_from: Signalling | None = None,
+        sender: MediaTerms = ANY_TERMS,
+        reader: MediaTerms = ANY_TERMS,
     ) -> str:
         """See `MediaPlane.offer`."""
-        keys = self._sdp_keys(sdp, media_address, received_from)
+        keys = self._sdp_keys(sdp, media_address, received_from, sender, reader)
         keys |= {"call-id": call_id, "from-tag": from_tag, **self._wishes(call_id)}
         known = call_id in self._memories
         memory = self._memories.setdefault(call_id, _Memory(from_tag))
@@ -202,9 +202,11 @@ class NgClient:
         *,
         media_address: str | None = None,
         received_from: Signalling | None = None,
+        sender: MediaTerms = ANY_TERMS,
+        reader: MediaTerms = ANY_TERMS,
     ) -> str:
         """See `MediaPlane.answer`."""
-        keys = self._sdp_keys(sdp, media_address, received_from)
+        keys = self._sdp_keys(sdp, media_address, received_from, sender, reader)
         keys |= {"call-id": call_id, "from-tag": from_tag, "to-tag": to_tag}
         memory = self._memories.setdefault(call_id, _Memory(from_tag))
         if memory.from_tag == from_tag:

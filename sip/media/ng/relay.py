@@ -12,7 +12,8 @@ from sip.media.ng.bencode import Encodable
 from sip.media.ng.client import TIMEOUT_S, NgClient, play_keys
 from sip.media.ng.form import Form, FormError, decode, encode
 from sip.media.ng.notices import COOKIE, NoticeReader
-from sip.media.plane import SILENCE_S, Capability, Signalling
+from sip.media.plane import SILENCE_S, Capability
+from sip.media.terms import MediaTerms, Signalling
 
 log = structlog.get_logger(__name__)
 
@@ -70,9 +71,14 @@ class RelayClient(NgClient):
         await self.request("stop media", {"call-id": call_id, "from-tag": tag})
 
     def _sdp_keys(
-        self, sdp: str, media_address: str | None, received_from: Signalling | None
+        self,
+        sdp: str,
+        media_address: str | None,
+        received_from: Signalling | None,
+        sender: MediaTerms,
+        reader: MediaTerms,
     ) -> dict[str, Encodable]:
-        keys = super()._sdp_keys(sdp, media_address, received_from)
+        keys = super()._sdp_keys(sdp, media_address, received_from, sender, reader)
         if received_from is not None and received_from.direct:
             keys["direct"] = 1
         return keys

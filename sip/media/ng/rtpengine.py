@@ -24,8 +24,9 @@ from sip.media.ng.bencode import Decoded
 from sip.media.ng.client import TIMEOUT_S, NgClient, play_keys
 from sip.media.ng.form import Form
 from sip.media.ng.reports import may_send_of, stats_of
-from sip.media.plane import SILENCE_S, Capability, MediaError, Signalling, call_sid_of
+from sip.media.plane import SILENCE_S, Capability, MediaError, call_sid_of
 from sip.media.silence import Change, Look, Silences, Sound
+from sip.media.terms import ANY_TERMS, MediaTerms, Signalling
 
 log = structlog.get_logger(__name__)
 
@@ -116,6 +117,8 @@ class RtpengineClient(NgClient):
         *,
         media_address: str | None = None,
         received_from: Signalling | None = None,
+        sender: MediaTerms = ANY_TERMS,
+        reader: MediaTerms = ANY_TERMS,
     ) -> str:
         """See `MediaPlane.answer`."""
         told = await super().answer(
@@ -125,6 +128,8 @@ class RtpengineClient(NgClient):
             sdp,
             media_address=media_address,
             received_from=received_from,
+            sender=sender,
+            reader=reader,
         )
         self._watch(call_id)
         for tag, peer in ((from_tag, to_tag), (to_tag, from_tag)):

@@ -15,13 +15,14 @@ from typing import NamedTuple
 
 from sip.media.ng.bencode import Decoded, Encodable
 from sip.media.ng.form import Form, FormError, decode, encode
-from sip.media.plane import MediaError, Signalling, call_sid_of
+from sip.media.plane import MediaError, call_sid_of
 from sip.media.relay import rewrite, wav
 from sip.media.relay.listening import Wish
 from sip.media.relay.notices import Client, Notices, Problems
 from sip.media.relay.party import Description, Party
 from sip.media.relay.rewrite import ReceivedSdp
 from sip.media.relay.sessions import Call, Sessions
+from sip.media.terms import Signalling
 
 #: Seconds that a reply is kept for retransmissions of its request.
 REPLY_LIFETIME_S = 30.0
@@ -174,10 +175,9 @@ class Control:
                 self._problems.problem(
                     "relay.foreign-packets", **ids, party=party.tag, packets=foreign
                 )
-            if party.rtp.send_errors:
-                self._problems.problem(
-                    "relay.send-errors", **ids, party=party.tag, packets=party.rtp.send_errors
-                )
+            unsent = party.rtp.outlet.send_errors
+            if unsent:
+                self._problems.problem("relay.send-errors", **ids, party=party.tag, packets=unsent)
         return _report(call, now)
 
     def _query(self, request: _Request, now: float) -> Reply:
@@ -218,7 +218,7 @@ def _report(call: Call, now: float) -> Reply:
 
 def _party_report(party: Party, now: float) -> Encodable:
     rtp, rtcp = party.rtp, party.rtcp
-    stream, sent = rtp.stream, rtp.sent
+    stream, sent = rtp.stream, rtp.outlet.sent
     stats: dict[str, Encodable] = {
         "packets": stream.packets,
         "bytes": stream.octets,

@@ -8,15 +8,16 @@ count, write. Its cost is that of the two system calls and about as much again, 
 from __future__ import annotations
 
 import os
+import random
 import socket
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
-from sip.media.plane import Signalling
 from sip.media.relay.connected_socket import open_connected
 from sip.media.relay.latch import Latch, SocketAddress
-from sip.media.relay.routes import Route, marked
+from sip.media.relay.outlet import NO_TRAFFIC, Outlet, Traffic
 from sip.media.relay.rtp import RtpStream
+from sip.media.terms import Signalling
 
 #: Longest datagram taken; one that fills it was cut and is refused. Audio fits an Ethernet frame.
 MAX_PACKET = 4096
@@ -27,6 +28,9 @@ CONNECT_AFTER = 16
 #: Before any packet.
 NEVER = float("-inf")
 
+
+#: Who is told the packets of a party: the packet and the time.
+Ear = Callable[[bytes, float], None]
 
 _read = os.read
 _write = os.write
@@ -45,19 +49,17 @@ class Poller(Protocol):
 class Endpoint:
     """What RTP and RTCP endpoints share: where packets go to and may come from.
 
-    `remote` is where packets for the party go: its SDP address until its source is learned,
-    then that; None while it is unknown or on hold by ``c=0.0.0.0``. `peer` is the endpoint
-    facing the other party, by whose socket this party's packets leave.
+    Packets for the party go to its SDP address until its source is learned, then there, and
+    nowhere while it is unknown or on hold by ``c=0.0.0.0``.
     """
 
     __slots__ = (
+        "_on_hold",
         "_poller",
         "_receive",
         "foreign",
         "latch",
         "refused",
-        "remote",
-        "send_errors",
         "socket",
         "source",
     )
@@ -67,10 +69,9 @@ class Endpoint:
         self.latch = Latch()
         #: A copy of `latch.source`, one attribute nearer.
         self.source: SocketAddress | None = None
-        self.remote: SocketAddress | None = None
         self.foreign = 0
         self.refused = 0
-        self.send_errors = 0
+        self._on_hold = False
         self._receive = sock.recvfrom
         self._poller = poller
         poller.watch(sock, self.on_readable)
@@ -94,7 +95,8 @@ class Endpoint:
         """See `Latch.expect`."""
         changed = self.latch.expect(address, now, signalling=signalling, resumes=resumes)
         self.source = self.latch.source
-        self.remote = None if address is None else self.source or address
+        self._on_hold = address is None
+        self._aim(None if address is None else self.source or address)
         return changed
 
     def _learn(self, source: SocketAddress, now: float, heard_at: float, goes_on: bool) -> bool:
@@ -102,29 +104,13 @@ class Endpoint:
         if not self.latch.judge(source, now, heard_at=heard_at, goes_on=goes_on):
             return False
         self.source = source
-        if self.remote is not None:
-            self.remote = source
+        if not self._on_hold:
+            self._aim(source)
         return True
 
-
-class Traffic(NamedTuple):
-    """Packets and octets."""
-
-    packets: int = 0
-    octets: int = 0
-
-    def plus(self, other: Traffic) -> Traffic:
-        if other is _NONE:
-            return self
-        return Traffic(self.packets + other.packets, self.octets + other.octets)
-
-    def minus(self, other: Traffic) -> Traffic:
-        if other is _NONE:
-            return self
-        return Traffic(self.packets - other.packets, self.octets - other.octets)
-
-
-_NONE = Traffic()
+    def _aim(self, remote: SocketAddress | None) -> None:
+        """Packets for the party go to `remote` from now on, or nowhere."""
+        raise NotImplementedError
 
 
 class RtpEndpoint(Endpoint):
@@ -135,35 +121,27 @@ class RtpEndpoint(Endpoint):
         "_aside_at",
         "_connected",
         "_connected_fd",
-        "_own",
-        "_peer_before",
-        "_route",
-        "_sent_before",
+        "_ears",
+        "_onto",
         "_unsent",
         "_until_connected",
-        "peer",
-        "send_fd",
+        "outlet",
         "stream",
     )
 
-    def __init__(self, sock: socket.socket, poller: Poller) -> None:
+    def __init__(self, sock: socket.socket, poller: Poller, rng: random.Random) -> None:
         super().__init__(sock, poller)
         self.stream = RtpStream()
-        self.peer: RtpEndpoint | None = None
-        #: What had passed from `peer` when it became that, and what was sent before.
-        self._peer_before = _NONE
-        self._sent_before = _NONE
+        #: What the party hears.
+        self.outlet = Outlet(sock, rng)
+        #: Who hears the party, beside those who listen in on the way.
+        self._onto: Outlet | None = None
+        self._ears: tuple[Ear, ...] = ()
         #: What the party sent and could not be sent on.
-        self._unsent = _NONE
+        self._unsent = NO_TRAFFIC
         #: Keys that the party sent beside its stream, with an SSRC of their own.
-        self._aside = _NONE
+        self._aside = NO_TRAFFIC
         self._aside_at = NEVER
-        #: What we sent to the party ourselves.
-        self._own = _NONE
-        self._route = Route.FORWARD
-        #: The connected socket's descriptor, by which the other side sends to `remote`; -1 without
-        #: one, while on hold, and on every route but FORWARD.
-        self.send_fd = -1
         self._connected: socket.socket | None = None
         self._connected_fd = -1
         self._until_connected = CONNECT_AFTER
@@ -180,38 +158,47 @@ class RtpEndpoint(Endpoint):
         """What the party sent and was sent on."""
         return self.taken.minus(self._unsent)
 
-    @property
-    def sent(self) -> Traffic:
-        """What was sent to the party: what passed from its peers, and what is our own.
-
-        What passes is not counted packet by packet.
-        """
-        return self._forwarded.plus(self._own)
-
-    @property
-    def _forwarded(self) -> Traffic:
-        if self.peer is None:
-            return self._sent_before
-        return self._sent_before.plus(self.peer.passed.minus(self._peer_before))
-
     def attach(self, peer: RtpEndpoint | None) -> None:
-        """What the party sends goes to `peer` from now on, and the other way round."""
-        if peer is self.peer:
+        """What the party sends, `peer`'s party hears from now on, and the other way round."""
+        if peer is not None and self._onto is peer.outlet:
             return
-        if self.peer is not None:
-            self.peer.detach()
-            self.detach()
+        self._detach()
         if peer is not None:
-            if peer.peer is not None:
-                peer.peer.detach()
-                peer.detach()
-            self.peer, peer.peer = peer, self
-            self._peer_before, peer._peer_before = peer.passed, self.passed
+            peer._detach()
+            self._listen_to(peer)
+            peer._listen_to(self)
 
-    def detach(self) -> None:
-        """The half of parting that concerns this endpoint."""
-        self._sent_before = self._forwarded
-        self.peer = None
+    def _listen_to(self, peer: RtpEndpoint) -> None:
+        peer._onto = self.outlet
+        self.outlet.hear(peer)
+        self.outlet.overhear(bool(peer._ears))
+
+    def _detach(self) -> None:
+        """Both parties hear nobody."""
+        onto, self._onto = self._onto, None
+        if onto is not None and onto.source is self:
+            onto.hear(None)
+        speaker = self.outlet.source
+        self.outlet.hear(None)
+        if isinstance(speaker, RtpEndpoint):
+            speaker._onto = None
+
+    def _aim(self, remote: SocketAddress | None) -> None:
+        self.outlet.aim(remote)
+
+    def listen_in(self, ear: Ear) -> None:
+        """`ear` is told each packet that is taken from the party, with the time, until `let_be`."""
+        self._ears = (*self._ears, ear)
+        self._tell_outlet()
+
+    def let_be(self, ear: Ear) -> None:
+        """`ear` is told no more; without effect if it is told nothing."""
+        self._ears = tuple([each for each in self._ears if each is not ear])
+        self._tell_outlet()
+
+    def _tell_outlet(self) -> None:
+        if self._onto is not None:
+            self._onto.overhear(bool(self._ears))
 
     def expect(
         self,
@@ -225,36 +212,7 @@ class RtpEndpoint(Endpoint):
         changed = super().expect(address, now, signalling=signalling, resumes=resumes)
         if changed:
             self._close_connected()
-        self._choose_socket()
         return changed
-
-    def begin_play(self) -> None:
-        """From now on the party hears us and not its other side."""
-        self._take_route(Route.PLAY)
-
-    def end_play(self) -> None:
-        """The other side is heard again."""
-        self._take_route(Route.RESUME)
-
-    def send_own(self, packet: bytes) -> None:
-        """Sends a packet of ours; it is lost where the party cannot be sent to."""
-        if self.remote is None:
-            return
-        try:
-            self.socket.sendto(packet, self.remote)
-        except OSError:
-            self.send_errors += 1
-            return
-        self._own = self._own.plus(Traffic(1, len(packet)))
-
-    def _take_route(self, route: Route) -> None:
-        self._route = route
-        self._choose_socket()
-
-    def _choose_socket(self) -> None:
-        """The other side may write to the connected socket where nothing stands in between."""
-        direct = self._route is Route.FORWARD and self.remote is not None
-        self.send_fd = self._connected_fd if direct else -1
 
     def close(self) -> None:
         self._close_connected()
@@ -306,16 +264,18 @@ class RtpEndpoint(Endpoint):
         if not self.stream.take(packet, now) or len(packet) == MAX_PACKET:
             self._take_aside(packet, now)
             return
-        peer = self.peer
-        if peer is not None:
-            fd = peer.send_fd
+        onto = self._onto
+        if onto is not None:
+            fd = onto.fd
             try:
                 if fd >= 0:
                     _write(fd, packet)
                     return
             except OSError:
                 pass  # an ICMP error's, and no reason to lose this packet
-            if peer.send_leased(packet):
+            for ear in self._ears:
+                ear(packet, now)
+            if onto.pass_on(packet, now):
                 return
         self._unsent = self._unsent.plus(Traffic(1, len(packet)))
 
@@ -330,25 +290,8 @@ class RtpEndpoint(Endpoint):
         traffic = Traffic(1, len(packet))
         self._aside = self._aside.plus(traffic)
         self._aside_at = now
-        if self.peer is None or not self.peer.send_leased(packet):
+        if self._onto is None or not self._onto.pass_beside(packet, now):
             self._unsent = self._unsent.plus(traffic)
-
-    def send_leased(self, packet: bytes) -> bool:
-        """Sends what the other side said by the leased socket, if it is to be heard.
-
-        No ICMP error, forged or not, reaches that socket.
-        """
-        if self.remote is None or self._route is Route.PLAY:
-            return False
-        if self._route is Route.RESUME and not self.stream.is_key(packet):
-            packet = marked(packet)
-            self._take_route(Route.FORWARD)
-        try:
-            self.socket.sendto(packet, self.remote)
-        except OSError:
-            self.send_errors += 1
-            return False
-        return True
 
     def _open_connected(self, source: SocketAddress, now: float) -> None:
         try:
@@ -357,7 +300,7 @@ class RtpEndpoint(Endpoint):
             return  # no file descriptor, or no route: the leased socket goes on
         self._connected = connected
         self._connected_fd = connected.fileno()
-        self._choose_socket()
+        self.outlet.connect(self._connected_fd)
         # What came between its bind and its connect may be from any source.
         while True:
             try:
@@ -376,7 +319,8 @@ class RtpEndpoint(Endpoint):
         """The party is elsewhere, or gone."""
         self._until_connected = CONNECT_AFTER
         connected, self._connected = self._connected, None
-        self._connected_fd = self.send_fd = -1
+        self._connected_fd = -1
+        self.outlet.connect(-1)
         if connected is not None:
             self._poller.unwatch(connected)
             connected.close()

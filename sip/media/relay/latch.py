@@ -20,8 +20,8 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Final
 
-from sip.media.plane import Signalling
 from sip.media.relay import policy
+from sip.media.terms import Signalling
 
 #: A socket address as `recvfrom` returns it: (host, port) or, for IPv6, four items.
 SocketAddress = tuple[str, int] | tuple[str, int, int, int]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Collection, Mapping
 from functools import lru_cache
 from types import MappingProxyType
@@ -9,15 +10,14 @@ from typing import NamedTuple
 
 from sip.core.sdp_edits import TELEPHONE_EVENT
 from sip.core.sdp_lines import Codec
-from sip.media.plane import Signalling
 from sip.media.relay.endpoint import Poller, RtpEndpoint
 from sip.media.relay.listening import KeyWatch
 from sip.media.relay.player import Player, Voice
 from sip.media.relay.ports import PortPair
 from sip.media.relay.rewrite import Codecs, RemoteMedia
-from sip.media.relay.routes import OwnStream
 from sip.media.relay.rtcp_endpoint import RtcpEndpoint
 from sip.media.relay.wav import RATE_HZ, Coding
+from sip.media.terms import Signalling
 
 #: Keys, by the name that SDP gives them, as `rewrite` writes it.
 _KEYS = TELEPHONE_EVENT.upper()
@@ -49,19 +49,18 @@ class Agreement(NamedTuple):
 class Party:
     """One party of a call and the port pair that faces it."""
 
-    __slots__ = ("_agreed", "_description", "_staged", "keys", "own", "pair", "player",
+    __slots__ = ("_agreed", "_description", "_staged", "keys", "pair", "player",
                  "rtcp", "rtp", "tag")  # fmt: skip
 
-    def __init__(self, tag: str, pair: PortPair, poller: Poller) -> None:
+    def __init__(self, tag: str, pair: PortPair, poller: Poller, rng: random.Random) -> None:
         self.tag = tag
         self.pair = pair
-        self.rtp = RtpEndpoint(pair.rtp, poller)
+        self.rtp = RtpEndpoint(pair.rtp, poller, rng)
         self.rtcp = RtcpEndpoint(pair.rtcp, poller)
         self._description: Description | None = None
         self._staged: Description | None = None
         self._agreed = Agreement()
-        #: What we send to it ourselves, once that was needed; and what is played now.
-        self.own: OwnStream | None = None
+        #: What is played to it now.
         self.player: Player | None = None
         self.keys: KeyWatch | None = None
 

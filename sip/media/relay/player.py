@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable
 from typing import NamedTuple
 
-from sip.media.relay.endpoint import RtpEndpoint
-from sip.media.relay.routes import OwnStream
+from sip.media.relay.outlet import Outlet
 from sip.media.relay.timers import Timer, Timers
-from sip.media.relay.wav import FRAME_MS, FRAME_SAMPLES, RATE_HZ, Clip, Coding
+from sip.media.relay.wav import FRAME_MS, FRAME_SAMPLES, Clip, Coding
 
 _FRAME_S = FRAME_MS / 1000
 
@@ -30,21 +28,18 @@ class Player:
     `on_end(finished, now)` is called once: true after the last frame, false if it was stopped.
     """
 
-    __slots__ = ("_clip", "_due", "_endpoint", "_index", "_on_end", "_stream", "_timer", "_timers",
-                 "_voice")  # fmt: skip
+    __slots__ = ("_clip", "_due", "_index", "_on_end", "_outlet", "_timer", "_timers", "_voice")
 
     def __init__(
         self,
         clip: Clip,
-        endpoint: RtpEndpoint,
-        stream: OwnStream,
+        outlet: Outlet,
         voice: Callable[[], Voice | None],
         timers: Timers,
         on_end: Callable[[bool, float], None],
     ) -> None:
         self._clip = clip
-        self._endpoint = endpoint
-        self._stream = stream
+        self._outlet = outlet
         self._voice = voice
         self._timers = timers
         self._on_end: Callable[[bool, float], None] | None = on_end
@@ -54,8 +49,7 @@ class Player:
 
     def start(self, now: float) -> None:
         """Sends the first frame."""
-        self._endpoint.begin_play()
-        self._stream.begin(now)
+        self._outlet.withhold(True, now)
         self._due = now
         self._tick(now)
 
@@ -70,8 +64,7 @@ class Player:
         voice = self._voice()
         if voice is not None:  # else time goes on, as it does for a party on hold
             frame = self._clip.frame(self._index, voice.law)
-            packet = self._stream.packet(voice.payload_type, frame, FRAME_SAMPLES)
-            self._endpoint.send_own(packet)
+            self._outlet.speak(voice.payload_type, frame, FRAME_SAMPLES, now)
         self._index += 1
         self._due = max(self._due + _FRAME_S, now - _MAX_LATE_S)
         self._timer = self._timers.at(self._due, self._tick)
@@ -82,10 +75,5 @@ class Player:
             self._timer.cancel()
             self._timer = None
         if on_end is not None:
-            self._endpoint.end_play()
+            self._outlet.withhold(False, now)
             on_end(finished, now)
-
-
-def own_stream(rng: random.Random, now: float) -> OwnStream:
-    """A stream of ours for G.711."""
-    return OwnStream(rng, now, RATE_HZ)

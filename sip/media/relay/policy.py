@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Final
 
 from sip.errors import Fault, SipError
-from sip.media.plane import Signalling
+from sip.media.terms import Signalling
 
 #: Networks behind NAT: RFC 1918, RFC 6598 (of carriers), RFC 3927; RFC 4193, RFC 4291.
 _PRIVATE = tuple(

@@ -6,20 +6,26 @@ import socket
 
 from sip.media.relay import rtcp
 from sip.media.relay.endpoint import MAX_PACKET, NEVER, Endpoint, Poller
+from sip.media.relay.latch import SocketAddress
 
 
 class RtcpEndpoint(Endpoint):
     """The RTCP socket facing a party; reports pass as they are, as no SSRC is rewritten."""
 
-    __slots__ = ("_heard_at", "_ssrc", "packets", "packets_sent", "peer")
+    __slots__ = ("_heard_at", "_ssrc", "packets", "packets_sent", "peer", "remote", "send_errors")
 
     def __init__(self, sock: socket.socket, poller: Poller) -> None:
         super().__init__(sock, poller)
         self.peer: RtcpEndpoint | None = None
+        self.remote: SocketAddress | None = None
+        self.send_errors = 0
         self._heard_at = NEVER
         self._ssrc = b""
         self.packets = 0
         self.packets_sent = 0
+
+    def _aim(self, remote: SocketAddress | None) -> None:
+        self.remote = remote
 
     def on_readable(self, now: float) -> None:
         try:

@@ -201,6 +201,21 @@ class RtpStream:
         return self._jitter_s * 1000.0
 
     @property
+    def last_seq(self) -> int:
+        """The highest sequence number taken."""
+        return (self._next_seq - 1) & 0xFFFF
+
+    @property
+    def last_timestamp(self) -> int:
+        """Of the last packet taken, as is the next."""
+        return self._timestamp
+
+    @property
+    def last_at(self) -> float:
+        """When it arrived, in monotonic seconds."""
+        return self._arrival_s
+
+    @property
     def heard_at(self) -> float | None:
         """The time of the last packet; None if there was none."""
         return None if self.payload_type < 0 else self._arrival_s

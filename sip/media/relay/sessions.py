@@ -18,7 +18,7 @@ from sip.media.relay.endpoint import Poller
 from sip.media.relay.listening import KeyWatch, Listening, Wish
 from sip.media.relay.notices import Notices
 from sip.media.relay.party import Description, Party
-from sip.media.relay.player import Player, own_stream
+from sip.media.relay.player import Player
 from sip.media.relay.ports import NoPortsError, PortPool
 from sip.media.relay.timers import Timers
 from sip.media.relay.wav import Clip
@@ -165,14 +165,12 @@ class Sessions:
         party = _party_of(call, tag)
         if party.voice() is None:
             raise MediaError("unsupported", "the party takes neither PCMU nor PCMA")
-        if party.own is None:
-            party.own = own_stream(self._rng, now)
 
         def over(finished: bool, now: float) -> None:
             if call.listening is not None:
                 call.listening.played(party.tag, play_id, finished, now)
 
-        player = Player(clip, party.rtp, party.own, party.voice, self._timers, over)
+        player = Player(clip, party.rtp.outlet, party.voice, self._timers, over)
         party.play(player, now)
 
     def stop_play(self, call_id: str, tag: str, now: float) -> None:
@@ -259,7 +257,7 @@ class Sessions:
 
     def _party(self, tag: str, now: float, new: list[Party]) -> Party:
         pair = self._pool.lease(now)
-        party = Party(tag, pair, self._poller)
+        party = Party(tag, pair, self._poller, self._rng)
         new.append(party)
         return party
 

@@ -13,6 +13,7 @@ from config.settings import (
     CalledNumberSettings,
     CallerIdSettings,
     HealthSettings,
+    MediaTermsSettings,
     PassHeaderSettings,
     PeerSettings,
     RegistrationSettings,
@@ -26,6 +27,7 @@ from sip.core.digest_client import Credentials
 from sip.core.header_values import canonical
 from sip.core.session_timer import Mode, Policy
 from sip.core.uri import Uri
+from sip.media.terms import MediaTerms
 from sip.transport.endpoint import Endpoint
 
 
@@ -195,4 +197,9 @@ def _leg_options(settings: PeerSettings) -> LegOptions:
         ),
         # who registers with us is reached the way it came, through whatever NAT it sits behind
         symmetric=settings.registrar,
+        media=_media_terms(settings.media),
     )
+
+
+def _media_terms(settings: MediaTermsSettings) -> MediaTerms:
+    return MediaTerms()

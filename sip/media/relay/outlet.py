@@ -1,0 +1,266 @@
+"""What one party hears: from whom, under which numbers, and by which socket it leaves.
+
+A route is chosen when something begins or ends, never for a packet:
+
+- FORWARD: the other side's packets as they are. Where nothing stands in between, `fd` is a socket
+  to which the other side writes by itself; else it asks `pass_on`.
+- REWRITE, from the first packet of ours on: everything that the party hears, its other side's
+  packets and ours, is one stream (`numbering.py`).
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import socket
+import struct
+from collections.abc import Callable, Iterable
+from typing import Final, NamedTuple, Protocol
+
+from sip.media.relay.latch import SocketAddress
+from sip.media.relay.numbering import Numbering, Numbers
+from sip.media.relay.rtp import DEFAULT_CLOCK_RATE_HZ, HEADER, HEADER_SIZE, RtpStream
+
+_VERSION: Final = 0x8000
+_MARKER: Final = 0x0080
+
+_write = os.write
+_unpack = HEADER.unpack_from
+_KIND = struct.Struct("!H")
+
+#: The other side's packets, made into packets with the codecs, sizes and numbers of a stream
+#: that the party understands; none while nothing is complete.
+Convert = Callable[[bytes, float], Iterable[bytes]]
+
+#: A packet, made ready for the wire.
+Protect = Callable[[bytes], bytes]
+
+
+class Traffic(NamedTuple):
+    """Packets and octets."""
+
+    packets: int = 0
+    octets: int = 0
+
+    def plus(self, other: Traffic) -> Traffic:
+        if other is NO_TRAFFIC:
+            return self
+        return Traffic(self.packets + other.packets, self.octets + other.octets)
+
+    def minus(self, other: Traffic) -> Traffic:
+        if other is NO_TRAFFIC:
+            return self
+        return Traffic(self.packets - other.packets, self.octets - other.octets)
+
+
+NO_TRAFFIC: Final = Traffic()
+
+
+class Source(Protocol):
+    """Where the other side's packets come from."""
+
+    @property
+    def stream(self) -> RtpStream: ...
+
+    @property
+    def passed(self) -> Traffic:
+        """What arrived there and was sent on."""
+        ...
+
+
+class Outlet:
+    """The way out to one party. `sock` is its leased socket."""
+
+    __slots__ = ("_connected_fd", "_convert", "_counted", "_numbering", "_octets", "_overheard",
+                 "_packets", "_passed_before", "_protect", "_rng", "_socket", "_source",
+                 "_withheld", "fd", "rate_hz", "remote", "send_errors")  # fmt: skip
+
+    def __init__(self, sock: socket.socket, rng: random.Random) -> None:
+        self._socket = sock
+        self._rng = rng
+        #: The connected socket's descriptor where the other side may write to it; else -1.
+        self.fd = -1
+        self._connected_fd = -1
+        #: Where packets for the party go; None while it is unknown, or on hold by ``c=0.0.0.0``.
+        self.remote: SocketAddress | None = None
+        #: The clock of what the party hears.
+        self.rate_hz = DEFAULT_CLOCK_RATE_HZ
+        self.send_errors = 0
+        self._numbering: Numbering | None = None
+        self._convert: Convert | None = None
+        self._protect: Protect | None = None
+        self._withheld = False
+        self._overheard = False
+        self._source: Source | None = None
+        #: What had passed from the source when it became that; what was sent before; and what
+        #: was counted packet by packet, as all is that is not forwarded.
+        self._passed_before = NO_TRAFFIC
+        self._counted = NO_TRAFFIC
+        self._packets = self._octets = 0
+
+    # who is heard, and how
+
+    @property
+    def source(self) -> Source | None:
+        """Whom the party hears."""
+        return self._source
+
+    def hear(self, source: Source | None) -> None:
+        """The party hears `source` from now on, or nobody."""
+        self._counted = self._counted.plus(self._forwarded)
+        self._source = source
+        if source is not None:
+            self._passed_before = source.passed
+        if self._numbering is not None:
+            self._numbering.other_source()
+
+    def aim(self, remote: SocketAddress | None) -> None:
+        """Where the party is."""
+        self.remote = remote
+        self._choose()
+
+    def connect(self, fd: int) -> None:
+        """`fd` is connected to the party; -1: none is any more."""
+        self._connected_fd = fd
+        self._choose()
+
+    def withhold(self, withheld: bool, now: float) -> None:
+        """The party does not hear its other side, or does again: its stream goes on."""
+        self._renumber(now)
+        self._withheld = withheld
+        self._choose()
+
+    def overhear(self, overheard: bool) -> None:
+        """What the other side says must be looked at before it passes."""
+        self._overheard = overheard
+        self._choose()
+
+    def convert(self, convert: Convert | None, now: float) -> None:
+        """The other side's packets go through `convert` from now on."""
+        if convert is not None:
+            self._renumber(now)
+        self._convert = convert
+        self._choose()
+
+    def protect(self, protect: Protect | None) -> None:
+        """Whatever leaves goes through `protect` last."""
+        self._protect = protect
+        self._choose()
+
+    # packets
+
+    def pass_on(self, packet: bytes, now: float) -> bool:
+        """Sends what the other side said, if it is to be heard. The packet is RTP."""
+        if self.remote is None or self._withheld:
+            return False
+        if self._convert is not None:
+            sent = [self._pass(each, now) for each in self._convert(packet, now)]
+            return all(sent)
+        return self._pass(packet, now)
+
+    def pass_beside(self, packet: bytes, now: float) -> bool:
+        """Sends a key that the other side said beside its stream, with an SSRC of its own."""
+        if self.remote is None or self._withheld:
+            return False
+        if self._numbering is None:
+            return self._send(packet)
+        _, _, timestamp, ssrc = _unpack(packet)
+        return self._send_as(packet, self._numbering.beside(ssrc, timestamp, now))
+
+    def speak(self, payload_type: int, payload: bytes, ticks: int, now: float) -> bool:
+        """Sends a packet of ours, `ticks` of the clock long. It is marked where audio begins."""
+        numbering = self._renumber(now)
+        numbers = numbering.own(ticks, now)
+        if self.remote is None:
+            return False
+        kind = _VERSION | payload_type | (_MARKER if numbers.begins else 0)
+        header = HEADER.pack(kind, numbers.seq, numbers.timestamp, numbering.ssrc)
+        return self._send(header + payload)
+
+    @property
+    def sent(self) -> Traffic:
+        """What was sent to the party. What is forwarded is not counted packet by packet."""
+        return self._counted.plus(self._forwarded).plus(Traffic(self._packets, self._octets))
+
+    @property
+    def spoken_at(self) -> float | None:
+        """When the party was last sent something; None if it never was."""
+        if self._numbering is not None:
+            return self._numbering.sent_at
+        return None if self._source is None else self._source.stream.heard_at
+
+    @property
+    def _forwarded(self) -> Traffic:
+        if self._source is None or self._numbering is not None:
+            return NO_TRAFFIC
+        return self._source.passed.minus(self._passed_before)
+
+    def _choose(self) -> None:
+        """The other side may write to the connected socket where nothing stands in between."""
+        direct = self.remote is not None and not (
+            self._withheld
+            or self._overheard
+            or self._numbering is not None
+            or self._protect is not None
+        )
+        self.fd = self._connected_fd if direct else -1
+
+    def _renumber(self, now: float) -> Numbering:
+        """The numbers of what the party hears, which are ours from now on."""
+        numbering = self._numbering
+        if numbering is None:
+            forwarded = self._forwarded
+            source = self._source
+            if source is not None and forwarded.packets > 0 and source.stream.ssrc >= 0:
+                last = source.stream
+                numbering = Numbering(
+                    last.ssrc, last.last_seq, last.last_timestamp, last.last_at, self.rate_hz
+                )
+            else:
+                numbering = Numbering.fresh(self._rng, now, self.rate_hz)
+            self._counted = self._counted.plus(forwarded)
+            self._numbering = numbering
+            self._choose()
+        numbering.rate_hz = self.rate_hz
+        return numbering
+
+    def _pass(self, packet: bytes, now: float) -> bool:
+        numbering = self._numbering
+        if numbering is None:
+            return self._send(packet)
+        _, seq, timestamp, ssrc = _unpack(packet)
+        numbers = numbering.passed(ssrc, seq, timestamp, now)
+        return numbers is not None and self._send_as(packet, numbers)
+
+    def _send_as(self, packet: bytes, numbers: Numbers) -> bool:
+        assert self._numbering is not None
+        (kind,) = _KIND.unpack_from(packet)
+        if numbers.begins:
+            kind |= _MARKER
+        header = HEADER.pack(kind, numbers.seq, numbers.timestamp, self._numbering.ssrc)
+        return self._send(header + packet[HEADER_SIZE:])
+
+    def _send(self, packet: bytes) -> bool:
+        """By the connected socket where there is one; no ICMP error reaches the leased one."""
+        remote = self.remote
+        assert remote is not None
+        wire = packet if self._protect is None else self._protect(packet)
+        try:
+            if self._connected_fd >= 0:
+                _write(self._connected_fd, wire)
+                return self._count(packet)
+        except OSError:
+            pass  # an ICMP error's, and no reason to lose this packet
+        try:
+            self._socket.sendto(wire, remote)
+        except OSError:
+            self.send_errors += 1
+            return False
+        return self._count(packet)
+
+    def _count(self, packet: bytes) -> bool:
+        """It was sent; what is forwarded is counted where it arrived."""
+        if self._numbering is not None:
+            self._packets += 1
+            self._octets += len(packet)
+        return True
