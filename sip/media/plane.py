@@ -72,7 +72,9 @@ class Capability(Enum):
     PLAY = "play"
     """Play a WAV to a party, and tell its end."""
     DIGITS = "digits"
-    """Tell the keys that a party presses (RFC 4733)."""
+    """Tell the keys that a party presses in its media."""
+    KEYS = "keys"
+    """Send keys to a party in the form that it takes, whatever form they came in."""
     SILENCE = "silence"
     """Tell that a party is not heard."""
 
@@ -185,6 +187,13 @@ class MediaPlane(Protocol):
 
     async def stop_play(self, call_id: str, tag: str) -> None:
         """Ends what is played to the party; without effect if nothing is."""
+        ...
+
+    async def press(self, call_id: str, tag: str, key: str, duration_ms: int) -> None:
+        """Sends a key as if the party `tag` had pressed it: its other side hears it.
+
+        Returns when the engine has taken it; it is sent after those before it.
+        """
         ...
 
     async def ping(self) -> None:

@@ -149,6 +149,11 @@ class MediaSession:
         self._need(Capability.PLAY, "play a file")
         await self._plane.stop_play(self._call_id, party)
 
+    async def press(self, party: str, key: str, duration_ms: int) -> None:
+        """Sends a key as if the party had pressed it: its other side hears it."""
+        self._need(Capability.KEYS, "send keys")
+        await self._plane.press(self._call_id, party, key, duration_ms)
+
     async def close(self) -> MediaStats | None:
         """Give the ports back; the final counters, or None if there never was media."""
         self._on_event = None  # which may hold the room that holds this session

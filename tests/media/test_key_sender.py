@@ -9,11 +9,12 @@ from sip.core.info_keys import KEYS
 from sip.media.key_tones import Change, KeyToneReader
 from sip.media.relay.dtmf import KeyReader
 from sip.media.relay.key_sender import (
-    LEAST_PAUSE_S,
+    LEAST_S,
     MAX_WAITING,
     PACKET_S,
     Held,
     KeySender,
+    Keystroke,
     KeyVoice,
 )
 from sip.media.relay.timers import NEVER, Timers
@@ -72,7 +73,7 @@ class Line:
 
 def test_a_key_of_120_ms() -> None:
     line = Line()
-    assert line.sender.press("5", line.now, duration_s=0.12)
+    assert line.sender.press(Keystroke("5", duration_s=0.12), line.now)
     line.passes(1)
     downs = [(n * PACKET_S, None if n else 0, 5, False, 8, 160 * (n + 1)) for n in range(5)]
     ends = [(n * PACKET_S, None, 5, True, 8, 960) for n in (5, 6, 7)]
@@ -87,7 +88,7 @@ def test_a_key_of_120_ms() -> None:
 @pytest.mark.parametrize("ms", [40, 50, 125, 1000])
 def test_its_duration_is_exact(key: str, ms: int) -> None:
     line = Line()
-    line.sender.press(key, line.now, duration_s=ms / 1000)
+    line.sender.press(Keystroke(key, duration_s=ms / 1000), line.now)
     line.passes(3)
     assert line.read() == [(key, ms)]
     assert [end for _, _, _, end, _, _ in line.events].count(True) == 3
@@ -96,7 +97,7 @@ def test_its_duration_is_exact(key: str, ms: int) -> None:
 def test_one_after_another_with_a_pause() -> None:
     line = Line()
     for key in "12#":
-        line.sender.press(key, line.now, duration_s=0.1, pause_s=0.1)
+        line.sender.press(Keystroke(key, duration_s=0.1, pause_s=0.1), line.now)
     line.passes(2)
     assert line.read() == [("1", 100), ("2", 100), ("#", 100)]
     begins = [at for at, step, *_ in line.events if step == 0]
@@ -142,13 +143,13 @@ def test_what_is_pressed_while_another_is_sent_waits() -> None:
     assert line.read() == [("1", 50), ("2", 50)]
     ended = next(at for at, _, number, end, *_ in line.events if number == 1 and end)
     begun = next(at for at, step, number, *_ in line.events if number == 2 and step == 0)
-    assert begun - ended >= LEAST_PAUSE_S
+    assert begun - ended >= LEAST_S
 
 
 def test_a_key_held_for_long_goes_on_in_segments() -> None:
     """RFC 4733 2.5.1.3."""
     line = Line()
-    line.sender.press("3", line.now, duration_s=20.0)
+    line.sender.press(Keystroke("3", duration_s=20.0), line.now)
     line.passes(25)
     assert [step for _, step, *_ in line.events if step is not None] == [0, 0xFFFF, 0xFFFF]
     assert line.read() == [("3", 20000)]
@@ -159,14 +160,14 @@ def test_a_key_held_for_long_goes_on_in_segments() -> None:
 
 def test_another_clock_rate() -> None:
     line = Line(KeyVoice(101, 48000))
-    line.sender.press("3", line.now, duration_s=0.1)
+    line.sender.press(Keystroke("3", duration_s=0.1), line.now)
     line.passes(1)
     assert [event[-1] for event in line.events] == [960, 1920, 2880, 3840, 4800, 4800, 4800]
 
 
 def test_too_many_are_refused() -> None:
     line = Line()
-    taken = [line.sender.press("1", line.now) for _ in range(MAX_WAITING + 5)]
+    taken = [line.sender.press(Keystroke("1"), line.now) for _ in range(MAX_WAITING + 5)]
     assert taken == [True] * (MAX_WAITING + 1) + [False] * 4
     line.passes(60)
     assert len(line.read()) == line.sender.sent == MAX_WAITING + 1
@@ -174,8 +175,8 @@ def test_too_many_are_refused() -> None:
 
 def test_a_party_that_takes_no_keys_any_more_is_sent_none() -> None:
     line = Line()
-    line.sender.press("1", line.now)
-    line.sender.press("2", line.now)
+    line.sender.press(Keystroke("1"), line.now)
+    line.sender.press(Keystroke("2"), line.now)
     line.passes(0.1)
     line.voice = None
     line.passes(5)
@@ -186,7 +187,7 @@ def test_a_party_that_takes_no_keys_any_more_is_sent_none() -> None:
 
 def test_closed_it_sends_nothing_more() -> None:
     line = Line()
-    line.sender.press("1", line.now)
+    line.sender.press(Keystroke("1"), line.now)
     line.passes(0.1)
     line.sender.close()
     count = len(line.events)
@@ -196,7 +197,7 @@ def test_closed_it_sends_nothing_more() -> None:
 
 def test_a_loop_that_was_held_up_sends_all_that_is_left() -> None:
     line = Line()
-    line.sender.press("1", line.now, duration_s=0.1)
+    line.sender.press(Keystroke("1", duration_s=0.1), line.now)
     line.now += 3
     line.timers.run(line.now)
     line.passes(1)
@@ -206,7 +207,7 @@ def test_a_loop_that_was_held_up_sends_all_that_is_left() -> None:
 def test_as_tones() -> None:
     line = Line(KeyVoice(8, law=Coding.PCMA))
     for key in KEYS:
-        line.sender.press(key, line.now, duration_s=0.1, pause_s=0.1)
+        line.sender.press(Keystroke(key, duration_s=0.1, pause_s=0.1), line.now)
     line.passes(5)
     assert line.events == []
     assert len(line.tones) == 16 * 5 * 320

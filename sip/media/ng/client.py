@@ -242,6 +242,10 @@ class NgClient:
         """See `MediaPlane.stop_play`."""
         raise MediaError("unsupported", "this engine has no known way to play a file")
 
+    async def press(self, call_id: str, tag: str, key: str, duration_ms: int) -> None:
+        """See `MediaPlane.press`."""
+        raise MediaError("unsupported", "this engine has no known way to send a key")
+
     async def ping(self) -> None:
         """See `MediaPlane.ping`."""
         await self.request("ping", {})
@@ -361,6 +365,11 @@ def play_keys(wav: bytes | Path) -> dict[str, Encodable]:
             f"{len(wav)} octets do not fit a datagram ({MAX_BLOB} do); give the file's path",
         )
     return {"blob": wav.decode("utf-8", "surrogateescape")}
+
+
+def press_keys(call_id: str, tag: str, key: str, duration_ms: int) -> dict[str, Encodable]:
+    """The keys of ``play DTMF``."""
+    return {"call-id": call_id, "from-tag": tag, "code": key, "duration": duration_ms}
 
 
 def _checked(reply: dict[str, Decoded]) -> dict[str, Decoded]:

@@ -119,6 +119,11 @@ class KeyReader:
         return [held.press]
 
 
+def has_key(packet: bytes) -> bool:
+    """Whether a packet of an event's payload type is one of a key."""
+    return _read(packet) is not None
+
+
 def _continues(held: _Held, event: _Event) -> bool:
     return (
         event.ssrc == held.ssrc

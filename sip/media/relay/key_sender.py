@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final, NamedTuple, Protocol
 
-from sip.core.info_keys import KEYS
+from sip.core.info_keys import KEYS, LEAST_MS, USUAL_MS
 from sip.media.key_tones import FREQUENCIES_HZ
 from sip.media.relay.dtmf import SEGMENT
 from sip.media.relay.timers import Timer, Timers
@@ -25,11 +25,10 @@ PACKET_S: Final = 0.020
 #: Times that an event's end is sent.
 ENDS: Final = 3
 
-#: Seconds of a key, and of the pause after it, where they are not said; and the shortest pause
-#: that a receiver takes for one (ITU-T Q.24).
-USUAL_S: Final = 0.250
-PAUSE_S: Final = 0.100
-LEAST_PAUSE_S: Final = 0.040
+#: Milliseconds of the pause after a key where it is not said; and the seconds of the shortest one
+#: that a receiver takes for one, as of the shortest key (ITU-T Q.24).
+PAUSE_MS: Final = 100
+LEAST_S: Final = LEAST_MS / 1000
 
 #: Level of a key, in dB below 0 dBm0.
 VOLUME: Final = 8
@@ -52,6 +51,15 @@ class KeyVoice(NamedTuple):
     payload_type: int
     rate_hz: int = RATE_HZ
     law: Coding | None = None
+
+
+class Keystroke(NamedTuple):
+    """A key that is to be sent. `volume` is its level in dB below 0 dBm0."""
+
+    key: str
+    duration_s: float = USUAL_MS / 1000
+    pause_s: float = PAUSE_MS / 1000
+    volume: int = VOLUME
 
 
 class Way(Protocol):
@@ -80,7 +88,7 @@ class Held:
         #: How long it was down so far, as far as we heard: no more is sent of it.
         self.heard_s = heard_s
         self.ended_s: float | None = None
-        self.pause_s = LEAST_PAUSE_S
+        self.pause_s = LEAST_S
         self.volume = VOLUME
 
     def lasts(self, heard_s: float) -> None:
@@ -113,20 +121,12 @@ class KeySender:
         """Whether nothing is sent, or waits."""
         return self._timer is None
 
-    def press(
-        self,
-        key: str,
-        now: float,
-        *,
-        duration_s: float = USUAL_S,
-        pause_s: float = PAUSE_S,
-        volume: int = VOLUME,
-    ) -> bool:
+    def press(self, stroke: Keystroke, now: float) -> bool:
         """Sends a key whose length is known; false if too many wait."""
-        held = Held(key)
-        held.end(duration_s)
-        held.pause_s = pause_s
-        held.volume = volume
+        held = Held(stroke.key)
+        held.end(stroke.duration_s)
+        held.pause_s = stroke.pause_s
+        held.volume = stroke.volume
         return self.send(held, now)
 
     def send(self, held: Held, now: float) -> bool:

@@ -11,13 +11,15 @@ from typing import NamedTuple
 from sip.core.sdp_edits import TELEPHONE_EVENT
 from sip.core.sdp_lines import Codec
 from sip.media.relay.endpoint import Poller, RtpEndpoint
-from sip.media.relay.listening import KeyWatch
+from sip.media.relay.key_sender import KeyVoice
+from sip.media.relay.keys import UNKNOWN, Keys, KeyTerms
 from sip.media.relay.player import Player, Voice
 from sip.media.relay.ports import PortPair
 from sip.media.relay.rewrite import Codecs, RemoteMedia
 from sip.media.relay.rtcp_endpoint import RtcpEndpoint
+from sip.media.relay.timers import Timers
 from sip.media.relay.wav import RATE_HZ, Coding
-from sip.media.terms import Signalling
+from sip.media.terms import ANY_TERMS, KeyForm, MediaTerms, Signalling
 
 #: Keys, by the name that SDP gives them, as `rewrite` writes it.
 _KEYS = TELEPHONE_EVENT.upper()
@@ -27,10 +29,11 @@ _LAWS = {"PCMU": Coding.PCMU, "PCMA": Coding.PCMA}
 
 
 class Description(NamedTuple):
-    """A party's SDP as far as the relay acts on it, and where it came from."""
+    """A party's SDP as far as the relay acts on it, where it came from, and the party's terms."""
 
     media: RemoteMedia
     signalling: Signalling | None = None
+    terms: MediaTerms = ANY_TERMS
 
     @property
     def sends(self) -> bool:
@@ -52,7 +55,9 @@ class Party:
     __slots__ = ("_agreed", "_description", "_staged", "keys", "pair", "player",
                  "rtcp", "rtp", "tag")  # fmt: skip
 
-    def __init__(self, tag: str, pair: PortPair, poller: Poller, rng: random.Random) -> None:
+    def __init__(
+        self, tag: str, pair: PortPair, poller: Poller, timers: Timers, rng: random.Random
+    ) -> None:
         self.tag = tag
         self.pair = pair
         self.rtp = RtpEndpoint(pair.rtp, poller, rng)
@@ -62,7 +67,7 @@ class Party:
         self._agreed = Agreement()
         #: What is played to it now.
         self.player: Player | None = None
-        self.keys: KeyWatch | None = None
+        self.keys = Keys(self.rtp, timers)
 
     @property
     def described(self) -> bool:
@@ -103,6 +108,8 @@ class Party:
         for party in (self, other):
             party.rtp.stream.negotiate(agreed.rates_hz, agreed.key_types)
             party._agreed = agreed
+            party.keys.terms = party._key_terms()
+        self.keys.join(other.keys)
 
     def may_send_to(self, other: Party) -> bool:
         """Whether both descriptions let it speak, and neither is on hold without an address."""
@@ -111,11 +118,6 @@ class Party:
             return False
         reachable = ours.media.rtp is not None and theirs.media.rtp is not None
         return reachable and ours.media.sends and theirs.media.hears
-
-    def watch_keys(self, keys: KeyWatch) -> None:
-        """Its keys are read from now on."""
-        self.keys = keys
-        self.rtp.stream.on_key = keys.take
 
     def play(self, player: Player, now: float) -> None:
         """Begins to play; what is played already gives way."""
@@ -139,6 +141,25 @@ class Party:
                 return Voice(number, law)
         return None
 
+    def _key_terms(self) -> KeyTerms:
+        """How it sends and takes keys, as far as it has described itself."""
+        description = self._description
+        if description is None:
+            return UNKNOWN
+        codecs, terms = description.media.codecs, description.terms
+        voice = self.voice()
+        rate_hz = next((codec.rate for _, codec in codecs if codec.name != _KEYS), RATE_HZ)
+        events = [KeyVoice(n, codec.rate) for n, codec in codecs if codec.name == _KEYS]
+        events.sort(key=lambda each: each.rate_hz != rate_hz)  # by the audio's clock, if it may be
+        form = terms.dtmf.settled(events=bool(events), info=terms.takes_info)
+        if form is KeyForm.EVENTS:
+            return KeyTerms(form, events[0], clean=terms.dtmf is KeyForm.EVENTS)
+        if form.by_info:
+            return KeyTerms(form)
+        tones = None if voice is None else KeyVoice(voice.payload_type, law=voice.law)
+        laws = {n: _LAWS[codec.name] for n, codec in codecs if codec.name in _LAWS}
+        return KeyTerms(form, tones, laws=laws)
+
     def _codecs(self) -> Codecs:
         """What the descriptions in force and staged have."""
         codecs: Codecs = ()
@@ -150,9 +171,7 @@ class Party:
     def part(self, now: float) -> None:
         """Nothing flows to or from this party any more."""
         self.stop_play(now)
-        if self.keys is not None:
-            self.keys.close()
-        self.rtp.stream.on_key = self.keys = None
+        self.keys.part()
         self.rtp.attach(None)
         if self.rtcp.peer is not None and self.rtcp.peer.peer is self.rtcp:
             self.rtcp.peer.peer = None
@@ -167,14 +186,16 @@ def _agreement(one: Codecs, other: Codecs) -> Agreement:
 
     RFC 3264 5.1 has each side send with the numbers of the other's description, and an answer
     may number otherwise than its offer (6.1); some send with their own numbers all the same. So
-    a type passes if its codec, or its number, is in both. With one side unknown yet, all of the
-    other's pass.
+    a type passes if its codec, or its number, is in both. Keys pass in whatever form each side
+    has. With one side unknown yet, all of the other's pass.
     """
     if one and other:
         numbers = {number for number, _ in one} & {number for number, _ in other}
         named = {codec for _, codec in one if codec.name} & {codec for _, codec in other}
         codecs = {
-            number: codec for number, codec in one + other if number in numbers or codec in named
+            number: codec
+            for number, codec in one + other
+            if number in numbers or codec in named or codec.name == _KEYS
         }
     else:
         codecs = dict(one or other)

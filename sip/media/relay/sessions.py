@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from sip.media.plane import MediaError
 from sip.media.relay.dtmf import Press
 from sip.media.relay.endpoint import Poller
-from sip.media.relay.listening import KeyWatch, Listening, Wish
+from sip.media.relay.key_sender import Keystroke
+from sip.media.relay.listening import Listening, Wish
 from sip.media.relay.notices import Notices
 from sip.media.relay.party import Description, Party
 from sip.media.relay.player import Player
@@ -177,6 +178,17 @@ class Sessions:
         """Ends what is played to a party."""
         _party_of(self.find(call_id), tag).stop_play(now)
 
+    def press(self, call_id: str, tag: str, stroke: Keystroke, now: float) -> None:
+        """A key as if the party had pressed it: its other side is sent it, and nothing is told."""
+        call = self.find(call_id)
+        _party_of(call, tag)
+        other = call.parties.get(call.peers.get(tag, ""))
+        sender = None if other is None else other.keys.sender
+        if sender is None:
+            raise MediaError("unsupported", "the other side takes no keys in its media")
+        if not sender.press(stroke, now):
+            raise MediaError("refused", "too many keys wait for the ones before them")
+
     def close(self, now: float) -> None:
         """Ends every call."""
         for call_id in list(self._calls):
@@ -191,8 +203,8 @@ class Sessions:
                 call.call_id, wish, self._notices, self._timers, call.looks, now
             )
         for party in (*call.parties.values(), call.pending):
-            if party is not None and party.keys is None:
-                party.watch_keys(KeyWatch(self._timers, _teller(call, party)))
+            if party is not None and party.keys.tell is None:
+                party.keys.tell = _teller(call, party)
 
     def _receiver(self, call: Call, from_tag: str, to_tag: str | None) -> Party | None:
         """The party that an offer is for, if it exists."""
@@ -257,7 +269,7 @@ class Sessions:
 
     def _party(self, tag: str, now: float, new: list[Party]) -> Party:
         pair = self._pool.lease(now)
-        party = Party(tag, pair, self._poller, self._rng)
+        party = Party(tag, pair, self._poller, self._timers, self._rng)
         new.append(party)
         return party
 
