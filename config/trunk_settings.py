@@ -120,6 +120,8 @@ class PassHeaderSettings(Model):
 class MediaTermsSettings(Model):
     """How a trunk wants its media (`trunks[].media`)."""
 
+    dtmf: Literal["auto", "rfc4733", "info", "info-dtmf", "inband"] = "auto"
+
 
 class PeerSettings(Model):
     """What may be said of any peer that we exchange calls with."""

@@ -169,7 +169,7 @@ class Peer:
         headers.add("contact", f"<sip:127.0.0.1:{self.port}>")
         for name, value in extra:
             headers.add(name, value)
-        if sdp:
+        if sdp and "content-type" not in headers:
             headers.add("content-type", "application/sdp")
         request = Request(method, target, headers, (sdp or "").encode())
         if method == "INVITE":

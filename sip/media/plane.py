@@ -89,7 +89,8 @@ class PartyStats:
     (RFC 3550 A.8). `foreign` packets came from a source that is not the party's. `refused`
     packets came from the party and were dropped: payload type not negotiated, a second SSRC
     while the first still spoke, or no RTP at all. `payload_type` is the last one taken.
-    `silent_s` is the time since the last packet taken, None if there was none.
+    `silent_s` is the time since the last packet taken, None if there was none. `keys_received` and
+    `keys_sent` (DTMF in any form, also by signalling) are counted by the call.
 
     What an engine does not count is 0 or None: rtpengine reports no foreign or refused packets
     and no payload type, and has loss and jitter only from the parties' RTCP.
@@ -108,6 +109,8 @@ class PartyStats:
     silent_s: float | None = None
     rtcp_received: int = 0
     rtcp_sent: int = 0
+    keys_received: int = 0
+    keys_sent: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,15 +9,17 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final, ParamSpec
+from typing import Final, ParamSpec, TypeVar
 
 from sip.core.sdp_edits import UNKNOWN, answer_to, off_hold, sent_to, silent_answer
+from sip.core.sdp_keys import has_keys, with_keys, without_keys
 from sip.errors import ParseError
 from sip.media.events import Listener
 from sip.media.plane import Capability, MediaError, MediaPlane, MediaStats
-from sip.media.terms import MediaSide
+from sip.media.terms import KeyForm, MediaSide
 
 P = ParamSpec("P")
+T = TypeVar("T")
 
 A_TAG: Final = "a"
 _ONE_WAY: Final = re.compile(r"^a=(?:sendonly|recvonly|inactive)\b", re.MULTILINE)
@@ -41,6 +43,8 @@ class MediaSession:
         self._plays = 0
         #: the open or newest offer of each party: an answer must fit it
         self._offered: dict[str, str] = {}
+        #: what each party said last
+        self._said: dict[str, str] = {}
 
     @property
     def capabilities(self) -> frozenset[Capability]:
@@ -69,11 +73,11 @@ class MediaSession:
             sender=sender.terms,
             reader=reader.terms,
         )
-        if a_sdp is not None:
-            self._offered[A_TAG] = a_sdp
-        return f"b{self._attempts}", sdp if a_sdp is not None else _read(
-            sent_to, sdp, reader.address
-        )
+        tag = f"b{self._attempts}"
+        if a_sdp is None:
+            return tag, _read(sent_to, sdp, reader.address)
+        self._offered[A_TAG] = self._said[A_TAG] = a_sdp
+        return tag, self._keyed(sdp, tag, reader)
 
     async def answer_to_a(
         self, b_tag: str, b_sdp: str, *, sender: MediaSide, reader: MediaSide
@@ -109,7 +113,8 @@ class MediaSession:
             reader=reader.terms,
         )
         self._offered[offerer] = sdp  # a refused one is left out: no answer has to fit it
-        return described
+        self._said[offerer] = sdp
+        return self._keyed(described, answerer, reader)
 
     async def reanswer(
         self, offerer: str, answerer: str, sdp: str, *, sender: MediaSide, reader: MediaSide
@@ -125,6 +130,8 @@ class MediaSession:
             sender=sender.terms,
             reader=reader.terms,
         )
+        self._said[answerer] = sdp
+        answer = self._keyed(answer, offerer, reader)
         offer = self._offered.get(offerer)
         if offer is None:
             return answer
@@ -162,12 +169,24 @@ class MediaSession:
         self._open = False
         return await self._plane.delete(self._call_id)
 
+    def _keyed(self, sdp: str, party: str, side: MediaSide) -> str:
+        """What `party` is told, with keys as events if it takes them so: the engine converts."""
+        if Capability.KEYS not in self._plane.capabilities:
+            return sdp
+        known = self._said.get(party)
+        takes = side.terms.dtmf in (KeyForm.AUTO, KeyForm.EVENTS)
+        if takes and known is not None:
+            takes = _read(has_keys, known)
+        if takes == _read(has_keys, sdp):
+            return sdp
+        return _read(with_keys, sdp, known) if takes else _read(without_keys, sdp)
+
     def _need(self, capability: Capability, what: str) -> None:
         if capability not in self._plane.capabilities:
             raise MediaError("unsupported", f"this media engine cannot {what}")
 
 
-def _read(edit: Callable[P, str], *args: P.args, **kwargs: P.kwargs) -> str:
+def _read(edit: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """An engine may take what we cannot read: the same as if it had refused it. MediaError."""
     try:
         return edit(*args, **kwargs)

@@ -3,7 +3,7 @@
 import asyncio
 import functools
 import socket
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
@@ -14,6 +14,7 @@ from sip.b2bua.hunt import Attempt
 from sip.b2bua.leg_report import LegReport, Progress
 from sip.b2bua.legs.inbound import InboundLeg
 from sip.b2bua.legs.leg import MakeLeg
+from sip.b2bua.legs.options import DEFAULT, LegOptions
 from sip.clock import LoopClock
 from sip.core.header_values import NameAddr
 from sip.core.message import Request, Response
@@ -47,9 +48,12 @@ def port_in(message: Request | Response | str | None) -> int:
 class Servers:
     """Attempts to place a leg, one a peer."""
 
-    def __init__(self, ua: UserAgent, peers: tuple[Peer, ...]) -> None:
+    def __init__(
+        self, ua: UserAgent, peers: tuple[Peer, ...], options: Mapping[str, LegOptions]
+    ) -> None:
         self._ua = ua
         self._left = list(peers)
+        self._options = options
 
     async def next(self) -> Attempt | None:
         """The next peer's."""
@@ -66,6 +70,7 @@ class Servers:
             no_response_s=8.0,
             media_address="127.0.0.1",
             target=target,
+            options=self._options.get(peer.name, DEFAULT),
         )
 
 
@@ -82,13 +87,15 @@ class Stage:
         #: what the application was told
         self.reports: list[LegReport] = []
         self.states: list[CallState] = []
+        #: how the trunk of a peer wants its legs
+        self.options: dict[str, LegOptions] = {}
 
     def peer(self, name: str) -> Peer:
         return self.peers[name]
 
     def servers(self, *names: str) -> Servers:
         """Attempts at the peers of these names, in turn."""
-        return Servers(self.ua, tuple(self.peers[name] for name in names))
+        return Servers(self.ua, tuple(self.peers[name] for name in names), self.options)
 
     def call(self, first: MakeLeg | None = None) -> Call:
         """A call that begins with `first`, or with a leg that the story places."""
@@ -126,7 +133,8 @@ class Stage:
 
     def _on_request(self, transaction: ServerTransaction) -> None:
         assert transaction.request.method == "INVITE"
-        self.call(partial(InboundLeg, self.ua, transaction))
+        options = self.options.get("carrier", DEFAULT)
+        self.call(partial(InboundLeg, self.ua, transaction, options=options))
 
 
 @asynccontextmanager

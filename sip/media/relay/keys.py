@@ -48,8 +48,8 @@ UNKNOWN: Final = KeyTerms(KeyForm.AUTO)
 class Keys:
     """One party's keys. `join` says whose other side it is, and again after each negotiation."""
 
-    __slots__ = ("_deadline", "_endpoint", "_held", "_passing", "_peer", "_reader", "_sender",
-                 "_taken", "_timer", "_timers", "_tones", "tell", "terms")  # fmt: skip
+    __slots__ = ("_deadline", "_ear", "_endpoint", "_held", "_passing", "_peer", "_reader",
+                 "_sender", "_taken", "_timer", "_timers", "_tones", "tell", "terms")  # fmt: skip
 
     def __init__(self, endpoint: RtpEndpoint, timers: Timers) -> None:
         self._endpoint = endpoint
@@ -70,6 +70,7 @@ class Keys:
         self._timer: Timer | None = None
         self._deadline = 0.0
         endpoint.stream.on_key = self.take
+        self._ear = self.hear  # one object, by which it is let be
 
     def join(self, peer: Keys) -> None:
         """`peer` is the other side, and both sides' `terms` are known."""
@@ -89,7 +90,7 @@ class Keys:
             self._peer._peer = None
         self._peer = None
         self._endpoint.stream.on_key = None
-        self._endpoint.let_be(self.hear)
+        self._endpoint.let_be(self._ear)
 
     @property
     def sender(self) -> KeySender | None:
@@ -107,6 +108,9 @@ class Keys:
         """An RTP packet of an event, before it passes."""
         if not has_key(packet):
             return
+        if self.terms.form.by_info:  # the same come by signalling
+            self._leave_out(now)
+            return
         reader = self._reader
         if reader is None:
             reader = self._reader = KeyReader()
@@ -117,8 +121,8 @@ class Keys:
         if held is not None:
             self._down(held, number, now)
             self._release_later(now)
-        if self._taken and self._peer is not None:
-            self._peer._endpoint.outlet.leave_out(now)
+        if self._taken:
+            self._leave_out(now)
 
     def hear(self, packet: bytes, now: float) -> None:
         """A packet of its audio, in which its keys are."""
@@ -137,7 +141,7 @@ class Keys:
             self._release_later(now)
         peer = self._peer
         if tones.sounding and peer is not None and peer.terms.form is not KeyForm.TONES:
-            peer._endpoint.outlet.leave_out(now)
+            self._leave_out(now)
 
     def _down(self, held: Press, number: int | None, now: float) -> None:
         """A key is down, as long so far. `number` is its payload type, None of a tone."""
@@ -169,6 +173,11 @@ class Keys:
         peer = self._peer
         if peer is not None and peer.sender is not None and not peer._endpoint.outlet.withheld:
             peer.sender.send(held, now)
+
+    def _leave_out(self, now: float) -> None:
+        """The packet that is just being looked at does not pass."""
+        if self._peer is not None:
+            self._peer._endpoint.outlet.leave_out(now)
 
     def _passes(self, number: int | None) -> bool:
         """Whether a key passes as it is."""
@@ -212,6 +221,6 @@ class Keys:
 
     def _listen(self) -> None:
         """Whether its audio is looked at depends on its terms."""
-        self._endpoint.let_be(self.hear)
+        self._endpoint.let_be(self._ear)
         if self.terms.laws:
-            self._endpoint.listen_in(self.hear)
+            self._endpoint.listen_in(self._ear)

@@ -27,7 +27,7 @@ from sip.core.digest_client import Credentials
 from sip.core.header_values import canonical
 from sip.core.session_timer import Mode, Policy
 from sip.core.uri import Uri
-from sip.media.terms import MediaTerms
+from sip.media.terms import KeyForm, MediaTerms
 from sip.transport.endpoint import Endpoint
 
 
@@ -202,4 +202,4 @@ def _leg_options(settings: PeerSettings) -> LegOptions:
 
 
 def _media_terms(settings: MediaTermsSettings) -> MediaTerms:
-    return MediaTerms()
+    return MediaTerms(dtmf=KeyForm(settings.dtmf))
