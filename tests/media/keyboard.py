@@ -88,7 +88,7 @@ class Party:
         #: what it says instead of silence, each 20 ms: packets, or the payload of one
         self.next: list[list[bytes] | bytes] = []
         self.heard: list[Packet] = []
-        self.told_port = 0
+        self.told = host, 0
 
     @property
     def port(self) -> int:
@@ -123,8 +123,8 @@ class Board(Desk):
         self.sides = a, b
         #: keys that the client was told, with their parties
         self.told: list[tuple[str, Heard]] = []
-        self.b.told_port = port(self.offer(sdp=a.sdp(self.a.port), notify=1, **a.keys))
-        self.a.told_port = port(self.answer(sdp=b.sdp(self.b.port), **b.keys))
+        self.b.told = HOST, port(self.offer(sdp=a.sdp(self.a.port), notify=1, **a.keys))
+        self.a.told = HOST, port(self.answer(sdp=b.sdp(self.b.port), **b.keys))
         self.speaks(0.5)
         self.a.heard.clear()
         self.b.heard.clear()
@@ -179,15 +179,15 @@ class Board(Desk):
         for _ in range(round(seconds / PTIME_S)):
             for party in (self.a, self.b):
                 for data in party.take():
-                    self.deliver(party.socket, data, party.told_port)
+                    self.deliver(party.socket, data, party.told)
             self.passes(PTIME_S)
             self.a.listen()
             self.b.listen()
             self._acknowledge()
 
-    def deliver(self, by: socket.socket, packet: bytes, port: int) -> None:
+    def deliver(self, by: socket.socket, packet: bytes, to: tuple[str, int]) -> None:
         """One datagram to one of the relay's ports."""
-        by.sendto(packet, (HOST, port))
+        by.sendto(packet, to)
         for fd, _ in self._poll.poll(PATIENCE_S):
             self._readers[fd](self.now)
 
