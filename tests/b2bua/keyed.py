@@ -126,31 +126,38 @@ class Talk:
             self.a.listen()
             self.b.listen()
 
-    # the caller presses a key
+    # a key is pressed: by the caller, or on the way `back` by the agent
 
-    async def press(self, key: str, kind: str = "event", *, lost: int | None = None) -> None:
+    async def press(
+        self, key: str, kind: str = "event", *, lost: int | None = None, back: bool = False
+    ) -> None:
+        party, peer = (self.b, self.agent) if back else (self.a, self.carrier)
         if kind == "event":
-            at = self.a.timestamp + 160 * (len(self.a.next) + 1)
             packets = key_packets(
-                101, KEYS.index(key), seq=self.a.seq + 1, timestamp=at, ssrc=self.a.ssrc
+                101,
+                KEYS.index(key),
+                seq=party.seq + 1,
+                timestamp=party.timestamp + 160 * (len(party.next) + 1),
+                ssrc=party.ssrc,
             )
-            self.a.seq += len(packets)
-            self.a.next += [[] if n == lost else [packet] for n, packet in enumerate(packets)]
+            party.seq += len(packets)
+            party.next += [[] if n == lost else [packet] for n, packet in enumerate(packets)]
         elif kind == "tone":
             coded = audioop.lin2ulaw(key_tone(key, 100), 2)
-            self.a.next += [coded[at : at + 160] for at in range(0, 800, 160)]
+            party.next += [coded[at : at + 160] for at in range(0, 800, 160)]
         else:
             body = key if kind == ALONE else f"Signal={key}\r\nDuration=120\r\n"
-            await self.carrier.send("INFO", sdp=body, headers=(("Content-Type", kind),))
-            await self.carrier.expect(200, of="INFO")
+            await peer.send("INFO", sdp=body, headers=(("Content-Type", kind),))
+            await peer.expect(200, of="INFO")
 
-    # what the agent hears of it
+    # what the other hears of it
 
-    async def informed(self, kind: str) -> str:
+    async def informed(self, kind: str, *, back: bool = False) -> str:
         """The key of the next INFO."""
-        info = await self.agent.expect("INFO")
+        peer = self.carrier if back else self.agent
+        info = await peer.expect("INFO")
         assert info.content_type == kind
-        await self.agent.send(200, answering="INFO")
+        await peer.send(200, answering="INFO")
         text: str = info.body.decode()
         return text if kind == ALONE else text.partition("Signal=")[2].partition("\r\n")[0]
 
