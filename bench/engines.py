@@ -57,7 +57,7 @@ def _relay(core: int, directory: Path) -> Iterator[RunningEngine]:
     port = free_port()
     argv = [
         *(sys.executable, "-m", "sip.media.relay", "--control", f"127.0.0.1:{port}"),
-        *("--listen", TESTED_HOST, "--advertise", TESTED_HOST),
+        *("--no-token", "--listen", TESTED_HOST, "--advertise", TESTED_HOST),
         *("--ports", f"{_PORTS[0]}-{_PORTS[1] + 1}"),
     ]
     output = directory / f"relay-{time.monotonic_ns()}.out"

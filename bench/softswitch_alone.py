@@ -23,12 +23,21 @@ from sip.clock import LoopClock
 from sip.core.uri import Uri
 from sip.ids import Ids
 from sip.media.events import Listener
-from sip.media.plane import Capability, MediaError, MediaPlane, MediaStats
+from sip.media.plane import (
+    Capability,
+    EngineStatistics,
+    MediaError,
+    MediaPlane,
+    MediaStats,
+    Subscription,
+    Withheld,
+)
 from sip.media.supervisor import RelayOptions, RelayProcess
 from sip.media.terms import ANY_TERMS, MediaTerms, Signalling
 from sip.softswitch.admission.gatekeeper import Gatekeeper
 from sip.softswitch.softswitch import Softswitch
 from sip.softswitch.trunks.trunk import Trunk, Trunks
+from sip.transport.advertise import Public
 from sip.transport.endpoint import Endpoint
 
 _UNLIMITED = 1_000_000
@@ -39,6 +48,7 @@ class PassThrough:
     """A media plane that lets the parties talk to each other directly."""
 
     capabilities: frozenset[Capability] = frozenset()
+    ports: tuple[int, int] | None = None
 
     def listen(self, call_id: str, listener: Listener) -> None:
         """There is nothing to tell: no packet passes here."""
@@ -47,6 +57,15 @@ class PassThrough:
         raise MediaError("unsupported", "no packet passes here")
 
     async def stop_play(self, call_id: str, tag: str) -> None:
+        raise MediaError("unsupported", "no packet passes here")
+
+    async def record(self, call_id: str, recording: str, left: str) -> None:
+        raise MediaError("unsupported", "no packet passes here")
+
+    async def pause_recording(self, call_id: str) -> None:
+        raise MediaError("unsupported", "no packet passes here")
+
+    async def stop_recording(self, call_id: str) -> None:
         raise MediaError("unsupported", "no packet passes here")
 
     async def offer(
@@ -86,6 +105,27 @@ class PassThrough:
     async def press(self, call_id: str, tag: str, key: str, duration_ms: int) -> None:
         return
 
+    async def withhold(self, call_id: str, tag: str, how: Withheld) -> None:
+        raise MediaError("unsupported", "no packet passes here")
+
+    async def let_pass(self, call_id: str, tag: str, how: Withheld) -> None:
+        raise MediaError("unsupported", "no packet passes here")
+
+    async def subscribe(self, call_id: str, tag: str) -> Subscription:
+        raise MediaError("unsupported", "no packet passes here")
+
+    async def answer_subscription(self, call_id: str, tag: str, sdp: str) -> None:
+        raise MediaError("unsupported", "no packet passes here")
+
+    async def unsubscribe(self, call_id: str, tag: str) -> None:
+        raise MediaError("unsupported", "no packet passes here")
+
+    async def calls(self) -> tuple[str, ...]:
+        return ()
+
+    async def statistics(self) -> EngineStatistics:
+        return EngineStatistics()
+
     async def ping(self) -> None:
         return
 
@@ -118,7 +158,8 @@ async def _serve(port: int, agent_port: int, *, with_media: bool) -> None:
             gatekeeper=Gatekeeper(clock, trunks, "bench", b"bench", SipAuthSettings()),
             link=ScriptedLink("agent"),
             limits=LimitSettings(calls=_UNLIMITED, calls_per_second=_UNLIMITED),
-            sip=SipSettings(realm="bench", advertise=TESTED_HOST),
+            sip=SipSettings(realm="bench"),
+            public=Public(TESTED_HOST),
         )
         await switch.listen([Endpoint("udp", TESTED_HOST, port)])
         # As the gateway does when it is ready.

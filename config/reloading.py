@@ -7,8 +7,9 @@ from pydantic import BaseModel
 
 from config.settings import ListenSettings, Settings, SipSettings
 
-#: Groups that take effect at once, whole; of `http` the token does, of `sip` the certificates. All
-#: else, sockets and what was opened at the start, wants a restart.
+#: Groups that take effect at once, whole; of `http` the token does, of `sip` the certificates, of
+#: `media` what is not our own relay's. All else, sockets and what was opened at the start, wants a
+#: restart.
 _AT_ONCE = frozenset({"retell", "trunks", "numbers", "outbound", "limits", "log"})
 
 
@@ -25,8 +26,13 @@ class Reload:
 def reload(now: Settings, wanted: Settings) -> Reload:
     """From the settings in force and those of the file."""
     kept = {name: getattr(now, name) for name in Settings.model_fields.keys() - _AT_ONCE}
+    # the engines change under open calls; our own relay does not
+    ours = {key: getattr(now.media, key) for key in ("ports", "processes", "advertise")}
+    media = wanted.media.model_copy(update=ours)
     http = now.http.model_copy(update={"admin_token": wanted.http.admin_token})
-    settings = wanted.model_copy(update={**kept, "http": http, "sip": _sip(now.sip, wanted.sip)})
+    settings = wanted.model_copy(
+        update={**kept, "http": http, "media": media, "sip": _sip(now.sip, wanted.sip)}
+    )
     return Reload(
         settings,
         changed=tuple(dict.fromkeys(differences(now, settings))),

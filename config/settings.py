@@ -26,6 +26,8 @@ from config.texts import (
     Name,
     NumberKey,
     Prefix,
+    Processes,
+    PublicAddress,
     ReadableFile,
     Secret,
     SipUri,
@@ -45,6 +47,7 @@ from config.trunk_settings import (
     RegistrationSettings,
     RetellTrunk,
     SessionTimerSettings,
+    Srtp,
     TrunkSettings,
 )
 from config.values import (
@@ -209,7 +212,7 @@ class SipSettings(Model):
         ListenSettings(address=Listener("udp", "0.0.0.0", 5060)),
         ListenSettings(address=Listener("tcp", "0.0.0.0", 5060)),
     )
-    advertise: IpAddress | None = None
+    advertise: PublicAddress | None = None
     realm: Name = "retell-sip-gateway"
     tls: TlsSettings = TlsSettings()
     auth: SipAuthSettings = SipAuthSettings()
@@ -226,6 +229,8 @@ class RtpengineSettings(Model):
 class MediaSettings(Model):
     engine: Engines = ("builtin",)
     ports: RtpPorts = PortRange(20000, 29999)
+    processes: Processes = 1
+    advertise: PublicAddress | None = None
     rtpengine: RtpengineSettings = RtpengineSettings()
 
 
@@ -260,6 +265,7 @@ class RetellSettings(Model):
     identify: tuple[PeerSource, ...] = tuple(map(Source.parse, RETELL_TRUNK["identify"]))
     ring_timeout_s: Seconds = 45
     fallback: Fallback | None = None
+    srtp: Srtp = "off"
 
     def own_trunk(self) -> RetellTrunk:
         """The trunk to Retell, as it would stand among `trunks`."""
@@ -271,15 +277,30 @@ class RetellSettings(Model):
             "login": PeerLogin(username=login.username, password=login.password)
             if login is not None and login.password is not None
             else None,
+            "media": {**RETELL_TRUNK.get("media", {}), "srtp": self.srtp},
         }
         return RetellTrunk.model_validate({**RETELL_TRUNK, **own})
 
 
+class RecordingSettings(Model):
+    """Calls are recorded into `directory`, encrypted with the first key of `key_file`: `all` of
+    them, or those of the numbers that say so. Recordings are kept for `keep_days` days and
+    `max_mb` megabytes, 0 for ever and for any."""
+
+    directory: Folder
+    key_file: ReadableFile
+    all: bool = False
+    keep_days: Annotated[int, Field(ge=0)] = 30
+    max_mb: Annotated[int, Field(ge=0)] = 0
+
+
 class NumberSettings(Model):
+    record: bool | None = None
     agent: Name | None = None
     method: Method | None = None
     variables: dict[str, str] = Field(default={})
     fallback: Fallback | None = None
+    srtp: Literal["required"] | None = None
 
 
 class RouteSettings(Model):
@@ -327,6 +348,7 @@ class Settings(Model):
     media: MediaSettings = MediaSettings()
     application: ApplicationSettings = ApplicationSettings()
     storage: StorageSettings = StorageSettings()
+    recording: RecordingSettings | None = None
     retell: RetellSettings = RetellSettings()
     trunks: tuple[TrunkSettings, ...] = ()
     numbers: dict[NumberKey, NumberSettings] = Field(default={})

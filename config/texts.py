@@ -6,7 +6,7 @@ Every check raises ValueError with a sentence for the operator.
 import re
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 import phonenumbers
@@ -96,6 +96,19 @@ def _advertise(value: Any) -> str:
         ) from None
 
 
+def _public_address(value: Any) -> str:
+    """An address, a host name, or stun:HOST[:PORT]; see docs/config.md."""
+    text = text_of(value)
+    host = text.removeprefix("stun:")
+    if host == text:
+        if not HOST.fullmatch(text) or re.fullmatch(r"[\d.]+", text):
+            return _ip(text)
+        return text
+    if not HOST.fullmatch(host):
+        host_port(host, "stun:HOST or stun:HOST:PORT")
+    return text
+
+
 def _readable_file(value: Any, info: ValidationInfo) -> Path:
     """Relative paths start at the directory of the configuration file."""
     base = (info.context or {}).get("directory", Path())
@@ -132,6 +145,15 @@ def _application_url(value: Any) -> str:
     return text
 
 
+def _processes(value: Any) -> Any:
+    """`auto`, or how many."""
+    if value == "auto" or (type(value) is int and 1 <= value <= 64):
+        return value
+    if isinstance(value, str) and value.isdecimal() and 1 <= int(value) <= 64:
+        return int(value)
+    raise ValueError(f"{value!r} is neither auto nor a number from 1 to 64")
+
+
 def _engine(value: Any) -> str:
     text = text_of(value)
     if text == "builtin":
@@ -144,6 +166,15 @@ def _engine(value: Any) -> str:
 
 def _engines(value: Any) -> Any:
     return (value,) if isinstance(value, str) else value
+
+
+def _each_once(engines: tuple[str, ...]) -> tuple[str, ...]:
+    if not engines:
+        raise ValueError("names no engine: builtin, ng:udp:HOST:PORT, or a list of them")
+    twice = next((one for one in engines if engines.count(one) > 1), None)
+    if twice is not None:
+        raise ValueError(f"names {twice} twice")
+    return engines
 
 
 def _storage_url(value: Any) -> SecretStr:
@@ -247,7 +278,8 @@ Folder = Annotated[Path, BeforeValidator(_folder)]
 HttpUrl = Annotated[str, BeforeValidator(_http_url)]
 ApplicationUrl = Annotated[str, BeforeValidator(_application_url)]
 Engine = Annotated[str, BeforeValidator(_engine)]
-Engines = Annotated[tuple[Engine, ...], BeforeValidator(_engines)]
+Processes = Annotated[int | Literal["auto"], BeforeValidator(_processes)]
+Engines = Annotated[tuple[Engine, ...], BeforeValidator(_engines), AfterValidator(_each_once)]
 StorageUrl = Annotated[SecretStr, BeforeValidator(_storage_url)]
 Secret = Annotated[SecretStr, BeforeValidator(_secret)]
 Name = Annotated[str, BeforeValidator(_name)]
@@ -258,5 +290,6 @@ Dialled = Annotated[str, BeforeValidator(_dialled)]
 XHeaderName = Annotated[str, BeforeValidator(_x_header_name)]
 HeaderName = Annotated[str, BeforeValidator(_header_name)]
 HeaderPattern = Annotated[str, BeforeValidator(_header_pattern)]
+PublicAddress = Annotated[str, BeforeValidator(_public_address)]
 Advertise = Annotated[str, BeforeValidator(_advertise)]
 HeaderValue = Annotated[str, AfterValidator(_header_value)]

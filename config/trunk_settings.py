@@ -22,6 +22,7 @@ from config.texts import (
 from config.values import Model, PeerSource, Positive, Seconds
 
 NumberFormat = Literal["+e164", "e164", "national", "as-is"]
+Srtp = Literal["off", "optional", "required"]
 IdentityHeader = Literal["from", "pai", "ppi", "rpid", "diversion"]
 
 
@@ -118,7 +119,14 @@ class PassHeaderSettings(Model):
 
 
 class MediaTermsSettings(Model):
-    """How a trunk wants its media (`trunks[].media`)."""
+    """How a trunk wants its media (`trunks[].media`).
+
+    `reinvite` is whether it takes a re-INVITE with another session description, `srtp` is
+    encryption by SDES (RFC 4568).
+    """
+
+    reinvite: bool = True
+    srtp: Srtp = "off"
 
     dtmf: Literal["auto", "rfc4733", "info", "info-dtmf", "inband"] = "auto"
 
@@ -139,7 +147,6 @@ class PeerSettings(Model):
     registers: bool = Field(default=False, alias="register")
     registration: RegistrationSettings = RegistrationSettings()
     registrar: bool = False
-    srtp: Literal["off", "optional", "required"] = "off"
     no_response_s: Seconds = 8.0
     force_rport: bool | None = None
     post_dial_s: Seconds = 8.0

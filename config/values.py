@@ -103,12 +103,17 @@ class PortRange:
         if not dash:
             raise ValueError(f"{text!r} is not of the form FIRST-LAST")
         ports = cls(port_number(first.strip()), port_number(last.strip()))
-        # A call needs two RTP/RTCP pairs: one towards each leg.
-        if ports.last - ports.first + 1 < 4:
+        if not ports.calls:
             raise ValueError(f"{text!r} has no room for one call, which needs 4 ports")
         if ports.first < 1024:
             raise ValueError(f"{text!r} begins below 1024, where ports are privileged")
         return ports
+
+    @property
+    def calls(self) -> int:
+        """How many calls they are enough for: each takes two pairs, of an even port and the next,
+        one towards each leg."""
+        return len(range(self.first + self.first % 2, self.last, 2)) // 2
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,10 +15,12 @@ import structlog
 
 from config.settings import Settings
 from gateway.log import reconfigure
+from gateway.start.addresses import OurAddresses
 from gateway.start.drain import Drain
 from gateway.start.http import start_http
 from gateway.start.link import open_link
 from gateway.start.media import start_media
+from gateway.start.recording import start_recording
 from gateway.start.reload import Reloader
 from gateway.start.shown import Shown
 from gateway.start.softswitch import start_softswitch
@@ -72,9 +74,13 @@ async def running(
     async with AsyncExitStack() as stack:
         shown = Shown(expected=bool(settings.sip.listen), drain=drain, trace=make_trace(settings))
         shared = await open_storage(settings.storage, stack)
-        endpoint = await start_http(settings, shown, stack, reloader)
+        recordings = await start_recording(settings, stack, reloader)
+        endpoint = await start_http(settings, shown, stack, reloader, recordings)
         if settings.sip.listen:
-            shown.media = await start_media(settings, stack, on_loss=shown.media_lost)
+            addresses = OurAddresses(settings)
+            await addresses.start(stack)
+            recorder = None if recordings is None else recordings.socket
+            shown.media = await start_media(settings, stack, reloader, recorder)
             link = await open_link(settings.application, endpoint, stack)
             await start_softswitch(
                 settings,
@@ -83,6 +89,7 @@ async def running(
                 shared=shared,
                 media=shown.media,
                 link=link,
+                addresses=addresses,
                 reloader=reloader,
             )
         yield

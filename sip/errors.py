@@ -8,7 +8,8 @@ SipError
 ├── ResolveError, DnsError       sip.transport.servers: a name leads nowhere, DNS has no answer
 ├── TlsError, TlsSessionError    sip.transport.tls: files make no TLS, a session failed
 ├── MediaError, NoPortsError     sip.media: the media engine did not do what it was asked
-├── FormError, BencodeError, AddressRefusedError   sip.media: what came is not to be used
+├── KeyFileError, VaultError      sip.media.recording: a file of keys, or a recording, is no such
+├── FormError, BencodeError, RtcpError, AddressRefusedError   sip.media: what came is not to be used
 ├── DialError          sip.softswitch.dialling: nothing can be dialled
 ├── TrunkFullError     sip.softswitch.trunks: no room for one more call
 ├── RegisterError, OutOfOrderError   sip.softswitch.registration: a REGISTER is not served

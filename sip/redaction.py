@@ -2,8 +2,8 @@
 that Content-Length holds.
 
 Taken out are the proofs of a digest (RFC 7616), other credentials, passwords in URIs, headers that
-identify a trunk, the keys of SRTP and ICE (RFC 4568, RFC 8839), and the digits of an INFO, which
-may be those of a card or a PIN.
+identify a trunk, the keys of SRTP and ICE (RFC 4567, RFC 4568, RFC 8839), and the digits of an
+INFO, which may be those of a card or a PIN.
 """
 
 from __future__ import annotations
@@ -18,14 +18,16 @@ _SCHEME: Final = re.compile(r"\s*(\S+)\s+(.*)", re.DOTALL)
 _PASSWORD: Final = re.compile(r'(:(?<=[sS][iI][pP]:|[iI][pP][sS]:)[^\s:@;<>"]+:)([^\s@<>"]+)(?=@)')
 #: Lines of a body that hold a secret behind their beginning.
 _BODY: Final = re.compile(
-    r"^(a=crypto:\d+ +\S+ +inline:|a=ice-pwd:|k=\w+:|Signal *[=:] *)([^\r\n|]+)",
+    r"^(a=(?:ice-pwd|key-mgmt):|k=\w+:|Signal *[=:] *)([^\r\n|]+)",
     re.MULTILINE | re.IGNORECASE,
 )
+#: A key of SRTP, of which a line may have several (RFC 4568 6.1), up to what follows it.
+_INLINE: Final = re.compile(r"(\binline:)([^\s|;]+)", re.IGNORECASE)
 _DIGITS_ALONE: Final = re.compile(
     r"^content-type[ \t]*:[ \t]*application/dtmf[ \t;\r\n]", re.I | re.M
 )
 #: One of these is in every message whose body holds a secret.
-_BODY_MARKS: Final = ("inline:", "a=ice-pwd:", "\nk=", "signal", "application/dtmf")
+_BODY_MARKS: Final = ("inline:", "ice-pwd:", "key-mgmt:", "\nk=", "signal", "application/dtmf")
 _CREDENTIALS: Final = ("authorization", "proxy-authorization", "authentication-info")
 
 
@@ -52,7 +54,7 @@ class Redaction:
         if body and any(mark in lower for mark in _BODY_MARKS):
             if _DIGITS_ALONE.search(head):
                 body = _stars(body)
-            body = _BODY.sub(_second, body)
+            body = _INLINE.sub(_second, _BODY.sub(_second, body))
         return shown + gap + body
 
 

@@ -407,11 +407,12 @@ async def make_ladder(**options: Any) -> AsyncIterator[Ladder]:
     """A softswitch whose trunks are the peers: all open by source, but retell by digest.
 
     Options: `limits`, `bans`, more `trunks`, `trunks_to`: a function that makes more, given the
-    peers, and `legs`: how the trunk of a peer wants its legs.
+    peers, `legs`: how the trunk of a peer wants its legs, `media`, which makes the media plane,
+    `listeners` beside the one for UDP, and `tls`, our side's as a client.
     """
     app = FakeApplication()
     await app.start()
-    media = FakeMedia()
+    media = options.pop("media", FakeMedia)()
     clock, ids = LoopClock(), Ids()
     trace = Trace()
     gateway = Endpoint("udp", "127.0.0.1", free_port())
@@ -445,8 +446,9 @@ async def make_ladder(**options: Any) -> AsyncIterator[Ladder]:
             sip=SipSettings(realm="gateway.test", keepalive_s=86_400),
             trace=trace,
             binding_store=options.pop("binding_store", None),
+            tls=options.pop("tls", None),
         )
-        await switch.listen([gateway])
+        await switch.listen([gateway, *options.pop("listeners", ())])
         ladder = Ladder(switch, app, media, gatekeeper, trace)
         ladder.peers = peers
         try:

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[1]
         ("tests/interop/test_outbound.py::test_codes[486-udp]", "stories-udp"),
         ("tests/interop/test_loss.py::test_every_call_completes", "tests/interop/test_loss.py"),
         ("tests/interop/pbx/test_hold.py::test_hold[static-udp]", "office"),
-        ("tests/media/test_scenarios.py::test_talk[relay]", "media"),
+        ("tests/media/scenarios/test_offers.py::test_talk[relay]", "media"),
     ],
 )
 def test_a_group_is_a_file_or_what_shares_a_gateway(node_id: str, group: str) -> None:

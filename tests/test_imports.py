@@ -29,6 +29,8 @@ _BELOW_SOFTSWITCH = (
 _TRUNKS = "sip.softswitch.trunks"
 # Records and ports that storage implements: a leaf, the one thing of sip that it may know.
 _SHARED = "sip.softswitch.shared"
+# The form of a recording's file: written by the softswitch's half, read by the application's.
+_VAULT = ("sip.media.recording.vault", "sip.media.recording.keys")
 
 # A module may import itself, what is listed for its longest matching prefix, and any package
 # that is not ours.
@@ -66,6 +68,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "gateway.jambonz": ("config", "gateway.log", "gateway.value", "gateway.visible"),
     "gateway.retell": ("config", "gateway.log"),
     "gateway.storage": ("config", "gateway.log", _SHARED),
+    "gateway.recordings": _VAULT,
     "gateway.calls": (
         "config",
         "gateway.log",
@@ -81,6 +84,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         "gateway.jambonz",
         "gateway.retell",
         "gateway.storage",
+        "gateway.recordings",
         "gateway.calls",
     ),
     # The composition root and its parts: the one place that sees both halves.
@@ -90,6 +94,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         "gateway.log",
         "gateway.jambonz",
         "gateway.storage",
+        "gateway.recordings",
         "gateway.calls",
         "gateway.http",
     ),
@@ -296,6 +301,8 @@ def test_only_the_test_phone_needs_the_gpl_library() -> None:
         ("gateway.storage.record_table", "sip.softswitch.shared", True),
         ("gateway.storage.record_table", "sip.softswitch.softswitch", False),
         ("sip.softswitch.shared", "sip.clock", False),
+        ("gateway.recordings.store", "sip.media.recording.vault", True),
+        ("gateway.recordings.store", "sip.media.recording.recorder", False),
         ("gateway.http.app", "sip.core.uri", False),
         ("gateway.http.app", "testkit.sandbox.main", False),
         ("gateway.jambonz.endpoint", "gateway.calls.live_calls", False),

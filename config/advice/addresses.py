@@ -26,8 +26,9 @@ def _advertised(settings: Settings) -> Iterator[Finding]:
     if not outside:
         return
     told: list[tuple[KeyPath, str, str]] = []
-    if settings.sip.advertise is not None:
-        told.append((("sip", "advertise"), settings.sip.advertise, outside[0]))
+    for group, public in (("sip", settings.sip.advertise), ("media", settings.media.advertise)):
+        if public is not None and address_of(public) is not None:
+            told.append(((group, "advertise"), public, outside[0]))
     for index, listener in enumerate(settings.sip.listen):
         if listener.advertise is not None:
             told.append((("sip", "listen", index, "advertise"), listener.advertise, outside[0]))
@@ -84,13 +85,12 @@ def _meet(one: str, other: str) -> bool:
 
 
 def _media_ports(settings: Settings) -> Iterator[Finding]:
-    if settings.media.engine != ("builtin",):
+    if "builtin" not in settings.media.engine:
         return
     path: KeyPath = ("media", "ports")
     ports, limit = settings.media.ports, settings.limits.calls
-    first = ports.first + ports.first % 2
-    room = (ports.last - first + 1) // PORTS_A_CALL
-    if room < limit:
+    room = ports.calls
+    if room < limit and settings.media.engine == ("builtin",):  # else others take the rest
         yield Finding(
             code="media-ports-few",
             level=Level.WARNING,

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from ipaddress import ip_network
 from typing import Final
 
-from config.advice.peers import host_is_inside, place_of, trunks
+from config.advice.peers import address_of, host_is_inside, place_of, trunks
 from config.findings import Finding, Level
 from config.problems import KeyPath
 from config.settings import Settings
@@ -54,9 +54,10 @@ def example_findings(settings: Settings) -> Iterator[Finding]:
 
 def _ours(settings: Settings) -> Iterator[Finding]:
     advertise, realm, agent = settings.sip.advertise, settings.sip.realm, settings.retell.agent
-    if advertise is not None and _in_books(ip_network(advertise)):
+    told = None if advertise is None else address_of(advertise)
+    if told is not None and _in_books(ip_network(told)):
         why = "no peer's requests or audio come back"
-        yield _left(Level.ERROR, ("sip", "advertise"), advertise, why)
+        yield _left(Level.ERROR, ("sip", "advertise"), str(told), why)
     if _made_up(realm):
         yield _left(Level.WARNING, ("sip", "realm"), realm, "peers see it as our name")
     if agent is not None and _AGENT.fullmatch(agent):

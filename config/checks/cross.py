@@ -10,6 +10,7 @@ from config.checks.trunks import trunk_problems
 from config.problems import Problem, did_you_mean
 from config.reading.profiles import misses_profile
 from config.reading.raw import Data, listing, mapping, named_trunks, said, softswitch_on
+from config.values import PortRange
 
 
 def cross_problems(data: Data) -> Iterator[Problem]:
@@ -19,6 +20,27 @@ def cross_problems(data: Data) -> Iterator[Problem]:
     yield from _method_dial(data)
     yield from _switch(data)
     yield from _application(data)
+    yield from _recording(data)
+
+
+def _recording(data: Data) -> Iterator[Problem]:
+    if not mapping(data, "recording"):
+        for number, entry in mapping(data, "numbers").items():
+            if mapping(entry).get("record") is True:
+                reason = "there is no recording: section that says where recordings go"
+                yield Problem(("numbers", number, "record"), reason)
+    elif not softswitch_on(data):
+        reason = "recordings are made by the softswitch, and sip.listen is empty"
+        yield Problem(("recording",), reason)
+    elif {"builtin"} != {*listing(data, "media", "engine")} | _one(data, "media", "engine"):
+        reason = "only the builtin engine records; media.engine names another one"
+        yield Problem(("recording",), reason)
+
+
+def _one(data: Data, *path: str) -> set[str]:
+    """The key's value where it is one text; `builtin` where it is not said."""
+    value = mapping(data, *path[:-1]).get(path[-1], "builtin")
+    return {value} if isinstance(value, str) else set()
 
 
 def _dialled(data: Data) -> Iterator[tuple[tuple[str | int, ...], str]]:
@@ -120,6 +142,14 @@ def _media(data: Data) -> Iterator[Problem]:
         for key in mapping(media, "rtpengine"):
             reason = "needs an rtpengine: media.engine: ng:udp:HOST:PORT"
             yield Problem(("media", "rtpengine", key), reason)
+    processes, ports = str(media.get("processes")), str(media.get("ports"))
+    try:
+        room = PortRange.parse(ports).calls
+    except ValueError:  # not set, or told already
+        return
+    if processes.isdecimal() and int(processes) > room:
+        reason = f"{processes} processes want 4 ports each, and media.ports has them for {room}"
+        yield Problem(("media", "processes"), reason)
 
 
 def _pair(path: tuple[str | int, ...], keys: Data) -> Iterator[Problem]:

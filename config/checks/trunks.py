@@ -29,9 +29,6 @@ def trunk_problems(data: Data) -> Iterator[Problem]:
     tls = mapping(data, "sip", "tls")
     for index, _, trunk in named_trunks(data):
         path = ("trunks", index)
-        if trunk.get("srtp") in ("optional", "required"):
-            reason = "media encryption is not available in this version: only off is"
-            yield Problem((*path, "srtp"), reason)
         if said(trunk, "register"):
             yield from _register(path, trunk)
         if said(trunk, "registrar") and not trunk.get("login"):

@@ -36,6 +36,7 @@ from gateway.calls.endings import (
     ANSWERED_BY_GATEWAY,
     CANCELLED,
     LOST,
+    NO_MEDIA,
     ODD_ENDINGS,
     OUR_BUG,
     SHUTDOWN,
@@ -241,8 +242,8 @@ class CallMachine:
         if tried is None:  # of a plan that has become a refusal since the call began
             return self._decline(dial_refusal(Role.RETELL, result.status, result.code, ""))
         tried.code = tried.code or code
-        if result.cause == "media" and not result.sip_call_id:
-            return self._decline(no_media(code, result.reason))  # no INVITE went out
+        if result.cause in NO_MEDIA and not result.sip_call_id:  # no INVITE went out
+            return self._decline(no_media(code, result.reason, result.cause))
         role = tried.attempt.role
         # An early-media/183 result is a failure whose own status message was lost in the race.
         early_media = tried.early_media or result.status == "early-media"
@@ -298,7 +299,11 @@ class CallMachine:
             timeout_s=attempt.timeout_s,
             caller_id=attempt.caller_id,
             headers=attempt.headers,
+            encrypted=attempt.encrypted,
         )
+        recording = self.plan.recording if isinstance(self.plan, Dialling) else None
+        if recording is not None and len(self.tried) == 1:
+            return (Config(recording), dial, Hangup())
         return (dial, Hangup())
 
     def _decline(self, refusal: Refusal) -> Verbs:

@@ -81,8 +81,13 @@ ODD_ENDINGS: Final = {
     "no-sdp-answer": Ending("gateway", "no-sdp-answer", 200, Fault.CALLER),
     "no-common-codec": Ending("gateway", "no-common-codec", 200, Fault.CALLER),
     "media": Ending("gateway", "media", 200, Fault.GATEWAY),
+    # a peer would not hear of the engine that took the place of one that died
+    "media-not-moved": Ending("gateway", "media-not-moved", 200, Fault.GATEWAY),
     "shutdown": Ending("gateway", "shutdown", 200, Fault.OPERATOR),
 }
+#: Why there was no media for a call, by the softswitch's cause; and when to come back, in seconds.
+NO_MEDIA: Final = {"media": Fault.GATEWAY, "no-ports": Fault.OPERATOR}
+MEDIA_RETRY_AFTER_S: Final = 5
 #: Calls that talked for less than this many seconds may well have been silent.
 UNHEARD_S: Final = 5.0
 CANCELLED: Final = Ending("caller", "cancelled", 487, Fault.NOBODY)
@@ -195,11 +200,14 @@ def dial_refusal(
     return Refusal(back, phrase, cause, fault, by="callee")
 
 
-def no_media(code: int, reason: str) -> Refusal:
-    """The caller's offer could not be used (488), or our media engine failed: no target differs."""
+def no_media(code: int, reason: str, cause: str) -> Refusal:
+    """The caller's offer could not be used (488), or our media engine failed: no target differs.
+
+    `cause` is the softswitch's, one of `NO_MEDIA`.
+    """
     if code == 488:
         return Refusal(code, reason, "bad-sdp", Fault.CALLER)
-    return Refusal(code, reason, "media", Fault.GATEWAY)
+    return Refusal(code, reason, cause, NO_MEDIA[cause], MEDIA_RETRY_AFTER_S)
 
 
 def unheard(

@@ -69,6 +69,13 @@ class LiveCall:
         """Ours, under which the call is on record."""
         return self.record.call_id
 
+    def say(self, text: str) -> None:
+        """Send a frame, now or when jambonz comes back."""
+        if self.session is None:
+            self.outbox.append(text)
+        else:
+            self.session.send(text, self.outbox.append)
+
     def command(self, verbs: Verbs) -> None:
         """Redirect the call to these verbs, now or when jambonz comes back."""
         if not verbs:

@@ -28,6 +28,7 @@ from gateway.calls.endings import OUR_BUG, SHUTDOWN, Fault, Refusal, registratio
 from gateway.calls.ladders import Ladders
 from gateway.calls.live_call import LiveCall, Session
 from gateway.calls.metrics import Metrics
+from gateway.calls.quality import media_of, qualities_of
 from gateway.calls.record_of_call import (
     between,
     close_record,
@@ -37,6 +38,7 @@ from gateway.calls.record_of_call import (
 )
 from gateway.calls.routing import Dialling, Plan, Refusing, direction_of, plan, retell_uri
 from gateway.calls.tried import Past
+from gateway.jambonz import messages
 from gateway.jambonz.messages import DialResult, LegStatus, NewCall
 from gateway.jambonz.session import Work
 from gateway.jambonz.verbs import Verbs
@@ -44,6 +46,7 @@ from gateway.log import name_call, seconds
 from gateway.retell.client import RetellClient
 from gateway.retell.failures import RegistrationError
 from gateway.storage.call_records import CallRecord, CallStore
+from gateway.storage.samples import SampleStore
 
 log = structlog.get_logger("gateway.call")
 
@@ -73,6 +76,7 @@ class LiveCalls:
         now: Callable[[], float],
         clock: Callable[[], float],
         ladders: Ladders | None = None,
+        samples: SampleStore | None = None,
     ) -> None:
         """`now` is seconds since 1970, `clock` monotonic seconds."""
         self._settings = settings
@@ -82,6 +86,7 @@ class LiveCalls:
         self._now = now
         self._clock = clock
         self._ladders = ladders
+        self._samples = samples
         self._calls: dict[str, LiveCall] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._draining = False
@@ -94,6 +99,14 @@ class LiveCalls:
     def configure(self, settings: Settings) -> None:
         """Plan new calls by these settings."""
         self._settings = settings
+
+    def command(self, call_id: str, name: str, data: Mapping[str, Any]) -> bool:
+        """Have a call that is up do something beside its verbs; False where there is none."""
+        for call in self._calls.values():
+            if call.call_id == call_id and call.machine.phase is not Phase.OVER:
+                call.say(messages.command(name, data))
+                return True
+        return False
 
     @property
     def open_calls(self) -> int:
@@ -389,14 +402,20 @@ class LiveCalls:
             call.timer = None
         machine, record = call.machine, call.record
         ending = machine.ending or OUR_BUG.ending()
-        close_record(record, machine, ending)
+        media = media_of(machine.media)
+        close_record(record, machine, ending, media.figures)
         self._store.save(record)
+        if self._samples is not None:
+            self._samples.save(record.call_id, media.samples)
         if self._ladders is not None:
             self._ladders.call_over(record)
         setup_s = between(record.started_ms, record.answered_ms)
         self._metrics.call_ended(
             record.direction, record.trunk, ending, machine.tried, record.duration_s
         )
+        trunks = {"a": record.trunk, "b": machine.tried[-1].attempt.trunk if machine.tried else ""}
+        for leg, quality in qualities_of(media.figures):
+            self._metrics.leg_ended(trunks[leg], quality)
         log.info(
             "call.end",
             call_id=call.call_id,

@@ -19,6 +19,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
 from gateway.calls.endings import Ending
+from gateway.calls.quality import LegQuality
 from gateway.calls.tried import Tried
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
@@ -26,6 +27,10 @@ _SETUP_S = (0.1, 0.25, 0.5, 1, 2, 3, 5, 10, 20, 40, 60)
 _POST_DIAL_S = (0.1, 0.25, 0.5, 1, 2, 3, 5, 8, 12, 20)
 _LAG_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
 _TALK_S = (5, 15, 30, 60, 120, 300, 600, 1800, 3600)
+_MOS = (1.5, 2.0, 2.5, 3.0, 3.25, 3.5, 3.75, 4.0, 4.1, 4.2, 4.3, 4.4)
+_LOSS = (0.0, 0.001, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5)
+_JITTER_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2)
+_ROUND_TRIP_S = (0.005, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0)
 _API_S = (0.05, 0.1, 0.2, 0.4, 0.8, 1.2, 2.0)
 
 
@@ -122,6 +127,34 @@ class Metrics:
             ["side"],
             registry=self.registry,
         )
+        self._mos = Histogram(
+            "gateway_leg_mos",
+            "Mean opinion score of a leg, 1 to 4.5, by the E-model",
+            ["trunk"],
+            buckets=_MOS,
+            registry=self.registry,
+        )
+        self._loss = Histogram(
+            "gateway_leg_loss_ratio",
+            "Packets of a leg that did not arrive, of all",
+            ["trunk"],
+            buckets=_LOSS,
+            registry=self.registry,
+        )
+        self._jitter = Histogram(
+            "gateway_leg_jitter_seconds",
+            "Mean jitter of a leg",
+            ["trunk"],
+            buckets=_JITTER_S,
+            registry=self.registry,
+        )
+        self._round_trip = Histogram(
+            "gateway_leg_round_trip_seconds",
+            "From us to the leg's end and back, by RTCP",
+            ["trunk"],
+            buckets=_ROUND_TRIP_S,
+            registry=self.registry,
+        )
         self.records_waiting = Gauge(
             "gateway_records_waiting", "Call records not yet stored", registry=self.registry
         )
@@ -188,6 +221,18 @@ class Metrics:
                 self._rang(name).observe(attempt.rang - attempt.started)
         if talk_s is not None:
             self._talked(direction).observe(talk_s)
+
+    def leg_ended(self, trunk: str, quality: LegQuality) -> None:
+        """How good a leg was, as far as it was measured."""
+        label = self._label(trunk)
+        for histogram, value in (
+            (self._mos, quality.mos),
+            (self._loss, quality.loss),
+            (self._jitter, quality.jitter_s),
+            (self._round_trip, quality.round_trip_s),
+        ):
+            if value is not None:
+                histogram.labels(label).observe(value)
 
     def _label(self, trunk: str) -> str:
         """A trunk's name as a label: what a foreign softswitch calls its own is one for all."""

@@ -75,8 +75,10 @@ def note_progress(record: CallRecord, machine: CallMachine) -> None:
         record.answered_ms = round(machine.answered * 1000)
 
 
-def close_record(record: CallRecord, machine: CallMachine, ending: Ending) -> None:
-    """How it ended."""
+def close_record(
+    record: CallRecord, machine: CallMachine, ending: Ending, figures: Mapping[str, Any] | None
+) -> None:
+    """How it ended; `figures` are its media's."""
     note_progress(record, machine)
     record.state = "ended"
     if machine.ended is not None:
@@ -88,7 +90,7 @@ def close_record(record: CallRecord, machine: CallMachine, ending: Ending) -> No
     record.cause = ending.cause
     record.sip_status = ending.sip_status or None
     record.fault = ending.fault.value
-    record.media = machine.media
+    record.media = figures
     record.retell_headers = machine.far_headers
 
 

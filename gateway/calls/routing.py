@@ -74,6 +74,8 @@ class Attempt:
     caller_id: str | None
     timeout_s: float
     headers: Mapping[str, str] = field(default_factory=dict)
+    #: whether its media must be encrypted, whatever the trunk says
+    encrypted: bool = False
 
 
 @frozen(kw_only=True)
@@ -92,7 +94,10 @@ class Registration:
 
 @frozen(kw_only=True)
 class Dialling:
-    """Try these attempts in turn, after registering the call where that is asked."""
+    """Try these attempts in turn, after registering the call where that is asked.
+
+    `recording` is the name of the call's recording, where it is to be recorded.
+    """
 
     direction: Direction
     method: str
@@ -101,6 +106,7 @@ class Dialling:
     attempts: tuple[Attempt, ...]
     agent: str | None = None
     registration: Registration | None = None
+    recording: str | None = None
 
 
 @frozen(kw_only=True)
@@ -121,7 +127,7 @@ def plan(settings: Settings, call: NewCall, call_id: str) -> Plan:
     if call.outbound:
         return _to_agent(settings, call, call_id, Direction.OUTBOUND)
     if from_retell(settings, call):
-        return _from_retell(settings, call)
+        return _from_retell(settings, call, call_id)
     return _to_agent(settings, call, call_id, Direction.INBOUND)
 
 
@@ -188,6 +194,7 @@ def _to_agent(settings: Settings, call: NewCall, call_id: str, direction: Direct
             caller_id=person or None,
             timeout_s=settings.retell.ring_timeout_s,
             headers=headers,
+            encrypted=entry.srtp == "required",
         )
     ]
     fallback = entry.fallback or settings.retell.fallback
@@ -200,11 +207,20 @@ def _to_agent(settings: Settings, call: NewCall, call_id: str, direction: Direct
         from_number=from_number,
         to_number=to_number,
         registration=registration,
+        recording=_recording(settings, entry, call_id),
         attempts=tuple(attempts),
     )
 
 
-def _from_retell(settings: Settings, call: NewCall) -> Plan:
+def _recording(settings: Settings, entry: NumberSettings | None, call_id: str) -> str | None:
+    """The name of the call's recording; a number's own word counts before that for all."""
+    if settings.recording is None:
+        return None
+    said = None if entry is None else entry.record
+    return call_id if (settings.recording.all if said is None else said) else None
+
+
+def _from_retell(settings: Settings, call: NewCall, call_id: str) -> Plan:
     country = settings.outbound.default_country
     number = e164(call.to_number, country) or call.to_number
     caller = settings.outbound.caller_id or _caller(settings, call.from_number)
@@ -233,6 +249,7 @@ def _from_retell(settings: Settings, call: NewCall) -> Plan:
         method="trunk",
         from_number=caller,
         to_number=number,
+        recording=_recording(settings, settings.numbers.get(caller), call_id),
         attempts=attempts,
     )
 

@@ -80,6 +80,10 @@ class ApiClient:
     async def call(self, call_id: str) -> dict[str, Any]:
         return await self._json(f"/api/v1/calls/{call_id}", {})
 
+    async def quality(self, call_id: str) -> dict[str, Any]:
+        """How good each leg is, or was, by leg: `quality` and `samples`."""
+        return dict((await self._json(f"/api/v1/calls/{_segment(call_id)}/quality", {}))["legs"])
+
     async def ladder(self, call_id: str) -> list[dict[str, Any]]:
         """The call's SIP messages in the order in which they passed."""
         messages = list((await self._json(f"/api/v1/calls/{call_id}/ladder", {}))["messages"])
@@ -96,6 +100,12 @@ class ApiClient:
             self._result(path, status, body)
             raise ApiError(f"{self.base_url}: HTTP {status} for {path}")
         return body
+
+    async def erase(self, caller: str) -> list[str]:
+        """Delete all recordings of calls with a person; their names."""
+        path = "/api/v1/recordings"
+        answered = await self._ask("DELETE", path, {"caller": caller}, TIMEOUT_S)
+        return list(self._result(path, *answered)["deleted"])
 
     async def trunks(self) -> list[dict[str, Any]]:
         """Every trunk with its gateways, registration and calls."""

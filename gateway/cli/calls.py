@@ -24,6 +24,7 @@ from gateway.cli.common import (
     out,
     settings_of,
 )
+from gateway.cli.leg_table import leg_table
 
 
 def _filter(name: str, text: str) -> Any:
@@ -135,15 +136,22 @@ def _carrier(record: Mapping[str, Any]) -> str:
 
 
 def _show(settings: Settings, call_id: str, *, as_json: bool) -> None:
-    async def ask() -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    async def ask() -> tuple[dict[str, Any], dict[str, Any], list[dict[str, Any]]]:
         async with ApiClient(settings) as api:
-            return await api.call(call_id), await api.ladder(call_id)
+            return (
+                await api.call(call_id),
+                await api.quality(call_id),
+                await api.ladder(call_id),
+            )
 
-    record, messages = asyncio.run(ask())
+    record, quality, messages = asyncio.run(ask())
     if as_json:
-        out.print_json(data=record | {"ladder": messages})
+        out.print_json(data=record | {"quality": quality, "ladder": messages})
         return
     out.print(json.dumps(record, indent=2, ensure_ascii=False), markup=False)
+    legs = leg_table(quality)
+    if legs is not None:
+        out.print(legs)
     out.print(ladder_drawing.draw(messages, a_leg=record["a_sip_call_id"]))
 
 

@@ -6,6 +6,8 @@ import resource
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import suppress
+from math import ceil
 from pathlib import Path
 from typing import Final
 
@@ -16,11 +18,14 @@ from config.settings import Settings
 
 #: A certificate that ends within so many days is told of.
 SOON_DAYS: Final = 30
-#: Files that a call may need: four sockets of the relay, each a descriptor there.
-FILES_A_CALL: Final = 4
+#: Descriptors that a call takes in a relay: RTP, its connected socket and RTCP, towards each leg.
+FILES_A_CALL: Final = 6
 #: Beside those of calls: listeners, connections, the database, the log.
 SPARE_FILES: Final = 256
 _DAY_S: Final = 86_400
+#: How `media.engine` names an rtpengine, and the seconds that it may take to answer.
+_NG: Final = "ng:udp:"
+_PATIENCE_S: Final = 1.0
 #: Any public address: which of ours a packet to it would leave from.
 _OUTSIDE: Final = ("198.51.100.1", 9)
 
@@ -34,10 +39,13 @@ async def inspect(settings: Settings) -> list[Finding]:
     findings = [_running(settings)] if running else each_port(settings)
     if not running and (relay := relay_ports(settings)) is not None:
         findings.append(relay)
+    if settings.sip.listen:
+        findings += engines(settings)
     findings.append(await _storage(settings.storage.url.get_secret_value()))
     findings += certificates(settings, time.time())
     if settings.sip.listen:
         findings += own_address(settings)
+        findings += await found_addresses(settings)
         findings += descriptors(settings, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
     if settings.http.admin_token is None:
         findings.append(
@@ -63,6 +71,50 @@ def _running(settings: Settings) -> Finding:
     )
 
 
+# media engines
+
+
+def engines(settings: Settings) -> list[Finding]:
+    """Whether each rtpengine answers."""
+    path: KeyPath = ("media", "engine")
+    findings = []
+    for engine in settings.media.engine:
+        if not engine.startswith(_NG):
+            continue
+        if _answers(engine):
+            text = f"{engine} answers"
+            findings.append(Finding(code="engine-up", level=Level.FINE, path=path, text=text))
+            continue
+        others = len(settings.media.engine) > 1
+        findings.append(
+            Finding(
+                code="engine-silent",
+                level=Level.WARNING if others else Level.ERROR,
+                path=path,
+                text=f"{engine} does not answer",
+                fix="start it there, with --listen-ng at that address",
+            )
+        )
+    return findings
+
+
+def _answers(engine: str) -> bool:
+    """Whether an rtpengine answers a ping of its NG protocol, which is asked twice."""
+    host, _, port = engine.removeprefix(_NG).rpartition(":")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as asking:
+        asking.settimeout(_PATIENCE_S)
+        try:
+            asking.connect((host.strip("[]"), int(port)))
+            for cookie in (b"check-1 ", b"check-2 "):
+                asking.send(cookie + b"d7:command4:pinge")
+                with suppress(TimeoutError):
+                    return b"4:pong" in asking.recv(4096)
+        except OSError:
+            return False
+    return False
+
+
 # ports
 
 
@@ -85,11 +137,11 @@ def each_port(settings: Settings) -> list[Finding]:
 
 
 def relay_ports(settings: Settings) -> Finding | None:
-    """Whether the relay has a pair of ports to begin with; None with an engine elsewhere.
+    """Whether the relay has a pair of ports to begin with; None with engines elsewhere.
 
     Some taken ports do no harm, the relay passes over them; all taken would fail every call.
     """
-    if settings.media.engine != ("builtin",) or not settings.sip.listen:
+    if "builtin" not in settings.media.engine or not settings.sip.listen:
         return None
     ports, path = settings.media.ports, ("media", "ports")
     for first in range(ports.first + ports.first % 2, ports.last, 2):
@@ -264,13 +316,45 @@ def own_address(settings: Settings) -> Iterator[Finding]:
         )
 
 
+async def found_addresses(settings: Settings) -> list[Finding]:
+    """What each `advertise` that is a name, or asks a STUN server, leads to now."""
+    from gateway.start.addresses import OurAddresses
+
+    ours = OurAddresses(settings)
+    findings = []
+    for key, told in ours.told.items():
+        if address_of(told) is not None:
+            continue
+        found, error = await ours.ask(key)
+        if error:
+            finding = Finding(
+                code="advertise-unknown",
+                level=Level.ERROR,
+                path=(key, "advertise"),
+                text=f"{error}: the gateway does not start without it",
+                fix="correct it, or the machine's DNS and firewall; or write the address itself",
+            )
+        else:
+            finding = Finding(
+                code="advertise-found",
+                level=Level.FINE,
+                path=(key, "advertise"),
+                text=f"{told} is {found}",
+            )
+        findings.append(finding)
+    return findings
+
+
 def descriptors(settings: Settings, limit: int) -> Iterator[Finding]:
     """Whether `limit`, the most files that a process may open, lets the calls of the
     configuration be; -1 is no limit."""
-    wanted = FILES_A_CALL * settings.limits.calls + SPARE_FILES
+    from gateway.start.media import relay_processes
+
+    processes = relay_processes(settings.media)
+    wanted = FILES_A_CALL * ceil(settings.limits.calls / processes) + SPARE_FILES
     if limit in (-1, resource.RLIM_INFINITY) or limit >= wanted:
         return
-    room = max(limit - SPARE_FILES, 0) // FILES_A_CALL
+    room = max(limit - SPARE_FILES, 0) // FILES_A_CALL * processes
     yield Finding(
         code="descriptors-few",
         level=Level.WARNING,

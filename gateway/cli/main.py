@@ -32,6 +32,7 @@ from gateway.cli.common import (
     settings_of,
 )
 from gateway.cli.lifecycle import drain, health, reload
+from gateway.cli.recordings import recordings
 from gateway.cli.storage import storage
 from gateway.cli.trunks import bans, profiles, refused, trunks, unban
 from gateway.log_queue import LogQueue
@@ -214,6 +215,7 @@ def sandbox(
 
 
 app.add_typer(storage, name="storage")
+app.add_typer(recordings, name="recordings")
 for command in (calls, check, trunks, bans, refused, unban, profiles, health, reload, drain):
     app.command()(command)
 

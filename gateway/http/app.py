@@ -14,7 +14,16 @@ from gateway.calls.ladders import Ladders, SipMessages
 from gateway.calls.live_calls import LiveCalls
 from gateway.calls.loop_lag import LoopLag
 from gateway.calls.metrics import Metrics
-from gateway.http import calls_api, health, ladders_api, lifecycle_api, retell_webhooks, trunks_api
+from gateway.http import (
+    calls_api,
+    health,
+    ladders_api,
+    lifecycle_api,
+    quality_api,
+    recordings_api,
+    retell_webhooks,
+    trunks_api,
+)
 from gateway.http.app_keys import (
     CALLS,
     ENDPOINT,
@@ -23,8 +32,10 @@ from gateway.http.app_keys import (
     METRICS,
     OPERATIONS,
     READY,
+    RECORDINGS,
     RELOADING,
     RETELL,
+    SAMPLES,
     SETTINGS,
     STORE,
     FindOperations,
@@ -37,10 +48,12 @@ from gateway.http.door import exempt_sockets, seated
 from gateway.http.ports import Lifecycle, Reloading
 from gateway.http.problems import ProblemError, problems
 from gateway.jambonz.endpoint import JambonzEndpoint
+from gateway.recordings.store import RecordingStore
 from gateway.retell.client import RetellClient
 from gateway.storage.call_records import open_store
 from gateway.storage.ladders import open_ladders
 from gateway.storage.retention import Keep
+from gateway.storage.samples import open_samples
 from gateway.storage.spool import spool_folder
 from gateway.version import version
 
@@ -65,6 +78,7 @@ def make_app(
     counters: Mapping[str, Callable[[], float]] | None = None,
     lifecycle: Lifecycle | None = None,
     reloading: Reloading | None = None,
+    recordings: RecordingStore | None = None,
     now: Callable[[], float] = time.time,
     clock: Callable[[], float] = time.monotonic,
 ) -> web.Application:
@@ -106,6 +120,8 @@ def make_app(
         app[LIFECYCLE] = lifecycle
     if reloading is not None:
         app[RELOADING] = reloading
+    if recordings is not None:
+        app[RECORDINGS] = recordings
     if ready is not None:
         app[READY] = ready
 
@@ -132,8 +148,21 @@ def make_app(
                 )
                 ladders = app[LADDERS] = Ladders(messages, opened)
                 stack.callback(ladders.close)
+            app[SAMPLES] = samples = await stack.enter_async_context(
+                open_samples(
+                    store.engine,
+                    spool_folder(settings.storage.url.get_secret_value(), settings.storage.spool),
+                )
+            )
             calls = LiveCalls(
-                settings, store, retell, metrics, now=now, clock=clock, ladders=ladders
+                settings,
+                store,
+                retell,
+                metrics,
+                now=now,
+                clock=clock,
+                ladders=ladders,
+                samples=samples,
             )
             app[STORE] = store
             app[RETELL] = retell
@@ -165,9 +194,16 @@ def make_app(
             web.get("/readyz", health.readyz),
             web.get(f"{calls_api.PREFIX}/calls", calls_api.list_calls),
             web.get(f"{calls_api.PREFIX}/calls/{{call_id}}", calls_api.get_call),
+            web.get(f"{calls_api.PREFIX}/calls/{{call_id}}/quality", quality_api.get_quality),
             web.get(f"{calls_api.PREFIX}/calls/{{call_id}}/ladder", ladders_api.get_ladder),
             web.get(f"{calls_api.PREFIX}/calls/{{call_id}}/ladder.pcap", ladders_api.get_pcap),
             web.get(f"{calls_api.PREFIX}/calls/{{call_id}}/ladder.txt", ladders_api.get_text),
+            web.post(f"{calls_api.PREFIX}/calls/{{call_id}}/recording", recordings_api.command),
+            web.get(f"{calls_api.PREFIX}/recordings", recordings_api.list_recordings),
+            web.delete(f"{calls_api.PREFIX}/recordings", recordings_api.erase),
+            web.get(f"{calls_api.PREFIX}/recordings/{{name}}", recordings_api.get_recording),
+            web.delete(f"{calls_api.PREFIX}/recordings/{{name}}", recordings_api.delete_recording),
+            web.get(f"{calls_api.PREFIX}/recordings/{{name}}/audio", recordings_api.get_audio),
             web.get(f"{calls_api.PREFIX}/trunks", trunks_api.list_trunks),
             web.get(f"{calls_api.PREFIX}/trunks/{{name}}", trunks_api.get_trunk),
             web.post(f"{calls_api.PREFIX}/trunks/{{name}}/register", trunks_api.register_trunk),

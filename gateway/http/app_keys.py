@@ -13,8 +13,10 @@ from gateway.calls.live_calls import LiveCalls
 from gateway.calls.metrics import Metrics
 from gateway.http.ports import Lifecycle, Operations, Reloading
 from gateway.jambonz.endpoint import JambonzEndpoint
+from gateway.recordings.store import RecordingStore
 from gateway.retell.client import RetellClient
 from gateway.storage.call_records import CallStore
+from gateway.storage.samples import SampleStore
 
 # Names of checks and whether each is passed: media relay alive, SIP listening, …
 Ready: TypeAlias = Callable[[], Awaitable[dict[str, bool]]]
@@ -38,5 +40,7 @@ METRICS: Final = web.AppKey("metrics", Metrics)
 ENDPOINT: Final[web.AppKey[JambonzEndpoint[LiveCall]]] = web.AppKey("endpoint")
 READY: Final[web.AppKey[Ready]] = web.AppKey("ready")
 LADDERS: Final = web.AppKey("ladders", Ladders)
+RECORDINGS: Final = web.AppKey("recordings", RecordingStore)
+SAMPLES: Final = web.AppKey("samples", SampleStore)
 LIFECYCLE: Final[web.AppKey[Lifecycle]] = web.AppKey("lifecycle")
 OPERATIONS: Final[web.AppKey[FindOperations]] = web.AppKey("operations")

@@ -74,9 +74,9 @@ def shown(record: CallRecord) -> dict[str, Any]:
         "a_sip_call_id": record.a_sip_call_id,
         "b_sip_call_id": record.b_sip_call_id,
         "attempts": record.attempts,
-        "started_at": _iso(record.started_ms),
-        "answered_at": _iso(record.answered_ms),
-        "ended_at": _iso(record.ended_ms),
+        "started_at": iso(record.started_ms),
+        "answered_at": iso(record.answered_ms),
+        "ended_at": iso(record.ended_ms),
         "duration_s": record.duration_s,
         "ended_by": record.ended_by,
         "cause": record.cause,
@@ -157,7 +157,8 @@ def _moment(name: str, text: str | None) -> int | None:
     return round(moment.timestamp() * 1000)
 
 
-def _iso(ms: int | None) -> str | None:
+def iso(ms: int | None) -> str | None:
+    """A time in ISO 8601, UTC, of milliseconds since 1970."""
     if ms is None:
         return None
     moment = datetime.fromtimestamp(ms / 1000, UTC)

@@ -50,6 +50,13 @@ class Operations(Protocol):
         """
         ...
 
+    async def media(self, call_sid: str) -> Json | None:
+        """The media counters of a call in progress, by leg, as its end would tell them.
+
+        None for a call that is not there, or of which the media engine tells nothing.
+        """
+        ...
+
     def bans(self) -> list[Json]:
         """The bans that hold, oldest first."""
         ...

@@ -226,6 +226,11 @@ def redirect(verbs: Verbs) -> str:
     )
 
 
+def command(name: str, data: Mapping[str, Any]) -> str:
+    """A command that is no verbs."""
+    return _frame({"type": "command", "command": name, "data": dict(data)})
+
+
 def _frame(frame: dict[str, Any]) -> str:
     text = orjson.dumps(frame)
     if len(text) > MAX_FRAME:

@@ -41,7 +41,8 @@ class Dial:
 
     One target only: two on different trunks would both leave by the second one's trunk, and the
     same number on two trunks counts as a duplicate; so failover is one dial after another.
-    `anchorMedia` keeps jambonz from re-inviting both sides right after the answer.
+    `anchorMedia` keeps jambonz from re-inviting both sides right after the answer. `encrypted`
+    demands SRTP on the target's side.
     """
 
     target: Target
@@ -49,6 +50,7 @@ class Dial:
     timeout_s: float
     caller_id: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    encrypted: bool = False
 
     def wire(self) -> Wire:
         verb: Wire = {
@@ -63,6 +65,8 @@ class Dial:
             verb["callerId"] = self.caller_id
         if self.headers:
             verb["headers"] = dict(self.headers)
+        if self.encrypted:
+            verb["srtpEncryption"] = "sdes"
         return verb
 
 
@@ -97,10 +101,18 @@ class Hangup:
 
 @frozen
 class Config:
-    """Nothing at all: acknowledges a call without answering it, verbs follow by command."""
+    """Acknowledges a call without answering it; verbs follow by command.
+
+    With the name of a `recording` the call is recorded from when two talk.
+    """
+
+    recording: str | None = None
 
     def wire(self) -> Wire:
-        return {"verb": "config"}
+        if self.recording is None:
+            return {"verb": "config"}
+        record = {"action": "startCallRecording", "recordingID": self.recording}
+        return {"verb": "config", "record": record}
 
 
 Verb: TypeAlias = Dial | Decline | Hangup | Config

@@ -17,7 +17,9 @@ from gateway.http.clients import CLIENTS
 from gateway.http.door import Door, Site
 from gateway.jambonz.endpoint import JambonzEndpoint
 from gateway.start.descriptors import raise_limit
+from gateway.start.engine_metrics import EngineMetrics
 from gateway.start.errors import StartupError, cannot_listen
+from gateway.start.recording import Recordings
 from gateway.start.reload import Reloader
 from gateway.start.shown import Shown
 from gateway.start.tls import http_context
@@ -30,7 +32,11 @@ SHUTDOWN_S = 2.0
 
 
 async def start_http(
-    settings: Settings, shown: Shown, stack: AsyncExitStack, reloader: Reloader
+    settings: Settings,
+    shown: Shown,
+    stack: AsyncExitStack,
+    reloader: Reloader,
+    recordings: Recordings | None = None,
 ) -> JambonzEndpoint[LiveCall]:
     """The application's end of conversations with a softswitch. Raises StartupError."""
     app = make_app(
@@ -42,7 +48,10 @@ async def start_http(
         counters={"log_lines_dropped": log.dropped},
         lifecycle=shown.drain,
         reloading=reloader,
+        recordings=None if recordings is None else recordings.store,
     )
+    if recordings is not None:
+        app[METRICS].registry.register(recordings)
     tls = http_context(settings.http)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S)
     try:
@@ -56,6 +65,7 @@ async def start_http(
     door = await stack.enter_async_context(
         Door(settings.http, app[CLIENTS], raise_limit() // HTTP_PART)
     )
+    app[METRICS].registry.register(EngineMetrics(lambda: shown.media))
     app[METRICS].add({"http_connections": lambda: float(len(door))})
     app[METRICS].count(
         {

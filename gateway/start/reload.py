@@ -14,6 +14,9 @@ from gateway.start.errors import StartupError
 
 log = structlog.get_logger(__name__)
 
+#: A part that has to wait while it prepares: it starts something.
+PrepareSlowly: TypeAlias = Callable[[Settings], Awaitable[Callable[[], Awaitable[None]]]]
+
 #: What a part does with settings that are about to be in force: first it makes everything that can
 #: fail (raising StartupError), then, when all parts have, it takes it.
 Prepare: TypeAlias = Callable[[Settings], Callable[[], Awaitable[None]]]
@@ -27,12 +30,18 @@ class Reloader:
         self._settings = settings
         self._reread = reread
         self._parts: list[Prepare] = []
+        self._slow_part: PrepareSlowly | None = None
         self._one_at_a_time = asyncio.Lock()
         self._signalled: set[asyncio.Task[None]] = set()
 
     def add(self, part: Prepare) -> None:
         """Have this part hear of every reload from now on."""
         self._parts.append(part)
+
+    def add_slow(self, part: PrepareSlowly) -> None:
+        """The same for the one part that starts something: it prepares last, when no other can
+        fail any more, and undoes what it did if it fails itself."""
+        self._slow_part = part
 
     async def reload(self) -> Json:
         """What changed, and what waits for a restart. Raises ReloadRefusedError; then all is as it
@@ -42,6 +51,8 @@ class Reloader:
                 # a file of many trunks takes longer to read than a call may wait
                 change = reload(self._settings, await asyncio.to_thread(self._reread))
                 steps = [prepare(change.settings) for prepare in self._parts]
+                if self._slow_part is not None:
+                    steps.append(await self._slow_part(change.settings))
             except ConfigError as error:
                 raise self._refused(error.problems) from None
             except StartupError as error:

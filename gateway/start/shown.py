@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from gateway.start.drain import Drain
-from sip.media.ng.relay import RelayClient
-from sip.media.plane import MediaError, MediaPlane
+from sip.media.plane import MediaError
+from sip.media.pool.pool import EnginePool
 from sip.softswitch.operator_view import OperatorView
 from sip.softswitch.softswitch import Softswitch
 from sip.trace import Trace
@@ -33,8 +33,8 @@ class Shown:
         self.drain = drain
         #: the SIP messages of late
         self.trace = trace or Trace()
-        #: the engine, once it runs
-        self.media: MediaPlane | None = None
+        #: the engines, once they run
+        self.media: EnginePool | None = None
         #: what an operator may ask and do, once calls are taken
         self.report: OperatorView | None = None
         self._switch: Softswitch | None = None
@@ -44,11 +44,6 @@ class Shown:
         self._switch = switch
         self.report = report
         self.drain.add(switch)
-
-    def media_lost(self) -> None:
-        """The media engine began anew: the softswitch has to know, if it is there."""
-        if self._switch is not None:
-            self._switch.media_lost()
 
     async def ready(self) -> dict[str, bool]:
         """The checks of /readyz beyond the application's own."""
@@ -96,8 +91,7 @@ class Shown:
             return gauge(lambda switch: switch.gauges[name])
 
         def ports(which: int) -> float:
-            relay = self.media
-            known = relay.ports if isinstance(relay, RelayClient) else None
+            known = self.media.ports if self.media is not None else None
             return math.nan if known is None else float(known[which])
 
         return {

@@ -7,7 +7,10 @@ from contextlib import AsyncExitStack
 
 import structlog
 
+from config.advice.keys import key_findings
+from config.problems import key_text
 from config.settings import Settings, SipSettings
+from gateway.start.addresses import OurAddresses
 from gateway.start.errors import StartupError, cannot_listen
 from gateway.start.reload import Reloader
 from gateway.start.shown import Shown
@@ -39,6 +42,7 @@ async def start_softswitch(
     shared: SharedState,
     media: MediaPlane,
     link: AppLink,
+    addresses: OurAddresses,
     reloader: Reloader,
 ) -> None:
     """Take calls, and show it. Raises StartupError."""
@@ -52,7 +56,7 @@ async def start_softswitch(
         secrets.token_bytes(32),
         settings.sip.auth,
         settings.sip.bans,
-        own=_own_addresses(settings),
+        own=addresses.own,
     )
     switch = Softswitch(
         clock=clock,
@@ -63,12 +67,14 @@ async def start_softswitch(
         link=link,
         limits=settings.limits,
         sip=settings.sip,
+        public=addresses.public,
         trace=shown.trace,
         tls=tls.client,
         binding_store=shared.bindings,
     )
     switch.ua.message_log = _message_log(settings)
     stack.push_async_callback(switch.close)
+    addresses.on_change = lambda: switch.address_changed(addresses.own)
     try:
         await switch.registrar.restore()
         if banned := await gatekeeper.bans.restore(shared.bans, clock):
@@ -77,6 +83,7 @@ async def start_softswitch(
         raise StartupError(f"storage.url: {error}") from None
     await _listen(switch, tls.listeners)
     switch.start()
+    _warn_of_keys(settings)
 
     def report(settings: Settings, trunks: Trunks) -> OperatorView:
         return OperatorView(
@@ -91,6 +98,7 @@ async def start_softswitch(
             turned_away=lambda: switch.turned_away,
             certificates=tls.certificates,
             calls=switch.dialler.limits.calls,
+            media=switch.media_counters,
         )
 
     def prepare(settings: Settings) -> Callable[[], Awaitable[None]]:
@@ -101,6 +109,7 @@ async def start_softswitch(
             switch.ua.message_log = _message_log(settings)
             shown.trace.redaction = redaction_of(settings)
             tls.use(other)
+            _warn_of_keys(settings)
             shown.report = report(settings, trunks)
 
         return take
@@ -108,6 +117,12 @@ async def start_softswitch(
     reloader.add(prepare)
     shown.takes_calls(switch, report(settings, trunks))
     _start_collector(switch, stack)
+
+
+def _warn_of_keys(settings: Settings) -> None:
+    """An operator who does not run `check` is to know who can listen."""
+    for found in key_findings(settings):
+        log.warning("media.keys-in-the-clear", key=key_text(found.path), reason=found.text)
 
 
 def _message_log(settings: Settings) -> MessageLog:
@@ -158,10 +173,3 @@ def _start_collector(switch: Softswitch, stack: AsyncExitStack) -> None:
         await asyncio.wait([task])
 
     stack.push_async_callback(stop)
-
-
-def _own_addresses(settings: Settings) -> set[str]:
-    """Addresses that are ours: only a forger sends from there."""
-    ours = {listening.address.host for listening in settings.sip.listen}
-    ours |= {str(listening.advertise) for listening in settings.sip.listen if listening.advertise}
-    return ours | ({str(settings.sip.advertise)} if settings.sip.advertise else set())

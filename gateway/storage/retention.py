@@ -12,7 +12,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.storage.errors import plain
-from gateway.storage.tables import calls, ladders
+from gateway.storage.tables import calls, ladders, samples
 
 log = structlog.get_logger(__name__)
 
@@ -73,6 +73,7 @@ async def _delete_up_to(engine: AsyncEngine, newest: str, batch: int) -> int:
         await asyncio.sleep(PAUSE_S)
     async with engine.begin() as connection:
         await connection.execute(delete(ladders).where(ladders.c.call_id <= newest))
+        await connection.execute(delete(samples).where(samples.c.call_id <= newest))
     return deleted
 
 

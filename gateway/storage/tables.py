@@ -112,5 +112,12 @@ ladders: Final = Table(
     Column("messages", LargeBinary, nullable=False),
 )
 
+samples: Final = Table(
+    "samples",
+    metadata,
+    Column("call_id", String(64), primary_key=True),
+    Column("legs", LargeBinary, nullable=False),
+)
+
 #: What `storage copy` takes from one database to another. The others belong to running processes.
-LASTING: Final = (calls, ladders, bindings, bans)
+LASTING: Final = (calls, ladders, samples, bindings, bans)

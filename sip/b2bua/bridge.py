@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from typing import Final, TypeAlias
 
 from sip.b2bua.call_events import Described, Offer
 from sip.b2bua.hub import Hub
@@ -11,6 +12,14 @@ from sip.core.sdp_edits import off_hold, on_hold, same_session
 from sip.errors import ParseError
 from sip.media.plane import MediaError
 from sip.media.session import A_TAG
+
+#: Seconds until a leg that cannot be offered its new media now, since an offer is open, is asked
+#: again (RFC 3261 14.1).
+OFFER_AGAIN_S: Final = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
+
+#: The leg that refused an offer of ours, and its status.
+Refusal: TypeAlias = tuple[Leg | None, int]
+WELL: Final[Refusal] = None, 0
 
 
 class Bridge:
@@ -30,6 +39,11 @@ class Bridge:
         self._media = seat.room.media
         self._tags = {host: A_TAG, guest: seat.tag}
         self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def lost(self) -> bool:
+        """Whether the media engine knows nothing of the room any more."""
+        return self._media.lost
 
     async def answer(self, sdp: str) -> str:
         """What the guest answered (early or finally), ready for the host."""
@@ -69,21 +83,33 @@ class Bridge:
         """
         return await self._update_host(await self.answer(self.guest.remote_sdp or ""))
 
-    def rebuild(self, on_failure: Callable[[], None]) -> None:
-        """The media engine lost this call: make its media anew and tell both legs by re-INVITE.
+    def rebuild(self, moved: Callable[[Leg | None, int], None], *, host: bool = True) -> None:
+        """The media engine lost this room: make its media anew and tell both legs by re-INVITE,
+        or the guest alone.
 
-        `on_failure` is called where that cannot be done, and the call is deaf.
+        `moved` hears what came of it: the leg that refused and its status; None and 0 if all is
+        well, None and 503 if there is no media to be had.
         """
 
         async def work() -> None:
             try:
-                done = await self._rebuild()
+                outcome = await (self._rebuild() if host else self._rebuild_for_guest())
             except MediaError:
-                done = False
-            if not done:
-                on_failure()
+                outcome = None, 503
+            moved(*outcome)
 
         self._spawn(work())
+
+    async def renew(self) -> str:
+        """As `rebuild`, for a guest that has just answered: what its host is to be told.
+
+        Raises MediaError where the guest refuses.
+        """
+        answer, status = await self._retell(self.guest, await self._offer_guest())
+        if answer is None:
+            text = f"the callee refuses its new media with {status}, the engine being gone"
+            raise MediaError("refused", text)
+        return await self.answer(answer)
 
     def close(self) -> None:
         """Stop negotiating; an open re-INVITE is refused, as its other side is gone."""
@@ -163,15 +189,44 @@ class Bridge:
             answer = told or answer
         await self._reanswer(offerer, answer or "")
 
-    async def _rebuild(self) -> bool:
+    async def _rebuild(self) -> Refusal:
+        """Both descriptions are known: the engine has its media before either leg hears of it,
+        and both are told at the same time. What they answer may differ from what they said."""
+        told = {self.guest: await self._offer_guest()}
+        told[self.host] = await self.answer(self.guest.remote_sdp or "")
+        known = {leg: leg.remote_sdp for leg in told}
+        answers = await asyncio.gather(*(self._retell(leg, sdp) for leg, sdp in told.items()))
+        for leg, (answer, status) in zip(told, answers, strict=True):
+            if answer is None:
+                return leg, status
+            if answer != known[leg]:
+                await self._move(leg, answer)
+        return WELL
+
+    async def _rebuild_for_guest(self) -> Refusal:
+        answer, status = await self._retell(self.guest, await self._offer_guest())
+        if answer is None:
+            return self.guest, status
+        await self.answer(answer)
+        return WELL
+
+    async def _offer_guest(self) -> str:
+        """The host's description to a new engine, ready for the guest."""
         _, offer = await self._media.offer_to_b(
             self.host.remote_sdp, sender=self.host.media_side, reader=self.guest.media_side
         )
-        answer, _ = await self._call.ask(self.guest, offer)
-        if answer is None:
-            return False
-        answer, _ = await self._call.ask(self.host, await self.answer(answer))
-        return answer is not None
+        return offer
+
+    async def _retell(self, leg: Leg, sdp: str) -> tuple[str | None, int]:
+        """Offer `sdp` to `leg`, and again where an offer of its own was open meanwhile."""
+        for wait_s in OFFER_AGAIN_S:
+            answer, status = await self._call.ask(leg, sdp)
+            if answer is not None or status != 491 or leg.gone:
+                return answer, status
+            waited = asyncio.Event()
+            self._call.ua.clock.call_later(wait_s, waited.set)
+            await waited.wait()
+        return await self._call.ask(leg, sdp)
 
     async def _tell_host(self, sdp: str) -> None:
         await self._update_host(sdp)
@@ -222,8 +277,10 @@ _UNWILLING = frozenset({400, 403, 404, 405, 406, 415, 480, 488, 500, 501, 503, 6
 
 
 def _refusal(error: MediaError | ParseError) -> int:
-    """488 where the description is at fault, else 500."""
-    return 500 if isinstance(error, MediaError) and error.slug != "bad-sdp" else 488
+    """488 where the description is at fault, 503 where no port is left, else 500."""
+    if isinstance(error, ParseError) or error.slug == "bad-sdp":
+        return 488
+    return 503 if error.slug == "no-ports" else 500
 
 
 def _changes_hold(leg: Leg, offer: str) -> bool:

@@ -24,6 +24,7 @@ from sip.b2bua.hunt import Attempts
 from sip.b2bua.leg_report import LegReport
 from sip.b2bua.legs.leg import Direction, Leg, MakeLeg
 from sip.b2bua.media_failure import media_failure
+from sip.b2bua.moving import Moving
 from sip.core.value import changed
 from sip.media.plane import MediaError, MediaPlane, MediaStats
 from sip.ua.user_agent import UserAgent
@@ -49,6 +50,7 @@ class Call(Hub):
         """
         direction = Direction.INBOUND if first is not None else Direction.OUTBOUND
         super().__init__(ua, plane, direction=direction, on_status=on_status)
+        self.rooms.on_lost = Moving(self, self.hangup).lost
         #: the relay's counters, once the call is over
         self.stats: MediaStats | None = None
         self._lasting: asyncio.Future[Any] | None = None
@@ -170,7 +172,8 @@ class Call(Hub):
             try:
                 await self.answer()
             except MediaError as error:
-                return self.refused(*media_failure(error), Cause.MEDIA, error.text)
+                failure = media_failure(error)
+                return self.refused(failure.status, failure.reason, failure.cause, error.text)
         ringing = Ringing(
             attempts,
             leg=leg or self.new_leg(),
@@ -213,14 +216,6 @@ class Call(Hub):
             return False
         finished: bool = await self._outcome_of(Playing(FIRST, wav))
         return finished
-
-    def media_lost(self, on_failure: Callable[[], None]) -> None:
-        """The media engine began anew and knows nothing of this call.
-
-        Legs that talk get new media; one that still rings notices at its answer.
-        """
-        for talking in self.running(Talking):
-            talking.bridge.rebuild(on_failure)
 
     async def close(self) -> None:
         """Give the media ports back and keep the counters; tell the application nothing more."""

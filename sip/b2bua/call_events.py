@@ -35,7 +35,10 @@ class Cause(Enum):
     SESSION_EXPIRED = "session-expired"
     NO_SDP_ANSWER = "no-sdp-answer"
     NO_COMMON_CODEC = "no-common-codec"
+    NO_ENCRYPTION = "no-encryption"
     MEDIA = "media"
+    MEDIA_NOT_MOVED = "media-not-moved"
+    NO_PORTS = "no-ports"
     SHUTDOWN = "shutdown"
     # why a leg was not placed at all
     NO_SUCH_TRUNK = "no-such-trunk"

@@ -16,6 +16,7 @@ from sip.b2bua.hearing import Hearing
 from sip.b2bua.keys import Keys
 from sip.b2bua.leg_report import LegReport
 from sip.b2bua.legs.leg import Direction, Leg
+from sip.b2bua.recording import Recording
 from sip.b2bua.rooms import Rooms
 from sip.b2bua.work import Work
 from sip.media.events import Digit, Heard, OneWay, Silent
@@ -103,6 +104,7 @@ class Hub:
         self.rooms = Rooms(plane, call_sid, self.handle)
         #: what has to be done apart from any activity
         self.errands = Work(self.broke)
+        self.recording = Recording(self.rooms, call_sid, self.errands)
         self._on_status = on_status
         self._names: dict[Leg, str] = {}
         self._numbered = 0
@@ -203,12 +205,16 @@ class Hub:
         assert self.partner(one) is self.partner(other) is None, "a leg has one partner at a time"
         self._joined.append((one, other))
         self._hearing.joined(one, other)
+        if one == FIRST:
+            self.recording.joined(self.legs[other])
         self._changed()
 
     def parted(self, one: str, other: str) -> None:
         """`one` and `other` hear each other no more."""
         self._joined.remove((one, other))
         self._hearing.parted(one, other)
+        if one == FIRST and other in self.legs:
+            self.recording.parted(self.legs[other])
         self._changed()
 
     def hung_up_by(self, who: EndedBy) -> None:
@@ -390,7 +396,12 @@ class Hub:
     # offers of ours
 
     async def ask(self, leg: Leg, sdp: str) -> tuple[str | None, int]:
-        """Offer `sdp` to `leg`; its answer, or None and the status to refuse with."""
+        """Offer `sdp` to `leg`; its answer, or None and the status to refuse with.
+
+        A peer that takes no offer of ours in the call is not asked: it would refuse with 488.
+        """
+        if not leg.takes_reinvites:
+            return None, 488
         before = self._asked.get(leg)
         asked = self._asked[leg] = asyncio.get_running_loop().create_future()
         if not leg.reoffer(sdp):  # whoever asked before waits on

@@ -9,6 +9,7 @@ from sip.b2bua.legs.options import LegOptions
 from sip.b2bua.legs.outbound import POST_DIAL_S
 from sip.core.digest_client import Credentials
 from sip.core.header_values import NameAddr
+from sip.core.sdp_crypto import Encryption
 from sip.core.uri import Uri
 from sip.core.value import frozen
 from sip.errors import ParseError
@@ -25,6 +26,8 @@ MAX_BUSY_S = 3600.0
 _DEAD = frozenset({Cause.SILENT, Cause.UNREACHABLE})
 #: A server that could not get anywhere with this call: it lives, but the next one may do better.
 _PASSED = frozenset({Cause.NO_PROGRESS})
+#: How a server says that it has no encryption (RFC 3261 21.4.26): the offer was not acceptable.
+_UNENCRYPTED = frozenset({415, 488, 606})
 
 
 def _unnoted(_: int | None, __: str | None) -> None:
@@ -38,7 +41,8 @@ class Attempt:
     `media_address` is ours in the SDP that the leg gets; `no_response_s` the seconds that its peer
     may say nothing at all, `post_dial_s` those that it may say 100 and no more; `routes` are Route
     values; a 3xx is followed to `redirect_hosts` alone.
-    `on_outcome` gets the final status, None without any, and then why if it is known.
+    `on_outcome` gets the final status, None without any, and then why if it is known. `detail` is
+    a sentence for the record where the attempt is not the plain one.
     """
 
     uri: str
@@ -55,6 +59,7 @@ class Attempt:
     target: Target | None = None
     redirect_hosts: frozenset[str] = frozenset()
     on_outcome: Callable[[int | None, str | None], None] = _unnoted
+    detail: str | None = None
 
     @property
     def media_side(self) -> MediaSide:
@@ -76,13 +81,14 @@ class Hunt:
     def __init__(self, ua: UserAgent, attempts: Attempts) -> None:
         self._ua = ua
         self._attempts: Attempts | None = attempts
-        self._redirection: Attempt | None = None
+        #: what follows another attempt rather than its server: a redirection, or the same again
+        self._following: Attempt | None = None
 
     async def next(self) -> Attempt | None:
         """The attempt to make now; None where none may follow."""
-        if self._redirection is not None:
-            redirection, self._redirection = self._redirection, None
-            return redirection
+        if self._following is not None:
+            following, self._following = self._following, None
+            return following
         return None if self._attempts is None else await self._attempts.next()
 
     def answered(self, attempt: Attempt) -> None:
@@ -109,9 +115,13 @@ class Hunt:
             if early_media:
                 self._attempts = None
             return
+        if fail.status in _UNENCRYPTED and not early_media:
+            self._following = _in_the_clear(attempt, fail.status)
+            if self._following is not None:
+                return
         self._attempts = None
         if fail.contacts and attempt.redirect_hosts:
-            self._redirection = await self._redirected(attempt, fail.contacts)
+            self._following = await self._redirected(attempt, fail.contacts)
 
     async def _redirected(self, attempt: Attempt, contacts: Iterable[str]) -> Attempt | None:
         """The first contact that may be called and can be reached."""
@@ -124,7 +134,7 @@ class Hunt:
                         attempt,
                         uri=str(uri.replace(headers="")),
                         flow=flow,
-                        media_address=self._ua.host(flow, attempt.options.advertise),
+                        media_address=self._ua.media_host(flow, attempt.options.advertise),
                         routes=(),
                         target=None,
                         redirect_hosts=frozenset(),
@@ -132,6 +142,18 @@ class Hunt:
             except (ParseError, ResolveError, OSError):
                 continue  # the next contact may be better
         return None
+
+
+def _in_the_clear(attempt: Attempt, status: int) -> Attempt | None:
+    """The same without encryption, where that is optional."""
+    options = attempt.options
+    if options.media.encryption is not Encryption.OPTIONAL:
+        return None
+    return replace(
+        attempt,
+        options=replace(options, media=options.media.encrypted(Encryption.OFF)),
+        detail=f"encrypted media was refused ({status}): asked again in the clear",
+    )
 
 
 def _penalty_s(fail: Fail, *, dead: bool) -> float:

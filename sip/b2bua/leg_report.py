@@ -54,8 +54,11 @@ class LegReport:
             return 0.0
         return self.ended_at - self.answered_at
 
-    def tried(self, at: float, sip_call_id: str) -> "LegReport":
-        """An INVITE is out; also the next attempt's, of which nothing is known yet."""
+    def tried(self, at: float, sip_call_id: str, detail: str | None = None) -> "LegReport":
+        """An INVITE is out; also the next attempt's, of which nothing is known yet.
+
+        `detail` says what is to be known of the attempt itself.
+        """
         return changed(
             self,
             since=at,
@@ -64,7 +67,7 @@ class LegReport:
             sip_status=100,
             sip_reason="Trying",
             cause=None,
-            detail=None,
+            detail=detail,
             headers=(),
             ended_at=None,
             final=False,

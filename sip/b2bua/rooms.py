@@ -6,12 +6,14 @@ it talks to another has a room for each; it changes rooms by a re-INVITE, whatev
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
+from typing import Any
 
 from sip.b2bua.legs.leg import Leg
 from sip.media.events import Lost, MediaEvent, PartyEvent
 from sip.media.plane import MediaError, MediaPlane, MediaStats, PartyStats, session_id
+from sip.media.quality import joined
 from sip.media.session import A_TAG, MediaSession
 
 
@@ -43,6 +45,8 @@ class Rooms:
         self, plane: MediaPlane, call_sid: str, on_media: Callable[[Leg, PartyEvent], None]
     ) -> None:
         """`on_media` hears what the engine says of a leg."""
+        #: hears that the engine of a room is gone, or has forgotten it
+        self.on_lost: Callable[[Room], None] = _no_matter
         self._plane = plane
         self._on_media = on_media
         self._call_sid = call_sid
@@ -54,6 +58,10 @@ class Rooms:
     def seat(self, leg: Leg) -> Seat | None:
         """Where `leg` sits."""
         return self._seats.get(leg)
+
+    def seated(self, room: Room) -> list[Leg]:
+        """Who sits in `room`."""
+        return [leg for leg, seat in self._seats.items() if seat.room is room]
 
     def sit(self, leg: Leg, seat: Seat) -> None:
         """`leg` takes `seat`, and leaves the one that it had."""
@@ -88,17 +96,27 @@ class Rooms:
         for room in [room for room in self._open if id(room) not in taken]:
             await self._close(room)
 
+    async def query(self) -> MediaStats | None:
+        """The counters so far, of all rooms, as `close` gives them. Raises MediaError."""
+        stats = self._stats
+        for room in tuple(self._open):
+            more = await room.media.query()
+            if more is not None:
+                stats = more if stats is None else added(stats, more)
+        return stats
+
     async def close(self) -> MediaStats | None:
         """Give all ports back; the counters of all rooms, None where there never was media."""
-        self._on_media = _unheard
+        self._on_media, self.on_lost = _unheard, _no_matter
         for room in tuple(self._open):
             await self._close(room)
         self._seats.clear()
         return self._stats
 
     def _said(self, room: Room, event: MediaEvent) -> None:
-        """The engine speaks of a party; the loss of a whole session is `Call.media_lost`."""
+        """The engine speaks of a party, or is gone."""
         if isinstance(event, Lost):
+            self.on_lost(room)
             return
         for leg, seat in self._seats.items():
             if seat.room is room and seat.tag == event.party:
@@ -119,23 +137,34 @@ def _unheard(_: Leg, __: PartyEvent) -> None:
     """Default for `on_media` of rooms that are closed."""
 
 
+def _no_matter(_: Room) -> None:
+    """Default for `on_lost`, and of rooms that are closed."""
+
+
 _SUMS = tuple(field.name for field in fields(PartyStats) if field.type == "int")
 
 
 def added(earlier: MediaStats, later: MediaStats) -> MediaStats:
     """The counters of two rooms as one call's: packets and octets add up, by tag.
 
-    Everything else (address, jitter, payload type, silence) is the later room's.
+    Quality is that of both, and what it was over time the longer one's. Everything else (address,
+    jitter, payload type, silence) is the later room's.
     """
     parties = dict(earlier.parties)
     for tag, stats in later.parties.items():
         before = parties.get(tag)
-        if before is not None:
-            sums = {name: getattr(before, name) + getattr(stats, name) for name in _SUMS}
-            stats = PartyStats(**{**_as_dict(stats), **sums})
-        parties[tag] = stats
+        parties[tag] = stats if before is None else _both(before, stats)
     return MediaStats(parties=parties)
 
 
-def _as_dict(stats: PartyStats) -> dict[str, object]:
-    return {field.name: getattr(stats, field.name) for field in fields(stats)}
+def _both(before: PartyStats, stats: PartyStats) -> PartyStats:
+    sums: dict[str, Any] = {name: getattr(before, name) + getattr(stats, name) for name in _SUMS}
+    packets = before.packets_received + stats.packets_received
+    share = before.packets_received / packets if packets else 0.5
+    longer = max(before, stats, key=lambda each: each.packets_received)
+    return replace(
+        stats,
+        quality=joined(before.quality, stats.quality, share),
+        samples=longer.samples,
+        **sums,
+    )

@@ -3,27 +3,27 @@
 from typing import Final
 
 from sip.core.sdp import SessionDescription
+from sip.core.sdp_crypto import Encryption, choose_audio, why_not
 from sip.errors import ParseError
 
 #: Statuses that are to say why (RFC 3261 13.3.1.3, 21.6.4).
 EXPLAINED: Final = frozenset({488, 606})
-_IN_THE_CLEAR: Final = frozenset({"RTP/AVP", "RTP/AVPF"})
 
 
-def warning(offer: str, agent: str) -> str:
-    """The value of the Warning header; `agent` is the token that we are known by."""
-    code, text = _reason(offer)
+def warning(offer: str, agent: str, encryption: Encryption = Encryption.OFF) -> str:
+    """The value of the Warning header; `agent` is the token that we are known by.
+
+    `encryption` is what is wanted of the offer's media.
+    """
+    code, text = _reason(offer, encryption)
     return f'{code} {agent} "{text}"'
 
 
-def _reason(offer: str) -> tuple[int, str]:
+def _reason(offer: str, encryption: Encryption) -> tuple[int, str]:
     try:
-        media = SessionDescription.parse(offer).media
+        description = SessionDescription.parse(offer)
     except ParseError as error:
         return 399, f"Session description not understood: {error.reason}"
-    audio = [part for part in media if part.kind == "audio" and part.active]
-    if not audio:
-        return 304, "Media type not available: only audio is"
-    if not any(part.protocol.upper() in _IN_THE_CLEAR for part in audio):
-        return 302, "Incompatible transport protocol: only RTP/AVP is available"
+    if choose_audio(description, encryption) is None:
+        return why_not(description, encryption)
     return 305, "Incompatible media format"

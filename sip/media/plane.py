@@ -13,10 +13,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import Final, Literal, Protocol
+from typing import Final, Literal, NamedTuple, Protocol
 
 from sip.errors import Fault, SipError
 from sip.media.events import Listener
+from sip.media.quality import UNMEASURED, Course, Quality
 from sip.media.terms import ANY_TERMS, MediaTerms, Signalling
 
 MediaSlug = Literal[
@@ -28,8 +29,9 @@ MediaSlug = Literal[
 MAX_BLOB: Final = 60_000
 
 
-#: Seconds without a packet after which a party that may send counts as silent.
-SILENCE_S: Final = 10.0
+#: Seconds without a packet after which a party that may send counts as silent: what a caller takes
+#: for a fault, and longer than any loss that mends itself.
+SILENCE_S: Final = 2.0
 
 _FAULTS: Final = {"bad-sdp": Fault.PEER, "no-ports": Fault.OPERATOR}
 
@@ -75,8 +77,44 @@ class Capability(Enum):
     """Tell the keys that a party presses in its media."""
     KEYS = "keys"
     """Send keys to a party in the form that it takes, whatever form they came in."""
+    RECORD = "record"
+    """Record what a call's parties say, in a channel each."""
     SILENCE = "silence"
     """Tell that a party is not heard."""
+    WITHHOLD = "withhold"
+    """Keep what a party says from its other side."""
+    SUBSCRIBE = "subscribe"
+    """Send a copy of what a party says to somebody who is no party."""
+
+
+class Withheld(Enum):
+    """What a party's other side gets in the stead of what the party says."""
+
+    BLOCKED = "blocked"
+    """nothing of the party's"""
+    SILENCED = "silenced"
+    """silence"""
+
+
+class Subscription(NamedTuple):
+    """A subscriber: the tag by which the engine knows it, and the description to offer it."""
+
+    tag: str
+    sdp: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineStatistics:
+    """What an engine has done since its start, whoever's calls they were.
+
+    `sessions` are in it now and `ended` no more; `packets` and `octets` are RTP that was passed on.
+    """
+
+    sessions: int = 0
+    ended: int = 0
+    packets: int = 0
+    octets: int = 0
+    uptime_s: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +129,9 @@ class PartyStats:
     while the first still spoke, or no RTP at all. `payload_type` is the last one taken.
     `silent_s` is the time since the last packet taken, None if there was none. `keys_received` and
     `keys_sent` (DTMF in any form, also by signalling) are counted by the call.
+
+    `rtcp_sent` are the RTCP packets that it was sent, the other side's and ours. `quality` is how
+    good the leg was and `samples` its course, None where the engine took none.
 
     What an engine does not count is 0 or None: rtpengine reports no foreign or refused packets
     and no payload type, and has loss and jitter only from the parties' RTCP.
@@ -111,6 +152,8 @@ class PartyStats:
     rtcp_sent: int = 0
     keys_received: int = 0
     keys_sent: int = 0
+    quality: Quality = UNMEASURED
+    samples: Course | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +169,11 @@ class MediaPlane(Protocol):
     @property
     def capabilities(self) -> frozenset[Capability]:
         """What it can do beside relaying."""
+        ...
+
+    @property
+    def ports(self) -> tuple[int, int] | None:
+        """Its ports in use and in all, as of the last ping; None where it does not tell."""
         ...
 
     def listen(self, call_id: str, listener: Listener) -> None:
@@ -199,8 +247,51 @@ class MediaPlane(Protocol):
         """
         ...
 
+    async def record(self, call_id: str, recording: str, left: str) -> None:
+        """Begins the recording of that name, or goes on with one that is paused.
+
+        What the party `left` says is its left channel.
+        """
+        ...
+
+    async def pause_recording(self, call_id: str) -> None:
+        """What is said from now on is left out; without effect where nothing is recorded."""
+        ...
+
+    async def stop_recording(self, call_id: str) -> None:
+        """Ends the recording; without effect where nothing is recorded."""
+        ...
+
+    async def withhold(self, call_id: str, tag: str, how: Withheld) -> None:
+        """What the party `tag` says does not reach its other side from now on."""
+        ...
+
+    async def let_pass(self, call_id: str, tag: str, how: Withheld) -> None:
+        """The end of `withhold`; without effect if nothing is withheld in that way."""
+        ...
+
+    async def subscribe(self, call_id: str, tag: str) -> Subscription:
+        """Somebody is to hear what the party `tag` says; it hears once it has answered."""
+        ...
+
+    async def answer_subscription(self, call_id: str, tag: str, sdp: str) -> None:
+        """The subscriber `tag` answers what it was offered."""
+        ...
+
+    async def unsubscribe(self, call_id: str, tag: str) -> None:
+        """The subscriber `tag` hears no more."""
+        ...
+
+    async def calls(self) -> tuple[str, ...]:
+        """The ids of calls that are in it, a thousand at most, whoever's they are."""
+        ...
+
+    async def statistics(self) -> EngineStatistics:
+        """What it has done since its start."""
+        ...
+
     async def ping(self) -> None:
-        """Returns if the engine is alive."""
+        """Returns if the engine is alive; `MediaError` refused at once where nobody listens."""
         ...
 
     async def close(self) -> None:

@@ -7,16 +7,25 @@ caller sees one answer, however many carriers were tried (RFC 3261 13.3.1.4 allo
 from __future__ import annotations
 
 import re
+import secrets
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final, ParamSpec, TypeVar
 
+from sip.core.sdp_crypto import PREFERENCE, Crypto, Encryption, is_encrypted
 from sip.core.sdp_edits import UNKNOWN, answer_to, off_hold, sent_to, silent_answer
 from sip.core.sdp_keys import has_keys, with_keys, without_keys
 from sip.errors import ParseError
-from sip.media.events import Listener
-from sip.media.plane import Capability, MediaError, MediaPlane, MediaStats
-from sip.media.terms import KeyForm, MediaSide
+from sip.media.events import Listener, Lost, MediaEvent
+from sip.media.plane import (
+    Capability,
+    MediaError,
+    MediaPlane,
+    MediaStats,
+    PartyStats,
+    Withheld,
+)
+from sip.media.terms import KeyForm, MediaSide, MediaTerms
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -39,12 +48,17 @@ class MediaSession:
         self._call_id = call_id
         self._on_event = on_event
         self._open = False
+        #: whether the engine knows nothing of it any more: an answer can be made ready only after
+        #: another offer
+        self.lost = False
         self._attempts = 0
         self._plays = 0
         #: the open or newest offer of each party: an answer must fit it
         self._offered: dict[str, str] = {}
         #: what each party said last
         self._said: dict[str, str] = {}
+        #: whether the media of each party is encrypted, as far as it has said
+        self._encrypted: dict[str, bool] = {}
 
     @property
     def capabilities(self) -> frozenset[Capability]:
@@ -61,18 +75,24 @@ class MediaSession:
         that gets what is returned.
         """
         if not self._open and self._on_event is not None:
-            self._plane.listen(self._call_id, self._on_event)
+            self._plane.listen(self._call_id, self._heard)
         self._open = True
         self._attempts += 1
+        if a_sdp is None and sender.terms.encryption is not Encryption.REQUIRED:
+            # it cannot be asked twice, should it have no encryption
+            sender = sender.encrypted(Encryption.OFF)
+        described = _unknown(sender.terms) if a_sdp is None else a_sdp
         sdp = await self._plane.offer(
             self._call_id,
             A_TAG,
-            UNKNOWN if a_sdp is None else a_sdp,
+            described,
             media_address=reader.address,
             received_from=sender.source,
             sender=sender.terms,
             reader=reader.terms,
         )
+        self.lost = False
+        self._encrypted[A_TAG] = is_encrypted(described, sender.terms.encryption)
         tag = f"b{self._attempts}"
         if a_sdp is None:
             return tag, _read(sent_to, sdp, reader.address)
@@ -91,9 +111,10 @@ class MediaSession:
         The A-leg gets an address to send to: its keys are heard, and its port is learned where it
         is behind NAT, so that something can be played to it.
         """
-        b_tag, offered = await self.offer_to_b(a_sdp, sender=side, reader=side)
+        nobody = side.encrypted(Encryption.OFF)
+        b_tag, offered = await self.offer_to_b(a_sdp, sender=side, reader=nobody)
         answer = await self.answer_to_a(
-            b_tag, _read(silent_answer, offered), sender=side, reader=side
+            b_tag, _read(silent_answer, offered), sender=nobody, reader=side
         )
         told = _read(off_hold, _read(sent_to, answer, side.address))
         return told if a_sdp is None else _read(answer_to, a_sdp, told)
@@ -110,7 +131,7 @@ class MediaSession:
             media_address=reader.address,
             received_from=sender.source,
             sender=sender.terms,
-            reader=reader.terms,
+            reader=self._as_known(answerer, reader.terms),
         )
         self._offered[offerer] = sdp  # a refused one is left out: no answer has to fit it
         self._said[offerer] = sdp
@@ -130,11 +151,13 @@ class MediaSession:
             sender=sender.terms,
             reader=reader.terms,
         )
+        self._encrypted[answerer] = is_encrypted(sdp, sender.terms.encryption)
         self._said[answerer] = sdp
         answer = self._keyed(answer, offerer, reader)
         offer = self._offered.get(offerer)
         if offer is None:
             return answer
+        self._encrypted[offerer] = is_encrypted(offer, reader.terms.encryption)
         if offer.count("\nm=") == answer.count("\nm=") and not _ONE_WAY.search(offer):
             return answer
         return _read(answer_to, offer, answer)
@@ -161,6 +184,38 @@ class MediaSession:
         self._need(Capability.KEYS, "send keys")
         await self._plane.press(self._call_id, party, key, duration_ms)
 
+    async def record(self, recording: str) -> None:
+        """Begins the recording of that name, or goes on with one that is paused.
+
+        The host is the left channel.
+        """
+        self._need(Capability.RECORD, "record")
+        await self._plane.record(self._call_id, recording, A_TAG)
+
+    async def pause_recording(self) -> None:
+        """What is said from now on is left out."""
+        self._need(Capability.RECORD, "record")
+        await self._plane.pause_recording(self._call_id)
+
+    async def stop_recording(self) -> None:
+        """Ends the recording; without effect if nothing is recorded."""
+        self._need(Capability.RECORD, "record")
+        await self._plane.stop_recording(self._call_id)
+
+    async def withhold(self, party: str, how: Withheld) -> None:
+        """What a party says does not reach its other side, until `let_pass`."""
+        self._need(Capability.WITHHOLD, "withhold what a party says")
+        await self._plane.withhold(self._call_id, party, how)
+
+    async def let_pass(self, party: str, how: Withheld) -> None:
+        """The end of `withhold`; without effect if nothing is withheld in that way."""
+        self._need(Capability.WITHHOLD, "withhold what a party says")
+        await self._plane.let_pass(self._call_id, party, how)
+
+    async def query(self) -> MediaStats | None:
+        """The counters so far, or None if there was no media yet."""
+        return await self._plane.query(self._call_id) if self._open else None
+
     async def close(self) -> MediaStats | None:
         """Give the ports back; the final counters, or None if there never was media."""
         self._on_event = None  # which may hold the room that holds this session
@@ -181,9 +236,36 @@ class MediaSession:
             return sdp
         return _read(with_keys, sdp, known) if takes else _read(without_keys, sdp)
 
+    def _heard(self, event: MediaEvent) -> None:
+        if isinstance(event, Lost):
+            self.lost = True
+        if self._on_event is not None:
+            self._on_event(event)
+
+    def _as_known(self, party: str, terms: MediaTerms) -> MediaTerms:
+        """The terms of a party that is offered something anew: encrypted as it is, or not."""
+        encrypted = self._encrypted.get(party)
+        if encrypted is None:
+            return terms
+        return terms.encrypted(Encryption.REQUIRED if encrypted else Encryption.OFF)
+
     def _need(self, capability: Capability, what: str) -> None:
         if capability not in self._plane.capabilities:
             raise MediaError("unsupported", f"this media engine cannot {what}")
+
+
+def by_leg(stats: MediaStats) -> dict[str, PartyStats]:
+    """The counters by leg: `a` for the A-leg's party, `b` for the last B-leg's."""
+    return {A_TAG if tag == A_TAG else "b": party for tag, party in stats.parties.items()}
+
+
+def _unknown(terms: MediaTerms) -> str:
+    """A party that waits for our offer: where it must be encrypted, with a key that nobody has."""
+    if terms.encryption is not Encryption.REQUIRED:
+        return UNKNOWN
+    suite = PREFERENCE[0]
+    key = Crypto(1, suite, secrets.token_bytes(suite.key_size))
+    return f"{UNKNOWN.replace('RTP/AVP', 'RTP/SAVP')}a=crypto:{key.value}\r\n"
 
 
 def _read(edit: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

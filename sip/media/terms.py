@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Final, NamedTuple
+
+from sip.core.sdp_crypto import Encryption
 
 
 class Signalling(NamedTuple):
@@ -51,10 +53,16 @@ class MediaTerms:
     """What one party's descriptions may say, and what its audio must be like.
 
     `dtmf` is the form of its keys; `takes_info` says whether it allows the method INFO.
+    `encryption` is SRTP by keys in its descriptions (SDES).
     """
 
     dtmf: KeyForm = KeyForm.AUTO
     takes_info: bool = False
+    encryption: Encryption = Encryption.OFF
+
+    def encrypted(self, encryption: Encryption) -> MediaTerms:
+        """The same with another encryption."""
+        return self if encryption is self.encryption else replace(self, encryption=encryption)
 
 
 #: Whatever it says, as it says it.
@@ -70,3 +78,7 @@ class MediaSide(NamedTuple):
     address: str
     source: Signalling
     terms: MediaTerms = ANY_TERMS
+
+    def encrypted(self, encryption: Encryption) -> MediaSide:
+        """The same with another encryption."""
+        return self._replace(terms=self.terms.encrypted(encryption))

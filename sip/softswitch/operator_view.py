@@ -4,13 +4,16 @@ What it says of a trunk is put together from those who know: its gateways' healt
 registration, its contacts, its calls.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any, Final, Protocol, TypeAlias
 
 from config.settings import PeerSettings, Settings
 from sip.clock import Clock
+from sip.media.plane import MediaError, MediaStats
+from sip.media.session import by_leg
 from sip.softswitch.admission.bans import Bans
 from sip.softswitch.admission.refused_calls import Refused
 from sip.softswitch.registration.registration import RegistrationView
@@ -88,10 +91,12 @@ class OperatorView:
         turned_away: Callable[[], Mapping[str, Mapping[str, int]]] = dict,
         certificates: Mapping[str, Certificate] = MappingProxyType({}),
         calls: Callable[[str], int],
+        media: Callable[[str], Awaitable[MediaStats | None]],
         registrations: ShownRegistrations | None = None,
         bindings: Contacts | None = None,
     ) -> None:
-        """`calls` counts a trunk's calls now, `turned_away` what went nowhere, by kind and reason;
+        """`calls` counts a trunk's calls now, `media(call_sid)` is a call's counters (it may raise
+        MediaError), `turned_away` what went nowhere, by kind and reason;
         `certificates` are those of listeners; without `registrations` no trunk registers."""
         self._configured = {trunk.name: trunk for trunk in settings.every_trunk()}
         self._trunks = trunks
@@ -104,6 +109,7 @@ class OperatorView:
         self._turned_away = turned_away
         self._certificates = certificates
         self._calls = calls
+        self._media = media
 
     def trunks(self) -> list[Json]:
         """Every trunk, in the order of the configuration."""
@@ -135,6 +141,16 @@ class OperatorView:
             return None
         state = await self._registrations.refresh(trunk)
         return None if state is None else self._registration(state)
+
+    async def media(self, call_sid: str) -> Json | None:
+        """The media counters of a call in progress, by leg; None where there are none."""
+        try:
+            stats = await self._media(call_sid)
+        except MediaError:
+            return None
+        if stats is None:
+            return None
+        return {leg: asdict(party) for leg, party in by_leg(stats).items()}
 
     def bans(self) -> list[Json]:
         """The bans that hold, oldest first."""

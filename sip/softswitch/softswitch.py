@@ -9,7 +9,6 @@ import structlog
 
 from config.settings import LimitSettings, SipSettings
 from sip.b2bua.call import Call
-from sip.b2bua.call_events import Cause
 from sip.b2bua.leg_report import LegReport
 from sip.b2bua.legs.inbound import InboundLeg
 from sip.b2bua.legs.inbound import refusal as refusal_of
@@ -20,7 +19,7 @@ from sip.core.uri import join_hostport
 from sip.errors import Fault
 from sip.ids import Ids
 from sip.log_throttle import Throttle
-from sip.media.plane import MediaPlane
+from sip.media.plane import MediaPlane, MediaStats
 from sip.softswitch.admission.gatekeeper import Gatekeeper, Judgement, Verdict
 from sip.softswitch.admission.intake import FullError, Intake, Place
 from sip.softswitch.dialling.called_number import called_number
@@ -39,6 +38,7 @@ from sip.softswitch.trunks.health import TrunkHealth
 from sip.softswitch.trunks.limits import RETRY_AFTER_S
 from sip.softswitch.trunks.trunk import Trunk, Trunks
 from sip.trace import Trace
+from sip.transport.advertise import Public
 from sip.transport.endpoint import Endpoint
 from sip.transport.tls.contexts import ClientTls
 from sip.ua.refusals import CAPABILITIES, SUPPORTED
@@ -73,6 +73,7 @@ class Softswitch:
         link: AppLink,
         limits: LimitSettings,
         sip: SipSettings,
+        public: Public | None = None,
         trace: Trace | None = None,
         timers: Timers | None = None,
         tls: ClientTls | None = None,
@@ -93,7 +94,7 @@ class Softswitch:
             on_request=self._on_request,
             doorkeeper=gatekeeper,
             timers=timers,
-            advertise=sip.advertise,
+            public=public,
             trace=trace,
             tls=tls,
             keepalive_s=sip.keepalive_s,
@@ -142,6 +143,12 @@ class Softswitch:
         self.registrar.configure(trunks)
         self.registrations.configure(trunks)
 
+    def address_changed(self, own: Iterable[str]) -> None:
+        """Peers see us elsewhere from now on, and these addresses are ours: registrars are told at
+        once, calls with their next request. What is said of media holds for new calls."""
+        self._gatekeeper.peers.own(own)
+        self.registrations.renew()
+
     def _watch_registrations(self, trunks: Trunks) -> None:
         """Where nobody registers, no request is asked whether somebody did."""
         some = any(trunk.registrar or trunk.registers for trunk in trunks)
@@ -157,10 +164,12 @@ class Softswitch:
         """Sockets to the application that wait for a call."""
         return self._link.spare
 
-    def media_lost(self) -> None:
-        """The media engine was restarted: its calls are re-negotiated, or hung up."""
+    async def media_counters(self, call_sid: str) -> MediaStats | None:
+        """The media counters so far of a call; None without it. Raises MediaError."""
         for driver in self._calls.values():
-            driver.call.media_lost(partial(driver.end, Cause.MEDIA))
+            if driver.call.status.call_sid == call_sid:
+                return await driver.call.rooms.query()
+        return None
 
     @property
     def refused(self) -> Counter[str]:

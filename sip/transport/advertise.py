@@ -1,5 +1,7 @@
 """The address of ours that a peer gets to see, in Via, Contact and SDP."""
 
+from dataclasses import dataclass
+
 import structlog
 
 from sip.clock import Clock
@@ -15,10 +17,22 @@ log = structlog.get_logger(__name__)
 INTERFACE_CACHE_S = 5.0
 
 
-class Advertiser:
-    """Chooses our address towards a peer. `public` is `sip.advertise`, None without one."""
+@dataclass(slots=True)
+class Public:
+    """Our addresses as peers outside see them, which may change while calls are up.
 
-    def __init__(self, public: str | None, clock: Clock) -> None:
+    `sip` is `sip.advertise`, `media` is `media.advertise`: None where nothing is told, and then
+    media is where SIP is.
+    """
+
+    sip: str | None = None
+    media: str | None = None
+
+
+class Advertiser:
+    """Chooses our address towards a peer. `public` may be changed at any time."""
+
+    def __init__(self, public: Public, clock: Clock) -> None:
         self._public = public
         self._clock = clock
         self._routes = Routes(clock)
@@ -38,15 +52,27 @@ class Advertiser:
         that is not there.
         """
         if policy == "auto":
-            chosen = self._auto(flow)
+            public = self._public.sip if flow.advertise is None else flow.advertise
+            chosen = self._auto(flow, public)
         elif policy == "public":
-            chosen = self._public
+            chosen = self._public.sip
         elif policy == "private":
             chosen = None
         elif policy.startswith("interface:"):
             chosen = self._of_interface(policy.removeprefix("interface:"), flow.remote.version)
         else:
             chosen = policy
+        return self._fitting(chosen, flow)
+
+    def media_address(self, policy: str, flow: Flow) -> str:
+        """The same for session descriptions: where `address` would tell a public address, it is
+        `media.advertise`, if there is one."""
+        public = self._public.media
+        if public is None or policy not in ("auto", "public"):
+            return self.address(policy, flow)
+        return self._fitting(self._auto(flow, public) if policy == "auto" else public, flow)
+
+    def _fitting(self, chosen: str | None, flow: Flow) -> str:
         if chosen is None or version(chosen) != flow.remote.version:
             return self.own(flow)
         return chosen
@@ -75,11 +101,7 @@ class Advertiser:
         self._interfaces[name, family] = (now + INTERFACE_CACHE_S, address)
         return address
 
-    def _auto(self, flow: Flow) -> str | None:
-        if flow.advertise is not None:
-            public: str | None = flow.advertise
-        else:
-            public = self._public
+    def _auto(self, flow: Flow, public: str | None) -> str | None:
         peer = flow.remote.host
         if public is None or is_loopback(peer) or is_loopback(self.own(flow)):
             return None

@@ -15,7 +15,7 @@ from sip.core.uri import Uri, join_hostport
 from sip.ids import Ids
 from sip.message_log import MessageLog
 from sip.trace import Direction, Trace
-from sip.transport.advertise import Advertiser
+from sip.transport.advertise import Advertiser, Public
 from sip.transport.endpoint import Endpoint, Flow, Target
 from sip.transport.layer import TransportLayer
 from sip.transport.servers.resolver import Resolver
@@ -44,7 +44,7 @@ class UserAgent:
         on_request: Callable[[ServerTransaction], None],
         doorkeeper: Doorkeeper | None = None,
         timers: Timers | None = None,
-        advertise: str | None = None,
+        public: Public | None = None,
         product: str = "retell-sip-gateway",
         trace: Trace | None = None,
         resolver: Resolver | None = None,
@@ -56,10 +56,10 @@ class UserAgent:
     ) -> None:
         """`on_request` gets every new request outside a dialog and must answer it.
 
-        `doorkeeper` says what is heard at all (None: everything). `advertise` is our address as
-        peers outside this host see it. Requests above `tcp_above_bytes` go over TCP where there is
-        any. `methods` are further ones that `on_request` serves: REGISTER, for a registrar. `tls`,
-        `stream_limits` and `keepalive_s` are as in `TransportLayer`.
+        `doorkeeper` says what is heard at all (None: everything). `public` are our addresses as
+        peers outside this host see them. Requests above `tcp_above_bytes` go over TCP where there
+        is any. `methods` are further ones that `on_request` serves: REGISTER, for a registrar.
+        `tls`, `stream_limits` and `keepalive_s` are as in `TransportLayer`.
         """
         self.clock = clock
         self.ids = ids
@@ -68,7 +68,7 @@ class UserAgent:
         self.product = product
         self.refusals = Refusals(methods)
         self._doorkeeper = doorkeeper or OpenDoor()
-        self.advertiser = Advertiser(advertise, clock)
+        self.advertiser = Advertiser(public or Public(), clock)
         self._trace = trace
         #: where messages are logged, if anybody wants to see them
         self.message_log: MessageLog | None = None
@@ -177,8 +177,12 @@ class UserAgent:
         self._flow_watchers.append(on_lost)
 
     def host(self, flow: Flow, policy: str = "auto") -> str:
-        """Our address in Via, Contact and SDP towards the peer of `flow`, by its trunk's policy."""
+        """Our address in Via and Contact towards the peer of `flow`, by its trunk's policy."""
         return self.advertiser.address(policy, flow)
+
+    def media_host(self, flow: Flow, policy: str) -> str:
+        """The same, for session descriptions."""
+        return self.advertiser.media_address(policy, flow)
 
     def contact(self, flow: Flow, host: str | None = None, *, secure: bool = False) -> str:
         """Our Contact towards the peer of `flow` (RFC 3261 8.1.1.8), `host` instead of our own.

@@ -8,6 +8,7 @@ import structlog
 from sip.b2bua.legs.inbound import InboundLeg
 from sip.core.body import SDP
 from sip.core.message import Request
+from sip.transport.advertise import Public
 from sip.transport.endpoint import Endpoint, Flow
 from sip.ua.doorkeeper import OpenDoor
 from sip.ua.refusals import ALLOW
@@ -40,7 +41,7 @@ class SipEndpoint:
             ids=calls.ids,
             on_request=self._on_request,
             doorkeeper=_SilentDoor(faults),
-            advertise=settings.advertise,
+            public=Public(settings.advertise),
             product="retell-sandbox",
         )
         self._dealings: set[InboundCall | OutboundCall] = set()

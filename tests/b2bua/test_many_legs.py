@@ -279,7 +279,7 @@ async def test_no_media_for_a_caller_that_is_to_be_answered_first(stage: Stage) 
     [call] = stage.calls
     stage.media.refuse = MediaError("no-ports", "all in use")
     child = await stage.dial(call, "agent", answer_on_bridge=False)
-    assert (child.progress, child.sip_status, child.cause) == (Progress.FAILED, 503, Cause.MEDIA)
+    assert (child.progress, child.sip_status, child.cause) == (Progress.FAILED, 503, Cause.NO_PORTS)
     assert child.detail == "all in use"
     assert not call.over
     stage.media.refuse = None

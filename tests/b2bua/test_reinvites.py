@@ -157,22 +157,6 @@ async def test_a_re_invite_without_sdp_gets_what_holds(ladder: Ladder) -> None:
 
 
 @ladder_test
-async def test_a_restarted_relay_gives_a_talking_call_new_media(ladder: Ladder) -> None:
-    bridged(ladder)
-    carrier, agent = ladder.peer("carrier"), ladder.peer("agent")
-    await talk(ladder)
-    ladder.switch.media_lost()
-    await agent.expect("INVITE")
-    await agent.send(200, sdp=PCMU)
-    await agent.expect("ACK")
-    await carrier.expect("INVITE")
-    await carrier.send(200, sdp=PCMU)
-    await carrier.expect("ACK")
-    await agent.hang_up()
-    await carrier.is_hung_up()
-
-
-@ladder_test
 async def test_a_held_pbx_resumes_by_asking_for_an_offer(ladder: Ladder) -> None:
     """CUCM's way: hold with SDP, resume without. Our offer is off hold, and so is the agent."""
     bridged(ladder)

@@ -50,6 +50,26 @@ def sip(**keys: Any) -> Keys:
 FORGED = {"name": "two", "gateways": ["sip:sip.two.net"]}
 CASES: list[tuple[str, Keys, tuple[str, str, str]]] = [
     (
+        "keys to a gateway by UDP",
+        carrier(media={"srtp": "optional"}),
+        ("warning", "keys-in-the-clear", "trunks[0].media.srtp"),
+    ),
+    (
+        "keys from a peer, and no listener is TLS",
+        trunks({"name": "desk", "identify": ["8.8.9.0/28"], "media": {"srtp": "required"}}),
+        ("warning", "keys-in-the-clear", "trunks[1].media.srtp"),
+    ),
+    (
+        "keys to Retell by TCP",
+        {"retell": {**SOUND["retell"], "srtp": "required"}},
+        ("warning", "keys-in-the-clear", "retell.srtp"),
+    ),
+    (
+        "keys to Retell for one number",
+        {"numbers": {"+14155550199": {"srtp": "required"}}},
+        ("warning", "keys-in-the-clear", "numbers.+14155550199.srtp"),
+    ),
+    (
         "HTTP on the port of SIP over TCP",
         {"http": {"listen": "127.0.0.1:5060"}},
         ("error", "http-on-sip-port", "http.listen"),
@@ -216,6 +236,8 @@ def test_each_is_found_once_and_nothing_else(
         trunks(
             FORGED | {"identify": ["8.8.8.0/24"], "login": {"username": "u", "password": "p"}},
         ),
+        # keys within TLS
+        carrier(media={"srtp": "required"}, gateways=["sip:sip.carrier.net;transport=tls"]),
         # an extension is right at a PBX
         {"retell": {"fallback": {"trunk": "pbx", "to": "200"}}},
         # a jambonz that proves itself

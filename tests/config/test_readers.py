@@ -22,9 +22,6 @@ from config.values import Model
 ROOT = Path(__file__).parents[2]
 PROGRAM = ("config", "gateway", "sip", "testkit")
 
-#: Keys of which only one value is accepted, and what refuses the others.
-ONE_CHOICE = {("TrunkSettings", "srtp"): ROOT / "config" / "checks" / "trunks.py"}
-
 Models = frozenset[str]
 NONE: Models = frozenset()
 
@@ -221,14 +218,8 @@ def keys() -> list[tuple[str, str]]:
 
 
 def test_every_key_has_a_reader() -> None:
-    unread = sorted(set(keys()) - program().read - ONE_CHOICE.keys())
+    unread = sorted(set(keys()) - program().read)
     assert unread == [], "no code reads these: give each a reader, or remove it and its docs"
-
-
-@pytest.mark.parametrize("key", ONE_CHOICE, ids=lambda key: key[1])
-def test_key_with_one_choice_is_refused_any_other(key: tuple[str, str]) -> None:
-    assert f'"{key[1]}"' in ONE_CHOICE[key].read_text()
-    assert key not in program().read, "it has a reader now: take it off the list"
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,11 @@ CA = str(Path(__file__).parents[2] / "pyproject.toml")  # any file that can be r
             ("http.listen",),
         ),
         ({"trunks": [NOW["trunks"][0], {"name": "c"}]}, ("trunks.b", "trunks.c"), ()),
-        ({"trunks": [{**NOW["trunks"][0], "srtp": "off"}, {"name": "b"}]}, ("trunks.b",), ()),
+        (
+            {"trunks": [{**NOW["trunks"][0], "media": {"srtp": "off"}}, {"name": "b"}]},
+            ("trunks.b",),
+            (),
+        ),
         (
             {"numbers": {"+14155550101": {"agent": "two"}, "+14155550102": {}}},
             ("numbers.+14155550100", "numbers.+14155550101", "numbers.+14155550102"),
@@ -43,6 +47,11 @@ CA = str(Path(__file__).parents[2] / "pyproject.toml")  # any file that can be r
             (),
         ),
         ({"media": {"ports": "30000-30999"}}, (), ("media.ports",)),
+        (
+            {"media": {"processes": "auto", "advertise": "gw.example.com"}},
+            (),
+            ("media.processes", "media.advertise"),
+        ),
         ({"storage": {"url": "sqlite:///other.db"}}, (), ("storage.url",)),
         ({"application": {"url": "wss://app.example.com"}}, (), ("application.url",)),
         (

@@ -223,13 +223,33 @@ outbound:
             "1: sip.listen[1]: udp:0.0.0.0:5060 is listed already",
         ),
         (
-            "sip: {advertise: gateway.example.com}",
-            "1: sip.advertise: 'gateway.example.com' is not an IP address",
+            "sip: {advertise: 203.0.113.300}",
+            "1: sip.advertise: '203.0.113.300' is not an IP address",
+        ),
+        (
+            "sip: {advertise: gateway_of@example}",
+            "1: sip.advertise: 'gateway_of@example' is not an IP address",
+        ),
+        (
+            "sip: {advertise: \"stun:stun.example.com:x\"}",
+            "1: sip.advertise: 'x' is not a port number (1-65535)",
+        ),
+        (
+            "media: {advertise: \"stun:\"}",
+            "1: media.advertise: '' is not of the form stun:HOST or stun:HOST:PORT",
         ),
         (
             "sip: {advertise: 0.0.0.0}",
             "1: sip.advertise: '0.0.0.0' cannot be reached by anyone: give a real address",
         ),
+        ("media: {ports: 20001-20004}", "1: media.ports: '20001-20004' has no room for one call, "
+         "which needs 4 ports"),
+        ("media: {processes: 0}",
+         "1: media.processes: '0' is neither auto nor a number from 1 to 64"),
+        ("media: {processes: true}",
+         "1: media.processes: 'true' is neither auto nor a number from 1 to 64"),
+        ("media: {processes: 3, ports: 20000-20010}",
+         "1: media.processes: 3 processes want 4 ports each, and media.ports has them for 2"),
         ("media: {ports: 20000-20002}", "1: media.ports: '20000-20002' has no room for one call, "
          "which needs 4 ports"),
         ("media: {ports: 80-9000}", "1: media.ports: '80-9000' begins below 1024, where ports "
@@ -238,6 +258,9 @@ outbound:
          "an rtpengine: media.engine: ng:udp:HOST:PORT"),
         ("media: {engine: 'ng:udp:127.0.0.1:2223', rtpengine: {dtmf_log: here}}", "1: "
          "media.rtpengine.dtmf_log: 'here' is not of the form HOST:PORT"),
+        ("media: {engine: []}", "1: media.engine: names no engine: builtin, ng:udp:HOST:PORT, or a "
+         "list of them"),
+        ("media: {engine: [builtin, builtin]}", "1: media.engine: names builtin twice"),
         ("media: {engine: freeswitch}", "1: media.engine[0]: 'freeswitch' is neither builtin nor "
          "ng:udp:HOST:PORT"),
         ("application: {url: http://x}", "1: application.url: 'http://x' is neither builtin nor a "
@@ -269,10 +292,6 @@ outbound:
          "1: trunks[0].register: needs a gateway, or registration.registrar, to register with"),
         ("trunks: [{name: a, registrar: true}]", "1: trunks[0].login: is required: who registers "
          "with us must prove who it is (registrar: true)"),
-        ("trunks: [{name: a, srtp: required}]", "1: trunks[0].srtp: media encryption is not "
-         "available in this version: only off is"),
-        ("trunks: [{name: a, srtp: optional}]", "1: trunks[0].srtp: media encryption is not "
-         "available in this version: only off is"),
         ("trunks: [{name: a, identify_certificates: [b.example.com]}]", "1: "
          "trunks[0].identify_certificates: needs sip.tls.client_certificates: optional or "
          "required"),

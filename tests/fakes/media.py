@@ -5,8 +5,16 @@ from pathlib import Path
 
 from sip.core.sdp import SessionDescription
 from sip.errors import ParseError
-from sip.media.events import Listener, MediaEvent
-from sip.media.plane import Capability, MediaError, MediaStats, PartyStats
+from sip.media.events import Listener, Lost, MediaEvent
+from sip.media.plane import (
+    Capability,
+    EngineStatistics,
+    MediaError,
+    MediaStats,
+    PartyStats,
+    Subscription,
+    Withheld,
+)
 from sip.media.terms import ANY_TERMS, MediaTerms, Signalling
 
 
@@ -20,7 +28,10 @@ class FakeMedia:
     #: where the last description of each party came from
     signalling: dict[str, Signalling | None] = field(default_factory=dict)
     capabilities: frozenset[Capability] = frozenset(Capability)
+    ports: tuple[int, int] | None = None
     _ports: dict[tuple[str, str], int] = field(default_factory=dict)
+    #: how much higher the next ports are
+    _forgotten: int = 0
     _listeners: dict[str, Listener] = field(default_factory=dict)
     #: where each party of a call said that it wants its audio
     _wants: dict[tuple[str, str], tuple[str, int]] = field(default_factory=dict)
@@ -88,6 +99,19 @@ class FakeMedia:
     def listen(self, call_id: str, listener: Listener) -> None:
         self._listeners[call_id] = listener
 
+    def forget(self, call_id: str) -> None:
+        """As an engine that was started again: the next offer of the call gets other ports."""
+        self.open_calls.discard(call_id)
+        for side in [side for side in self._ports if side[0] == call_id]:
+            self._forgotten += 2
+            del self._ports[side]
+        self.tell(call_id, Lost(at=0.0))
+
+    @property
+    def ports_now(self) -> set[int]:
+        """Those that face the parties of calls that are open."""
+        return {port for (call_id, _), port in self._ports.items() if call_id in self.open_calls}
+
     def tell(self, call_id: str, event: MediaEvent) -> None:
         """What the engine says of its own accord; only to a call that listens."""
         if call_id in self._listeners:
@@ -96,11 +120,41 @@ class FakeMedia:
     async def play(self, call_id: str, tag: str, wav: bytes | Path, play_id: int) -> None:
         self._ask("play", call_id, tag, str(play_id))
 
+    async def record(self, call_id: str, recording: str, left: str) -> None:
+        self._ask("record", call_id, recording, left)
+
+    async def pause_recording(self, call_id: str) -> None:
+        self._ask("pause recording", call_id)
+
+    async def stop_recording(self, call_id: str) -> None:
+        self._ask("stop recording", call_id)
+
     async def stop_play(self, call_id: str, tag: str) -> None:
         self._ask("stop", call_id, tag)
 
     async def press(self, call_id: str, tag: str, key: str, duration_ms: int) -> None:
         self._ask("press", call_id, tag, key, str(duration_ms))
+
+    async def withhold(self, call_id: str, tag: str, how: Withheld) -> None:
+        self._ask("withhold", call_id, tag, how.value)
+
+    async def let_pass(self, call_id: str, tag: str, how: Withheld) -> None:
+        self._ask("let pass", call_id, tag, how.value)
+
+    async def subscribe(self, call_id: str, tag: str) -> Subscription:
+        raise MediaError("unsupported", "nobody may subscribe to a fake")
+
+    async def answer_subscription(self, call_id: str, tag: str, sdp: str) -> None:
+        raise MediaError("unsupported", "nobody may subscribe to a fake")
+
+    async def unsubscribe(self, call_id: str, tag: str) -> None:
+        raise MediaError("unsupported", "nobody may subscribe to a fake")
+
+    async def calls(self) -> tuple[str, ...]:
+        return tuple(self.open_calls)
+
+    async def statistics(self) -> EngineStatistics:
+        return EngineStatistics(sessions=len(self.open_calls))
 
     def _ask(self, *what: str) -> None:
         self.asked.append(what)
@@ -109,7 +163,7 @@ class FakeMedia:
 
     def _port(self, call_id: str, tag: str) -> int:
         side = (call_id, "a" if tag == "a" else "b")
-        return self._ports.setdefault(side, 30000 + 2 * len(self._ports))
+        return self._ports.setdefault(side, 30000 + 2 * len(self._ports) + self._forgotten)
 
     def _describe(self, call_id: str, tag: str, sdp: str) -> None:
         try:

@@ -20,6 +20,7 @@ class StreamLeg:
     """Its peer waits for an answer; its audio is at a port of loopback, which `sdp` names."""
 
     direction = Direction.INBOUND
+    takes_reinvites = True
     sip_call_id = "stream-1"
     media_side = MediaSide("127.0.0.1", Signalling("127.0.0.1"))
     hops_left = 70

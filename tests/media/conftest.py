@@ -1,18 +1,24 @@
 """The two media engines, one of each for the whole run, and a call on one of them."""
 
+import asyncio
 import shutil
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from sip.media.ng.client import NgClient
+from sip.media.ng.control_address import ControlAddress, written
 from sip.media.ng.form import Form
+from sip.media.ng.key_log import KeyLog
 from sip.media.ng.relay import RelayClient
 from sip.media.ng.rtpengine import RtpengineClient, RtpengineOptions
+from sip.media.plane import MediaError
+from sip.media.supervisor import CONTROL, own_folder
 from tests.media.talk import Talk
 from tests.ports import free_port
 
@@ -28,7 +34,7 @@ class Engine:
     """A running engine, where its control is, and where rtpengine logs keys to."""
 
     name: str
-    address: tuple[str, int]
+    address: ControlAddress
     pid: int
     dtmf_log: tuple[str, int] | None = None
 
@@ -36,18 +42,19 @@ class Engine:
 @pytest.fixture(scope="session")
 def relay_engine() -> Iterator[Engine]:
     """Our relay as a program of its own, ports 24000-24999."""
+    control = own_folder() / CONTROL
     with subprocess.Popen(
-        [sys.executable, "-m", "sip.media.relay", "--parent", "--control", "127.0.0.1:0",
+        [sys.executable, "-m", "sip.media.relay", "--parent", "--control", written(control),
          "--listen", "127.0.0.1", "--ports", "24000-24999", "--drain", "1"],
         cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     ) as process:  # fmt: skip
         assert process.stdin is not None
         assert process.stdout is not None
-        line = process.stdout.readline()
-        host, _, port = line.strip().removeprefix("ready control=").rpartition(":")
-        yield Engine("relay", (host, int(port)), process.pid)
+        assert process.stdout.readline() == f"ready control={written(control)}\n"
+        yield Engine("relay", control, process.pid)
         process.stdin.close()
         assert process.wait(10) == 0
+    assert not control.parent.exists(), "a relay that has lost its parent leaves nothing behind"
 
 
 @pytest.fixture(scope="session")
@@ -80,9 +87,8 @@ def engine(request: pytest.FixtureRequest) -> Engine:
 @pytest.fixture
 async def plane(engine: Engine) -> AsyncIterator[NgClient]:
     """A client of the engine."""
-    client = await _connected(engine)
-    yield client
-    await client.close()
+    async with _connected(engine) as client:
+        yield client
 
 
 @pytest.fixture
@@ -95,9 +101,8 @@ async def talk(plane: NgClient) -> AsyncIterator[Talk]:
 @pytest.fixture
 async def relay_plane(relay_engine: Engine) -> AsyncIterator[NgClient]:
     """A client of our relay, for what rtpengine does otherwise."""
-    client = await _connected(relay_engine)
-    yield client
-    await client.close()
+    async with _connected(relay_engine) as client:
+        yield client
 
 
 @pytest.fixture
@@ -107,20 +112,37 @@ async def relay_talk(relay_plane: NgClient) -> AsyncIterator[Talk]:
         yield talk
 
 
-async def _connected(engine: Engine) -> NgClient:
-    """Waits until the engine answers: a request is repeated until then."""
+@asynccontextmanager
+async def _connected(engine: Engine) -> AsyncIterator[NgClient]:
+    """Waits until the engine answers."""
     client: NgClient
+    key_log = KeyLog()
     if engine.name == "relay":
         client = await RelayClient.connect(
             engine.address, timeout_s=START_TIMEOUT_S, form=Form.BENCODE, silence_s=SILENCE_S
         )
     else:
+        await key_log.listen(engine.dtmf_log)
         client = await RtpengineClient.connect(
             engine.address,
             timeout_s=START_TIMEOUT_S,
-            options=RtpengineOptions(
-                dtmf_log=engine.dtmf_log, silence_s=SILENCE_S, poll_s=SILENCE_S / 4
-            ),
+            options=RtpengineOptions(key_log=key_log, silence_s=SILENCE_S, poll_s=SILENCE_S / 4),
         )
+    for _ in range(round(START_TIMEOUT_S / 0.02)):
+        if await _answers(client):
+            break
+        await asyncio.sleep(0.02)
     await client.ping()
-    return client
+    try:
+        yield client
+    finally:
+        await client.close()
+        key_log.close()
+
+
+async def _answers(client: NgClient) -> bool:
+    try:
+        await client.ping()
+    except MediaError:
+        return False
+    return True

@@ -17,12 +17,15 @@ import socket
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from sip.core.sdp import parse
+from sip.core.sdp_crypto import Crypto, lines_of
 from sip.media.ng.bencode import Decoded, Encodable
 from sip.media.ng.form import Form, decode, encode
 from sip.media.relay.control import Control
 from sip.media.relay.notices import Notices
 from sip.media.relay.ports import PortPool
 from sip.media.relay.sessions import Sessions
+from sip.media.relay.srtp import Receiver, Sender
 from sip.media.relay.timers import Timers
 from tests.media.talk import PATIENCE_S, receiver_report, rtp
 
@@ -41,10 +44,18 @@ PTIME_S = 0.02
 
 
 class Speaker:
-    """A socket that sends audio, and RTCP from another port. `moved` goes on at a new one."""
+    """A socket that sends audio, and RTCP from another port. `moved` goes on at a new one.
 
-    def __init__(self, street: Street, host: str, ssrc: int, seq: int) -> None:
+    With `keys`, what it sends is encrypted by them, and what it hears by those that it was told.
+    """
+
+    def __init__(
+        self, street: Street, host: str, ssrc: int, seq: int, keys: Crypto | None = None
+    ) -> None:
         self.street = street
+        self.keys = keys
+        self.sender = None if keys is None else Sender(keys)
+        self.receiver: Receiver | None = None
         self.ssrc, self.seq = ssrc, seq
         self.rtp, self.rtcp = street.bound(host), street.bound(host)
         self.host = host
@@ -56,7 +67,24 @@ class Speaker:
 
     def moved(self, host: str | None = None) -> Speaker:
         """The same stream from another port, as after a NAT has lost its mapping."""
-        return Speaker(self.street, host or self.host, self.ssrc, self.seq)
+        speaker = Speaker(self.street, host or self.host, self.ssrc, self.seq)
+        speaker.keys, speaker.sender, speaker.receiver = self.keys, self.sender, self.receiver
+        return speaker
+
+    def told(self, sdp: str) -> None:
+        """Our side's keys, of the description that came back."""
+        audio = parse(sdp).audio
+        lines = () if audio is None else lines_of(audio)
+        if not lines:
+            self.receiver = None
+        elif self.receiver is None or not self.receiver.crypto.same_key(lines[0]):
+            self.receiver = Receiver(lines[0])
+
+    def sealed(self, packet: bytes) -> bytes:
+        """The packet as it is sent."""
+        wire = packet if self.sender is None else self.sender.protect(packet)
+        assert wire is not None
+        return wire
 
     def packet(self, payload_type: int = 0) -> bytes:
         self.seq += 1
@@ -66,7 +94,11 @@ class Speaker:
         """Whether what the agent says comes here."""
         packet = self.street.agent.packet()
         self.street.deliver(self.street.agent.rtp, packet, self.street.agent_port)
-        return packet in self.street.arrived(self.rtp)
+        arrived = self.street.arrived(self.rtp)
+        if self.receiver is not None:
+            assert packet not in arrived, "in the clear"
+            return packet in [self.receiver.unprotect(each) for each in arrived]
+        return packet in arrived
 
 
 class Street:
@@ -78,7 +110,7 @@ class Street:
         self._readers: dict[int, Callable[[float], None]] = {}
         self._sockets: list[socket.socket] = []
         self._requests = 0
-        timers = Timers()
+        self._timers = timers = Timers()
         notices = Notices("run", lambda data, to: None, timers, self)
         rng = random.Random(7)
         pool = PortPool(RELAY, 22100, 22107, drain_s=0.0, rng=rng)
@@ -86,6 +118,7 @@ class Street:
         self._control = Control(self._sessions, notices, advertise=RELAY, version=4, problems=self)
         self.agent = self.speaker(AGENT)
         self.caller_port = self.agent_port = 0
+        self._last = ""
 
     # what the relay asks of its surroundings
 
@@ -111,33 +144,39 @@ class Street:
         The signalling comes from the caller's host; `direct` says that no NAT is in between.
         """
         rtcp_port = caller.rtcp.getsockname()[1] if port is None else None
-        offer = _sdp(address or caller.host, port or caller.port, direction, rtcp_port)
+        offer = _sdp(address or caller.host, port or caller.port, direction, rtcp_port, caller.keys)
         tags = {"to-tag": "B"} if again else {}
-        keys = {"from-tag": "A", "sdp": offer, **tags}
+        keys = {"from-tag": "A", "sdp": offer, "transport-protocol": "RTP/AVP", **tags}
         self.agent_port = self._ask("offer", caller.host, direct=int(direct), **keys)
         answer = _sdp(AGENT, self.agent.port, "sendrecv", self.agent.rtcp.getsockname()[1])
         keys = {"from-tag": "A", "to-tag": "B", "sdp": answer}
         self.caller_port = self._ask("answer", AGENT, **keys)
+        caller.told(self._last)
 
     def refuse(self, caller: Speaker, port: int) -> None:
         """A re-INVITE to `port` that is not answered."""
         offer = _sdp(caller.host, port, "sendrecv")
         self._ask("offer", caller.host, **{"from-tag": "A", "to-tag": "B", "sdp": offer})
 
-    def caller_stats(self) -> Mapping[str, Decoded]:
-        """What the relay has counted of the caller's audio."""
-        party: Any = self._request("query", {})["tags"]
+    def play_to_caller(self, wav: str) -> None:
+        """The caller hears a file instead of the agent."""
+        self.request("play media", {"from-tag": "A", "blob": wav})
+
+    def caller_stats(self, command: str = "query") -> Mapping[str, Decoded]:
+        """What the relay has counted of the caller's audio; `delete` also ends the call."""
+        party: Any = self.request(command, {})["tags"]
         stats: Mapping[str, Decoded] = party["A"]["medias"][0]["streams"][0]["stats"]
         return stats
 
     def _ask(self, command: str, source: str, **keys: str | int) -> int:
         """The port in the description that comes back."""
-        message = self._request(command, {"received-from": ["IP4", source], **keys})
+        message = self.request(command, {"received-from": ["IP4", source], **keys})
         sdp = message.get("sdp")
         assert isinstance(sdp, str), message
+        self._last = sdp
         return int(sdp.partition("m=audio ")[2].split()[0])
 
-    def _request(self, command: str, keys: Mapping[str, Encodable]) -> dict[str, Decoded]:
+    def request(self, command: str, keys: Mapping[str, Encodable]) -> dict[str, Decoded]:
         self._requests += 1
         request: dict[str, Encodable] = {"command": command, "call-id": "call", **keys}
         cookie = b"c%d " % self._requests
@@ -154,14 +193,18 @@ class Street:
         self._sockets.append(sock)
         return sock
 
-    def speaker(self, host: str) -> Speaker:
+    def speaker(self, host: str, keys: Crypto | None = None) -> Speaker:
         """Somebody with a stream of its own."""
         number = len(self._sockets) + 1
-        return Speaker(self, host, 0x1111 * number, 100 * number)
+        return Speaker(self, host, 0x1111 * number, 100 * number, keys)
 
     def passes(self, seconds: float) -> None:
-        """Nobody speaks for so long."""
-        self.now += seconds
+        """Nobody speaks for so long; each timer of the relay's fires when it is due."""
+        end = self.now + seconds
+        while self._timers.next_due <= end:
+            self.now = max(self.now, self._timers.next_due)
+            self._timers.run(self.now)
+        self.now = end
 
     def deliver(self, by: socket.socket, packet: bytes, port: int) -> None:
         """One datagram to one of the relay's ports, read by whichever socket gets it."""
@@ -184,7 +227,7 @@ class Street:
         for _ in range(round(seconds / PTIME_S)):
             for index, speaker in enumerate(speakers):
                 packet = speaker.packet()
-                self.deliver(speaker.rtp, packet, self.caller_port)
+                self.deliver(speaker.rtp, speaker.sealed(packet), self.caller_port)
                 count[index] += packet in self.arrived(self.agent.rtp)
             self.passes(PTIME_S)
         return count
@@ -197,7 +240,9 @@ class Street:
     def reported(self, speaker: Speaker) -> bool:
         """Whether the agent gets a report (RTCP) of the speaker."""
         report = receiver_report(speaker.ssrc, self.agent.ssrc)
-        self.deliver(speaker.rtcp, report, self.caller_port + 1)
+        wire = report if speaker.sender is None else speaker.sender.protect_rtcp(report)
+        assert wire is not None
+        self.deliver(speaker.rtcp, wire, self.caller_port + 1)
         return report in self.arrived(self.agent.rtcp)
 
     def close(self) -> None:
@@ -208,10 +253,19 @@ class Street:
             sock.close()
 
 
-def _sdp(address: str, port: int, direction: str, rtcp_port: int | None = None) -> str:
+def _sdp(
+    address: str,
+    port: int,
+    direction: str,
+    rtcp_port: int | None = None,
+    keys: Crypto | None = None,
+) -> str:
+    protocol, line = "RTP/AVP", ""
+    if keys is not None:
+        protocol, line = "RTP/SAVP", f"a=crypto:{keys.value}\r\n"
     rtcp = "" if rtcp_port is None else f"a=rtcp:{rtcp_port}\r\n"
     return (
         f"v=0\r\no=- 1 1 IN IP4 {address}\r\ns=-\r\nc=IN IP4 {address}\r\nt=0 0\r\n"
-        f"m=audio {port} RTP/AVP 0 101\r\na=rtpmap:101 telephone-event/8000\r\n"
-        f"a={direction}\r\n{rtcp}"
+        f"m=audio {port} {protocol} 0 101\r\na=rtpmap:101 telephone-event/8000\r\n"
+        f"a={direction}\r\n{rtcp}{line}"
     )

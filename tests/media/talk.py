@@ -74,7 +74,11 @@ class Socket:
     def __init__(self, host: str = PHONES, port: int = 0) -> None:
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.setblocking(False)
-        self._socket.bind((host, port))
+        try:
+            self._socket.bind((host, port))
+        except OSError:
+            self._socket.close()
+            raise
         self.address: tuple[str, int] = self._socket.getsockname()
 
     @property

@@ -161,10 +161,13 @@ async def test_an_engine_that_is_not_there_is_a_timeout_that_says_so(clock: Hand
         refused.set()
 
     client.failed = failed  # type: ignore[method-assign]
-    task = asyncio.create_task(client.ping())
+    task = asyncio.create_task(client.query("c"))
     async with asyncio.timeout(5):
         await refused.wait()
     assert not task.done()
+    with pytest.raises(MediaError, match="nobody listens") as gone:
+        await client.ping()
+    assert gone.value.slug == "refused", "a ping need not wait: it asks whether somebody does"
     clock.advance(TIMEOUT_S)
     with pytest.raises(MediaError, match="Connection refused"):
         await task

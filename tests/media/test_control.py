@@ -148,7 +148,7 @@ def test_exhaustion_is_no_ports_and_takes_nothing(desk: Desk) -> None:
     desk.offer(call_id="1")
     desk.answer(call_id="1")
     desk.offer(call_id="2")
-    assert reason(desk.offer(call_id="3")).startswith("no-ports: all 4 port pairs are taken")
+    assert reason(desk.offer(call_id="3")).startswith("no-ports: of 4 port pairs 4 are in use")
     assert desk.pool.leased == 4
     assert desk.logged == ["relay.no-ports"]
     desk.ask("delete", call_id="1")

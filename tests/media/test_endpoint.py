@@ -13,9 +13,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sip.media.relay import rtcp
+from sip.media import rtcp
 from sip.media.relay.connected_socket import open_connected
 from sip.media.relay.endpoint import CONNECT_AFTER, MAX_PACKET, RtpEndpoint
+from sip.media.relay.outlet import Outlet
 from sip.media.relay.rtcp_endpoint import RtcpEndpoint
 from tests.media.talk import PATIENCE_S, key_packets, receiver_report, rtp
 
@@ -100,6 +101,11 @@ def _rtp_endpoint(sock: socket.socket, poller: Wire[RtpEndpoint]) -> RtpEndpoint
     return RtpEndpoint(sock, poller, random.Random(3))
 
 
+def _rtcp_endpoint(sock: socket.socket, poller: Wire[RtcpEndpoint]) -> RtcpEndpoint:
+    rng = random.Random(3)
+    return RtcpEndpoint(sock, poller, Outlet(sock, rng), rng)
+
+
 @pytest.fixture
 def wire() -> Iterator[Wire[RtpEndpoint]]:
     wire = Wire(_rtp_endpoint)
@@ -110,7 +116,7 @@ def wire() -> Iterator[Wire[RtpEndpoint]]:
 
 @pytest.fixture
 def rtcp_wire() -> Iterator[Wire[RtcpEndpoint]]:
-    wire = Wire(RtcpEndpoint)
+    wire = Wire(_rtcp_endpoint)
     yield wire
     wire.close()
 

@@ -1,6 +1,7 @@
 """What both engines do and tell beside relaying, through the same `MediaSession`."""
 
 import asyncio
+import json
 import os
 import random
 import struct
@@ -12,6 +13,7 @@ import pytest
 
 from sip.media.events import Digit, Heard, Lost, MediaEvent, OneWay, Played, Silent
 from sip.media.ng.client import NgClient
+from sip.media.ng.key_log import KeyLog
 from sip.media.ng.rtpengine import RtpengineClient, RtpengineOptions
 from sip.media.plane import MAX_BLOB, Capability, MediaError
 from sip.media.session import A_TAG, MediaSession
@@ -393,11 +395,38 @@ async def test_an_rtpengine_that_logs_no_keys_declares_no_digits(
 
 
 async def test_an_address_for_keys_that_is_taken_is_said(rtpengine_engine: Engine) -> None:
-    options = RtpengineOptions(dtmf_log=rtpengine_engine.dtmf_log)
-    first = await RtpengineClient.connect(rtpengine_engine.address, options=options)
+    first, second = KeyLog(), KeyLog()
+    await first.listen(rtpengine_engine.dtmf_log)
     with pytest.raises(OSError, match="in use"):
-        await RtpengineClient.connect(rtpengine_engine.address, options=options)
-    await first.close()
+        await second.listen(rtpengine_engine.dtmf_log)
+    assert first.listens
+    assert not second.listens
+    first.close()
+
+
+async def test_all_rtpengines_tell_keys_to_one_address(rtpengine_engine: Engine) -> None:
+    """Each client hears of its own calls; one that is closed hears nothing more."""
+    key_log = KeyLog()
+    options = RtpengineOptions(key_log=key_log)
+    clients = [
+        await RtpengineClient.connect(rtpengine_engine.address, options=options) for _ in range(2)
+    ]
+    told: list[tuple[str, MediaEvent]] = []
+    for name, client in zip("ab", clients, strict=True):
+        client.listen(name, lambda event, name=name: told.append((name, event)))  # type: ignore[misc]
+
+    def press(call_id: str) -> None:
+        line = {"type": "DTMF", "callid": call_id, "source_tag": "x", "event": 5, "duration": 100}
+        key_log.came(json.dumps(line).encode())
+
+    press("a")
+    press("b")
+    press("nobody's")
+    assert [name for name, _ in told] == ["a", "b"]
+    await clients[0].close()
+    press("a")
+    assert len(told) == 2
+    await clients[1].close()
 
 
 async def test_a_call_that_rtpengine_lost_is_told(rtpengine_engine: Engine) -> None:

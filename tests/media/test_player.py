@@ -202,13 +202,16 @@ def test_nothing_is_told_of_a_call_that_nobody_listens_to() -> None:
     desk.ask("play media", call_id="call", from_tag="A", blob=clip())
     desk.passes(1)
     assert desk.sent == []
+    desk.ask("delete", call_id="call")
+    desk.passes(2)
     assert desk.at_rest
     desk.sessions.close(desk.now)
     a.socket.close()
 
 
 def test_silence_is_looked_for_only_where_it_is_wanted(call: Call) -> None:
-    assert call.desk.at_rest
+    call.desk.passes(5.0)
+    assert call.told() == []
     call.desk.offer(to_tag="B", sdp=call.a.sdp(), notify=1, silence=2000)
     call.desk.answer(sdp=call.b.sdp())
     call.desk.passes(1.9)

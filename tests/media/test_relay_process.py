@@ -6,6 +6,8 @@ import random
 import socket
 import subprocess
 import sys
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -48,17 +50,30 @@ async def test_no_ports_and_their_return() -> None:
             await a.speaks_to(b)
 
 
-async def test_released_ports_rest() -> None:
+async def test_resting_ports_are_lent_and_late_packets_of_the_old_call_not_heard() -> None:
+    """Nothing else is left: the new call gets them at once, and hears its own parties alone."""
     options = RelayOptions(
         advertise="127.0.0.1", listen="127.0.0.1", ports=(26010, 26013), drain_s=3600
     )
-    async with RelayProcess(options) as relay:
-        talk = Talk(relay.plane, "first")
-        async with talk:
-            await talk.offer(talk.phone("A"), talk.phone("B"))
-        with pytest.raises(MediaError, match="draining") as refused:
-            await relay.plane.offer("second", "A", _sdp())
-        assert refused.value.slug == "no-ports"
+    async with RelayProcess(options) as relay, Talk(relay.plane, "second") as second:
+        async with Talk(relay.plane, "first") as first:
+            old = first.phone("A", "127.0.0.3"), first.phone("B", "127.0.0.3")
+            await first.connect(*old)
+            await old[0].speaks_to(old[1])
+            await relay.plane.delete("first")
+            first.deleted = True
+            new = second.phone("A"), second.phone("B")
+            await second.connect(*new)
+            assert {phone.told_port for phone in new} == {phone.told_port for phone in old}
+            for _ in range(30):
+                for late in old:
+                    late.snd(late.voice())
+            for _ in range(3):
+                await new[0].speaks_to(new[1])
+                await new[1].speaks_to(new[0])
+        stats = await relay.plane.query("second")
+        assert [party.packets_received for party in stats.parties.values()] == [3, 3]
+        assert sum(party.foreign for party in stats.parties.values()) == 60
 
 
 async def test_a_thousand_calls_leave_no_sockets() -> None:
@@ -88,18 +103,28 @@ async def test_garbage_on_rtp_and_control_ports_harms_nobody(
     relay_talk: Talk, relay_engine: Engine
 ) -> None:
     """Mutated packets to every port of a call and to control; then it works as before."""
+    assert isinstance(relay_engine.address, Path)
+    control = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+    control.bind(f"{relay_engine.address}.noise")
+    control.connect(str(relay_engine.address))
     a, b = relay_talk.phone("A"), relay_talk.phone("B")
     stranger = relay_talk.socket("127.0.99.1")
     await relay_talk.connect(a, b)
     await a.speaks_to(b)
     noise = random.Random(3)
     good = [rtp(0, 1, 160, 1), b"x d7:command5:offer7:call-id1:c8:from-tag1:A3:sdp3:v=0e"]
-    targets = [a.told_port, a.told_rtcp_port, b.told_port, relay_engine.address[1]]
+    targets = [a.told_port, a.told_rtcp_port, b.told_port, 0]
     for _ in range(5000):
         packet = bytearray(noise.choice(good))
         for _ in range(noise.randrange(4)):
             packet[noise.randrange(len(packet))] = noise.randrange(256)
-        stranger.send(bytes(packet[: noise.randrange(len(packet) + 1)]), noise.choice(targets))
+        data, target = bytes(packet[: noise.randrange(len(packet) + 1)]), noise.choice(targets)
+        if target:
+            stranger.send(data, target)
+            continue
+        with suppress(BlockingIOError):  # its queue is full
+            control.send(data)
+    control.close()
     await relay_talk.plane.ping()
     await a.speaks_to(b)
     await b.speaks_to(a)
@@ -154,26 +179,29 @@ async def test_setting_up_calls_does_not_delay_packets(relay_talk: Talk) -> None
     assert (await relay_talk.plane.query(relay_talk.call_id)).parties["A"].packets_received > 20
 
 
+_UDP = ("--control", "127.0.0.1:0", "--no-token")
+_TOLD = ("--advertise", "192.0.2.1")
+
+
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
-        (["--control", "nowhere"], "not HOST:PORT"),
-        (["--control", "127.0.0.1:0"], "--advertise is needed"),
-        (["--control", "127.0.0.1:0", "--advertise", "gw.example.com"], "not an IP address"),
-        (["--control", "127.0.0.1:0", "--advertise", "::1"], "address families"),
-        (
-            ["--control", "127.0.0.1:0", "--advertise", "192.0.2.1", "--ports", "30000-20000"],
-            "not FIRST-LAST",
-        ),
-        (
-            ["--control", "127.0.0.1:0", "--advertise", "192.0.2.1", "--ports", "20001-20002"],
-            "no even/odd pair",
-        ),
-        (
-            ["--control", "127.0.0.1:0", "--advertise", "192.0.2.1", "--drain", "soon"],
-            "not a number of seconds",
-        ),
-        (["--control", "192.0.2.1:2223", "--advertise", "192.0.2.1"], "Cannot assign"),
+        (["--control", "nowhere"], "neither unix:PATH nor HOST:PORT"),
+        (["--control", "gw.example.com:2223"], "not an IP address"),
+        (["--control", "unix:"], "no path of 1 to 98 octets"),
+        (["--control", "unix:/tmp/" + "d" * 100], "(it has 105)"),
+        (["--control", "unix:/nowhere/control", "--listen", "::1"], "No such file or directory"),
+        (["--control", "unix:/dev/null", "--listen", "::1"], "already in use"),
+        ([*_UDP], "--advertise is needed"),
+        ([*_UDP, "--advertise", "gw.example.com"], "not an IP address"),
+        ([*_UDP, "--advertise", "::1"], "address families"),
+        ([*_UDP, *_TOLD, "--ports", "30000-20000"], "not FIRST-LAST"),
+        ([*_UDP, *_TOLD, "--ports", "20001-20002"], "no even/odd pair"),
+        ([*_UDP, *_TOLD, "--drain", "soon"], "not a number of seconds"),
+        (["--control", "192.0.2.1:2223", "--no-token", *_TOLD], "Cannot assign"),
+        (["--control", "127.0.0.1:0", *_TOLD], "other users' programs: use unix:PATH"),
+        (["--control", "127.0.0.1:0", *_TOLD, "--token-file", "/nowhere"], "No such file"),
+        (["--control", "127.0.0.1:0", *_TOLD, "--token-file", "/dev/null"], "one word of 16"),
     ],
 )
 def test_bad_usage_is_one_clear_line_and_exit_code_2(arguments: list[str], why: str) -> None:
@@ -188,14 +216,14 @@ def test_a_taken_control_address_is_one_clear_line() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
         taken.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{taken.getsockname()[1]}"
-        result = run("--control", address, "--advertise", "192.0.2.1")
+        result = run("--control", address, "--no-token", "--advertise", "192.0.2.1")
     assert result.returncode == 2
     assert address in result.stderr
     assert "Address already in use" in result.stderr
 
 
 async def test_ipv6() -> None:
-    options = RelayOptions(advertise="::1", listen="::1", ports=(26900, 26919), control=("::1", 0))
+    options = RelayOptions(advertise="::1", listen="::1", ports=(26900, 26919))
     async with RelayProcess(options) as relay:
         with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as phone:
             phone.bind(("::1", 0))

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ from structlog.testing import capture_logs
 
 from sip.media.events import Digit, Lost, MediaEvent
 from sip.media.ng.client import NgClient
+from sip.media.ng.control_address import ControlAddress, read_control_address
 from sip.media.plane import MediaError, call_sid_of, session_id
 from sip.media.relay_lines import pass_on
 from sip.media.supervisor import RelayOptions, RelayProcess
@@ -54,8 +54,14 @@ def stop(process: subprocess.Popen[str]) -> None:
     os.waitid(os.P_PID, process.pid, os.WSTOPPED)
 
 
+def folder_of(address: ControlAddress) -> Path:
+    """Where a relay's control is, which must be a UNIX socket."""
+    assert isinstance(address, Path)
+    return address.parent
+
+
 @contextmanager
-def parent() -> Iterator[tuple[subprocess.Popen[str], int, tuple[str, int]]]:
+def parent() -> Iterator[tuple[subprocess.Popen[str], int, ControlAddress]]:
     """Another process with a relay of its own: that process, the relay's pid and control."""
     with subprocess.Popen(
         [sys.executable, "-m", "tests.media.relay_parent"],
@@ -63,9 +69,9 @@ def parent() -> Iterator[tuple[subprocess.Popen[str], int, tuple[str, int]]]:
     ) as process:  # fmt: skip
         assert process.stdin is not None
         assert process.stdout is not None
-        pid, host, port = process.stdout.readline().split()
+        pid, control = process.stdout.readline().split()
         try:
-            yield process, int(pid), (host, int(port))
+            yield process, int(pid), read_control_address(control)
         finally:
             if process.poll() is None:
                 process.send_signal(signal.SIGCONT)
@@ -118,10 +124,16 @@ async def test_a_killed_relay_is_started_again() -> None:
         {
             "event": "relay.ended",
             "log_level": "error",
+            "relay": "builtin",
             "code": -signal.SIGKILL,
             "now": "its calls have no audio; it is started again",
         },
-        {"event": "relay.restarted", "log_level": "warning", "pid": second},
+        {
+            "event": "relay.restarted",
+            "log_level": "warning",
+            "relay": "builtin",
+            "pid": second,
+        },
     ]
 
 
@@ -164,31 +176,48 @@ async def test_requests_during_the_restart_wait_for_the_new_relay() -> None:
         first = relay.pid
         os.kill(first, signal.SIGKILL)
         await gone(first)
-        plane = await NgClient.connect(relay.plane.address, timeout_s=0.05)
-        with pytest.raises(MediaError) as dead:
-            await plane.ping()
-        assert dead.value.slug == "timeout"
-        await plane.close()
-        await relay.plane.ping()
+        with pytest.raises(MediaError, match="Connection refused") as dead:
+            await NgClient.connect(relay.plane.address)
+        assert dead.value.slug == "refused"
+        with pytest.raises(MediaError) as unknown:
+            await relay.plane.query("a call of the first one")
+        assert unknown.value.slug == "unknown-call"
         assert relay.pid != first
 
 
-async def test_a_taken_control_address_is_said_on_entering() -> None:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
-        taken.bind(("127.0.0.1", 0))
-        control: tuple[str, int] = taken.getsockname()
-        options = RelayOptions(advertise="127.0.0.1", ports=(27100, 27199), control=control)
-        relay = RelayProcess(options)
-        with (
-            capture_logs() as lines,
-            pytest.raises(MediaError, match=f"{control[1]}.*already in use") as refused,
-        ):
-            await relay.__aenter__()
+async def test_ports_that_cannot_be_are_said_on_entering() -> None:
+    relay = RelayProcess(RelayOptions(advertise="127.0.0.1", ports=(27101, 27102)))
+    with (
+        capture_logs() as lines,
+        pytest.raises(MediaError, match="27101-27102 hold no even/odd pair") as refused,
+    ):
+        await relay.__aenter__()
     assert refused.value.slug == "refused"
     (line,) = lines
     assert (line["event"], line["log_level"]) == ("relay.cannot-start", "error")
-    assert line["control"] == f"127.0.0.1:{control[1]}"
-    assert "already in use" in line["reason"]
+
+
+async def test_its_control_is_for_this_user_alone_and_leaves_nothing_behind() -> None:
+    async with RelayProcess(OPTIONS) as relay:
+        folder = folder_of(relay.plane.address)
+        assert folder.stat().st_mode & 0o777 == 0o700
+        assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("base", ["XDG_RUNTIME_DIR", "TMPDIR"])
+async def test_a_folder_that_is_too_deep_for_a_socket_is_passed_over(
+    base: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deep = tmp_path / ("d" * 90)
+    deep.mkdir()
+    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+    monkeypatch.setenv(base, str(deep))
+    monkeypatch.setattr("tempfile.tempdir", None)  # where Python keeps what TMPDIR said
+    async with RelayProcess(OPTIONS) as relay:
+        assert deep not in folder_of(relay.plane.address).parents
+        await relay.plane.ping()
+    assert not list(deep.iterdir())
 
 
 async def test_audio_flows_while_the_parent_stalls() -> None:
@@ -255,10 +284,11 @@ async def test_it_knows_no_secret_of_ours(monkeypatch: pytest.MonkeyPatch) -> No
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
 async def test_a_relay_ends_with_its_parent(how: signal.Signals) -> None:
-    with parent() as (process, pid, _):
+    with parent() as (process, pid, control):
         process.send_signal(how)
         process.wait(10)
         await gone(pid)
+    assert not folder_of(control).exists(), "also what its parent would have removed"
 
 
 async def test_signals_to_the_whole_group_leave_the_relay_to_its_parent() -> None:
@@ -274,13 +304,15 @@ async def test_signals_to_the_whole_group_leave_the_relay_to_its_parent() -> Non
         await client.close()
 
 
-def test_alone_it_ends_on_sigterm() -> None:
+def test_alone_it_ends_on_sigterm(tmp_path: Path) -> None:
+    control = tmp_path / "control"
     with subprocess.Popen(
-        [sys.executable, "-m", "sip.media.relay", "--control", "127.0.0.1:0",
+        [sys.executable, "-m", "sip.media.relay", "--control", f"unix:{control}",
          "--listen", "127.0.0.1", "--ports", "27200-27209"],
         cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
     ) as process:  # fmt: skip
         assert process.stdout is not None
-        assert process.stdout.readline().startswith("ready control=127.0.0.1:")
+        assert process.stdout.readline() == f"ready control=unix:{control}\n"
         process.terminate()
         assert process.wait(10) == 0
+    assert not list(tmp_path.iterdir())

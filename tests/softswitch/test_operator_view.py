@@ -10,6 +10,7 @@ import pytest
 from config.settings import BanSettings, Settings
 from sip.core.uri import Uri
 from sip.errors import Fault
+from sip.media.plane import MediaError, MediaStats, PartyStats
 from sip.softswitch.admission.bans import Bans, Offence
 from sip.softswitch.admission.refused_calls import Refused
 from sip.softswitch.operator_view import OperatorView
@@ -138,7 +139,14 @@ class Edge:
             bans=self.bans,
             refused=self.refused,
             calls=lambda trunk: 3 if trunk == "carrier" else 0,
+            media=self.media,
         )
+
+    async def media(self, call_sid: str) -> MediaStats | None:
+        if call_sid == "broken":
+            raise MediaError("timeout", "no answer")
+        parties = {"a": PartyStats(packets_received=5), "b2": PartyStats(packets_received=6)}
+        return MediaStats(parties=parties) if call_sid == "known" else None
 
     def trunk(self, name: str) -> dict[str, Any]:
         return next(trunk for trunk in self.report.trunks() if trunk["name"] == name)
@@ -310,3 +318,16 @@ def test_bans_with_their_wall_clock(edge: Edge) -> None:
     assert edge.report.unban("198.51.100.7") is False
     assert edge.report.bans() == []
     assert edge.report.bans_total == 1
+
+
+async def test_the_media_counters_of_a_call_by_leg() -> None:
+    view = Edge().report
+    counters = await view.media("known")
+    assert counters is not None
+    assert {leg: counted["packets_received"] for leg, counted in counters.items()} == {
+        "a": 5,
+        "b": 6,
+    }
+    assert counters["a"]["quality"]["mos_avg"] is None
+    assert await view.media("unknown") is None
+    assert await view.media("broken") is None

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pytest
 from structlog.testing import capture_logs
 
-from sip.transport.advertise import Advertiser
+from sip.transport.advertise import Advertiser, Public
 from sip.transport.endpoint import Endpoint
 from sip.transport.interfaces import interface_address, interfaces
 from sip.transport.source_address import Routes
@@ -55,7 +55,7 @@ class StoppedClock:
 
 def told(policy: str, peer: str, *, public: str | None = PUBLIC, **flow: object) -> str:
     remote = Endpoint("udp", peer, 5060)
-    advertiser = Advertiser(public, StoppedClock())  # type: ignore[arg-type]
+    advertiser = Advertiser(Public(public), StoppedClock())  # type: ignore[arg-type]
     return advertiser.address(policy, FlowTo(remote, **flow))  # type: ignore[arg-type]
 
 
@@ -72,6 +72,36 @@ def told(policy: str, peer: str, *, public: str | None = PUBLIC, **flow: object)
 )
 def test_policies(policy: str, peer: str, expected: str) -> None:
     assert told(policy, peer) == expected
+
+
+@pytest.mark.parametrize(
+    ("policy", "peer", "expected"),
+    [
+        ("auto", "198.51.100.7", "203.0.113.20"),
+        ("auto", "192.168.7.9", OURS),
+        ("public", "192.168.7.9", "203.0.113.20"),
+        ("private", "198.51.100.7", OURS),
+        ("192.0.2.44", "198.51.100.7", "192.0.2.44"),
+    ],
+)
+def test_media_may_have_an_address_of_its_own(policy: str, peer: str, expected: str) -> None:
+    """Also before that of the listener by which the call came."""
+    public = Public(PUBLIC, "203.0.113.20")
+    advertiser = Advertiser(public, StoppedClock())  # type: ignore[arg-type]
+    flow = FlowTo(Endpoint("udp", peer, 5060), advertise="192.0.2.99")
+    assert advertiser.media_address(policy, flow) == expected
+    public.media = None
+    assert advertiser.media_address(policy, flow) == advertiser.address(policy, flow)
+
+
+def test_another_address_is_told_from_then_on() -> None:
+    public = Public(PUBLIC)
+    advertiser = Advertiser(public, StoppedClock())  # type: ignore[arg-type]
+    flow = FlowTo(Endpoint("udp", "198.51.100.7", 5060))
+    assert advertiser.address("auto", flow) == advertiser.media_address("auto", flow) == PUBLIC
+    public.sip = "203.0.113.11"
+    assert advertiser.address("auto", flow) == "203.0.113.11"
+    assert advertiser.media_address("auto", flow) == "203.0.113.11"
 
 
 def test_a_listener_that_advertises_for_itself() -> None:
@@ -111,7 +141,7 @@ def test_an_interface_that_is_not_there() -> None:
     """It may come back; a call does not fail for it, and the operator is told once."""
     with pytest.raises(OSError, match="there is no network interface wg7"):
         interface_address("wg7", 4)
-    advertiser = Advertiser(PUBLIC, StoppedClock())  # type: ignore[arg-type]
+    advertiser = Advertiser(Public(PUBLIC), StoppedClock())  # type: ignore[arg-type]
     flow = FlowTo(Endpoint("udp", "198.51.100.7", 5060))
     with capture_logs() as lines:
         assert advertiser.address("interface:wg7", flow) == OURS
@@ -124,7 +154,7 @@ def test_an_interface_that_gets_another_address(monkeypatch: pytest.MonkeyPatch)
     addresses = iter(["192.0.2.1", "192.0.2.2"])
     monkeypatch.setattr("sip.transport.advertise.interface_address", lambda *_: next(addresses))
     clock = StoppedClock()
-    advertiser = Advertiser(PUBLIC, clock)  # type: ignore[arg-type]
+    advertiser = Advertiser(Public(PUBLIC), clock)  # type: ignore[arg-type]
     flow = FlowTo(Endpoint("udp", "198.51.100.7", 5060))
     told = []
     for clock.at in (0.0, 4.0, 6.0):

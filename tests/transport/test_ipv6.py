@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from sip.clock import LoopClock
-from sip.transport.advertise import Advertiser
+from sip.transport.advertise import Advertiser, Public
 from sip.transport.endpoint import Endpoint, Target
 from sip.transport.tls.contexts import ClientTls, ServerTls
 from tests.transport.loops import on_each_loop
@@ -30,7 +30,7 @@ async def test_there_and_back(transport: str, tmp_path: Path) -> None:
         assert arrived.remote.version == 6
         assert arrived.remote.host == "::1"
         assert (await one.take())[0] == request()
-        assert Advertiser("203.0.113.9", LoopClock()).address("public", flow) == "::1"
+        assert Advertiser(Public("203.0.113.9"), LoopClock()).address("public", flow) == "::1"
         if transport == "udp":
             assert arrived.remote.port == local.port
 
@@ -48,4 +48,4 @@ async def test_both_families_on_one_port(transport: str) -> None:
             caller.layer.flow_to(Endpoint(transport, host, at.port)).send(request())
             _, flow = await node.take()
             assert flow.remote.host == host
-            assert Advertiser(None, LoopClock()).address("auto", flow) == host
+            assert Advertiser(Public(), LoopClock()).address("auto", flow) == host

@@ -44,6 +44,13 @@ def test_header(line: str, shown: str) -> None:
             "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:WVNfX19zZW1jdGwg|2^20\r\na=ptime:20\r\n",
             "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:****************|2^20\r\na=ptime:20\r\n",
         ),
+        (
+            "application/sdp",
+            "a=crypto:1 F8 inline:MTIzNDU2|2^20|1:4;inline:QUJjZGVm|2^20|2:4 KDR=1\r\n",
+            "a=crypto:1 F8 inline:********|2^20|1:4;inline:********|2^20|2:4 KDR=1\r\n",
+        ),
+        ("application/sdp", "a=crypto:x\tY  Inline:MTIz\n", "a=crypto:x\tY  Inline:****\n"),
+        ("application/sdp", "a=key-mgmt:mikey AQAF\r\n", "a=key-mgmt:***** ****\r\n"),
         ("application/sdp", "a=ice-pwd:asd88fg\r\n", "a=ice-pwd:*******\r\n"),
         ("application/sdp", "k=clear:secret\r\n", "k=clear:******\r\n"),
         ("application/dtmf-relay", "Signal=5\r\nDuration=160", "Signal=*\r\nDuration=160"),

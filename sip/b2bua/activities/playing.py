@@ -5,7 +5,7 @@ from pathlib import Path
 from sip.b2bua.call_events import Disconnect, Event
 from sip.b2bua.hub import Hub
 from sip.b2bua.legs.leg import Leg
-from sip.b2bua.rooms import Seat
+from sip.b2bua.rooms import Room, Seat
 from sip.b2bua.work import Work
 from sip.media.events import Played
 from sip.media.plane import MediaError
@@ -45,6 +45,11 @@ class Playing:
                 self._over(event)
             return True
         return False
+
+    @property
+    def room(self) -> Room | None:
+        """Where it is played."""
+        return self._seat.room if self._seat is not None else None
 
     def stop(self) -> bool:
         """End the play where it is."""

@@ -1,6 +1,7 @@
 """A leg is being placed: attempt after attempt, until one answers."""
 
 from collections.abc import Callable
+from typing import Final
 
 from sip.b2bua.activities.waiting import Waiting
 from sip.b2bua.bridge import Bridge
@@ -15,11 +16,26 @@ from sip.b2bua.rooms import Room, Seat
 from sip.b2bua.work import Work
 from sip.clock import Timer
 from sip.core.common_codec import has_common_codec
+from sip.core.sdp_crypto import Encryption, is_accepted
 from sip.media.plane import MediaError
 
 #: Makes the activity that follows an answer, from the bridge, the names of host and guest, and
 #: the answer for the host.
 Successor = Callable[[Bridge, tuple[str, str], str], Activity]
+
+
+#: What is said of an answer that does not take up our offer.
+_MISTAKES: Final = {
+    Cause.NO_COMMON_CODEC: (
+        "No Common Codec",
+        "it answered with no codec of our offer (RFC 3264 6.1)",
+    ),
+    Cause.NO_ENCRYPTION: (
+        "Media Not Encrypted",
+        "it answered without a key that takes up our offer (RFC 4568 5.1.3)",
+    ),
+}
+_OFF: Final = Encryption.OFF
 
 
 class Ringing:
@@ -103,6 +119,11 @@ class Ringing:
             self._call.hang_up_leg(self._name, self._leg)
         return self._report
 
+    @property
+    def room(self) -> Room | None:
+        """Where the new leg and its host meet, once a server is being tried."""
+        return self._room
+
     # what comes from the new leg
 
     def _on_new_leg(self, leg: Leg, event: Event) -> None:
@@ -126,8 +147,10 @@ class Ringing:
 
     async def _ring(self, event: Ring) -> None:
         sdp = None
-        if event.sdp is not None and self._bridge is not None and self._understood(event.sdp):
-            sdp = await self._bridge.answer(event.sdp)
+        bridge = self._bridge
+        if event.sdp is not None and bridge is not None and self._mistake(event.sdp) is None:
+            # with another engine there is media again once the leg can be told of it
+            sdp = await bridge.answer(event.sdp) if not bridge.lost else None
         self._pass_ringing(event, sdp)
 
     def _pass_ringing(self, event: Ring, sdp: str | None) -> None:
@@ -143,12 +166,13 @@ class Ringing:
     async def _connect(self, event: Connect) -> None:
         bridge, attempt = self._bridge, self._attempt
         assert attempt is not None, "a leg was placed by an attempt"
-        if not self._understood(event.sdp):
-            await self._misunderstood(event)
+        mistake = self._mistake(event.sdp)
+        if mistake is not None:
+            await self._misunderstood(event, mistake)
             return
         sdp = ""
         if bridge is not None:
-            sdp = await bridge.answer(event.sdp or "")
+            sdp = await (bridge.renew() if bridge.lost else bridge.answer(event.sdp or ""))
         else:
             await self._describe_alone(event.sdp or "")
         self._call.tell(self._name, self._report.answered(event.at))
@@ -165,21 +189,22 @@ class Ringing:
         self._work.stop()
         self._pass_kept()
 
-    def _understood(self, answer: str | None) -> bool:
-        """Whether the new leg's answer takes up our offer (RFC 3264 6.1)."""
-        offer = self._leg.local_sdp if self._leg is not None else None
-        return offer is None or has_common_codec(offer, answer)
+    def _mistake(self, answer: str | None) -> Cause | None:
+        """Why the new leg's answer does not take up our offer (RFC 3264 6.1, RFC 4568 5.1.3)."""
+        leg = self._leg
+        offer = leg.local_sdp if leg is not None else None
+        if leg is None or offer is None:
+            return None
+        if not has_common_codec(offer, answer):
+            return Cause.NO_COMMON_CODEC
+        if not is_accepted(offer, answer or "", leg.media_side.terms.encryption):
+            return Cause.NO_ENCRYPTION
+        return None
 
-    async def _misunderstood(self, event: Connect) -> None:
+    async def _misunderstood(self, event: Connect, cause: Cause) -> None:
         """It answered, and nobody could speak: hang it up, and treat it as a failure of its own."""
-        detail = "it answered with no codec of our offer (RFC 3264 6.1)"
-        fail = Fail(
-            at=event.at,
-            status=502,
-            reason="No Common Codec",
-            cause=Cause.NO_COMMON_CODEC,
-            detail=detail,
-        )
+        reason, detail = _MISTAKES[cause]
+        fail = Fail(at=event.at, status=502, reason=reason, cause=cause, detail=detail)
         self._fail(fail.status, fail.reason, fail.cause, fail.headers, fail.detail)
         if self._leg is not None:
             self._leg.hangup()
@@ -220,7 +245,7 @@ class Ringing:
         host = self._host
         tag, offer = await room.media.offer_to_b(
             host.remote_sdp if host is not None else None,
-            sender=host.media_side if host is not None else attempt.media_side,
+            sender=host.media_side if host is not None else attempt.media_side.encrypted(_OFF),
             reader=attempt.media_side,
         )
         leg = self._leg = self._make_leg(attempt, offer)
@@ -229,7 +254,9 @@ class Ringing:
         call.rooms.sit(leg, seat)
         if host is not None:
             self._bridge = Bridge(call, host, leg, seat)
-        call.note(self._name, self._report.tried(call.ua.clock.now(), leg.sip_call_id))
+        call.note(
+            self._name, self._report.tried(call.ua.clock.now(), leg.sip_call_id, attempt.detail)
+        )
         leg.start()
         if self._leg is leg and not self._report.final:  # it may have failed on the spot
             call.tell(self._name, self._report)
@@ -310,8 +337,8 @@ class Ringing:
         if not isinstance(error, MediaError):
             self._call.broke(error)
             return
-        status, reason = media_failure(error)
-        self._fail(status, reason, Cause.MEDIA, detail=error.text)
+        failure = media_failure(error)
+        self._fail(failure.status, failure.reason, failure.cause, detail=error.text)
         self._give_up()
 
     def _leave(self) -> None:

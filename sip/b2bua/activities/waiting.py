@@ -40,6 +40,11 @@ class Waiting:
         self._call.hang_up_leg(self.legs[1], self._bridge.guest)
         return self._call.reports[self.legs[1]]
 
+    @property
+    def bridge(self) -> Bridge:
+        """What joins guest and host once the host comes."""
+        return self._bridge
+
     async def join(self) -> bool:
         """Have the host change to the guest's room; whoever it talked to is hung up.
 

@@ -13,6 +13,7 @@ from sip.core.dialog import Dialog, is_secure
 from sip.core.digest_client import Credentials
 from sip.core.message import Request
 from sip.core.reliable import TAG, read_rack
+from sip.core.sdp_crypto import is_accepted
 from sip.core.session_timer import TooSmall, agree_as_uas
 from sip.ua.reliable_provisionals import ReliableProvisionals
 from sip.ua.server_transaction import ServerTransaction
@@ -187,6 +188,8 @@ class InboundLeg(SipLeg):
                 self._refuse_late(400, "No SDP Answer In PRACK", Cause.NO_SDP_ANSWER)
             elif not has_common_codec(self.local_sdp or "", sdp):
                 self._refuse_late(488, "No Common Codec", Cause.NO_COMMON_CODEC)
+            elif not is_accepted(self.local_sdp or "", sdp, self.options.media.encryption):
+                self._refuse_late(488, "Media Not Encrypted", Cause.NO_ENCRYPTION)
             else:
                 self.negotiation.on_answer(request)
         elif sdp is not None:  # RFC 3262 5: a PRACK may make an offer of its own

@@ -63,6 +63,11 @@ class Leg(Protocol):
         ...
 
     @property
+    def takes_reinvites(self) -> bool:
+        """Whether its peer may be offered another session in the call."""
+        ...
+
+    @property
     def up(self) -> bool:
         """Whether it was answered and not hung up."""
         ...

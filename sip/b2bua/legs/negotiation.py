@@ -16,6 +16,7 @@ from sip.core.body import session_description
 from sip.core.common_codec import has_common_codec
 from sip.core.message import Request, Response
 from sip.core.offer_answer import OfferAnswer, OfferInput, OfferState
+from sip.core.sdp_crypto import is_accepted
 from sip.core.sdp_origin import SessionOrigin
 from sip.core.session_timer import Agreement, TooSmall, agree_as_uac, agree_as_uas
 from sip.ua.server_transaction import ServerTransaction
@@ -36,6 +37,8 @@ REFRESH_AGAIN_S = (2.0, 4.0)
 EXPIRED: Headers = (("Reason", 'SIP;cause=408;text="Session timer expired"'),)
 #: Why we end a call whose peer refused our offer in its answer.
 NO_AUDIO: Headers = (("Reason", 'SIP;cause=488;text="No audio in SDP answer"'),)
+#: Why we end a call whose peer did not take up the encryption that we offered.
+NO_KEY: Headers = (("Reason", 'SIP;cause=488;text="No usable a=crypto in SDP answer"'),)
 #: Why we end a call whose peer never answered our offer.
 NO_ANSWER: Headers = (("Reason", 'SIP;cause=400;text="No SDP answer in ACK"'),)
 
@@ -53,6 +56,7 @@ class Negotiation:
         self._ua = ua
         self._port = port
         self._policy = options.session_timer
+        self._encryption = options.media.encryption
         self._glare_s = GLARE_OWNER_S if owns_call_id else GLARE_OTHER_S
         self._offers = OfferAnswer()
         self._origin = SessionOrigin(ua.ids.session_id())
@@ -272,6 +276,9 @@ class Negotiation:
             return
         if first and not has_common_codec(self.local_sdp or "", sdp):
             self._port.give_up(Side.US, Cause.NO_COMMON_CODEC, NO_AUDIO)
+            return
+        if not is_accepted(self.local_sdp or "", sdp, self._encryption):
+            self._port.give_up(Side.US, Cause.NO_ENCRYPTION, NO_KEY)
             return
         self._port.emit(Described(at=self._ua.clock.now(), sdp=sdp))
 

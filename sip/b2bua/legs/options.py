@@ -29,7 +29,8 @@ class LegOptions:
     `advertise` is the policy for our address (`sip.transport.advertise`); `contact_domain` a host
     name that stands in Contact and Via in its place. `symmetric` sends requests in the dialog to
     where the peer's came from, whatever its Contact says: right for a peer behind NAT. `media` is
-    how the peer wants its media.
+    how the peer wants its media; `reinvites` is false for one that cannot take a re-INVITE with
+    another session description.
     """
 
     advertise: str = "auto"
@@ -38,6 +39,7 @@ class LegOptions:
     session_timer: Policy = field(default_factory=Policy)
     symmetric: bool = False
     media: MediaTerms = ANY_TERMS
+    reinvites: bool = True
 
     @cached_property
     def supported(self) -> str:

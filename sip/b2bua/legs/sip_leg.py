@@ -64,7 +64,7 @@ class SipLeg(ABC):
         #: whether our Contact is a sips URI
         self.secure = False
         #: our host in the session descriptions that the peer gets
-        self.media_address = ua.host(flow, options.advertise)
+        self.media_address = ua.media_host(flow, options.advertise)
         self.negotiation = Negotiation(
             ua, self, options, owns_call_id=self.direction is Direction.OUTBOUND
         )
@@ -105,6 +105,11 @@ class SipLeg(ABC):
     def remote_sdp(self) -> str | None:
         """The peer's newest session description."""
         return self.negotiation.remote_sdp
+
+    @property
+    def takes_reinvites(self) -> bool:
+        """Whether the peer may be offered another session in the call."""
+        return self.options.reinvites
 
     @property
     def gone(self) -> bool:
@@ -310,7 +315,10 @@ class SipLeg(ABC):
         offer = session_description(request) if status in EXPLAINED else None
         if offer is None or any(name.lower() == "warning" for name, _ in headers):
             return headers
-        return (*headers, ("Warning", warning(offer, self.ua.product)))
+        return (
+            *headers,
+            ("Warning", warning(offer, self.ua.product, self.options.media.encryption)),
+        )
 
     # our 2xx until it is acknowledged
 

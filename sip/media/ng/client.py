@@ -1,4 +1,4 @@
-"""The softswitch's end of the NG control protocol: a `MediaPlane` over UDP.
+"""The softswitch's end of the NG control protocol: a `MediaPlane` over datagrams.
 
 One client drives our relay and rtpengine alike. A request carries a random cookie and is sent
 again, unchanged, until its reply comes; an engine answers a cookie it has seen from memory, so a
@@ -19,6 +19,9 @@ from sip.clock import Clock, LoopClock, Timer
 from sip.media.events import Listener, Lost, MediaEvent
 from sip.media.ng import flags
 from sip.media.ng.bencode import Decoded, Encodable
+from sip.media.ng.channel import Channel
+from sip.media.ng.commands import Commands
+from sip.media.ng.control_address import ControlAddress, written
 from sip.media.ng.form import Form, FormError, decode, encode
 from sip.media.ng.reports import stats_of
 from sip.media.plane import MAX_BLOB, Capability, MediaError, MediaSlug, MediaStats, call_sid_of
@@ -44,6 +47,7 @@ _ENGINE_REASONS: tuple[tuple[str, MediaSlug], ...] = (
     ("error parsing sdp", "bad-sdp"),
     ("no sdp body in message", "bad-sdp"),
     ("error rewriting sdp", "bad-sdp"),
+    ("unrecognized command", "unsupported"),
 )
 
 _SLUGS: Final[tuple[MediaSlug, ...]] = get_args(MediaSlug)
@@ -75,7 +79,7 @@ class _Memory:
         self.answered = False
 
 
-class NgClient:
+class NgClient(Commands):
     """A `MediaPlane` that speaks NG to one engine. Made by `connect`; close it with `close`.
 
     This one relays with any engine; what else an engine can do is its own client's
@@ -85,6 +89,9 @@ class NgClient:
     #: What its engine has to be told with every description.
     _engine_keys: Mapping[str, Encodable] = flags.ENGINE_KEYS
 
+    #: The first word of each datagram, for an engine that wants one.
+    _token = b""
+
     def __init__(self, clock: Clock, timeout_s: float, form: Form) -> None:
         self._clock = clock
         self._timeout_s = timeout_s
@@ -92,16 +99,19 @@ class NgClient:
         self._prefix = secrets.token_hex(6)
         self._count = 0
         self._exchanges: dict[str, _Exchange] = {}
-        self._transport: asyncio.DatagramTransport | None = None
+        self._channel: Channel | None = None
         self._last_error: OSError | None = None
         self._memories: dict[str, _Memory] = {}
         self._listeners: dict[str, Listener] = {}
-        self.address = ("", 0)
+        self.address: ControlAddress = ("", 0)
+        #: See `MediaPlane.ports`.
+        self.ports: tuple[int, int] | None = None
+        self._pings: set[_Exchange] = set()
 
     @classmethod
     async def connect(
         cls,
-        address: tuple[str, int],
+        address: ControlAddress,
         *,
         clock: Clock | None = None,
         timeout_s: float = TIMEOUT_S,
@@ -115,22 +125,18 @@ class NgClient:
         await client.retarget(address)
         return client
 
-    async def retarget(self, address: tuple[str, int]) -> None:
+    async def retarget(self, address: ControlAddress) -> None:
         """Speaks to another address from now on; requests under way are repeated there at
         once."""
-        loop = asyncio.get_running_loop()
         try:
-            transport, _ = await loop.create_datagram_endpoint(
-                lambda: _Protocol(self), remote_addr=address
-            )
+            channel = await Channel.open(address, self, self._token)
         except OSError as error:
-            raise MediaError(
-                "refused", f"cannot reach {address[0]}:{address[1]}: {error}"
-            ) from None
-        old, self._transport = self._transport, transport
+            reason = f"cannot reach {written(address)}: {error.strerror}"
+            raise MediaError("refused", reason) from None
+        old, self._channel = self._channel, channel
         self.address = address
         for exchange in self._exchanges.values():
-            transport.sendto(exchange.datagram)
+            channel.send(exchange.datagram)
         if old is not None:
             old.close()
 
@@ -158,7 +164,7 @@ class NgClient:
     ) -> dict[str, Encodable]:
         """The keys of an offer or answer beside its tags."""
         host = None if received_from is None else received_from.host
-        return flags.sdp_keys(sdp, media_address, host, self._engine_keys)
+        return flags.sdp_keys(sdp, media_address, host, self._engine_keys, sender.encryption)
 
     async def offer(
         self,
@@ -175,6 +181,7 @@ class NgClient:
         """See `MediaPlane.offer`."""
         keys = self._sdp_keys(sdp, media_address, received_from, sender, reader)
         keys |= {"call-id": call_id, "from-tag": from_tag, **self._wishes(call_id)}
+        keys |= flags.offer_keys(keys, reader.encryption)
         known = call_id in self._memories
         memory = self._memories.setdefault(call_id, _Memory(from_tag))
         if to_tag is not None:
@@ -246,21 +253,37 @@ class NgClient:
         """See `MediaPlane.press`."""
         raise MediaError("unsupported", "this engine has no known way to send a key")
 
+    async def record(self, call_id: str, recording: str, left: str) -> None:
+        """See `MediaPlane.record`."""
+        raise MediaError("unsupported", "this engine has no known way to record")
+
+    async def pause_recording(self, call_id: str) -> None:
+        """See `MediaPlane.pause_recording`."""
+        raise MediaError("unsupported", "this engine has no known way to record")
+
+    async def stop_recording(self, call_id: str) -> None:
+        """See `MediaPlane.stop_recording`."""
+        raise MediaError("unsupported", "this engine has no known way to record")
+
     async def ping(self) -> None:
         """See `MediaPlane.ping`."""
         await self.request("ping", {})
 
     async def close(self) -> None:
         """Closes the socket; requests under way fail."""
-        if self._transport is not None:
-            self._transport.close()
-            self._transport = None
+        if self._channel is not None:
+            self._channel.close()
+            self._channel = None
         for exchange in list(self._exchanges.values()):
             self._fail(exchange, MediaError("refused", "media client is closed"))
 
     async def request(self, command: str, keys: Mapping[str, Encodable]) -> dict[str, Decoded]:
-        """Any NG command: its reply, or `MediaError`."""
-        if self._transport is None:
+        """Any NG command: its reply, or `MediaError`.
+
+        A host that says that nobody listens ends a ping alone: for all else the engine may be
+        about to come back.
+        """
+        if self._channel is None:
             raise MediaError("refused", "media client is closed")
         self._count += 1
         cookie = f"{self._prefix}_{self._count}"
@@ -268,11 +291,14 @@ class NgClient:
         reply: asyncio.Future[dict[str, Decoded]] = asyncio.get_running_loop().create_future()
         exchange = _Exchange(datagram, self._clock.now() + self._timeout_s, reply)
         self._exchanges[cookie] = exchange
+        if command == "ping":
+            self._pings.add(exchange)
         try:
             self._send(exchange)
-            return _checked(await reply)
+            return checked(await reply)
         finally:
             del self._exchanges[cookie]
+            self._pings.discard(exchange)
             if exchange.timer is not None:
                 exchange.timer.cancel()
 
@@ -303,19 +329,19 @@ class NgClient:
             )
 
     def _send_datagram(self, datagram: bytes) -> None:
-        if self._transport is not None:
-            self._transport.sendto(datagram)
+        if self._channel is not None:
+            self._channel.send(datagram)
 
     def _send(self, exchange: _Exchange) -> None:
         if exchange.reply.done():
             return
         left = exchange.deadline - self._clock.now()
-        if left <= 0 or self._transport is None:
+        if left <= 0 or self._channel is None:
             reason = f" ({self._last_error.strerror})" if self._last_error else ""
-            text = f"no answer from {self.address[0]}:{self.address[1]} in {self._timeout_s:g} s"
+            text = f"no answer from {written(self.address)} in {self._timeout_s:g} s"
             self._fail(exchange, MediaError("timeout", text + reason))
             return
-        self._transport.sendto(exchange.datagram)
+        self._channel.send(exchange.datagram)
         exchange.timer = self._clock.call_later(min(exchange.wait_s, left), self._send, exchange)
         exchange.wait_s *= 2
 
@@ -339,20 +365,12 @@ class NgClient:
             self._fail(exchange, MediaError("refused", f"engine sent a malformed reply: {error}"))
 
     def failed(self, error: OSError) -> None:
-        """An ICMP error: remembered for the text, as the engine may be about to come back."""
+        """Nobody is there: remembered for the text, as the engine may be about to come back."""
         self._last_error = error
-
-
-class _Protocol(asyncio.DatagramProtocol):
-    def __init__(self, client: NgClient) -> None:
-        self._client = client
-
-    def datagram_received(self, data: bytes, addr: object) -> None:
-        self._client.received(data)
-
-    def error_received(self, exc: Exception) -> None:
-        if isinstance(exc, OSError):
-            self._client.failed(exc)
+        if isinstance(error, ConnectionRefusedError):
+            text = f"nobody listens at {written(self.address)}"
+            for ping in tuple(self._pings):
+                self._fail(ping, MediaError("refused", text))
 
 
 def play_keys(wav: bytes | Path) -> dict[str, Encodable]:
@@ -372,7 +390,8 @@ def press_keys(call_id: str, tag: str, key: str, duration_ms: int) -> dict[str, 
     return {"call-id": call_id, "from-tag": tag, "code": key, "duration": duration_ms}
 
 
-def _checked(reply: dict[str, Decoded]) -> dict[str, Decoded]:
+def checked(reply: dict[str, Decoded]) -> dict[str, Decoded]:
+    """A reply that says yes; else `MediaError`, with what it says."""
     result = reply.get("result")
     warning = _words(reply.get("warning"))
     if result in ("ok", "pong") and "not found" not in warning:

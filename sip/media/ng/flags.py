@@ -1,7 +1,7 @@
 """The NG keys that make rtpengine do what our relay does by itself, and SDP that only we refuse.
 
-Read together with rtpengine's docs/ng_control_protocol.md; our relay looks at `received-from`
-and `media-address` only, and at `direct`, a key of its own.
+Read together with rtpengine's docs/ng_control_protocol.md; our relay looks at `received-from`,
+`media-address` and `transport-protocol` only, and at `direct`, a key of its own.
 """
 
 from __future__ import annotations
@@ -10,32 +10,30 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from sip.core.sdp import MAX_SDP, parse
+from sip.core.sdp import MAX_SDP, SessionDescription, parse
+from sip.core.sdp_crypto import CLEAR, Chosen, Encryption, choose_audio, why_not
+from sip.core.sdp_lines import Attribute
 from sip.errors import ParseError
 from sip.media.ng.bencode import Encodable
 from sip.media.plane import MediaError
 
 #: rtpengine: use the SDP's address rather than the signalling's; after learning drop packets
-#: from elsewhere; keep our ports when a peer's address changes; offer no keys of its own.
-FLAGS: Final[list[Encodable]] = ["trust-address", "strict-source", "port-latching", "SDES-off"]
+#: from elsewhere; keep our ports when a peer's address changes.
+FLAGS: Final[list[Encodable]] = ["trust-address", "strict-source", "port-latching"]
 
 #: What rtpengine is told with every description.
 ENGINE_KEYS: Final[Mapping[str, Encodable]] = {
     "replace": ["origin", "session-connection"],
     "ICE": "remove",
     "rtcp-mux": ["demux", "reject"],
+    "DTLS": "off",
     "flags": FLAGS,
 }
 
-#: Keys in a description that is relayed in the clear (RFC 4568, RFC 5763).
-_KEY_LINE = re.compile(r"^a=(?:crypto|fingerprint|setup|key-mgmt|tls-id)\b[^\n]*\n?", re.MULTILINE)
-
-#: A word of each attribute above: without any, no line has to be looked at.
+#: Attributes that hold keys or lead to some (RFC 4567, RFC 4568, RFC 5763).
 _KEY_WORDS: Final = ("crypto", "fingerprint", "setup", "key-mgmt", "tls-id")
 
 _MEDIA_LINE = re.compile(r"^m=(\S+) (\d+)(\S*) (\S+)", re.MULTILINE)
-
-_PLAIN: Final = ("RTP/AVP", "RTP/AVPF")
 
 
 def sdp_keys(
@@ -43,11 +41,15 @@ def sdp_keys(
     media_address: str | None,
     received_from: str | None,
     engine_keys: Mapping[str, Encodable] = ENGINE_KEYS,
+    encryption: Encryption = Encryption.OFF,
 ) -> dict[str, Encodable]:
-    """The keys of an offer or answer beside its tags. Raises `MediaError` bad-sdp."""
+    """The keys of an offer or answer beside its tags; `encryption` is its sender's.
+
+    Raises `MediaError` bad-sdp.
+    """
     if engine_keys:  # our relay reads what rtpengine would refuse for an odd line
         sdp = _straight(sdp)
-    keys: dict[str, Encodable] = {"sdp": relayable(sdp), **engine_keys}
+    keys: dict[str, Encodable] = {"sdp": relayable(sdp, encryption), **engine_keys}
     if media_address is not None:
         keys["media-address"] = media_address
     if received_from is not None:
@@ -56,33 +58,57 @@ def sdp_keys(
     return keys
 
 
-def relayable(sdp: str) -> str:
-    """`sdp` with every medium but the first audio in the clear refused (port 0), and without keys.
+def offer_keys(keys: Mapping[str, Encodable], encryption: Encryption) -> dict[str, Encodable]:
+    """By what an offer's reader is offered audio; nothing where that is in the clear, as it came.
 
-    The relay does this too; rtpengine would relay video, terminate SRTP and pass keys on, and
-    our calls are to come out the same with either. A phone to which encryption is optional offers
-    audio twice. Raises `MediaError` bad-sdp where all audio is encrypted.
+    `keys` are those of `sdp_keys`, `encryption` the reader's.
+    """
+    if encryption is not Encryption.OFF:
+        return {"transport-protocol": "RTP/SAVP"}
+    return {"transport-protocol": "RTP/AVP"} if "a=crypto:" in str(keys["sdp"]) else {}
+
+
+def relayable(sdp: str, encryption: Encryption = Encryption.OFF) -> str:
+    """`sdp` with every medium but the audio that is to be used refused (port 0).
+
+    Keys that are not used are left out. The relay does this too; rtpengine would relay video and
+    pass keys on, and our calls are to come out the same with either. Raises `MediaError` bad-sdp
+    where no audio may be used under its sender's `encryption`.
     """
     if not sdp.startswith("v=0"):
         raise MediaError("bad-sdp", "does not begin with v=0")
     if len(sdp) > MAX_SDP:  # an engine could not even be asked: it would not fit a datagram
         raise MediaError("bad-sdp", f"longer than {MAX_SDP} characters")
-    if not any(word in sdp for word in _KEY_WORDS) and sdp.count("\nm=") == 1:
+    plain = not any(word in sdp for word in _KEY_WORDS) and sdp.count("\nm=") == 1
+    if plain and encryption is not Encryption.REQUIRED:
         only = _MEDIA_LINE.match(sdp, sdp.index("\nm=") + 1)
-        if only is not None and only[1] == "audio" and only[2] != "0" and only[4] in _PLAIN:
+        if only is not None and only[1] == "audio" and only[2] != "0" and only[4] in CLEAR:
             return sdp  # as nearly all are: there is nothing to refuse
-    audio = [m for m in _MEDIA_LINE.finditer(sdp) if m[1] == "audio" and m[2] != "0"]
-    plain = [m.start() for m in audio if m[4].upper() in _PLAIN]
-    if audio and not plain:
-        raise MediaError("bad-sdp", f"audio by {audio[0][4]} is not supported")
+    try:
+        description = parse(sdp)
+    except ParseError as error:
+        raise MediaError("bad-sdp", error.reason) from None
+    used = choose_audio(description, encryption)
+    if used is None and description.audio is not None:
+        raise MediaError("bad-sdp", why_not(description, encryption)[1])
+    return _only(description, used).to_string()
 
-    def refuse(match: re.Match[str]) -> str:
-        if match.start() in plain[:1]:
-            return match[0]
-        kind, _, rest, protocol = match.groups()
-        return f"m={kind} 0{rest} {protocol}"
 
-    return _KEY_LINE.sub("", _MEDIA_LINE.sub(refuse, sdp))
+def _only(description: SessionDescription, used: Chosen | None) -> SessionDescription:
+    """The description with that audio alone, and the keys of it that are used."""
+    media = []
+    for each in description.media:
+        if used is None or each is not used.media:
+            media.append(each.refused)
+            continue
+        keys = tuple([("crypto", line.value) for line in used.lines])
+        media.append(each.replace(attributes=_without_keys(each.attributes) + keys))
+    attributes = _without_keys(description.attributes)
+    return description.replace(attributes=attributes, media=tuple(media))
+
+
+def _without_keys(attributes: tuple[Attribute, ...]) -> tuple[Attribute, ...]:
+    return tuple([attribute for attribute in attributes if attribute[0] not in _KEY_WORDS])
 
 
 def _straight(sdp: str) -> str:

@@ -10,6 +10,7 @@ import structlog
 from sip.clock import Clock, LoopClock
 from sip.media.ng.bencode import Encodable
 from sip.media.ng.client import TIMEOUT_S, NgClient, play_keys, press_keys
+from sip.media.ng.control_address import ControlAddress
 from sip.media.ng.form import Form, FormError, decode, encode
 from sip.media.ng.notices import COOKIE, NoticeReader
 from sip.media.plane import SILENCE_S, Capability
@@ -25,33 +26,45 @@ class RelayClient(NgClient):
     _engine_keys: Mapping[str, Encodable] = {}
 
     def __init__(
-        self, clock: Clock, timeout_s: float, form: Form, silence_s: float | None = SILENCE_S
+        self,
+        clock: Clock,
+        timeout_s: float,
+        form: Form,
+        token: bytes = b"",
+        silence_s: float | None = SILENCE_S,
+        records: bool = False,
     ) -> None:
         super().__init__(clock, timeout_s, form)
+        self._token = token
         self._silence_s = silence_s
+        self._records = records
         self._notices = NoticeReader()
-        #: its ports in use and in all, as of the last ping
-        self.ports: tuple[int, int] | None = None
 
     @classmethod
     async def connect(
         cls,
-        address: tuple[str, int],
+        address: ControlAddress,
         *,
         clock: Clock | None = None,
         timeout_s: float = TIMEOUT_S,
         form: Form = Form.JSON,
+        token: bytes = b"",
         silence_s: float | None = SILENCE_S,
+        records: bool = False,
     ) -> RelayClient:
-        """See `NgClient.connect`."""
-        client = cls(clock or LoopClock(), timeout_s, form, silence_s)
+        """See `NgClient.connect`; `token` is what the relay wants over UDP."""
+        client = cls(clock or LoopClock(), timeout_s, form, token, silence_s, records)
         await client.retarget(address)
         return client
 
     @property
     def capabilities(self) -> frozenset[Capability]:
         """See `MediaPlane.capabilities`."""
-        lacks = {Capability.SILENCE} if self._silence_s is None else set()
+        lacks = {Capability.SUBSCRIBE}
+        if self._silence_s is None:
+            lacks.add(Capability.SILENCE)
+        if not self._records:
+            lacks.add(Capability.RECORD)
         return frozenset(Capability) - lacks
 
     async def ping(self) -> None:
@@ -65,6 +78,19 @@ class RelayClient(NgClient):
         """See `MediaPlane.play`."""
         keys = {"call-id": call_id, "from-tag": tag, "play-id": play_id, **play_keys(wav)}
         await self.request("play media", keys)
+
+    async def record(self, call_id: str, recording: str, left: str) -> None:
+        """See `MediaPlane.record`."""
+        keys: dict[str, Encodable] = {"call-id": call_id, "recording": recording, "left": left}
+        await self.request("start recording", keys)
+
+    async def pause_recording(self, call_id: str) -> None:
+        """See `MediaPlane.pause_recording`."""
+        await self.request("pause recording", {"call-id": call_id})
+
+    async def stop_recording(self, call_id: str) -> None:
+        """See `MediaPlane.stop_recording`."""
+        await self.request("stop recording", {"call-id": call_id})
 
     async def stop_play(self, call_id: str, tag: str) -> None:
         """See `MediaPlane.stop_play`."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from sip.media.ng.bencode import Decoded
+from sip.media.ng.qualities import course_of, quality_of
 from sip.media.plane import MediaStats, PartyStats
 
 _Dict = Mapping[str, Decoded]
@@ -71,21 +73,16 @@ def _party(rtp: _Dict, rtcp: _Dict, qualities: _Dict, epoch: float) -> PartyStat
         silent_s=silent_s,
         rtcp_received=_int(rtcp_stats, "packets"),
         rtcp_sent=_int(rtcp_stats, "packets sent"),
+        quality=quality_of(stats, quality),
+        samples=course_of(stats, quality, epoch),
     )
 
 
 def _with_sent(party: PartyStats, other: PartyStats) -> PartyStats:
-    return PartyStats(
-        address=party.address,
-        packets_received=party.packets_received,
-        octets_received=party.octets_received,
+    return replace(
+        party,
         packets_sent=other.packets_received,
         octets_sent=other.octets_received,
-        lost=party.lost,
-        jitter_ms=party.jitter_ms,
-        payload_type=party.payload_type,
-        silent_s=party.silent_s,
-        rtcp_received=party.rtcp_received,
         rtcp_sent=other.rtcp_received,
     )
 

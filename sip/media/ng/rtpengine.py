@@ -12,36 +12,51 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Coroutine, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from ipaddress import ip_address
 from pathlib import Path
+from typing import Final
 
 import structlog
 
 from sip.clock import Clock, LoopClock, Timer
 from sip.core.info_keys import KEYS
 from sip.media.events import Digit, Heard, Lost, MediaEvent, OneWay, Played, Silent
-from sip.media.ng.bencode import Decoded
+from sip.media.ng.bencode import Decoded, Encodable
 from sip.media.ng.client import TIMEOUT_S, NgClient, play_keys
+from sip.media.ng.control_address import ControlAddress
 from sip.media.ng.form import Form
+from sip.media.ng.key_log import KeyLog
 from sip.media.ng.reports import may_send_of, stats_of
-from sip.media.plane import SILENCE_S, Capability, MediaError, call_sid_of
+from sip.media.plane import (
+    SILENCE_S,
+    Capability,
+    MediaError,
+    MediaStats,
+    PartyStats,
+    call_sid_of,
+)
 from sip.media.silence import Change, Look, Silences, Sound
 from sip.media.terms import ANY_TERMS, MediaTerms, Signalling
 
 log = structlog.get_logger(__name__)
+
+#: Calls that are looked at in a second: of more, silences are told later.
+LOOKS_PER_S: Final = 150
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RtpengineOptions:
     """How it was started, and how it is watched.
 
-    `dtmf_log` is where we listen for keys: the HOST:PORT of its ``--dtmf-log-dest``. `silence_s`
-    is the silence that counts as one, None to tell none; `poll_s` the seconds between two looks.
+    `key_log` listens where its ``--dtmf-log-dest`` points. `silence_s` is the silence that counts
+    as one, None to tell none; `poll_s` the seconds between two looks, at most `LOOKS_PER_S` calls a
+    second.
     """
 
-    dtmf_log: tuple[str, int] | None = None
+    key_log: KeyLog = field(default_factory=KeyLog)
     silence_s: float | None = SILENCE_S
-    poll_s: float = 5.0
+    poll_s: float = 0.6
 
 
 @dataclass(slots=True)
@@ -58,6 +73,7 @@ class _Watched:
     """A call's counters as they were last seen, and the times at which they rose."""
 
     silences: Silences
+    looked_at: float
     packets: dict[str, int] = field(default_factory=dict)
     heard_at: dict[str, float] = field(default_factory=dict)
 
@@ -70,7 +86,6 @@ class RtpengineClient(NgClient):
     ) -> None:
         super().__init__(clock, timeout_s, form)
         self._options = options
-        self._dtmf_log: asyncio.DatagramTransport | None = None
         #: the other side of each party: by call, then by the party's tag
         self._peers: dict[str, dict[str, str]] = {}
         self._plays: dict[tuple[str, str], _Play] = {}
@@ -81,32 +96,40 @@ class RtpengineClient(NgClient):
     @classmethod
     async def connect(
         cls,
-        address: tuple[str, int],
+        address: ControlAddress,
         *,
         clock: Clock | None = None,
         timeout_s: float = TIMEOUT_S,
         form: Form = Form.BENCODE,
         options: RtpengineOptions | None = None,
     ) -> RtpengineClient:
-        """See `NgClient.connect`. Raises OSError if `dtmf_log` cannot be listened at."""
+        """See `NgClient.connect`."""
         client = cls(clock or LoopClock(), timeout_s, form, options or RtpengineOptions())
         await client.retarget(address)
-        try:
-            await client._listen_for_keys()
-        except OSError:
-            await client.close()
-            raise
+        client._options.key_log.add(client.key_logged)
         return client
 
     @property
     def capabilities(self) -> frozenset[Capability]:
         """See `MediaPlane.capabilities`."""
-        has = {Capability.PLAY}
-        if self._options.dtmf_log is not None:
+        has = {Capability.PLAY, Capability.WITHHOLD, Capability.SUBSCRIBE}
+        if self._options.key_log.listens:
             has.add(Capability.DIGITS)
         if self._options.silence_s is not None:
             has.add(Capability.SILENCE)
         return frozenset(has)
+
+    def _sdp_keys(
+        self,
+        sdp: str,
+        media_address: str | None,
+        received_from: Signalling | None,
+        sender: MediaTerms,
+        reader: MediaTerms,
+    ) -> dict[str, Encodable]:
+        """One on another host is told to peers by the address that it has there."""
+        here = media_address if _is_here(self.address) else None
+        return super()._sdp_keys(sdp, here, received_from, sender, reader)
 
     async def answer(
         self,
@@ -174,8 +197,7 @@ class RtpengineClient(NgClient):
     async def close(self) -> None:
         """See `MediaPlane.close`."""
         await super().close()
-        if self._dtmf_log is not None:
-            self._dtmf_log.close()
+        self._options.key_log.remove(self.key_logged)
         if self._next_look is not None:
             self._next_look.cancel()
         for call_id in {call_id for call_id, _ in self._plays}:
@@ -183,6 +205,26 @@ class RtpengineClient(NgClient):
         for task in self._work:
             task.cancel()
         await asyncio.gather(*self._work, return_exceptions=True)
+
+    async def delete(self, call_id: str) -> MediaStats:
+        """See `MediaPlane.delete`."""
+        watched = self._watched.get(call_id)
+        return self._with_one_way(await super().delete(call_id), watched)
+
+    async def query(self, call_id: str) -> MediaStats:
+        """See `MediaPlane.query`."""
+        return self._with_one_way(await super().query(call_id), self._watched.get(call_id))
+
+    def _with_one_way(self, stats: MediaStats, watched: _Watched | None) -> MediaStats:
+        """With what we ourselves saw of silences."""
+        if watched is None:
+            return stats
+        now = self._clock.now()
+        parties: dict[str, PartyStats] = {}
+        for tag, party in stats.parties.items():
+            one_way_s = watched.silences.one_way_s(tag, now)
+            parties[tag] = replace(party, quality=replace(party.quality, one_way_s=one_way_s))
+        return MediaStats(parties=parties)
 
     def _forget(self, call_id: str) -> None:
         super()._forget(call_id)
@@ -236,13 +278,6 @@ class RtpengineClient(NgClient):
 
     # keys
 
-    async def _listen_for_keys(self) -> None:
-        if self._options.dtmf_log is None:
-            return
-        self._dtmf_log, _ = await asyncio.get_running_loop().create_datagram_endpoint(
-            lambda: _KeyLog(self), local_addr=self._options.dtmf_log
-        )
-
     def key_logged(self, datagram: bytes) -> None:
         """A line of rtpengine's DTMF log: a JSON object."""
         try:
@@ -274,9 +309,13 @@ class RtpengineClient(NgClient):
         silence_s = self._options.silence_s
         if silence_s is None or call_id not in self._listeners or call_id in self._watched:
             return
-        self._watched[call_id] = _Watched(Silences(silence_s))
+        self._watched[call_id] = _Watched(Silences(silence_s), self._clock.now())
         if self._next_look is None:
-            self._next_look = self._clock.call_later(self._options.poll_s, self._look)
+            self._next_look = self._clock.call_later(self._pause_s, self._look)
+
+    @property
+    def _pause_s(self) -> float:
+        return max(self._options.poll_s, len(self._watched) / LOOKS_PER_S)
 
     def _look(self) -> None:
         self._next_look = None
@@ -295,18 +334,32 @@ class RtpengineClient(NgClient):
                 for change in _changes(watched, reply, self._clock.now()):
                     self._tell(call_id, _event(change, self._clock.now()))
         if self._watched and self._next_look is None:
-            self._next_look = self._clock.call_later(self._options.poll_s, self._look)
+            self._next_look = self._clock.call_later(self._pause_s, self._look)
+
+
+def _is_here(control: ControlAddress) -> bool:
+    """Whether an engine is on our own host, by where its control is."""
+    if isinstance(control, Path):
+        return True
+    try:
+        return ip_address(control[0]).is_loopback
+    except ValueError:
+        return control[0] == "localhost"
 
 
 def _changes(watched: _Watched, reply: Mapping[str, Decoded], now: float) -> list[Change]:
-    """What changed since the last look. A party was heard if its counter rose."""
+    """What changed since the last look.
+
+    A party whose counter rose was heard between the two, for all that is known in the middle.
+    """
     may_send = may_send_of(reply)
     looks: dict[str, Look] = {}
     for tag, party in stats_of(reply, 0.0).parties.items():
         if party.packets_received > watched.packets.get(tag, 0):
             watched.packets[tag] = party.packets_received
-            watched.heard_at[tag] = now
+            watched.heard_at[tag] = (watched.looked_at + now) / 2
         looks[tag] = Look(tag in may_send, watched.heard_at.get(tag))
+    watched.looked_at = now
     return watched.silences.look(looks, now)
 
 
@@ -318,11 +371,3 @@ def _event(change: Change, now: float) -> MediaEvent:
             return OneWay(party=change.tag, since_s=change.since_s, at=now)
         case Sound.HEARD:
             return Heard(party=change.tag, at=now)
-
-
-class _KeyLog(asyncio.DatagramProtocol):
-    def __init__(self, client: RtpengineClient) -> None:
-        self._client = client
-
-    def datagram_received(self, data: bytes, addr: object) -> None:
-        self._client.key_logged(data)

@@ -1,7 +1,7 @@
 """`python -m sip.media.relay`: the media relay as a process of its own.
 
-Prints one line, ``ready control=HOST:PORT``, on standard output when it serves. Exit codes: 0
-ended when told to, 2 bad usage or an address or port that cannot be had.
+Prints one line, ``ready control=unix:PATH`` (or ``HOST:PORT``), on standard output when it serves.
+Exit codes: 0 ended when told to, 2 bad usage or an address or port that cannot be had.
 """
 
 from __future__ import annotations
@@ -9,22 +9,39 @@ from __future__ import annotations
 import argparse
 import ipaddress
 import random
+import re
 import sys
 import time
+from pathlib import Path
+from typing import Final
 
+from sip.media.ng.control_address import ControlAddress, read_control_address, written
 from sip.media.relay.problems import ProblemLog
 from sip.media.relay.server import RelayServer, ServerOptions
 
 #: Seconds that a port pair rests after use.
 DRAIN_S = 5.0
 
+#: A token: printable, and not to be guessed.
+TOKEN: Final = re.compile(rb"[!-~]{16,256}")
 
-def _control(text: str) -> tuple[str, int]:
-    host, colon, port = text.rpartition(":")
-    host = host.strip("[]")
-    if not colon or not port.isdigit() or int(port) > 65535:
-        raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT")
-    return _address(host), int(port)
+
+def _control(text: str) -> ControlAddress:
+    try:
+        return read_control_address(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _token(text: str) -> bytes:
+    """The one word in a file."""
+    try:
+        word = Path(text).read_bytes().strip()
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"{text}: {error.strerror}") from None
+    if not TOKEN.fullmatch(word):
+        raise argparse.ArgumentTypeError(f"{text} does not hold one word of 16 to 256 letters")
+    return word
 
 
 def _address(text: str) -> str:
@@ -57,8 +74,23 @@ def _options(arguments: list[str] | None = None) -> ServerOptions:
         "--control",
         type=_control,
         required=True,
-        metavar="HOST:PORT",
-        help="where NG requests are taken (UDP); port 0 chooses a free one",
+        metavar="unix:PATH|HOST:PORT",
+        help="where NG requests are taken: a UNIX socket, for this user's programs alone; or UDP,"
+        " where port 0 chooses a free one",
+    )
+    who = parser.add_mutually_exclusive_group()
+    who.add_argument(
+        "--token-file",
+        type=_token,
+        default=b"",
+        dest="token",
+        metavar="FILE",
+        help="holds the word with which each request over UDP must begin",
+    )
+    who.add_argument(
+        "--no-token",
+        action="store_true",
+        help="let every program that can send to --control over UDP steer this relay",
     )
     parser.add_argument(
         "--listen",
@@ -88,6 +120,11 @@ def _options(arguments: list[str] | None = None) -> ServerOptions:
         help=f"rest of a port after use (default {DRAIN_S:g})",
     )
     parser.add_argument(
+        "--recorder",
+        metavar="PATH",
+        help="socket of the recorder (default: nothing is recorded)",
+    )
+    parser.add_argument(
         "--parent",
         action="store_true",
         help="end when standard input ends: the parent holds its other end",
@@ -98,6 +135,14 @@ def _options(arguments: list[str] | None = None) -> ServerOptions:
         parser.error("--advertise is needed, as --listen is every address")
     if (":" in advertise) != (":" in options.listen):
         parser.error("--advertise and --listen are of different address families")
+    over_udp = not isinstance(options.control, Path)
+    if over_udp and not options.token and not options.no_token:
+        parser.error(
+            "--control over UDP can be reached by other users' programs: use unix:PATH, or give"
+            " --token-file; --no-token does without"
+        )
+    if options.token and not over_udp:
+        parser.error("--token-file is for --control over UDP: a UNIX socket needs none")
     first, last = options.ports
     return ServerOptions(
         control=options.control,
@@ -106,7 +151,9 @@ def _options(arguments: list[str] | None = None) -> ServerOptions:
         first_port=first,
         last_port=last,
         drain_s=options.drain,
+        token=options.token,
         has_parent=options.parent,
+        recorder=options.recorder,
     )
 
 
@@ -116,12 +163,10 @@ def main() -> int:
     try:
         server = RelayServer(options, log, random.SystemRandom())
     except (OSError, ValueError) as error:
-        host, port = options.control
-        log.line("error", "relay.cannot-start", control=f"{host}:{port}", reason=error)
+        log.line("error", "relay.cannot-start", control=written(options.control), reason=error)
         return 2
     server.handle_signals()
-    host, port = server.control_address
-    sys.stdout.write(f"ready control={host}:{port}\n")
+    sys.stdout.write(f"ready control={written(server.control_address)}\n")
     sys.stdout.flush()
     try:
         server.run()

@@ -12,6 +12,7 @@ from __future__ import annotations
 import socket
 
 from sip.media.relay.latch import SocketAddress
+from sip.media.relay.ports import set_buffers
 
 
 def open_connected(leased: socket.socket, peer: SocketAddress) -> socket.socket:
@@ -25,6 +26,7 @@ def open_connected(leased: socket.socket, peer: SocketAddress) -> socket.socket:
     try:
         if leased.family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        set_buffers(sock)
         _share(leased, sock, 1)
         try:
             sock.bind(leased.getsockname())

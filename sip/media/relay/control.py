@@ -10,19 +10,22 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
 from sip.core.info_keys import KEYS, LEAST_MS, MOST_MS, USUAL_MS
+from sip.core.sdp_crypto import CLEAR, ENCRYPTED
 from sip.media.ng.bencode import Decoded, Encodable
 from sip.media.ng.form import Form, FormError, decode, encode
-from sip.media.plane import MediaError, call_sid_of
+from sip.media.plane import MediaError, Withheld, call_sid_of
 from sip.media.relay import rewrite, wav
 from sip.media.relay.key_sender import PAUSE_MS, VOLUME, Keystroke
 from sip.media.relay.listening import Wish
 from sip.media.relay.notices import Client, Notices, Problems
 from sip.media.relay.party import Description, Party
-from sip.media.relay.rewrite import ReceivedSdp
+from sip.media.relay.rewrite import ReceivedSdp, Transport
 from sip.media.relay.sessions import Call, Sessions
 from sip.media.terms import KeyForm, MediaTerms, Signalling
 
@@ -34,6 +37,9 @@ MAX_REPLIES = 20_000
 
 #: Longest cookie of an NG message.
 MAX_COOKIE = 256
+
+#: Calls that ``list`` names unless it asks for more or fewer.
+LISTED = 32
 
 Reply = dict[str, Encodable]
 
@@ -47,7 +53,10 @@ class _Request(NamedTuple):
 
 
 class Control:
-    """Answers datagrams of the control socket. `advertise` is the address written into SDP."""
+    """Answers datagrams of the control socket.
+
+    `advertise` is the address written into SDP, `began` the time at which the relay did.
+    """
 
     def __init__(
         self,
@@ -57,7 +66,9 @@ class Control:
         advertise: str,
         version: int,
         problems: Problems,
+        began: float = 0.0,
     ) -> None:
+        self._began = began
         self._sessions = sessions
         self._notices = notices
         self._advertise = advertise
@@ -73,6 +84,15 @@ class Control:
             "play media": self._play,
             "stop media": self._stop_play,
             "play DTMF": self._press,
+            "start recording": self._record,
+            "pause recording": self._pause_recording,
+            "stop recording": self._stop_recording,
+            "block media": partial(self._withhold, Withheld.BLOCKED, True),
+            "unblock media": partial(self._withhold, Withheld.BLOCKED, False),
+            "silence media": partial(self._withhold, Withheld.SILENCED, True),
+            "unsilence media": partial(self._withhold, Withheld.SILENCED, False),
+            "list": self._list,
+            "statistics": self._statistics,
         }
 
     def handle(self, datagram: bytes, source: object, now: float) -> bytes | None:
@@ -124,7 +144,7 @@ class Control:
             command = self._commands.get(name)
             if command is None:
                 known = ", ".join(self._commands)
-                raise MediaError("refused", f"command {name!r} is not supported ({known} are)")
+                raise MediaError("unsupported", f"command {name!r} is not known ({known} are)")
             return command(request, now)
         except MediaError as error:
             if error.slug == "no-ports":
@@ -142,6 +162,7 @@ class Control:
     def _offer(self, request: _Request, now: float) -> Reply:
         signalling = _received_from(request)
         sdp = self._read(request, signalling, offer=True)
+        protocol = _protocol(request)
         from_tag = _text(request, "from-tag")
         to_tag = _text(request, "to-tag") if "to-tag" in request.keys else None
         _check_tags(from_tag, to_tag)
@@ -153,7 +174,8 @@ class Control:
             now,
             _wish(request),
         )
-        return self._sdp_reply(request, sdp, receiver)
+        transport = receiver.crypto.offered(protocol or sdp.media.protocol)
+        return self._sdp_reply(request, sdp, receiver, transport)
 
     def _answer(self, request: _Request, now: float) -> Reply:
         signalling = _received_from(request)
@@ -167,7 +189,7 @@ class Control:
             Description(sdp.media, signalling, _terms(request)),
             now,
         )
-        return self._sdp_reply(request, sdp, sender)
+        return self._sdp_reply(request, sdp, sender, sender.crypto.answered())
 
     def _delete(self, request: _Request, now: float) -> Reply:
         call = self._sessions.delete(_text(request, "call-id"), now)
@@ -184,7 +206,9 @@ class Control:
         return _report(call, now)
 
     def _query(self, request: _Request, now: float) -> Reply:
-        return _report(self._sessions.find(_text(request, "call-id")), now)
+        call = self._sessions.find(_text(request, "call-id"))
+        call.note_silences(now)
+        return _report(call, now)
 
     def _play(self, request: _Request, now: float) -> Reply:
         clip = wav.read(_audio(request))
@@ -207,17 +231,60 @@ class Control:
         )
         return {"result": "ok"}
 
+    def _record(self, request: _Request, now: float) -> Reply:
+        self._sessions.record(
+            _text(request, "call-id"), _text(request, "recording"), _text(request, "left"), now
+        )
+        return {"result": "ok"}
+
+    def _pause_recording(self, request: _Request, now: float) -> Reply:
+        self._sessions.pause_recording(_text(request, "call-id"), now)
+        return {"result": "ok"}
+
+    def _stop_recording(self, request: _Request, now: float) -> Reply:
+        self._sessions.stop_recording(_text(request, "call-id"), now)
+        return {"result": "ok"}
+
+    def _withhold(self, how: Withheld, kept: bool, request: _Request, now: float) -> Reply:
+        call_id, tag = _text(request, "call-id"), _text(request, "from-tag")
+        self._sessions.withhold(call_id, tag, how, kept, now)
+        return {"result": "ok"}
+
+    def _list(self, request: _Request, now: float) -> Reply:
+        limit = _number(request, "limit", LISTED)
+        if limit < 1:
+            raise MediaError("refused", "limit is not above 0")
+        return {"result": "ok", "calls": list(islice(self._sessions.call_ids, limit))}
+
+    def _statistics(self, request: _Request, now: float) -> Reply:
+        """Some of rtpengine's figures, under its names."""
+        calls, passed = len(self._sessions), self._sessions.passed
+        return {
+            "result": "ok",
+            "statistics": {
+                "currentstatistics": {"sessionsown": calls, "sessionstotal": calls},
+                "totalstatistics": {
+                    "uptime": str(int(now - self._began)),
+                    "managedsessions": self._sessions.ended,
+                    "relayedpackets": passed.packets,
+                    "relayedbytes": passed.octets,
+                },
+            },
+        }
+
     def _read(
         self, request: _Request, signalling: Signalling | None, *, offer: bool
     ) -> ReceivedSdp:
         host = None if signalling is None else signalling.host
         return rewrite.read(_text(request, "sdp"), self._version, offer=offer, signalling_ip=host)
 
-    def _sdp_reply(self, request: _Request, sdp: ReceivedSdp, facing: Party) -> Reply:
+    def _sdp_reply(
+        self, request: _Request, sdp: ReceivedSdp, facing: Party, transport: Transport
+    ) -> Reply:
         address = self._advertise
         if "media-address" in request.keys:
             address = rewrite.own_address(_text(request, "media-address"), self._version)
-        return {"result": "ok", "sdp": sdp.rewritten(address, facing.pair.port)}
+        return {"result": "ok", "sdp": sdp.rewritten(address, facing.pair.port, transport)}
 
 
 def _report(call: Call, now: float) -> Reply:
@@ -242,6 +309,7 @@ def _party_report(party: Party, now: float) -> Encodable:
     if silent_s is not None:
         stats["payload type"] = stream.payload_type
         stats["silent ms"] = round(silent_s * 1000)
+    stats |= party.meter.stats(now)
     rtp_report: dict[str, Encodable] = {"stats": stats}
     address = rtp.source or rtp.latch.expected
     if address is not None:
@@ -282,6 +350,16 @@ def _received_from(request: _Request) -> Signalling | None:
         if normal is not None:
             return Signalling(normal, direct=request.keys.get("direct") == 1)
     raise MediaError("refused", "received-from is not a list of family and address")
+
+
+def _protocol(request: _Request) -> str | None:
+    """rtpengine's `transport-protocol`: by what the reader of an offer is offered audio."""
+    if "transport-protocol" not in request.keys:
+        return None
+    protocol = _text(request, "transport-protocol")
+    if protocol not in CLEAR | ENCRYPTED:
+        raise MediaError("unsupported", f"transport-protocol {protocol!r} is not RTP/(S)AVP(F)")
+    return protocol
 
 
 def _wish(request: _Request) -> Wish | None:

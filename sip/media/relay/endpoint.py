@@ -17,6 +17,7 @@ from sip.media.relay.connected_socket import open_connected
 from sip.media.relay.latch import Latch, SocketAddress
 from sip.media.relay.outlet import NO_TRAFFIC, Outlet, Traffic
 from sip.media.relay.rtp import RtpStream
+from sip.media.relay.srtp import Change, Guard
 from sip.media.terms import Signalling
 
 #: Longest datagram taken; one that fills it was cut and is refused. Audio fits an Ethernet frame.
@@ -34,6 +35,11 @@ Ear = Callable[[bytes, float], None]
 
 _read = os.read
 _write = os.write
+
+
+def _nothing(_: bytes) -> bytes | None:
+    """Default for what makes a packet readable: nothing is."""
+    return None
 
 
 class Poller(Protocol):
@@ -108,6 +114,13 @@ class Endpoint:
             self._aim(source)
         return True
 
+    def turn_away(self, source: SocketAddress) -> None:
+        """Counts a packet that was not proven to be the party's."""
+        if source == self.source or source == self.latch.expected:
+            self.refused += 1
+        else:
+            self.foreign += 1
+
     def _aim(self, remote: SocketAddress | None) -> None:
         """Packets for the party go to `remote` from now on, or nowhere."""
         raise NotImplementedError
@@ -123,8 +136,10 @@ class RtpEndpoint(Endpoint):
         "_connected_fd",
         "_ears",
         "_onto",
+        "_unprotect",
         "_unsent",
         "_until_connected",
+        "guard",
         "outlet",
         "stream",
     )
@@ -134,6 +149,9 @@ class RtpEndpoint(Endpoint):
         self.stream = RtpStream()
         #: What the party hears.
         self.outlet = Outlet(sock, rng)
+        #: What proves and decrypts what the party sends; None for a party in the clear.
+        self.guard: Guard | None = None
+        self._unprotect: Change = _nothing
         #: Who hears the party, beside those who listen in on the way.
         self._onto: Outlet | None = None
         self._ears: tuple[Ear, ...] = ()
@@ -218,11 +236,27 @@ class RtpEndpoint(Endpoint):
         self._close_connected()
         super().close()
 
+    def stand_guard(self, guard: Guard | None) -> None:
+        """What the party sends is encrypted from now on, or is not any more.
+
+        To be told also when the key behind a guard has changed.
+        """
+        self._unprotect = _nothing if guard is None else guard.receiver.unprotect
+        if guard is not self.guard:
+            self.guard = guard
+            self._close_connected()  # its packets are read otherwise
+
     def on_readable(self, now: float) -> None:
         try:
             packet, source = self._receive(MAX_PACKET)
         except OSError:
             return  # a spurious wake-up
+        if self.guard is not None:  # nothing is learned from what is not proven
+            clear = self.guard.open(packet, now)
+            if clear is None:
+                self.turn_away(source)
+                return
+            packet = clear
         if source != self.source and not self._follow(source, packet, now):
             self.foreign += 1
             return
@@ -259,6 +293,20 @@ class RtpEndpoint(Endpoint):
             return  # the ICMP error of an earlier packet; it is cleared by having been read
         self._take(packet, now)
 
+    def on_secure_readable(self, now: float) -> None:
+        """Takes one datagram of the learned source of a party whose media is encrypted."""
+        try:
+            packet = _read(self._connected_fd, MAX_PACKET)
+        except OSError:
+            return
+        clear = self._unprotect(packet)
+        if clear is None and self.guard is not None:
+            clear = self.guard.open_late(packet, now)
+        if clear is None:
+            self.refused += 1
+            return
+        self._take(clear, now)
+
     def _take(self, packet: bytes, now: float) -> None:
         """Counts a datagram of the learned source and forwards it if it may pass."""
         if not self.stream.take(packet, now) or len(packet) == MAX_PACKET:
@@ -273,6 +321,11 @@ class RtpEndpoint(Endpoint):
                     return
             except OSError:
                 pass  # an ICMP error's, and no reason to lose this packet
+            if onto.sealed_fd >= 0:
+                if onto.pass_sealed(packet, now):
+                    return
+                self._unsent = self._unsent.plus(Traffic(1, len(packet)))
+                return
             for ear in self._ears:
                 ear(packet, now)
             if onto.pass_on(packet, now):
@@ -309,11 +362,17 @@ class RtpEndpoint(Endpoint):
                 break
             except OSError:
                 continue
-            if sender == source:
-                self._take(packet, now)
+            guard = self.guard
+            clear = packet if guard is None else guard.open(packet, now)
+            if sender == source and clear is not None:
+                self._take(clear, now)
+            elif sender == source:
+                self.refused += 1
             else:
                 self.foreign += 1
-        self._poller.watch(connected, self.on_connected_readable)
+        secure = self.guard is not None
+        reader = self.on_secure_readable if secure else self.on_connected_readable
+        self._poller.watch(connected, reader)
 
     def _close_connected(self) -> None:
         """The party is elsewhere, or gone."""

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
 
 from sip.media.relay.dtmf import Press
 from sip.media.relay.notices import Client, Event, Notices
 from sip.media.relay.timers import Timer, Timers
 from sip.media.silence import Look, Silences
-
-#: Seconds between two looks at who is silent, or a quarter of the silence if that is less.
-LOOK_S: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +42,7 @@ class Listening:
         self._silences: Silences | None = None
         if wish.silence_s is not None:
             self._silences = Silences(wish.silence_s)
-            self._look_again(self._silences.limit_s, now)
+            self._look(now)
 
     def key(self, tag: str, press: Press, now: float) -> None:
         """The party let go of a key."""
@@ -56,21 +52,28 @@ class Listening:
         """What was played to the party is over."""
         self._tell("played", tag, now, {"play-id": play_id, "finished": int(finished)})
 
+    def one_way_s(self, tag: str, now: float) -> float:
+        """Seconds for which the party should have been heard and was not."""
+        return 0.0 if self._silences is None else self._silences.one_way_s(tag, now)
+
     def close(self) -> None:
         """The call is over."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
+    def renew(self, now: float) -> None:
+        """Who may speak has perhaps changed: time runs from now."""
+        if self._silences is not None:
+            self.close()
+            self._look(now)
+
     def _look(self, now: float) -> None:
         assert self._silences is not None
         for change in self._silences.look(self._looks(), now):
             since_ms = round(change.since_s * 1000)
             self._tell(change.sound.value, change.tag, now, {"since": since_ms})
-        self._look_again(self._silences.limit_s, now)
-
-    def _look_again(self, limit_s: float, now: float) -> None:
-        self._timer = self._timers.at(now + min(LOOK_S, limit_s / 4), self._look)
+        self._timer = self._timers.at(self._silences.next_look(now), self._look)
 
     def _tell(self, event: str, tag: str, now: float, more: Event) -> None:
         self._notices.tell(

@@ -67,6 +67,10 @@ class Numbering:
         """When the last packet was numbered, or taken over."""
         return self._at
 
+    def timestamp_at(self, now: float) -> int:
+        """What a packet of this moment would have."""
+        return self._timestamp + self._elapsed(now)
+
     def other_source(self) -> None:
         """Whatever the other side sends next begins something new, whatever its SSRC."""
         self._source = _OURS

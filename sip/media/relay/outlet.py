@@ -24,6 +24,9 @@ from sip.media.relay.rtp import DEFAULT_CLOCK_RATE_HZ, HEADER, HEADER_SIZE, RtpS
 _VERSION: Final = 0x8000
 _MARKER: Final = 0x0080
 
+#: RFC 3550 6.4: who has sent nothing for two of RTCP's intervals, 5 s each, is no sender any more.
+QUIET_S: Final = 10.0
+
 _write = os.write
 _unpack = HEADER.unpack_from
 _KIND = struct.Struct("!H")
@@ -32,8 +35,12 @@ _KIND = struct.Struct("!H")
 #: that the party understands; none while nothing is complete.
 Convert = Callable[[bytes, float], Iterable[bytes]]
 
-#: A packet, made ready for the wire.
-Protect = Callable[[bytes], bytes]
+#: A packet, made ready for the wire; None for one that must not be sent.
+Protect = Callable[[bytes], bytes | None]
+
+#: Packets in a row that cannot be encrypted, after which the party gets a stream of our own: its
+#: speaker began its numbers anew (RFC 3711 9.1 allows none to be used twice).
+MAX_UNSEALED: Final = 8
 
 
 class Traffic(NamedTuple):
@@ -56,6 +63,19 @@ class Traffic(NamedTuple):
 NO_TRAFFIC: Final = Traffic()
 
 
+class Audio(NamedTuple):
+    """The stream that a party hears: its source, the timestamp of this moment, what was sent.
+
+    `payload_octets` are without the headers (RFC 3550 6.4.1).
+    """
+
+    ssrc: int
+    rtp_time: int
+    packets: int
+    payload_octets: int
+    rate_hz: int
+
+
 class Source(Protocol):
     """Where the other side's packets come from."""
 
@@ -71,16 +91,18 @@ class Source(Protocol):
 class Outlet:
     """The way out to one party. `sock` is its leased socket."""
 
-    __slots__ = ("_connected_fd", "_convert", "_counted", "_keying", "_leave_out", "_numbering",
-                 "_octets", "_overheard", "_packets", "_passed_before", "_protect", "_rng",
-                 "_socket", "_source", "fd", "rate_hz", "remote", "send_errors",
-                 "withheld")  # fmt: skip
+    __slots__ = ("_connected_fd", "_convert", "_counted", "_keying", "_leave_out", "_muted",
+                 "_numbering", "_octets", "_overheard", "_packets", "_passed_before", "_protect",
+                 "_rng", "_socket", "_source", "_unsealed", "_withheld", "fd", "rate_hz",
+                 "remote", "sealed_fd", "send_errors")  # fmt: skip
 
     def __init__(self, sock: socket.socket, rng: random.Random) -> None:
         self._socket = sock
         self._rng = rng
         #: The connected socket's descriptor where the other side may write to it; else -1.
         self.fd = -1
+        #: The same where packets are encrypted on the way, by `pass_sealed`, and nothing else.
+        self.sealed_fd = -1
         self._connected_fd = -1
         #: Where packets for the party go; None while it is unknown, or on hold by ``c=0.0.0.0``.
         self.remote: SocketAddress | None = None
@@ -90,8 +112,8 @@ class Outlet:
         self._numbering: Numbering | None = None
         self._convert: Convert | None = None
         self._protect: Protect | None = None
-        #: Whether the party does not hear its other side.
-        self.withheld = False
+        self._unsealed = 0
+        self._withheld = self._muted = False
         self._overheard = False
         #: Whether keys are sent, and nothing else; and whether the packet that is just being
         #: looked at must not pass.
@@ -132,8 +154,23 @@ class Outlet:
     def withhold(self, withheld: bool, now: float) -> None:
         """The party does not hear its other side, or does again: its stream goes on."""
         self._renumber(now)
-        self.withheld = withheld
+        self._withheld = withheld
         self._choose()
+
+    def mute(self, muted: bool, now: float) -> None:
+        """What the other side says is kept from the party, or is not any more.
+
+        Unlike while something is played to it, what fills a gap is sent all the same.
+        """
+        if muted is not self._muted:
+            self._renumber(now)
+            self._muted = muted
+            self._choose()
+
+    @property
+    def deaf(self) -> bool:
+        """Whether the party does not hear its other side for now."""
+        return self._withheld or self._muted
 
     def keying(self, keying: bool, now: float) -> None:
         """Keys are sent to the party from now on, and nothing else; or no more."""
@@ -147,11 +184,6 @@ class Outlet:
         """
         self._renumber(now).other_source()
         self._leave_out = True
-
-    @property
-    def untouched(self) -> bool:
-        """Whether the other side's packets pass as they are."""
-        return self._numbering is None and self._convert is None
 
     def overhear(self, overheard: bool) -> None:
         """What the other side says must be looked at before it passes."""
@@ -172,6 +204,19 @@ class Outlet:
 
     # packets
 
+    def pass_sealed(self, packet: bytes, now: float) -> bool:
+        """As `pass_on`, for where `sealed_fd` is a socket."""
+        assert self._protect is not None
+        wire = self._protect(packet)
+        if wire is None:
+            return self._not_sealed(now)
+        self._unsealed = 0
+        try:
+            _write(self.sealed_fd, wire)
+        except OSError:  # an ICMP error's, and no reason to lose this packet
+            return self._send_leased(wire)
+        return True
+
     def pass_on(self, packet: bytes, now: float) -> bool:
         """Sends what the other side said, if it is to be heard. The packet is RTP."""
         if self._left_out():
@@ -186,9 +231,9 @@ class Outlet:
         if self._left_out():
             return False
         if self._numbering is None:
-            return self._send(packet)
+            return self._send(packet, now)
         _, _, timestamp, ssrc = _unpack(packet)
-        return self._send_as(packet, self._numbering.beside(ssrc, timestamp, now))
+        return self._send_as(packet, self._numbering.beside(ssrc, timestamp, now), now)
 
     def speak(self, payload_type: int, payload: bytes, ticks: int, now: float) -> bool:
         """Sends a packet of ours, `ticks` of the clock long. It is marked where audio begins.
@@ -205,7 +250,7 @@ class Outlet:
             return False
         kind = _VERSION | payload_type | (_MARKER if numbers.begins else 0)
         header = HEADER.pack(kind, numbers.seq, numbers.timestamp, numbering.ssrc)
-        return self._send(header + payload)
+        return self._send(header + payload, now)
 
     def speak_key(self, payload_type: int, payload: bytes, step: int | None, now: float) -> bool:
         """Sends a packet of a key (RFC 4733 2.5).
@@ -219,7 +264,7 @@ class Outlet:
             return False
         kind = _VERSION | payload_type | (_MARKER if numbers.begins else 0)
         header = HEADER.pack(kind, numbers.seq, numbers.timestamp, numbering.ssrc)
-        return self._send(header + payload)
+        return self._send(header + payload, now)
 
     @property
     def sent(self) -> Traffic:
@@ -234,6 +279,27 @@ class Outlet:
         return None if self._source is None else self._source.stream.heard_at
 
     @property
+    def forwards(self) -> bool:
+        """Whether the party hears the other side's stream under its own numbers."""
+        return self._numbering is None and self._convert is None
+
+    def audio(self, now: float) -> Audio | None:
+        """What the party hears; None where it was sent nothing for a while."""
+        spoken_at, sent = self.spoken_at, self.sent
+        if spoken_at is None or now - spoken_at > QUIET_S or not sent.packets:
+            return None
+        if self._numbering is not None:
+            ssrc, rate_hz = self._numbering.ssrc, self.rate_hz
+            rtp_time = self._numbering.timestamp_at(now)
+        else:
+            assert self._source is not None
+            stream = self._source.stream
+            ssrc, rate_hz = stream.ssrc, round(1 / stream.tick_s)
+            rtp_time = stream.last_timestamp + round((now - stream.last_at) * rate_hz)
+        octets = max(0, sent.octets - HEADER_SIZE * sent.packets)
+        return Audio(ssrc, rtp_time & 0xFFFFFFFF, sent.packets, octets, rate_hz)
+
+    @property
     def _forwarded(self) -> Traffic:
         if self._source is None or self._numbering is not None:
             return NO_TRAFFIC
@@ -242,12 +308,10 @@ class Outlet:
     def _choose(self) -> None:
         """The other side may write to the connected socket where nothing stands in between."""
         direct = self.remote is not None and not (
-            self.withheld
-            or self._overheard
-            or self._numbering is not None
-            or self._protect is not None
+            self._withheld or self._muted or self._overheard or self._numbering is not None
         )
-        self.fd = self._connected_fd if direct else -1
+        fd = self._connected_fd if direct else -1
+        self.fd, self.sealed_fd = (fd, -1) if self._protect is None else (-1, fd)
 
     def _renumber(self, now: float) -> Numbering:
         """The numbers of what the party hears, which are ours from now on."""
@@ -273,41 +337,61 @@ class Outlet:
         if self._leave_out:
             self._leave_out = False
             return True
-        return self.remote is None or self.withheld or self._keying
+        return self.remote is None or self._withheld or self._muted or self._keying
 
     def _pass(self, packet: bytes, now: float) -> bool:
         numbering = self._numbering
         if numbering is None:
-            return self._send(packet)
+            return self._send(packet, now)
         _, seq, timestamp, ssrc = _unpack(packet)
         numbers = numbering.passed(ssrc, seq, timestamp, now)
-        return numbers is not None and self._send_as(packet, numbers)
+        return numbers is not None and self._send_as(packet, numbers, now)
 
-    def _send_as(self, packet: bytes, numbers: Numbers) -> bool:
+    def _send_as(self, packet: bytes, numbers: Numbers, now: float) -> bool:
         assert self._numbering is not None
         (kind,) = _KIND.unpack_from(packet)
         if numbers.begins:
             kind |= _MARKER
         header = HEADER.pack(kind, numbers.seq, numbers.timestamp, self._numbering.ssrc)
-        return self._send(header + packet[HEADER_SIZE:])
+        return self._send(header + packet[HEADER_SIZE:], now)
 
-    def _send(self, packet: bytes) -> bool:
-        """By the connected socket where there is one; no ICMP error reaches the leased one."""
-        remote = self.remote
-        assert remote is not None
-        wire = packet if self._protect is None else self._protect(packet)
+    def _send(self, packet: bytes, now: float) -> bool:
+        """By the connected socket where there is one."""
+        wire = packet
+        if self._protect is not None:
+            sealed = self._protect(packet)
+            if sealed is None:
+                return self._not_sealed(now)
+            wire = sealed
+            self._unsealed = 0
         try:
             if self._connected_fd >= 0:
                 _write(self._connected_fd, wire)
                 return self._count(packet)
         except OSError:
             pass  # an ICMP error's, and no reason to lose this packet
+        return self._send_leased(wire) and self._count(packet)
+
+    def _send_leased(self, wire: bytes) -> bool:
+        """No ICMP error reaches the leased socket."""
+        remote = self.remote
+        assert remote is not None
         try:
             self._socket.sendto(wire, remote)
         except OSError:
             self.send_errors += 1
             return False
-        return self._count(packet)
+        return True
+
+    def _not_sealed(self, now: float) -> bool:
+        """A packet's number was used. If that goes on, what follows gets numbers of our own."""
+        self._unsealed += 1
+        if self._unsealed == MAX_UNSEALED:
+            self._unsealed = 0
+            self._counted = self._counted.plus(self._forwarded)
+            self._numbering = Numbering.fresh(self._rng, now, self.rate_hz)
+            self._choose()
+        return False
 
     def _count(self, packet: bytes) -> bool:
         """It was sent; what is forwarded is counted where it arrived."""

@@ -10,9 +10,12 @@ from typing import NamedTuple
 
 from sip.core.sdp_edits import TELEPHONE_EVENT
 from sip.core.sdp_lines import Codec
-from sip.media.relay.endpoint import Poller, RtpEndpoint
+from sip.media.plane import Withheld
+from sip.media.relay.endpoint import Ear, Poller, RtpEndpoint
 from sip.media.relay.key_sender import KeyVoice
-from sip.media.relay.keys import UNKNOWN, Keys, KeyTerms
+from sip.media.relay.keypad import UNKNOWN, Keypad, KeyTerms
+from sip.media.relay.keys import Keys
+from sip.media.relay.meter import Meter
 from sip.media.relay.player import Player, Voice
 from sip.media.relay.ports import PortPair
 from sip.media.relay.rewrite import Codecs, RemoteMedia
@@ -23,6 +26,9 @@ from sip.media.terms import ANY_TERMS, KeyForm, MediaTerms, Signalling
 
 #: Keys, by the name that SDP gives them, as `rewrite` writes it.
 _KEYS = TELEPHONE_EVENT.upper()
+
+#: Comfort noise (RFC 3389), likewise.
+_COMFORT_NOISE = "CN"
 
 #: The laws of G.711 by theirs.
 _LAWS = {"PCMU": Coding.PCMU, "PCMA": Coding.PCMA}
@@ -52,22 +58,33 @@ class Agreement(NamedTuple):
 class Party:
     """One party of a call and the port pair that faces it."""
 
-    __slots__ = ("_agreed", "_description", "_staged", "keys", "pair", "player",
-                 "rtcp", "rtp", "tag")  # fmt: skip
+    __slots__ = ("_agreed", "_description", "_staged", "crypto", "keypad", "meter", "pair",
+                 "player", "rtcp", "rtp", "tag", "withheld")  # fmt: skip
 
     def __init__(
-        self, tag: str, pair: PortPair, poller: Poller, timers: Timers, rng: random.Random
+        self,
+        tag: str,
+        pair: PortPair,
+        poller: Poller,
+        timers: Timers,
+        rng: random.Random,
+        now: float,
     ) -> None:
         self.tag = tag
         self.pair = pair
         self.rtp = RtpEndpoint(pair.rtp, poller, rng)
-        self.rtcp = RtcpEndpoint(pair.rtcp, poller)
+        self.rtcp = RtcpEndpoint(pair.rtcp, poller, self.rtp.outlet, rng)
+        self.meter = Meter(self.rtp, self.rtcp, now)
         self._description: Description | None = None
         self._staged: Description | None = None
         self._agreed = Agreement()
+        #: By which its media is encrypted, both ways.
+        self.crypto = Keys(rng)
         #: What is played to it now.
         self.player: Player | None = None
-        self.keys = Keys(self.rtp, timers)
+        self.keypad = Keypad(self.rtp, timers)
+        #: Why what it says does not reach its other side.
+        self.withheld: frozenset[Withheld] = frozenset()
 
     @property
     def described(self) -> bool:
@@ -86,10 +103,14 @@ class Party:
 
     def commit(self, now: float) -> None:
         """The offer/answer exchange is complete: what was staged is in force."""
-        if self._staged is None:
-            return
-        before, description = self._description, self._staged
+        if self._staged is not None:
+            self.crypto.took_offer(self._staged.media, now)
+            self._put_in_force(self._staged, now)
+
+    def _put_in_force(self, description: Description, now: float) -> None:
+        before = self._description
         self._description, self._staged = description, None
+        self._encrypt()
         resumes = description.sends and before is not None and not before.sends
         media, signalling = description.media, description.signalling
         self.rtp.expect(media.rtp, now, signalling=signalling, resumes=resumes)
@@ -97,8 +118,15 @@ class Party:
 
     def settle(self, description: Description, now: float) -> None:
         """The party answers: in force at once."""
-        self._staged = description
-        self.commit(now)
+        self.crypto.took_answer(description.media, now)
+        self._put_in_force(description, now)
+
+    def _encrypt(self) -> None:
+        guard, sender = self.crypto.guard, self.crypto.sender
+        self.rtp.stand_guard(guard)
+        self.rtcp.guard = guard
+        self.rtp.outlet.protect(None if sender is None else sender.protect)
+        self.rtcp.protect = None if sender is None else sender.protect_rtcp
 
     def join(self, other: Party) -> None:
         """Packets flow between these two, of the payload types that both described."""
@@ -108,8 +136,8 @@ class Party:
         for party in (self, other):
             party.rtp.stream.negotiate(agreed.rates_hz, agreed.key_types)
             party._agreed = agreed
-            party.keys.terms = party._key_terms()
-        self.keys.join(other.keys)
+            party.keypad.terms = party._key_terms()
+        self.keypad.join(other.keypad)
 
     def may_send_to(self, other: Party) -> bool:
         """Whether both descriptions let it speak, and neither is on hold without an address."""
@@ -118,6 +146,28 @@ class Party:
             return False
         reachable = ours.media.rtp is not None and theirs.media.rtp is not None
         return reachable and ours.media.sends and theirs.media.hears
+
+    def codec(self, payload_type: int) -> Codec | None:
+        """What was negotiated for a payload type; its name in capitals."""
+        return self._agreed.codecs.get(payload_type)
+
+    @property
+    def codecs(self) -> list[Codec]:
+        """All that was negotiated."""
+        return list(self._agreed.codecs.values())
+
+    def listen_in(self, ear: Ear) -> None:
+        """See `RtpEndpoint.listen_in`."""
+        self.rtp.listen_in(ear)
+
+    def let_be(self, ear: Ear) -> None:
+        """See `RtpEndpoint.let_be`."""
+        self.rtp.let_be(ear)
+
+    def look(self, now: float) -> None:
+        """To be called each second: its leg is measured, and RTCP sent that is due."""
+        if self.meter.look(now):
+            self.meter.sample(self._codec_name, now)
 
     def play(self, player: Player, now: float) -> None:
         """Begins to play; what is played already gives way."""
@@ -130,6 +180,12 @@ class Party:
         player, self.player = self.player, None
         if player is not None:
             player.stop(now)
+
+    def keep_from(self, other: Party | None, how: Withheld, kept: bool, now: float) -> None:
+        """What it says is kept from its other side, for a reason of several, or is not."""
+        self.withheld = self.withheld | {how} if kept else self.withheld - {how}
+        if other is not None:
+            other.rtp.outlet.mute(bool(self.withheld), now)
 
     def voice(self) -> Voice | None:
         """How it takes G.711: the first that its description has and that was negotiated."""
@@ -160,6 +216,17 @@ class Party:
         laws = {n: _LAWS[codec.name] for n, codec in codecs if codec.name in _LAWS}
         return KeyTerms(form, tones, laws=laws)
 
+    @property
+    def rests(self) -> bool:
+        """Whether it sends nothing for now and said so: the last that came was comfort noise."""
+        return self._codec_name == _COMFORT_NOISE
+
+    @property
+    def _codec_name(self) -> str:
+        """Of what it sends now; empty while that is not known."""
+        codec = self._agreed.codecs.get(self.rtp.stream.payload_type)
+        return "" if codec is None else codec.name
+
     def _codecs(self) -> Codecs:
         """What the descriptions in force and staged have."""
         codecs: Codecs = ()
@@ -171,7 +238,8 @@ class Party:
     def part(self, now: float) -> None:
         """Nothing flows to or from this party any more."""
         self.stop_play(now)
-        self.keys.part()
+        self.meter.end(self._codec_name, now)
+        self.keypad.part()
         self.rtp.attach(None)
         if self.rtcp.peer is not None and self.rtcp.peer.peer is self.rtcp:
             self.rtcp.peer.peer = None

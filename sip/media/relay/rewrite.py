@@ -1,7 +1,8 @@
 """SDP through the relay: what it reads of a description and what it writes into it.
 
-The relay changes where media goes and nothing else: addresses and ports, and the attributes that
-would lead around it (ICE, rtcp-mux, BUNDLE) or promise what it does not do (keys). Codecs, their
+The relay changes where media goes and how it is encrypted: addresses and ports, the protocol and
+keys (each side has its own), and the attributes that would lead around it (ICE, rtcp-mux, BUNDLE)
+or promise what it does not do (DTLS). Codecs, their
 order and every unknown line pass as they came. The descriptions of a peer's calls differ in two
 numbers, mostly, and what was read of the rest is remembered.
 """
@@ -14,15 +15,17 @@ from functools import lru_cache
 from typing import Final, NamedTuple, TypeAlias
 
 from sip.core.sdp import Media, Origin, SessionDescription, parse
+from sip.core.sdp_crypto import Chosen, Crypto, Encryption, choose_audio, why_not
 from sip.core.sdp_lines import Attribute, Codec, Connection
 from sip.errors import ParseError
 from sip.media.plane import MediaError
 from sip.media.relay import policy
 from sip.media.relay.latch import SocketAddress
 from sip.media.relay.rtp import DEFAULT_CLOCK_RATE_HZ
+from sip.media.relay.srtp import available
 
-#: RTP without encryption, with or without feedback (RFC 3551, RFC 4585).
-PLAIN_PROTOCOLS = frozenset({"RTP/AVP", "RTP/AVPF"})
+#: What an offer without keys is made by (RFC 3551).
+_CLEAR: Final = "RTP/AVP"
 
 #: Attributes that end at the relay.
 STRIPPED = frozenset(
@@ -32,7 +35,7 @@ STRIPPED = frozenset(
         "ice-options", "ice-mismatch", "ice-pacing",
         # RFC 3605, RFC 5761, RFC 9143: every medium has an own port, and RTCP the one above
         "rtcp", "rtcp-mux", "rtcp-mux-only", "group", "mid", "bundle-only",
-        # RFC 4568, RFC 5763: nothing is encrypted here
+        # RFC 4568: keys are each side's own; RFC 5763: there is no DTLS here
         "crypto", "fingerprint", "setup", "connection", "tls-id", "key-mgmt",
     }
 )  # fmt: skip
@@ -61,10 +64,17 @@ _AUDIO: Final = "\nm=audio "
 _ANY_PORT: Final = 9
 
 
+class Transport(NamedTuple):
+    """How audio is described to a party: the protocol, and our keys where it is encrypted."""
+
+    protocol: str
+    keys: tuple[Crypto, ...] = ()
+
+
 class RemoteMedia(NamedTuple):
     """Where a party wants its media (`rtp` None is hold) and by which payload types.
 
-    `sends` and `hears` are its direction (RFC 3264 5.1).
+    `sends` and `hears` are its direction (RFC 3264 5.1), `keys` those by which it encrypts.
     """
 
     rtp: SocketAddress | None
@@ -72,6 +82,8 @@ class RemoteMedia(NamedTuple):
     codecs: Codecs
     sends: bool = False
     hears: bool = False
+    protocol: str = _CLEAR
+    keys: tuple[Crypto, ...] = ()
 
     def at(self, port: int) -> RemoteMedia:
         """The same with another port, and RTCP above it."""
@@ -79,7 +91,7 @@ class RemoteMedia(NamedTuple):
             return self
         host = self.rtp[0]
         rtp, rtcp = _socket_address(host, port), _socket_address(host, port + 1)
-        return RemoteMedia(rtp, rtcp, self.codecs, self.sends, self.hears)
+        return self._replace(rtp=rtp, rtcp=rtcp)
 
 
 class Pattern:
@@ -113,13 +125,16 @@ class ReceivedSdp(NamedTuple):
     session: str
     pattern: Pattern
 
-    def rewritten(self, address: str, port: int) -> str:
-        """The description with `address` and `port` (RTCP one above) in place of the sender's.
+    def rewritten(self, address: str, port: int, transport: Transport | None = None) -> str:
+        """The description with `address` and `port` (RTCP one above) in place of the sender's, and
+        `transport` in place of its own.
 
         Media other than the relayed audio is refused on the way (port 0), so that the other side
         does not send it.
         """
         before, after = self.pattern.around_port(address)
+        if after and transport is not None:
+            after = _transported(after, transport)
         return f"v=0\r\no={self.session} IN {before}{port if after else ''}{after}"
 
 
@@ -189,13 +204,14 @@ def _parsed(text: str) -> SessionDescription:
 def _remote_media(
     sdp: SessionDescription, version: int, *, offer: bool, signalling_ip: str | None
 ) -> RemoteMedia:
-    audio = sdp.audio
-    if audio is None:
+    if sdp.audio is None:
         if offer or not sdp.media:
             raise _bad("no audio offered")
         return RemoteMedia(None, None, ())
-    if audio.protocol.upper() not in PLAIN_PROTOCOLS:
-        raise _bad(f"audio by {audio.protocol} is not supported")
+    chosen = _chosen(sdp)
+    if chosen is None:
+        raise _bad(why_not(sdp, Encryption.OPTIONAL, available())[1])
+    audio = chosen.media
     connection = sdp.connection_of(audio)
     if connection is None:
         raise _bad("no connection address")
@@ -205,7 +221,7 @@ def _remote_media(
         where = signalling_ip or where
     host = _remote_address(where, version)
     if host is None:
-        return RemoteMedia(None, None, codecs)
+        return RemoteMedia(None, None, codecs, protocol=audio.protocol, keys=chosen.lines)
     direction = audio.direction
     return RemoteMedia(
         _socket_address(host, audio.port),
@@ -213,13 +229,21 @@ def _remote_media(
         codecs,
         sends=direction in ("sendrecv", "sendonly"),
         hears=direction in ("sendrecv", "recvonly"),
+        protocol=audio.protocol,
+        keys=chosen.lines,
     )
+
+
+def _chosen(sdp: SessionDescription) -> Chosen | None:
+    """The audio that is relayed: encrypted audio where there is any."""
+    return choose_audio(sdp, Encryption.OPTIONAL, available())
 
 
 def _relayed(sdp: SessionDescription, address: str) -> SessionDescription:
     """What is sent on, with a stand-in for the port."""
     ours = Connection("IP6" if ":" in address else "IP4", address)
-    audio, origin = sdp.audio, sdp.origin
+    chosen, origin = _chosen(sdp), sdp.origin
+    audio = None if chosen is None else chosen.media
     return SessionDescription(
         Origin(origin.username, origin.session_id, origin.version, ours.address_type, ours.address),
         sdp.name,
@@ -243,6 +267,16 @@ def _relayed_audio(audio: Media, ours: Connection) -> Media:
 def _connected(theirs: Connection | None, ours: Connection) -> Connection | None:
     """RFC 3264 8.4: the all-zeroes address is a hold and must arrive as one."""
     return theirs if theirs is None or theirs.unspecified else ours
+
+
+def _transported(after: str, transport: Transport) -> str:
+    """What follows the audio's port, with another protocol, and keys at the end of the medium."""
+    _, _, formats = after.split(" ", 2)
+    audio, others, rest = formats.partition("\r\nm=")
+    end = "\r\n" if others else ""
+    keys = [f"a=crypto:{key.value}\r\n" for key in transport.keys]
+    text = "".join((audio, end, *keys)) if keys else audio + end
+    return f" {transport.protocol} {text}" + ("m=" + rest if others else "")
 
 
 def _kept(attributes: tuple[Attribute, ...]) -> tuple[Attribute, ...]:

@@ -1,24 +1,41 @@
-"""The RTCP socket facing one party: its reports go to the other side as they are."""
+"""The RTCP socket facing one party: what it says of what it hears, and what it is told."""
 
 from __future__ import annotations
 
+import random
 import socket
 
-from sip.media.relay import rtcp
+from sip.media import rtcp
 from sip.media.relay.endpoint import MAX_PACKET, NEVER, Endpoint, Poller
 from sip.media.relay.latch import SocketAddress
+from sip.media.relay.outlet import Outlet
+from sip.media.relay.reporter import Reporter
+from sip.media.relay.srtp import Change, Guard
 
 
 class RtcpEndpoint(Endpoint):
-    """The RTCP socket facing a party; reports pass as they are, as no SSRC is rewritten."""
+    """The RTCP socket facing a party.
 
-    __slots__ = ("_heard_at", "_ssrc", "packets", "packets_sent", "peer", "remote", "send_errors")
+    The other side's reports pass as they are while the party hears that side's own numbers. Under
+    numbers of ours they would speak of a stream that the party does not know.
+    """
 
-    def __init__(self, sock: socket.socket, poller: Poller) -> None:
+    __slots__ = ("_heard_at", "_outlet", "_ssrc", "guard", "packets", "packets_sent", "peer",
+                 "protect", "remote", "reporter", "send_errors")  # fmt: skip
+
+    def __init__(
+        self, sock: socket.socket, poller: Poller, outlet: Outlet, rng: random.Random
+    ) -> None:
+        """`outlet` is the way of audio to the same party."""
         super().__init__(sock, poller)
+        self.reporter = Reporter(rng)
         self.peer: RtcpEndpoint | None = None
         self.remote: SocketAddress | None = None
         self.send_errors = 0
+        self._outlet = outlet
+        #: What proves and decrypts the party's reports, and encrypts those for it (SRTCP).
+        self.guard: Guard | None = None
+        self.protect: Change | None = None
         self._heard_at = NEVER
         self._ssrc = b""
         self.packets = 0
@@ -32,6 +49,12 @@ class RtcpEndpoint(Endpoint):
             packet, source = self._receive(MAX_PACKET)
         except OSError:
             return
+        if self.guard is not None:
+            clear = self.guard.open_rtcp(packet, now)
+            if clear is None:
+                self.turn_away(source)
+                return
+            packet = clear
         if not rtcp.valid(packet) or len(packet) == MAX_PACKET:
             self.refused += 1
             return
@@ -43,12 +66,26 @@ class RtcpEndpoint(Endpoint):
             return
         self._heard_at, self._ssrc = now, ssrc
         self.packets += 1
-        peer = self.peer
-        if peer is None or peer.remote is None:
-            return
+        self.reporter.heard(packet, self._outlet.audio(now), now)
+        if self.peer is not None:
+            self.peer.pass_on(packet, now)
+
+    def pass_on(self, packet: bytes, now: float) -> None:
+        """The other side's RTCP, if it tells the party anything."""
+        if self._outlet.forwards and self.send(packet):
+            self.reporter.passed(packet, now)
+
+    def send(self, packet: bytes) -> bool:
+        """Sends RTCP to the party, if it is known where."""
+        if self.remote is None:
+            return False
+        wire = packet if self.protect is None else self.protect(packet)
+        if wire is None:
+            return False
         try:
-            peer.socket.sendto(packet, peer.remote)
+            self.socket.sendto(wire, self.remote)
         except OSError:
-            peer.send_errors += 1
-            return
-        peer.packets_sent += 1
+            self.send_errors += 1
+            return False
+        self.packets_sent += 1
+        return True

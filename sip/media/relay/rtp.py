@@ -8,6 +8,8 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Collection, Mapping
 
+from sip.media.relay.losses import MAX_MISORDER, Losses
+
 #: RFC 3550 5.1: V/P/X/CC/M/PT, sequence number, timestamp, SSRC. The first two octets are taken
 #: as one number, as they are nearly always what they were in the packet before.
 HEADER = struct.Struct("!HHII")
@@ -20,8 +22,6 @@ _TYPE = 0x007F
 
 #: RFC 3550 A.1: a forward jump up to this is loss, beyond it perhaps a restart.
 MAX_DROPOUT = 3000
-#: RFC 3550 A.1: a step back up to this is misordering.
-MAX_MISORDER = 100
 
 #: A second SSRC is taken over only when the first has been silent for this long, three 20 ms
 #: packets, and the newcomer has sent two packets in sequence (RFC 3550's probation).
@@ -63,13 +63,14 @@ class RtpStream:
         "_arrival_s",
         "_bad_seq",
         "_base_seq",
+        "_behind",
         "_cycles",
         "_expected_before",
         "_gaps",
         "_jitter_s",
         "_key_types",
         "_kind",
-        "_late",
+        "_losses",
         "_newcomer",
         "_newcomer_seq",
         "_next_seq",
@@ -106,7 +107,8 @@ class RtpStream:
         self._expected_before = 0
         #: Sequence numbers passed over, and packets that came when their number was over.
         self._gaps = 0
-        self._late = 0
+        self._behind = 0
+        self._losses: Losses | None = None
         #: Size of the last packet, and the octets of those before it came to that.
         self._size = 0
         self._octets_before = 0
@@ -161,7 +163,7 @@ class RtpStream:
         if seq == self._next_seq:
             self._next_seq = seq + 1  # 65536 is never seen, so that a wrap is a jump
         else:
-            self._jump(seq)
+            self._jump(seq, now)
         step = timestamp - self._timestamp
         if step:  # Packets of one DTMF event share a timestamp (RFC 4733 2.5.1.2): no jitter there.
             if not -0x80000000 <= step < 0x80000000:
@@ -196,10 +198,15 @@ class RtpStream:
         self.ssrc = -1
         self._newcomer = -1
 
+    def end(self) -> None:
+        """Nothing more comes: what is missing is lost for good."""
+        if self._losses is not None:
+            self._losses.close()
+
     @property
     def packets(self) -> int:
         """Packets taken."""
-        return self._expected_before + self._expected() - self._gaps + self._late
+        return self._expected_before + self._expected() - self._gaps + self._behind
 
     @property
     def octets(self) -> int:
@@ -207,14 +214,37 @@ class RtpStream:
         return self._octets_before + self.packets * self._size
 
     @property
+    def expected(self) -> int:
+        """Packets that the sequence numbers promised (RFC 3550 A.3)."""
+        return self._expected_before + self._expected()
+
+    @property
     def lost(self) -> int:
-        """Packets missing in the sequence so far; duplicates may hide some (RFC 3550 A.3)."""
-        return max(0, self._gaps - self._late)
+        """Packets missing so far. Unlike RFC 3550 A.3's, duplicates hide none."""
+        return 0 if self._losses is None else self._losses.lost
+
+    @property
+    def losses(self) -> Losses:
+        """What was out of the ordinary, up to now."""
+        if self._losses is None:
+            return NO_LOSSES
+        self._losses.settle(self.highest + 1)
+        return self._losses
+
+    @property
+    def highest(self) -> int:
+        """The highest extended sequence number (RFC 3550 A.1) of the present source."""
+        return self._cycles + self._next_seq - 1
 
     @property
     def jitter_ms(self) -> float:
         """Interarrival jitter (RFC 3550 A.8) in milliseconds."""
         return self._jitter_s * 1000.0
+
+    @property
+    def tick_s(self) -> float:
+        """Seconds of a tick of its clock."""
+        return self._tick_s
 
     @property
     def last_seq(self) -> int:
@@ -292,22 +322,37 @@ class RtpStream:
 
     def _close_sequence(self) -> None:
         self._expected_before += self._expected()
+        if self._losses is not None:
+            self._losses.close()
 
-    def _jump(self, seq: int) -> None:
+    def _jump(self, seq: int, now: float) -> None:
         """A sequence number that is not the expected one (RFC 3550 A.1)."""
         delta = (seq - self._next_seq) & 0xFFFF
         if delta < MAX_DROPOUT:
             # Forward, past a wrap if the number is lower; with delta 0 nothing was lost.
-            self._gaps += delta
+            if delta:
+                self._gaps += delta
+                self._irregular().pass_over(self._cycles + self._next_seq, delta, now)
             if seq < self._next_seq:
                 self._cycles += 0x10000
             self._next_seq = seq + 1
-        elif delta < 0x10000 - MAX_MISORDER and seq == self._bad_seq:
+        elif delta >= 0x10000 - MAX_MISORDER:
+            self._behind += 1
+            self._irregular().behind(self._cycles + self._next_seq + delta - 0x10000, now)
+        elif seq == self._bad_seq:
             # Two in sequence: the sender restarted without a word.
             self._close_sequence()
             self._start_sequence(seq)
             self._next_seq = seq + 1
         else:
-            self._late += 1
-            if delta < 0x10000 - MAX_MISORDER:
-                self._bad_seq = (seq + 1) & 0xFFFF
+            self._behind += 1
+            self._bad_seq = (seq + 1) & 0xFFFF
+
+    def _irregular(self) -> Losses:
+        if self._losses is None:
+            self._losses = Losses()
+        return self._losses
+
+
+#: Of a stream without any.
+NO_LOSSES = Losses()

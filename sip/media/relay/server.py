@@ -16,13 +16,15 @@ import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
+from sip.media.ng.control_address import ControlAddress
 from sip.media.relay.control import Control
+from sip.media.relay.control_socket import ControlSocket
 from sip.media.relay.notices import Notices
 from sip.media.relay.ports import PortPool
 from sip.media.relay.problems import ProblemLog
 from sip.media.relay.sessions import Sessions
+from sip.media.relay.tape import Recorder
 from sip.media.relay.timers import NEVER, Timers
 
 #: Without a timer, whatever is to be done arrives on a descriptor, signals too.
@@ -42,9 +44,6 @@ LOOK_S = 0.1
 #: A turn with this many packets needs no gathering.
 FULL_TURN = 64
 
-#: The largest control request taken: a whole datagram.
-MAX_REQUEST = 65535
-
 #: Objects made and not freed before the collector looks; by default it would pause audio for
 #: every 700.
 GC_THRESHOLDS = (50_000, 20, 100)
@@ -58,15 +57,21 @@ SPARE_FILES = 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerOptions:
-    """What the command line says. Ports are inclusive; `drain_s` is seconds."""
+    """What the command line says. Ports are inclusive; `drain_s` is seconds.
 
-    control: tuple[str, int]
+    `token` is the first word of each request over UDP, empty where none is asked for.
+    """
+
+    control: ControlAddress
     listen: str
     advertise: str
     first_port: int
     last_port: int
     drain_s: float
+    token: bytes = b""
     has_parent: bool = False
+    #: where the recorder listens; None: nothing is recorded
+    recorder: str | None = None
 
 
 class RelayServer:
@@ -79,11 +84,8 @@ class RelayServer:
         #: By descriptor; a list, as it is asked for every packet.
         self._readers: list[Callable[[float], None] | None] = []
         self._control_waits = False
-        host, port = options.control
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self._control_socket = socket.socket(family, socket.SOCK_DGRAM)
-        self._control_socket.setblocking(False)
-        self._control_socket.bind((host, port))
+        self._timers = Timers()
+        self._control_socket = ControlSocket(options.control, options.token, self._timers, problems)
         pool = PortPool(
             options.listen,
             options.first_port,
@@ -92,7 +94,6 @@ class RelayServer:
             rng=rng,
         )
         self._raise_file_limit(pool.size * FILES_PER_PAIR + SPARE_FILES)
-        self._timers = Timers()
         notices = Notices(f"{rng.getrandbits(64):x}", self._reply, self._timers, problems)
         self._sessions = Sessions(
             pool,
@@ -100,6 +101,7 @@ class RelayServer:
             timers=self._timers,
             notices=notices,
             rng=rng,
+            recorder=Recorder(options.recorder, self, problems) if options.recorder else None,
         )
         self._control = Control(
             self._sessions,
@@ -107,8 +109,9 @@ class RelayServer:
             advertise=options.advertise,
             version=6 if ":" in options.listen else 4,
             problems=problems,
+            began=time.monotonic(),
         )
-        self.watch(self._control_socket, self._control_ready)
+        self.watch(self._control_socket.socket, self._control_ready)
         self._has_parent = options.has_parent
         if options.has_parent:
             self._watch(0, self._stdin_ready)
@@ -118,10 +121,9 @@ class RelayServer:
         self._watch(self._wake_reader, self._woken)
 
     @property
-    def control_address(self) -> tuple[str, int]:
+    def control_address(self) -> ControlAddress:
         """Where control is bound, the port chosen if it was 0."""
-        host, port = self._control_socket.getsockname()[:2]
-        return host, port
+        return self._control_socket.address
 
     def stop(self) -> None:
         """Ends `run`."""
@@ -193,7 +195,7 @@ class RelayServer:
     def close(self) -> None:
         """Ends every call and closes every descriptor."""
         self._sessions.close(time.monotonic())
-        self._control_socket.close()
+        self._control_socket.close(with_folder=self._has_parent)
         self._epoll.close()
         os.close(self._wake_reader)
         os.close(self._wake_writer)
@@ -202,20 +204,16 @@ class RelayServer:
         self._control_waits = True
 
     def _serve_control(self) -> None:
-        try:
-            datagram, source = self._control_socket.recvfrom(MAX_REQUEST)
-        except OSError:
+        request = self._control_socket.receive()
+        if request is None:
             return
-        reply = self._control.handle(datagram, source, time.monotonic())
+        reply = self._control.handle(*request, time.monotonic())
         if reply is not None:
-            self._reply(reply, source)
+            self._reply(reply, request[1])
 
-    def _reply(self, datagram: bytes, client: Any) -> None:
+    def _reply(self, datagram: bytes, client: object) -> None:
         """To a client, answered or notified."""
-        try:
-            self._control_socket.sendto(datagram, client)
-        except OSError as error:
-            self._problems.problem("relay.control-reply", to=client, reason=error)
+        self._control_socket.send(datagram, client, time.monotonic())
 
     def _stdin_ready(self, now: float) -> None:
         """The parent holds the other end of the pipe; its end is the parent's."""

@@ -9,18 +9,21 @@ A party's endpoints face *it*: its packets arrive there, and packets for it leav
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from sip.media.plane import MediaError
+from sip.media.plane import MediaError, Withheld, call_sid_of
 from sip.media.relay.dtmf import Press
 from sip.media.relay.endpoint import Poller
 from sip.media.relay.key_sender import Keystroke
 from sip.media.relay.listening import Listening, Wish
+from sip.media.relay.meter import Watch
 from sip.media.relay.notices import Notices
+from sip.media.relay.outlet import NO_TRAFFIC, Traffic
 from sip.media.relay.party import Description, Party
 from sip.media.relay.player import Player
 from sip.media.relay.ports import NoPortsError, PortPool
+from sip.media.relay.tape import Recorder, Tape, recordable
 from sip.media.relay.timers import Timers
 from sip.media.relay.wav import Clip
 from sip.media.silence import Look
@@ -36,6 +39,26 @@ class Call:
     pending: Party | None = None
     pending_for: str = ""
     listening: Listening | None = None
+    tape: Tape | None = None
+    watch: Watch | None = None
+
+    @property
+    def passed(self) -> Traffic:
+        """What was passed on between its parties, those that were dropped left out."""
+        total = NO_TRAFFIC
+        for party in self.parties.values():
+            total = total.plus(party.rtp.passed)
+        return total
+
+    def joined(self) -> list[Party]:
+        """The parties that have another side."""
+        return [party for tag, party in self.parties.items() if tag in self.peers]
+
+    def note_silences(self, now: float) -> None:
+        """Its parties' meters know for how long each was not heard."""
+        if self.listening is not None:
+            for tag, party in self.parties.items():
+                party.meter.one_way_s = self.listening.one_way_s(tag, now)
 
     def looks(self) -> dict[str, Look]:
         """What is known of each party's sound."""
@@ -43,7 +66,7 @@ class Call:
         for tag, party in self.parties.items():
             peer = self.parties.get(self.peers.get(tag, ""))
             may_send = peer is not None and party.may_send_to(peer)
-            looks[tag] = Look(may_send, party.rtp.stream.heard_at)
+            looks[tag] = Look(may_send, party.rtp.stream.heard_at, party.rests)
         return looks
 
 
@@ -73,13 +96,19 @@ class Sessions:
         timers: Timers,
         notices: Notices,
         rng: random.Random,
+        recorder: Recorder | None = None,
     ) -> None:
+        """Without a `recorder` nothing can be recorded."""
+        self._recorder = recorder
         self._timers = timers
         self._notices = notices
         self._rng = rng
         self._pool = pool
         self._poller = poller
         self._calls: dict[str, Call] = {}
+        #: Calls that are over, and what was passed on in them.
+        self.ended = 0
+        self._passed_before = NO_TRAFFIC
 
     def __len__(self) -> int:
         return len(self._calls)
@@ -142,18 +171,36 @@ class Sessions:
         receiver = call.parties.get(to_tag)
         if receiver is None or call.peers.get(from_tag) != to_tag:
             receiver = self._adopt(call, sender, to_tag, now)
+        receiver.crypto.check_answer(description.media)
         receiver.settle(description, now)
         sender.commit(now)
         sender.join(receiver)
+        if call.tape is not None:
+            for party in (sender, receiver):
+                call.tape.hear(party)
+        for one, other in ((sender, receiver), (receiver, sender)):
+            other.rtp.outlet.mute(bool(one.withheld), now)
+        if call.watch is None:
+            call.watch = Watch(call.joined, self._timers, self._rng, now)
+        if call.listening is not None:
+            call.listening.renew(now)
         return sender
 
     def delete(self, call_id: str, now: float) -> Call:
         """Ends the call and frees its ports; the returned call is for its counters."""
         call = self.find(call_id)
         del self._calls[call_id]
+        self.ended += 1
+        self._passed_before = self._passed_before.plus(call.passed)
+        call.note_silences(now)
+        if call.watch is not None:
+            call.watch.close()
+            call.watch = None
         if call.listening is not None:
             call.listening.close()
             call.listening = None
+        if call.tape is not None:
+            call.tape.end("ended", now)
         for party in call.parties.values():
             self._end(party, now)
         if call.pending is not None:
@@ -183,11 +230,62 @@ class Sessions:
         call = self.find(call_id)
         _party_of(call, tag)
         other = call.parties.get(call.peers.get(tag, ""))
-        sender = None if other is None else other.keys.sender
+        sender = None if other is None else other.keypad.sender
         if sender is None:
             raise MediaError("unsupported", "the other side takes no keys in its media")
         if not sender.press(stroke, now):
             raise MediaError("refused", "too many keys wait for the ones before them")
+
+    def record(self, call_id: str, recording: str, left: str, now: float) -> None:
+        """Begins the recording of that name, or goes on with one that is paused.
+
+        What the party `left` says is the left channel.
+        """
+        call = self.find(call_id)
+        if call.tape is not None and not call.tape.over:
+            call.tape.pause(False, now)
+            return
+        if self._recorder is None:
+            raise MediaError("unsupported", "this relay was started without a recorder")
+        for party in call.parties.values():
+            if not recordable(party.codecs):
+                raise MediaError("unsupported", f"the codec of party {party.tag!r} is not recorded")
+        about: dict[str, object] = {"recording": recording, "call_sid": call_sid_of(call_id)}
+        call.tape = Tape(self._recorder, about, left, now)
+        for party in call.parties.values():
+            call.tape.hear(party)
+
+    def pause_recording(self, call_id: str, now: float) -> None:
+        """What is said from now on is left out of the recording."""
+        tape = self.find(call_id).tape
+        if tape is not None:
+            tape.pause(True, now)
+
+    def stop_recording(self, call_id: str, now: float) -> None:
+        """Ends the recording."""
+        call = self.find(call_id)
+        if call.tape is not None:
+            call.tape.end("ended", now)
+            call.tape = None
+
+    def withhold(self, call_id: str, tag: str, how: Withheld, kept: bool, now: float) -> None:
+        """Keeps what a party says from its other side, or lets it pass again."""
+        call = self.find(call_id)
+        other = call.parties.get(call.peers.get(tag, ""))
+        _party_of(call, tag).keep_from(other, how, kept, now)
+
+    @property
+    def call_ids(self) -> Iterable[str]:
+        """Those of calls that are there."""
+        return self._calls.keys()
+
+    @property
+    def passed(self) -> Traffic:
+        """What was ever passed on, in calls that are there and in those that are over."""
+        total = self._passed_before
+        for call in self._calls.values():
+            total = total.plus(call.passed)
+        return total
 
     def close(self, now: float) -> None:
         """Ends every call."""
@@ -203,8 +301,8 @@ class Sessions:
                 call.call_id, wish, self._notices, self._timers, call.looks, now
             )
         for party in (*call.parties.values(), call.pending):
-            if party is not None and party.keys.tell is None:
-                party.keys.tell = _teller(call, party)
+            if party is not None and party.keypad.tell is None:
+                party.keypad.tell = _teller(call, party)
 
     def _receiver(self, call: Call, from_tag: str, to_tag: str | None) -> Party | None:
         """The party that an offer is for, if it exists."""
@@ -269,7 +367,7 @@ class Sessions:
 
     def _party(self, tag: str, now: float, new: list[Party]) -> Party:
         pair = self._pool.lease(now)
-        party = Party(tag, pair, self._poller, self._timers, self._rng)
+        party = Party(tag, pair, self._poller, self._timers, self._rng, now)
         new.append(party)
         return party
 

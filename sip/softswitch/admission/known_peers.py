@@ -28,8 +28,12 @@ class Peers:
         #: IPv4, by the number of host bits: a flood asks for each packet
         self._prefixes: dict[int, set[int]] = {}
         self.configure(configured)
-        self._own = frozenset((*own, *_LOOPBACK))
+        self.own(own)
         self._met: OrderedDict[str, float] = OrderedDict()
+
+    def own(self, addresses: Iterable[str]) -> None:
+        """Other addresses are ours from now on."""
+        self._own = frozenset((*addresses, *_LOOPBACK))
 
     def configure(self, configured: Iterable[IPv4Network | IPv6Network]) -> None:
         """Other networks are configured from now on; who was met stays known."""

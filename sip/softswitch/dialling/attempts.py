@@ -9,6 +9,7 @@ from functools import partial
 
 from sip.b2bua.call_events import Cause, Headers
 from sip.b2bua.hunt import Attempt
+from sip.b2bua.legs.options import LegOptions
 from sip.core.digest_client import Credentials
 from sip.core.header_values import NameAddr
 from sip.core.uri import Uri
@@ -50,9 +51,13 @@ class Hop:
 
 @frozen(kw_only=True)
 class InviteDetails:
-    """What every INVITE of a dial says. `headers` are the application's, as far as they pass."""
+    """What every INVITE of a dial says. `headers` are the application's, as far as they pass.
+
+    `options` are the trunk's manners, as far as the application does not say otherwise.
+    """
 
     trunk: Trunk
+    options: LegOptions
     caller: Caller
     headers: Headers
     credentials: Credentials | None
@@ -132,7 +137,7 @@ class TrunkAttempts:
             no_response_s=trunk.no_response_s,
             post_dial_s=trunk.post_dial_s,
             media_address=ours,
-            options=trunk.leg,
+            options=details.options,
             target=target,
             redirect_hosts=trunk.redirect_hosts,
             on_outcome=partial(_note, hop, last),

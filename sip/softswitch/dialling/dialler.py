@@ -1,7 +1,7 @@
 """Places calls: from what an application wants to dial to the attempts of a trunk."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Protocol
 from urllib.parse import unquote
@@ -9,6 +9,7 @@ from urllib.parse import unquote
 from sip.b2bua.call_events import Cause, Headers
 from sip.core.digest_client import Credentials
 from sip.core.header_values import parse_name_addr
+from sip.core.sdp_crypto import Encryption
 from sip.core.uri import Uri
 from sip.errors import Fault, SipError
 from sip.softswitch.dialling.attempts import Hop, InviteDetails, TrunkAttempts
@@ -119,9 +120,18 @@ class Dialler:
         return outgoing_headers(given, trunk, caller=caller.number, called=called)
 
     async def attempts(
-        self, trunk: Trunk, target: DialTarget, caller: Caller, headers: Headers
+        self,
+        trunk: Trunk,
+        target: DialTarget,
+        caller: Caller,
+        headers: Headers,
+        *,
+        encrypted: bool = False,
     ) -> TrunkAttempts:
-        """How to dial: at least one attempt. Raises DialError where nothing can be tried."""
+        """How to dial: at least one attempt. Raises DialError where nothing can be tried.
+
+        `encrypted` demands encrypted media, whatever the trunk says of it.
+        """
         credentials = trunk.credentials
         if isinstance(target, SipTarget):
             uri = target.uri.replace(headers="")
@@ -138,8 +148,11 @@ class Dialler:
                 hops.append(self._through(trunk, dialled_uri(gateway, number, trunk), gateway))
             if not hops:
                 raise _no_way(trunk)
+        options = trunk.leg
+        if encrypted:
+            options = replace(options, media=options.media.encrypted(Encryption.REQUIRED))
         details = InviteDetails(
-            trunk=trunk, caller=caller, headers=headers, credentials=credentials
+            trunk=trunk, options=options, caller=caller, headers=headers, credentials=credentials
         )
         attempts = TrunkAttempts(self.ua, details, hops)
         if not await attempts.begin():

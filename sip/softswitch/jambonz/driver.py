@@ -23,6 +23,7 @@ from sip.softswitch.jambonz.session import Dialled, Verb
 from sip.softswitch.jambonz.session_info import SessionInfo
 from sip.softswitch.jambonz.socket import LAST_ACK_S, AppSocket, Json
 from sip.softswitch.jambonz.verbs import JAMBONZ_COMMANDS, parse_verbs
+from sip.softswitch.jambonz.verbs.config import record
 from sip.softswitch.jambonz.verbs.schema import KNOWN_TO_JAMBONZ, VerbError
 
 log = structlog.get_logger(__name__)
@@ -194,6 +195,8 @@ class Driver:
                 self._verbs.extend(verbs)
                 if not queued or self._waiting:
                     self._interrupt()
+            case "record", _:
+                record("record", "data", data).apply(self.call)
             case "call:status", {"call_status": "completed" | "no-answer"}:
                 self.end()
             case _ if name in JAMBONZ_COMMANDS:

@@ -12,6 +12,7 @@ from sip.b2bua.call_state import EndedBy
 from sip.b2bua.leg_report import LegReport, Progress
 from sip.b2bua.legs.leg import Direction
 from sip.media.plane import MediaStats
+from sip.media.session import by_leg
 from sip.softswitch.jambonz.session import Dialled
 from sip.softswitch.jambonz.session_info import SessionInfo
 
@@ -97,13 +98,13 @@ def dial_result(
 
 
 def media_counters(stats: MediaStats | None) -> Json:
-    """The relay's counters, `a` for the A-leg's party and `b` for the last B-leg's.
+    """The relay's counters, by leg.
 
     As they are: orjson writes a dataclass as the object of its fields.
     """
     if stats is None:
         return {}
-    return {"a" if tag == "a" else "b": party for tag, party in stats.parties.items()}
+    return dict(by_leg(stats))
 
 
 def _a_leg(info: SessionInfo, status: LegReport) -> Json:

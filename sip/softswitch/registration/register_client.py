@@ -50,6 +50,8 @@ class RegisterClient:
         self.retry_after_s: float | None = None
         #: RFC 3608: the Route that requests through this registration are to take
         self.service_route: tuple[str, ...] = ()
+        #: the Contact that the registrar has
+        self._bound: Uri | None = None
         self._ua = ua
         self._account = account
         self._journal = journal
@@ -132,6 +134,10 @@ class RegisterClient:
         fields.add("call-id", self._sip_call_id)
         fields.add("cseq", f"{self._cseq} REGISTER")
         fields.add("contact", str(contact.with_param("expires", str(self.asked_s))))
+        before = self._bound
+        if before is not None and before.host != self.contact.host:
+            # where we were: calls would go there until it expires (RFC 3261 10.2.2)
+            fields.add("contact", str(NameAddr(None, before).with_param("expires", "0")))
         fields.add("expires", str(self.asked_s))
         fields.add("supported", "path")
         fields.add("allow", ALLOW)
@@ -185,6 +191,7 @@ class RegisterClient:
             self.seen_as = response.via.received
             self.service_route = tuple(_routes(response))
             self.servers.succeeded(self.flow.remote)
+        self._bound = self.contact if self.asked_s else None
         self._on_outcome(News.GRANTED, response.status, None)
 
     def _on_failure(self, cseq: int, failure: Failure) -> None:

@@ -122,12 +122,17 @@ class Registration:
         self._client.use(account)
         self._refresh()
 
+    def renew(self) -> None:
+        """Ask the registrar now, whatever is planned; not while the binding is being taken back."""
+        if not self._finished.is_set() and self._machine.state is not Stage.REMOVING:
+            self._refresh()
+
     async def refresh(self) -> RegistrationView:
         """Ask the registrar now, whatever is planned, and tell what came of it."""
         if self._finished.is_set() or self._machine.state is Stage.REMOVING:
             return self.state
         self._settled.clear()
-        self._refresh()
+        self.renew()
         try:
             async with asyncio.timeout(REFRESH_TIMEOUT_S):
                 await self._settled.wait()

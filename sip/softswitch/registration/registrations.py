@@ -59,6 +59,11 @@ class Registrations:
             self._leaving.add(task)
             task.add_done_callback(self._leaving.discard)
 
+    def renew(self) -> None:
+        """Register everywhere now, as our address is another."""
+        for registration in self._of.values():
+            registration.renew()
+
     async def close(self) -> None:
         """Take every binding back, waiting a moment for the responses."""
         closing = (registration.close(CLOSE_TIMEOUT_S) for registration in self._of.values())

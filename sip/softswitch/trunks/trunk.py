@@ -25,6 +25,7 @@ from sip.b2bua.legs.options import DEFAULT, LegOptions, Reliable
 from sip.b2bua.legs.outbound import NO_RESPONSE_S, POST_DIAL_S
 from sip.core.digest_client import Credentials
 from sip.core.header_values import canonical
+from sip.core.sdp_crypto import Encryption
 from sip.core.session_timer import Mode, Policy
 from sip.core.uri import Uri
 from sip.media.terms import KeyForm, MediaTerms
@@ -198,8 +199,12 @@ def _leg_options(settings: PeerSettings) -> LegOptions:
         # who registers with us is reached the way it came, through whatever NAT it sits behind
         symmetric=settings.registrar,
         media=_media_terms(settings.media),
+        reinvites=settings.media.reinvite,
     )
 
 
 def _media_terms(settings: MediaTermsSettings) -> MediaTerms:
-    return MediaTerms(dtmf=KeyForm(settings.dtmf))
+    return MediaTerms(
+        dtmf=KeyForm(settings.dtmf),
+        encryption=Encryption(settings.srtp),
+    )

@@ -228,18 +228,24 @@ def test_whatever_comes(story: list[Event], role: Role, more: int, register: boo
 
 
 @pytest.mark.parametrize(
-    ("code", "cause", "fault"), [(488, "bad-sdp", "caller"), (503, "media", "gateway")]
+    ("code", "why", "cause", "fault", "retry_after_s"),
+    [
+        (488, "media", "bad-sdp", "caller", None),
+        (503, "media", "media", "gateway", 5),
+        (503, "no-ports", "no-ports", "operator", 5),
+    ],
 )
 def test_media_that_fails_before_anybody_is_asked_is_nobody_elses_fault(
-    code: int, cause: str, fault: str
+    code: int, why: str, cause: str, fault: str, retry_after_s: int | None
 ) -> None:
     """No fallback follows: its media would fail the same way."""
     plan = dialling(attempt(Role.RETELL, "retell"), attempt(Role.FALLBACK, "pbx"))
     machine = CallMachine(plan)
     machine.begin(0.0)
     told = ended("failed", code)
-    result = replace(told.result, cause="media", reason="No Media")
-    assert machine.step(replace(told, result=result)) == (Decline(code, "No Media"),)
+    result = replace(told.result, cause=why, reason="No Media")
+    declined = Decline(code, "No Media", retry_after_s)
+    assert machine.step(replace(told, result=result)) == (declined,)
     machine.step(CallChanged(at=4.0, status=leg("failed", code, call_sid=A)))
     assert machine.ending is not None
     assert (machine.ending.cause, machine.ending.fault) == (cause, fault)

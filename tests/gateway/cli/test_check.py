@@ -3,9 +3,12 @@
 import ast
 import json
 import re
+import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,7 @@ from typer.testing import CliRunner
 
 from config.settings import SANDBOX_FILE, Settings, load
 from gateway.cli import checks, main
+from tests.fakes.stun import stun_server
 from tests.transport.tls.authority import Authority
 
 ROOT = Path(__file__).parents[3]
@@ -132,7 +136,27 @@ def test_a_low_limit_of_descriptors_is_told_with_the_calls_it_is_enough_for(
 ) -> None:
     found = list(checks.descriptors(load(SANDBOX_FILE, {}), limit))
     assert [one.code for one in found] == codes
-    assert all("enough for 192 calls" in one.text for one in found)
+    assert all("enough for 128 calls" in one.text for one in found)
+
+
+def test_several_relay_processes_share_the_calls_and_so_the_descriptors() -> None:
+    settings = load(SANDBOX_FILE, {})
+    media = settings.media.model_copy(update={"processes": 4})
+    assert list(checks.descriptors(settings.model_copy(update={"media": media}), 1024)) == []
+
+
+async def test_a_name_and_a_stun_server_are_asked_what_they_lead_to() -> None:
+    async with stun_server("203.0.113.77") as server:
+        told = f"stun:127.0.0.1:{server.port}"
+        settings = Settings.model_validate(
+            {"sip": {"advertise": "nobody.invalid"}, "media": {"advertise": told}}
+        )
+        unknown, found = await checks.found_addresses(settings)
+    assert (unknown.code, unknown.path) == ("advertise-unknown", ("sip", "advertise"))
+    assert unknown.text.startswith("nobody.invalid")
+    assert (found.code, found.path) == ("advertise-found", ("media", "advertise"))
+    assert found.text == f"{told} is 203.0.113.77"
+    assert await checks.found_addresses(load(SANDBOX_FILE, {})) == []
 
 
 def test_behind_a_nat_a_missing_advertise_is_told(
@@ -178,3 +202,40 @@ def codes_of(tree: ast.AST) -> Iterator[str]:
             for part in ast.walk(node.value):
                 if isinstance(part, ast.Constant) and isinstance(part.value, str):
                     yield part.value
+
+
+@contextmanager
+def an_rtpengine() -> Iterator[int]:
+    """Answers one ping; its port."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked:
+        asked.bind(("127.0.0.1", 0))
+        asked.settimeout(10)
+
+        def answer() -> None:
+            request, client = asked.recvfrom(4096)
+            cookie, _, _ = request.partition(b" ")
+            asked.sendto(cookie + b" d6:result4:ponge", client)
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        yield asked.getsockname()[1]
+        thread.join()
+
+
+def test_an_rtpengine_is_asked_whether_it_is_there() -> None:
+    with an_rtpengine() as port:
+        there, nowhere = f"ng:udp:127.0.0.1:{port}", "ng:udp:127.0.0.1:9"
+        found = {
+            names: [(one.code, one.level) for one in checks.engines(with_engines(*names))]
+            for names in ((there,), (nowhere,), ("builtin", nowhere), ("builtin",))
+        }
+    assert found == {
+        (there,): [("engine-up", "fine")],
+        (nowhere,): [("engine-silent", "error")],
+        ("builtin", nowhere): [("engine-silent", "warning")],
+        ("builtin",): [],
+    }
+
+
+def with_engines(*engines: str) -> Settings:
+    return Settings.model_validate({"media": {"engine": list(engines)}})

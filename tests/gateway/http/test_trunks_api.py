@@ -85,6 +85,9 @@ class Switch:
             registration["expires_in_s"] = 3600
         return registration
 
+    async def media(self, call_sid: str) -> Json | None:
+        return None
+
     def bans(self) -> list[Json]:
         return [{"address": address, "reason": "wrong passwords"} for address in self.banned]
 

@@ -16,6 +16,7 @@ from gateway.storage.database import open_engine
 from gateway.storage.errors import InUseError, SchemaError, StorageError
 from gateway.storage.ladders import open_ladders
 from gateway.storage.migrations import NEWEST
+from gateway.storage.samples import open_samples
 from gateway.storage.shared_state import open_shared_state
 from tests.gateway.storage.postgres import Postgres
 from tests.gateway.storage.test_call_records import record
@@ -25,9 +26,11 @@ from tests.gateway.storage.test_record_table import BAN, BINDING
 COUNTS = [
     Copied("calls", 7, 7),
     Copied("ladders", 1, 1),
+    Copied("samples", 1, 1),
     Copied("sip_bindings", 2, 2),
     Copied("bans", 1, 1),
 ]
+SAMPLES = {"a": {"began_ms": 1, "every_s": 5.0, "mos": [4.4]}}
 MESSAGES = [{"at": 1.5, "message": "BYE sip:a@192.0.2.1 SIP/2.0"}]
 
 runner = CliRunner()
@@ -40,6 +43,8 @@ async def fill(url: str) -> None:
             store.save(record(number, state="ended", attempts=attempts, duration_s=1.25))
         async with open_ladders(store.engine, 10, Path("unused")) as ladders:
             ladders.save("1", MESSAGES)
+        async with open_samples(store.engine, Path("unused")) as samples:
+            samples.save("1", SAMPLES)
     async with open_shared_state(url) as shared:
         shared.bindings.save(BINDING)
         shared.bindings.save(replace(BINDING, contact="sip:b@192.0.2.7"))
@@ -72,6 +77,8 @@ async def test_everything_that_lasts_is_there_afterwards(
         assert await after.page(Query()) == await before.page(Query())
         async with open_ladders(after.engine, 10, Path("unused")) as ladders:
             assert await ladders.get("1") == MESSAGES
+        async with open_samples(after.engine, Path("unused")) as samples:
+            assert await samples.get("1") == SAMPLES
     async with open_shared_state(source) as old, open_shared_state(target) as new:
         by_contact = sorted(await new.bindings.load(), key=lambda binding: binding.contact)
         assert by_contact == [BINDING, replace(BINDING, contact="sip:b@192.0.2.7")]
@@ -85,7 +92,7 @@ async def test_a_second_copy_brings_what_is_new_and_only_when_told(urls: tuple[s
     async with open_store(source) as store:
         store.save(record(8))
     with pytest.raises(
-        NotEmptyError, match="7 in calls, 1 in ladders, 2 in sip_bindings, 1 in bans"
+        NotEmptyError, match="7 in calls, 1 in ladders, 1 in samples, 2 in sip_bindings, 1 in bans"
     ):
         await copy(source, target)
     counts = await copy(source, target, merge=True)
@@ -163,6 +170,7 @@ def test_version_upgrade_and_copy_say_what_there_is(old: str, tmp_path: Path) ->
             ["table", "copied", "there", "now"],
             ["calls", "1", "1"],
             ["ladders", "0", "0"],
+            ["samples", "0", "0"],
             ["sip_bindings", "0", "0"],
             ["bans", "0", "0"],
         ],

@@ -183,6 +183,7 @@ moh_passthrough=yes
 timers=always
 timers_sess_expires={SESSION_S}
 timers_min_se={SESSION_S}
+media_encryption={"sdes" if trunk.encrypted else "no"}
 """
     if trunk.way == "static":
         return (

@@ -34,10 +34,11 @@ class Baresip:
         registrar: str | None = None,
         identity: Certificate | None = None,
         ca: Path | None = None,
+        encrypted: bool = False,
     ) -> None:
         """`speech` is WAV, 8 kHz, mono, 16 bits; it must last longer than any call. With a
         `registrar` (`host:port;transport=…`) it is an account there, and registers. By TLS it
-        shows `identity` and trusts `ca`."""
+        shows `identity` and trusts `ca`. `encrypted`: it speaks SRTP and nothing else."""
         self.party = party
         self._control_port = party.port + _CONTROL_PORTS
         self._speech = speech
@@ -47,6 +48,7 @@ class Baresip:
         self._registrar = registrar
         self._identity = identity
         self._ca = ca
+        self._encrypted = encrypted
         self._program: Program | None = None
         self._reader: asyncio.StreamReader | None = None
         self._writer: asyncio.StreamWriter | None = None
@@ -60,7 +62,8 @@ class Baresip:
         (self._directory / "accounts").write_text(
             f"<sip:{self._user}@{self._registrar or self.party}>"
             f";regint={60 if self._registrar else 0};answermode=auto"
-            f";audio_codecs=PCMU/8000/1,PCMA/8000/1{login}\n"
+            f";audio_codecs=PCMU/8000/1,PCMA/8000/1{login}"
+            f"{';mediaenc=srtp-mand' if self._encrypted else ''}\n"
         )
         self._program = await Program.start(
             [program("baresip"), "-f", str(self._directory), "-s"],
@@ -152,7 +155,7 @@ class Baresip:
             settings = {**settings, "sip_certificate": str(self._identity.together())}
         if self._ca is not None:
             settings = {**settings, "sip_cafile": str(self._ca)}
-        modules = ["module g711.so", "module sndfile.so", "module aufile.so"]
+        modules = ["module g711.so", "module sndfile.so", "module aufile.so", "module srtp.so"]
         modules += ["module_tmp account.so", "module_app menu.so", "module_app ctrl_tcp.so"]
         lines = [f"{key} {value}" for key, value in settings.items()]
         return "\n".join(["module_path /usr/lib/baresip/modules", *lines, *modules, ""])

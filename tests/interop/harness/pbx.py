@@ -36,6 +36,11 @@ class PbxTrunk:
         return f"interop-{self.name}-password"
 
     @property
+    def encrypted(self) -> bool:
+        """Whether its media is, as keys are safe in TLS."""
+        return self.transport == "tls"
+
+    @property
     def pbx_uri(self) -> str:
         return f"sip:{self.pbx};transport={self.transport}"
 
@@ -47,6 +52,8 @@ class PbxTrunk:
         """The trunk's entry in the gateway's configuration."""
         entry: Json = {"name": self.name, "kind": "pbx"}
         entry["session_timer"] = {"mode": "request", "expires_s": SESSION_S}
+        if self.encrypted:
+            entry["media"] = {"srtp": "required"}
         login = {"username": self.name, "password": self.password}
         if self.way == "registers":
             return entry | {"login": login, "registrar": True}

@@ -117,7 +117,15 @@ async def office(
                 "ca": str(authority.ca),
             }
             ways_out: list[PbxTrunk | CarrierTrunk] = [*every, *carrier, edge_down]
-            phones = [{"name": "phone", "kind": "pbx", "registrar": True, "login": PHONE_LOGIN}]
+            phones = [
+                {
+                    "name": "phone",
+                    "kind": "pbx",
+                    "registrar": True,
+                    "login": PHONE_LOGIN,
+                    "media": {"srtp": "optional"},
+                }
+            ]
             settings["trunks"] = [*(trunk.settings() for trunk in ways_out), *phones]
             settings["numbers"] = {PLAIN: {}, LONG: {}} | {trunk.did: {} for trunk in carrier}
             settings["outbound"]["routes"] = [

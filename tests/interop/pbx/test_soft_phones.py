@@ -1,5 +1,6 @@
 """Telephones of two other makers, registered with us over TLS: baresip and linphone.
 
+baresip speaks SRTP and nothing else, linphone in the clear; to the trunk either is right.
 linphone believes our certificate because of its root alone; baresip 1.0 believes any. Calls to a
 phone go down the connection that it registered over: linphone listens nowhere for TLS.
 """
@@ -48,6 +49,7 @@ async def phone(
             registrar=f"{network.secure_gateway};transport=tls",
             identity=authority.certificate("phone", at.host),
             ca=authority.ca,
+            encrypted=True,
         )
     else:
         make = Linphone(

@@ -319,7 +319,11 @@ centre has no room (503, Retry-After).""",
     early=(Early(status=180, tag="-first"), Early(status=183, sdp=True)),
     called_steps=("reinvite",),
     first_is_full=True,
-    trunk={"contact_domain": "sbc.example.com", "caller_id": {"from_domain": "sbc.example.com"}},
+    trunk={
+        "contact_domain": "sbc.example.com",
+        "caller_id": {"from_domain": "sbc.example.com"},
+        "media": {"srtp": "off"},
+    },
     told=(("x-ms-tenantid", "0000"),),
     hidden=("MS-CORRELATION-ID", "candidate"),
 )

@@ -9,6 +9,7 @@ import pytest
 
 from config.settings import TrunkSettings
 from config.values import Source
+from sip.b2bua.legs.options import LegOptions
 from sip.core.message import Request
 from sip.core.uri import Uri
 from sip.softswitch.dialling.attempts import Hop, InviteDetails, TrunkAttempts
@@ -295,7 +296,11 @@ async def test_servers_of_one_gateway_are_connected_to_one_by_one(ladder: Ladder
     uri = Uri.parse(f"sip:{DID}@sip.example.com")
     hop = Hop(uri=str(uri), to=uri, next_hop=uri, note=lambda *how: noted.append(how))
     details = InviteDetails(
-        trunk=Trunk(name="it"), caller=Caller(number=CALLER), headers=(), credentials=None
+        trunk=Trunk(name="it"),
+        options=LegOptions(),
+        caller=Caller(number=CALLER),
+        headers=(),
+        credentials=None,
     )
     ua = ladder.switch.ua
 

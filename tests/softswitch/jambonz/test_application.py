@@ -282,3 +282,18 @@ async def test_a_trunk_that_does_not_exist_fails_the_dial(ladder: Ladder) -> Non
 def test_verbs_that_cannot_be_run_are_refused_in_words(verb: object, words: str) -> None:
     with pytest.raises(VerbError, match=words):
         parse_verbs([verb], print)
+
+
+@ladder_test
+async def test_a_recording_is_begun_by_config_and_paused_by_command(ladder: Ladder) -> None:
+    start = {"action": "startCallRecording", "recordingID": "sales-7"}
+    ladder.app.verbs = lambda _: [{"verb": "config", "record": start}, dial("agent")]
+    await up(ladder)
+    await ladder.app.command("record", {"action": "pauseCallRecording"})
+    await ladder.app.command("record", {"action": "eraseCallRecording"})
+    await ladder.app.until(lambda: ladder.app.told("jambonz:error"))
+    told = [what for what in ladder.media.asked if "record" in what[0]]
+    assert [what[0] for what in told] == ["record", "pause recording"]
+    assert told[0][2] == "sales-7"
+    await ladder.peer("carrier").hang_up()
+    await ladder.peer("agent").is_hung_up()

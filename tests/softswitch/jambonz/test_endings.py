@@ -158,7 +158,7 @@ async def test_a_dial_that_is_replaced_before_its_invite_is_told_of(
     """Its target's name is still being looked up."""
     looking = asyncio.Event()
 
-    async def look_up(*_: object) -> None:
+    async def look_up(*_: object, encrypted: bool) -> None:
         looking.set()
         await asyncio.sleep(3600)
 

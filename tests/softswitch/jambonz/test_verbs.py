@@ -101,6 +101,25 @@ def test_the_page_is_found() -> None:
             "bargeIn is known to jambonz, not supported here",
         ),
         ({"verb": "config", "notify": True}, "unknown property notify"),
+        ({"verb": "config", "record": {"recordingID": "x"}}, "action is missing"),
+        (
+            {"verb": "config", "record": {"action": "stop"}},
+            "action must be startCallRecording, pauseCallRecording, resumeCallRecording or stop",
+        ),
+        (
+            {"verb": "config", "record": {"action": "stopCallRecording", "recordingID": "../x"}},
+            "recordingID must be 1 to 64 letters",
+        ),
+        (
+            {
+                "verb": "config",
+                "record": {
+                    "action": "startCallRecording",
+                    "siprecServerURL": "sip:srs",
+                },
+            },
+            "siprecServerURL is known to jambonz, not supported here",
+        ),
         ({"verb": "hangup", "headers": "X"}, "headers must be an object"),
         ({"verb": "answer", "headers": {}}, "unknown property headers"),
         ({"verb": "redirect", "actionHook": "wss://app.example.com/b"}, "another WebSocket is kn"),

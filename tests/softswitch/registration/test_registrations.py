@@ -11,7 +11,7 @@ from sip.core.uri import Uri
 from sip.softswitch.registration.account import Account
 from sip.softswitch.registration.registrations import Registrations
 from sip.softswitch.trunks.trunk import Trunk
-from sip.transport.advertise import Advertiser
+from sip.transport.advertise import Advertiser, Public
 from sip.transport.endpoint import Endpoint
 from tests.softswitch.registration.registering import (
     PASSWORD,
@@ -84,7 +84,7 @@ def test_a_sips_registrar_gets_a_sips_contact(registrar: str, contact: str) -> N
         Trunk(name="pbx", gateways=(Uri.parse(registrar),), credentials=Credentials("7", "x"))
     )
     flow = FlowTo(Endpoint("tls", "192.0.2.9", 5061), Endpoint("tls", "192.168.7.2", 5061))
-    said = account.contact(flow, Advertiser("203.0.113.10", StoppedClock()))  # type: ignore[arg-type]
+    said = account.contact(flow, Advertiser(Public("203.0.113.10"), StoppedClock()))  # type: ignore[arg-type]
     assert str(said).startswith(contact)
 
 

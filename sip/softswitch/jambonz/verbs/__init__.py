@@ -35,7 +35,7 @@ JAMBONZ_VERBS: Final = frozenset(
 #: jambonz 0.9.8's commands.
 JAMBONZ_COMMANDS: Final = frozenset(
     {
-        *("redirect", "call:status", "config", "dial", "dub", "record", "mute:status"),
+        *("redirect", "call:status", "config", "dial", "dub", "mute:status"),
         *("conf:mute-status", "conf:hold-status", "conf:participant-action", "listen:status"),
         *("stream:status", "transcribe:status", "whisper", "sip:request", "dtmf"),
         *("boostAudioSignal", "media:path", "llm:tool-output", "llm:update", "tts:tokens"),

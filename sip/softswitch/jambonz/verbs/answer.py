@@ -21,9 +21,9 @@ class Answer:
         try:
             await session.call.answer()
         except MediaError as error:
-            status, reason = media_failure(error)
+            failure = media_failure(error)
             log.error("answer.failed", error=str(error), fault=error.fault.value, **session.log_ids)
-            session.call.reject(status, reason)
+            session.call.reject(failure.status, failure.reason, failure.headers, failure.cause)
 
 
 VERB: Final[Shape[Verb]] = Shape("answer", Answer, ANY)

@@ -44,7 +44,7 @@ _TERMINATED: Final = "Request Terminated"
 
 @frozen(kw_only=True)
 class Dial:
-    """One target; `time_limit_s` is how long the two may talk."""
+    """One target; `time_limit_s` is how long the two may talk, `encrypted` demands SRTP."""
 
     target: DialTarget
     caller_id: str | None = None
@@ -53,6 +53,7 @@ class Dial:
     headers: Headers = ()
     timeout_s: float = DEFAULT_TIMEOUT_S
     time_limit_s: float | None = None
+    encrypted: bool = False
     action_hook: str | None = None
     tag: Json | None = None
     verb_id: str | None = None
@@ -106,7 +107,9 @@ class Dial:
         passed = dialler.headers(trunk, target, caller, (*self.headers, *target.headers))
         session.note_dropped(passed.dropped)
         with dialler.room(trunk):
-            attempts = await dialler.attempts(trunk, target, caller, passed.headers)
+            attempts = await dialler.attempts(
+                trunk, target, caller, passed.headers, encrypted=self.encrypted
+            )
             child = await session.call.dial(
                 attempts,
                 answer_on_bridge=self.answer_on_bridge,
@@ -152,6 +155,15 @@ def _sip_uri(what: str, key: str, value: object) -> Uri:
     if uri.scheme not in ("sip", "sips"):
         raise VerbError(f"{what}: {key} must be a sip: URI")
     return uri
+
+
+def _encrypted(what: str, key: str, value: object) -> bool | None:
+    """`sdes` demands it; `dtls`, which jambonz knows too, is refused."""
+    if not value:
+        return None
+    if value != "sdes":
+        raise VerbError(f"{what}: {key} {value!r} is not supported here, sdes is")
+    return True
 
 
 def _login(_what: str, _key: str, value: object) -> tuple[str, str] | None:
@@ -205,6 +217,7 @@ VERB: Final[Shape[Verb]] = Shape(
         "callerId": ("caller_id", text),
         "callerName": ("caller_name", text),
         "headers": ("headers", headers),
+        "srtpEncryption": ("encrypted", _encrypted),
         "timeLimit": ("time_limit_s", seconds),
         "timeout": ("timeout_s", seconds),
         "anchorMedia": ("", undone_false),  # media always passes through us
@@ -216,7 +229,7 @@ VERB: Final[Shape[Verb]] = Shape(
             (
                 *("confirmHook", "dtmfHook", "dtmfCapture", "onHoldHook", "dialMusic", "listen"),
                 *("stream", "transcribe", "dub", "amd", "boostAudioSignal", "proxy"),
-                *("srtpEncryption", "exitMediaPath"),
+                "exitMediaPath",
             ),
             UNSUPPORTED,
         ),

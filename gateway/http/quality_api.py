@@ -1,0 +1,46 @@
+"""How good a call's legs are: /api/v1/calls/{call_id}/quality."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from aiohttp import web
+
+from gateway.calls.quality import LEGS, Media, media_of
+from gateway.http.app_keys import OPERATIONS, SAMPLES
+from gateway.http.calls_api import call_of
+from gateway.storage.call_records import CallRecord
+
+
+async def get_quality(request: web.Request) -> web.Response:
+    """`GET /api/v1/calls/{call_id}/quality`: of each leg the figures, and their course."""
+    record = await call_of(request)
+    media = await _now(request, record) if record.state == "live" else None
+    if media is None:
+        samples = await request.app[SAMPLES].get(record.call_id)
+        media = Media(record.media, samples or {})
+    legs = {leg: _leg(media, leg) for leg in LEGS if _counted(media, leg)}
+    return web.json_response({"call_id": record.call_id, "state": record.state, "legs": legs})
+
+
+async def _now(request: web.Request, record: CallRecord) -> Media | None:
+    """Of a call in progress; None where its softswitch is elsewhere, or has no media for it."""
+    operations = request.app[OPERATIONS]()
+    if operations is None:
+        return None
+    counters = await operations.media(record.call_sid)
+    return None if counters is None else media_of(counters)
+
+
+def _counted(media: Media, leg: str) -> Mapping[str, Any]:
+    counted = (media.figures or {}).get(leg)
+    return counted if isinstance(counted, dict) else {}
+
+
+def _leg(media: Media, leg: str) -> dict[str, Any]:
+    counted = _counted(media, leg)
+    names = ("packets_received", "packets_sent", "lost", "jitter_ms", "silent_s")
+    return {
+        **{name: counted.get(name) for name in names},
+        "quality": counted.get("quality"),
+        "samples": media.samples.get(leg),
+    }

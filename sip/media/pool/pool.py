@@ -1,0 +1,370 @@
+"""Several media engines as one: a call goes to the least loaded, and stays there.
+
+A pool is a `MediaPlane`. Its engines may be of any kind. What can be asked of it is what each of
+them can, so that no call depends on where it went.
+
+When an engine is gone, the calls in it are told `Lost`, one after another (`lost_calls`); the next
+offer of such a call, which its peers hear of by re-INVITE, goes to another engine.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from sip.clock import Clock, LoopClock
+from sip.log_throttle import Throttle
+from sip.media.events import Listener, Lost, MediaEvent
+from sip.media.plane import (
+    Capability,
+    EngineStatistics,
+    MediaError,
+    MediaPlane,
+    MediaStats,
+    Subscription,
+    Withheld,
+)
+from sip.media.pool.lost_calls import LostCalls
+from sip.media.pool.member import Engine, Health, Member
+from sip.media.pool.roster import Roster
+from sip.media.terms import ANY_TERMS, MediaTerms, Signalling
+
+log = structlog.get_logger(__name__)
+
+#: Seconds until it is logged again that every engine is full.
+FULL_AGAIN_S: Final = 60.0
+
+#: What an engine says that another would say as well: the call need not be tried there.
+_SAME_ELSEWHERE: Final = frozenset({"bad-sdp", "bad-audio", "unsupported"})
+
+
+class EnginePool:
+    """A `MediaPlane` of several engines; made by `EnginePool(members)`, which must be reachable.
+
+    `start` begins to watch them.
+    """
+
+    def __init__(self, members: Sequence[Member], *, clock: Clock | None = None) -> None:
+        self._clock = clock or LoopClock()
+        self._throttle = Throttle(FULL_AGAIN_S)
+        #: the engines themselves, which may change while calls are up
+        self.roster = Roster(self._clock, on_fall=self._lose_all, on_return=self._tidy)
+        self._placed: dict[str, Engine] = {}
+        self._listeners: dict[str, Listener] = {}
+        self._lost = LostCalls(self._clock, self._can_go_on, self._tell_lost)
+        #: sessions that are being offered to their first engine, or their next
+        self._trying: set[str] = set()
+        #: since the start, by the engine that was lost: calls that lost it, and those of them that
+        #: went on in another
+        self.calls_lost: Counter[str] = Counter()
+        self.calls_moved: Counter[str] = Counter()
+        for member in members:
+            self.roster.add(member)
+
+    def start(self) -> None:
+        """Begin to watch the engines."""
+        self.roster.start()
+
+    # `MediaPlane`
+
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        """What each of its engines can do beside relaying."""
+        each = [engine.plane.capabilities for engine in self.roster.in_use]
+        return frozenset(Capability).intersection(*each)
+
+    @property
+    def ports(self) -> tuple[int, int] | None:
+        """Those of all engines that tell them."""
+        told = [ports for e in self.roster if (ports := e.plane.ports) is not None]
+        return (sum(used for used, _ in told), sum(all_ for _, all_ in told)) if told else None
+
+    def listen(self, call_id: str, listener: Listener) -> None:
+        """See `MediaPlane.listen`."""
+        self._listeners[call_id] = listener
+        engine = self._placed.get(call_id)
+        if engine is not None:
+            engine.plane.listen(call_id, partial(self._said, call_id, engine))
+
+    async def offer(
+        self,
+        call_id: str,
+        from_tag: str,
+        sdp: str,
+        *,
+        to_tag: str | None = None,
+        media_address: str | None = None,
+        received_from: Signalling | None = None,
+        sender: MediaTerms = ANY_TERMS,
+        reader: MediaTerms = ANY_TERMS,
+    ) -> str:
+        """See `MediaPlane.offer`. A call that is in no engine goes to the least loaded."""
+
+        def ask(plane: MediaPlane) -> Coroutine[None, None, str]:
+            return plane.offer(
+                call_id,
+                from_tag,
+                sdp,
+                to_tag=to_tag,
+                media_address=media_address,
+                received_from=received_from,
+                sender=sender,
+                reader=reader,
+            )
+
+        engine = self._placed.get(call_id)
+        if engine is not None:
+            return await engine.asked(ask(engine.plane))
+        return await self._place(call_id, ask)
+
+    async def answer(
+        self,
+        call_id: str,
+        from_tag: str,
+        to_tag: str,
+        sdp: str,
+        *,
+        media_address: str | None = None,
+        received_from: Signalling | None = None,
+        sender: MediaTerms = ANY_TERMS,
+        reader: MediaTerms = ANY_TERMS,
+    ) -> str:
+        """See `MediaPlane.answer`."""
+        engine = self._engine_of(call_id)
+        return await engine.asked(
+            engine.plane.answer(
+                call_id,
+                from_tag,
+                to_tag,
+                sdp,
+                media_address=media_address,
+                received_from=received_from,
+                sender=sender,
+                reader=reader,
+            )
+        )
+
+    async def delete(self, call_id: str) -> MediaStats:
+        """See `MediaPlane.delete`."""
+        self._listeners.pop(call_id, None)
+        self._lost.found(call_id)
+        engine = self._engine_of(call_id)
+        try:
+            return await engine.asked(engine.plane.delete(call_id))
+        except MediaError as error:
+            if error.slug == "timeout":
+                engine.left_behind.add(call_id)
+            raise
+        finally:
+            self._take_out(call_id)
+
+    async def query(self, call_id: str) -> MediaStats:
+        """See `MediaPlane.query`."""
+        engine = self._engine_of(call_id)
+        return await engine.asked(engine.plane.query(call_id))
+
+    async def play(self, call_id: str, tag: str, wav: bytes | Path, play_id: int) -> None:
+        """See `MediaPlane.play`."""
+        engine = self._engine_of(call_id)
+        await engine.asked(engine.plane.play(call_id, tag, wav, play_id))
+
+    async def stop_play(self, call_id: str, tag: str) -> None:
+        """See `MediaPlane.stop_play`."""
+        engine = self._engine_of(call_id)
+        await engine.asked(engine.plane.stop_play(call_id, tag))
+
+    async def press(self, call_id: str, tag: str, key: str, duration_ms: int) -> None:
+        """See `MediaPlane.press`."""
+        engine = self._engine_of(call_id)
+        await engine.asked(engine.plane.press(call_id, tag, key, duration_ms))
+
+    async def record(self, call_id: str, recording: str, left: str) -> None:
+        """See `MediaPlane.record`."""
+        engine = self._engine_of(call_id)
+        await engine.asked(engine.plane.record(call_id, recording, left))
+
+    async def pause_recording(self, call_id: str) -> None:
+        """See `MediaPlane.pause_recording`."""
+        engine = self._engine_of(call_id)
+        await engine.asked(engine.plane.pause_recording(call_id))
+
+    async def stop_recording(self, call_id: str) -> None:
+        """See `MediaPlane.stop_recording`."""
+        engine = self._engine_of(call_id)
+        await engine.asked(engine.plane.stop_recording(call_id))
+
+    async def withhold(self, call_id: str, tag: str, how: Withheld) -> None:
+        """See `MediaPlane.withhold`."""
+        engine = self._engine_of(call_id)
+        await engine.asked(engine.plane.withhold(call_id, tag, how))
+
+    async def let_pass(self, call_id: str, tag: str, how: Withheld) -> None:
+        """See `MediaPlane.let_pass`."""
+        engine = self._engine_of(call_id)
+        await engine.asked(engine.plane.let_pass(call_id, tag, how))
+
+    async def subscribe(self, call_id: str, tag: str) -> Subscription:
+        """See `MediaPlane.subscribe`."""
+        engine = self._engine_of(call_id)
+        return await engine.asked(engine.plane.subscribe(call_id, tag))
+
+    async def answer_subscription(self, call_id: str, tag: str, sdp: str) -> None:
+        """See `MediaPlane.answer_subscription`."""
+        engine = self._engine_of(call_id)
+        await engine.asked(engine.plane.answer_subscription(call_id, tag, sdp))
+
+    async def unsubscribe(self, call_id: str, tag: str) -> None:
+        """See `MediaPlane.unsubscribe`."""
+        engine = self._engine_of(call_id)
+        await engine.asked(engine.plane.unsubscribe(call_id, tag))
+
+    async def calls(self) -> tuple[str, ...]:
+        """See `MediaPlane.calls`: those of every engine that answers."""
+        up = [engine for engine in self.roster if engine.health is Health.UP]
+        told = await asyncio.gather(*(engine.asked(engine.plane.calls()) for engine in up))
+        return tuple(call for calls in told for call in calls)
+
+    async def statistics(self) -> EngineStatistics:
+        """See `MediaPlane.statistics`: the sums of those that answer, and the longest uptime."""
+        up = [engine for engine in self.roster if engine.health is Health.UP]
+        told = await asyncio.gather(*(engine.asked(engine.plane.statistics()) for engine in up))
+        return EngineStatistics(
+            sessions=sum(one.sessions for one in told),
+            ended=sum(one.ended for one in told),
+            packets=sum(one.packets for one in told),
+            octets=sum(one.octets for one in told),
+            uptime_s=max((one.uptime_s for one in told), default=0),
+        )
+
+    async def ping(self) -> None:
+        """See `MediaPlane.ping`: one engine that takes calls is enough."""
+        if not self.roster.some_up:
+            raise MediaError("timeout", f"none of {self._names} answers")
+
+    async def close(self) -> None:
+        """Closes every engine, whatever is in it."""
+        self._lost.close()
+        await self.roster.close()
+
+    # where calls are
+
+    def _engine_of(self, call_id: str) -> Engine:
+        engine = self._placed.get(call_id)
+        if engine is None:
+            raise MediaError("unknown-call", "its engine is gone")
+        return engine
+
+    async def _place(self, call_id: str, offer: Callable[[MediaPlane], Awaitable[str]]) -> str:
+        """Offers to one engine after another until one takes the call."""
+        self._trying.add(call_id)
+        try:
+            return await self._try_each(call_id, offer)
+        finally:
+            self._trying.discard(call_id)
+
+    async def _try_each(self, call_id: str, offer: Callable[[MediaPlane], Awaitable[str]]) -> str:
+        tried: list[Engine] = []
+        failed: MediaError | None = None
+        while (engine := self.roster.choose(tried)) is not None:
+            tried.append(engine)
+            self._put_in(call_id, engine)
+            try:
+                sdp = await engine.asked(offer(engine.plane))
+            except MediaError as error:
+                self._take_out(call_id)
+                if error.slug in _SAME_ELSEWHERE:
+                    raise
+                if error.slug == "no-ports":
+                    engine.is_full(self._clock.now())
+                if error.slug == "timeout":  # it may have acted
+                    engine.left_behind.add(call_id)
+                log.warning("media.engine-refuses", engine=engine.name, error=str(error))
+                failed = error
+            else:
+                lost = self._lost.found(call_id)
+                if lost is not None:
+                    self.calls_moved[lost] += 1
+                return sdp
+        raise failed or self._none()
+
+    def _none(self) -> MediaError:
+        if self.roster.some_up:
+            calls = len(self._placed)
+            if self._throttle.is_new("engines", "full", self._clock.now()):
+                log.warning("media.engines-full", calls=calls, key="media.ports")
+            text = f"every media engine is full, with {calls} calls in all"
+            return MediaError("no-ports", f"{text}: widen media.ports, or add an engine")
+        return MediaError("refused", f"no media engine answers: {self._names}")
+
+    @property
+    def _names(self) -> str:
+        return ", ".join(engine.name for engine in self.roster)
+
+    def _put_in(self, call_id: str, engine: Engine) -> None:
+        self._placed[call_id] = engine
+        engine.calls[call_id] = None
+        engine.left_behind.discard(call_id)
+        if call_id in self._listeners:
+            engine.plane.listen(call_id, partial(self._said, call_id, engine))
+
+    def _take_out(self, call_id: str) -> None:
+        engine = self._placed.pop(call_id, None)
+        if engine is not None:
+            engine.calls.pop(call_id, None)
+            self.roster.close_if_idle(engine)
+
+    # what engines say, and their ends
+
+    def _said(self, call_id: str, engine: Engine, event: MediaEvent) -> None:
+        """An engine speaks of a call; of one that is elsewhere now, nobody need hear."""
+        if self._placed.get(call_id) is not engine or call_id in self._trying:
+            return
+        if isinstance(event, Lost):
+            self._lose(call_id, engine)
+            return
+        listener = self._listeners.get(call_id)
+        if listener is not None:
+            listener(event)
+
+    def _lose(self, call_id: str, engine: Engine) -> None:
+        self._take_out(call_id)
+        self.calls_lost[engine.name] += 1
+        self._lost.add(call_id, engine.name)
+
+    def _can_go_on(self) -> bool:
+        return self.roster.choose() is not None
+
+    def _tell_lost(self, call_id: str) -> None:
+        listener = self._listeners.get(call_id)
+        if listener is None:
+            return
+        try:
+            listener(Lost(at=self._clock.now()))
+        except Exception:
+            # The listener's fault; the others must be told all the same.
+            log.exception("media.event-failed", call_sid=call_id, media_event="Lost")
+
+    def _lose_all(self, engine: Engine) -> None:
+        """An engine is gone. What it was being asked to take goes to the next by itself."""
+        engine.left_behind.update(engine.calls)
+        for call_id in [one for one in engine.calls if one not in self._trying]:
+            self._lose(call_id, engine)
+
+    async def _tidy(self, engine: Engine) -> None:
+        """An engine is back: what it still has of calls that went on elsewhere, or ended, goes."""
+        while engine.left_behind and engine.health is Health.UP:
+            call_id = engine.left_behind.pop()
+            if self._placed.get(call_id) is engine:
+                continue
+            try:
+                await engine.plane.delete(call_id)
+            except MediaError as error:
+                if error.slug == "unknown-call":
+                    continue
+                log.warning("media.engine-untidy", engine=engine.name, error=str(error))
