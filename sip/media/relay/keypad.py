@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 
 from sip.media.key_tones import KeyToneReader
 from sip.media.relay.dtmf import RELEASE_S, KeyReader, Press, has_key
-from sip.media.relay.endpoint import RtpEndpoint
+from sip.media.relay.endpoint import Ear, RtpEndpoint
 from sip.media.relay.key_sender import Held, KeySender, KeyVoice
 from sip.media.relay.rtp import payload_of
 from sip.media.relay.timers import Timer, Timers
@@ -25,6 +25,10 @@ from sip.media.terms import KeyForm
 _DECODE: Final = {Coding.PCMU: audioop.ulaw2lin, Coding.PCMA: audioop.alaw2lin}
 
 Tell = Callable[[Press, float], None]
+
+
+def _deaf(_: bytes, __: float) -> None:
+    """The ear of who is gone."""
 
 
 class KeyTerms(NamedTuple):
@@ -70,7 +74,7 @@ class Keypad:
         self._timer: Timer | None = None
         self._deadline = 0.0
         endpoint.stream.on_key = self.take
-        self._ear = self.hear  # one object, by which it is let be
+        self._ear: Ear = self.hear  # one object, by which it is let be
 
     def join(self, peer: Keypad) -> None:
         """`peer` is the other side, and both sides' `terms` are known."""
@@ -86,11 +90,13 @@ class Keypad:
             self._timer = None
         if self._sender is not None:
             self._sender.close()
+            self._sender = None
         if self._peer is not None and self._peer._peer is self:
             self._peer._peer = None
         self._peer = None
         self._endpoint.stream.on_key = None
         self._endpoint.let_be(self._ear)
+        self._ear = _deaf
 
     @property
     def sender(self) -> KeySender | None:
