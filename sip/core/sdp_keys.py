@@ -1,10 +1,11 @@
 """Keys as events (telephone-event, RFC 4733) in a session description: whether, and which.
 
-Text in, text out; each raises ParseError for a description that cannot be read.
+Text in, text out. What changes a description raises ParseError for one that cannot be read.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from sip.core.sdp import Media, SessionDescription, parse
@@ -18,13 +19,15 @@ EVENTS: Final = "0-15"
 _NUMBERS: Final = (101, *range(96, 128))
 _RATE_HZ: Final = 8000
 
+_RTPMAP: Final = re.compile(r"^a=rtpmap:(\d+)[ \t]+telephone-event/", re.MULTILINE | re.IGNORECASE)
+_AUDIO: Final = re.compile(r"^m=audio [1-9]\S* \S+([^\r\n]*)", re.MULTILINE)
+
 
 def has_keys(sdp: str) -> bool:
-    """Whether the audio takes keys as events."""
-    if TELEPHONE_EVENT not in sdp.lower():
-        return False
-    audio = parse(sdp).audio
-    return audio is not None and bool(_keys(audio))
+    """Whether the audio takes keys as events. It is asked for every description, so not parsed."""
+    numbers = _RTPMAP.findall(sdp)
+    audio = _AUDIO.search(sdp) if numbers else None
+    return audio is not None and not set(numbers).isdisjoint(audio[1].split())
 
 
 def with_keys(sdp: str, like: str | None = None) -> str:

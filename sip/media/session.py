@@ -10,7 +10,7 @@ import re
 import secrets
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final, ParamSpec, TypeVar
+from typing import Final, ParamSpec
 
 from sip.core.sdp_crypto import PREFERENCE, Crypto, Encryption, is_encrypted
 from sip.core.sdp_edits import UNKNOWN, answer_to, off_hold, sent_to, silent_answer
@@ -28,7 +28,7 @@ from sip.media.plane import (
 from sip.media.terms import KeyForm, MediaSide, MediaTerms
 
 P = ParamSpec("P")
-T = TypeVar("T")
+
 
 A_TAG: Final = "a"
 _ONE_WAY: Final = re.compile(r"^a=(?:sendonly|recvonly|inactive)\b", re.MULTILINE)
@@ -231,8 +231,8 @@ class MediaSession:
         known = self._said.get(party)
         takes = side.terms.dtmf in (KeyForm.AUTO, KeyForm.EVENTS)
         if takes and known is not None:
-            takes = _read(has_keys, known)
-        if takes == _read(has_keys, sdp):
+            takes = has_keys(known)
+        if takes == has_keys(sdp):
             return sdp
         return _read(with_keys, sdp, known) if takes else _read(without_keys, sdp)
 
@@ -268,7 +268,7 @@ def _unknown(terms: MediaTerms) -> str:
     return f"{UNKNOWN.replace('RTP/AVP', 'RTP/SAVP')}a=crypto:{key.value}\r\n"
 
 
-def _read(edit: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+def _read(edit: Callable[P, str], *args: P.args, **kwargs: P.kwargs) -> str:
     """An engine may take what we cannot read: the same as if it had refused it. MediaError."""
     try:
         return edit(*args, **kwargs)

@@ -13,7 +13,6 @@ from sip.core.body import Body
 from sip.core.info_keys import ALONE, RELAY, InfoKey
 from sip.core.message import Request, Response
 from sip.core.sdp_keys import has_keys
-from sip.errors import ParseError
 from sip.media.terms import KeyForm
 
 log = structlog.get_logger(__name__)
@@ -68,10 +67,7 @@ class LegKeys:
     def form(self) -> KeyForm:
         """In which form the peer has keys; its newest description counts."""
         sdp = self._leg.remote_sdp
-        try:
-            events = sdp is not None and has_keys(sdp)
-        except ParseError:  # which is told where it is used
-            events = False
+        events = sdp is not None and has_keys(sdp)
         return self._wish.settled(events=events, info=self._leg.allows("INFO"))
 
     def end(self) -> None:
