@@ -10,7 +10,6 @@ import argparse
 import asyncio
 import signal
 from contextlib import AsyncExitStack
-from pathlib import Path
 
 import uvloop
 
@@ -29,6 +28,7 @@ from sip.media.plane import (
     MediaError,
     MediaPlane,
     MediaStats,
+    Playable,
     Subscription,
     Withheld,
 )
@@ -53,7 +53,9 @@ class PassThrough:
     def listen(self, call_id: str, listener: Listener) -> None:
         """There is nothing to tell: no packet passes here."""
 
-    async def play(self, call_id: str, tag: str, wav: bytes | Path, play_id: int) -> None:
+    async def play(
+        self, call_id: str, tag: str, sound: Playable, play_id: int, *, times: int = 1
+    ) -> None:
         raise MediaError("unsupported", "no packet passes here")
 
     async def stop_play(self, call_id: str, tag: str) -> None:
@@ -164,7 +166,9 @@ async def _serve(port: int, agent_port: int, *, with_media: bool) -> None:
         await switch.listen([Endpoint("udp", TESTED_HOST, port)])
         # As the gateway does when it is ready.
         collector.spare()
+        collecting = asyncio.create_task(collector.collect(lambda: switch.gauges["calls"] > 0))
         await stopping.wait()
+        collecting.cancel()
         await switch.close()
 
 

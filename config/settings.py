@@ -29,8 +29,10 @@ from config.texts import (
     Processes,
     PublicAddress,
     ReadableFile,
+    ReadableFolder,
     Secret,
     SipUri,
+    SoundName,
     StorageUrl,
 )
 from config.trunk_settings import (
@@ -227,11 +229,19 @@ class RtpengineSettings(Model):
 
 
 class MediaSettings(Model):
+    """`hold` is what somebody hears who is put on hold, where the holder sends nothing. A leg that
+    talks may send no RTP for `timeout_s`, 0 for ever. `sounds` holds what can be played."""
+
     engine: Engines = ("builtin",)
     ports: RtpPorts = PortRange(20000, 29999)
     processes: Processes = 1
     advertise: PublicAddress | None = None
     rtpengine: RtpengineSettings = RtpengineSettings()
+    hold: Literal["pass", "silence", "music"] = "pass"
+    hold_music: ReadableFile | None = None
+    timeout_s: Annotated[float, Field(ge=0)] = 900
+    sounds: ReadableFolder | None = None
+    ringback: Country | None = None
 
 
 class ApplicationSettings(Model):
@@ -282,6 +292,14 @@ class RetellSettings(Model):
         return RetellTrunk.model_validate({**RETELL_TRUNK, **own})
 
 
+class AnnouncementSettings(Model):
+    """A file of `media.sounds` that a caller hears first: before the call is answered, which costs
+    the caller nothing, or answered and before the agent is called."""
+
+    file: SoundName
+    before: Literal["answer", "agent"] = "agent"
+
+
 class RecordingSettings(Model):
     """Calls are recorded into `directory`, encrypted with the first key of `key_file`: `all` of
     them, or those of the numbers that say so. Recordings are kept for `keep_days` days and
@@ -295,11 +313,15 @@ class RecordingSettings(Model):
 
 
 class NumberSettings(Model):
+    """`ringing` is a file of `media.sounds` that the caller hears while the agent is called."""
+
     record: bool | None = None
     agent: Name | None = None
     method: Method | None = None
     variables: dict[str, str] = Field(default={})
     fallback: Fallback | None = None
+    announcement: AnnouncementSettings | None = None
+    ringing: SoundName | None = None
     srtp: Literal["required"] | None = None
 
 

@@ -3,9 +3,10 @@
 Every check raises ValueError with a sentence for the operator.
 """
 
+import os
 import re
 from ipaddress import ip_address
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
@@ -29,8 +30,20 @@ _X_HEADER = re.compile(r"[Xx]-[A-Za-z0-9!%*_+`'~.-]+")
 _HEADER = re.compile(r"[A-Za-z0-9!%_+`'~.-]+")
 #: RFC 3261 25.1: what may stand in a URI parameter as it is.
 _PARAMETER = re.compile(r"[A-Za-z0-9!%*_+`'~.()/:&$\[\]-]*")
+#: RFC 4855 3: a media type's name. What stands beside speech is no choice of codecs.
+_CODEC = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,31}")
+_BESIDE_SPEECH = frozenset({"TELEPHONE-EVENT", "CN", "RED"})
 _DIALLED = re.compile(r"[A-Za-z0-9+*#._-]{0,32}")
 _INTERFACE = re.compile(r"interface:[A-Za-z0-9._-]{1,15}")
+
+
+def _codec_name(value: Any) -> str:
+    text = text_of(value)
+    if not _CODEC.fullmatch(text):
+        raise ValueError(f"{text!r} is not a codec's name such as PCMU, PCMA, G722 or opus")
+    if text.upper() in _BESIDE_SPEECH:
+        raise ValueError(f"{text!r} is no codec for speech: name those alone")
+    return text
 
 
 def _sip_uri(value: Any) -> str:
@@ -119,6 +132,24 @@ def _readable_file(value: Any, info: ValidationInfo) -> Path:
     except OSError as error:
         raise ValueError(f"cannot read {path}: {error.strerror}") from None
     return path
+
+
+def _readable_folder(value: Any, info: ValidationInfo) -> Path:
+    """Relative paths start at the directory of the configuration file."""
+    base = (info.context or {}).get("directory", Path())
+    path = Path(base, value if isinstance(value, Path) else text_of(value))
+    if not path.is_dir() or not os.access(path, os.R_OK | os.X_OK):
+        raise ValueError(f"{path} is no folder that can be read")
+    return path
+
+
+def _sound_name(value: Any) -> str:
+    """A file in a folder, or below it."""
+    text = text_of(value)
+    path = PurePosixPath(text)
+    if not text.isprintable() or path.is_absolute() or ".." in path.parts or not path.name:
+        raise ValueError(f"{text!r} is not the name of a file in media.sounds")
+    return text
 
 
 def _folder(value: Any) -> Path:
@@ -274,6 +305,8 @@ Prefix = Annotated[str, BeforeValidator(_prefix)]
 Country = Annotated[str, BeforeValidator(_country)]
 IpAddress = Annotated[str, BeforeValidator(_ip)]
 ReadableFile = Annotated[Path, BeforeValidator(_readable_file)]
+ReadableFolder = Annotated[Path, BeforeValidator(_readable_folder)]
+SoundName = Annotated[str, BeforeValidator(_sound_name)]
 Folder = Annotated[Path, BeforeValidator(_folder)]
 HttpUrl = Annotated[str, BeforeValidator(_http_url)]
 ApplicationUrl = Annotated[str, BeforeValidator(_application_url)]
@@ -283,6 +316,7 @@ Engines = Annotated[tuple[Engine, ...], BeforeValidator(_engines), AfterValidato
 StorageUrl = Annotated[SecretStr, BeforeValidator(_storage_url)]
 Secret = Annotated[SecretStr, BeforeValidator(_secret)]
 Name = Annotated[str, BeforeValidator(_name)]
+CodecName = Annotated[str, BeforeValidator(_codec_name)]
 HostName = Annotated[str, BeforeValidator(_host_name)]
 Domain = Annotated[str, BeforeValidator(_domain)]
 Parameter = Annotated[str, BeforeValidator(_parameter)]

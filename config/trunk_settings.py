@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from config.texts import (
     Advertise,
+    CodecName,
     Country,
     Dialled,
     Domain,
@@ -19,7 +20,7 @@ from config.texts import (
     SipUri,
     XHeaderName,
 )
-from config.values import Model, PeerSource, Positive, Seconds
+from config.values import Model, PacketTime, PeerSource, Positive, Seconds
 
 NumberFormat = Literal["+e164", "e164", "national", "as-is"]
 Srtp = Literal["off", "optional", "required"]
@@ -129,6 +130,9 @@ class MediaTermsSettings(Model):
     srtp: Srtp = "off"
 
     dtmf: Literal["auto", "rfc4733", "info", "info-dtmf", "inband"] = "auto"
+    codecs: tuple[CodecName, ...] = ()
+    codec_order: Literal["listed", "offered"] = "listed"
+    packet_time_ms: PacketTime | None = None
 
 
 class PeerSettings(Model):

@@ -9,12 +9,21 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 from typing import Annotated, Any, Literal, Self, cast
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 Transport = Literal["udp", "tcp", "tls"]
 Network = IPv4Network | IPv6Network
 
+
+def _packet_time(value: int) -> int:
+    if value not in (10, 20, 30, 40, 60):
+        raise ValueError("a packet of audio is 10, 20, 30, 40 or 60 ms long")
+    return value
+
+
 Positive = Annotated[int, Field(gt=0)]
+#: Milliseconds of audio in a packet.
+PacketTime = Annotated[int, AfterValidator(_packet_time)]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 
 #: A host name, an IPv4 address, or an IPv6 address in square brackets.

@@ -6,6 +6,7 @@ SipError
 ├── ParseError         the peer's: what it sent cannot be read, or must be refused
 │   └── MessageError   sip.core.message: the same of a whole message, with the request to refuse
 ├── ResolveError, DnsError       sip.transport.servers: a name leads nowhere, DNS has no answer
+├── AddressError       sip.transport.public_address: our own address cannot be found now
 ├── TlsError, TlsSessionError    sip.transport.tls: files make no TLS, a session failed
 ├── MediaError, NoPortsError     sip.media: the media engine did not do what it was asked
 ├── KeyFileError, VaultError      sip.media.recording: a file of keys, or a recording, is no such
@@ -13,7 +14,8 @@ SipError
 ├── DialError          sip.softswitch.dialling: nothing can be dialled
 ├── TrunkFullError     sip.softswitch.trunks: no room for one more call
 ├── RegisterError, OutOfOrderError   sip.softswitch.registration: a REGISTER is not served
-└── AppError, VerbError    sip.softswitch.jambonz: the application is away, or sends nonsense
+└── AppError, VerbError, SoundError   sip.softswitch.jambonz: the application is away, sends
+                       nonsense, or wants a file played that is not there
 """
 
 from __future__ import annotations

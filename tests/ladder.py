@@ -24,6 +24,7 @@ from sip.core.parser import parse_message
 from sip.core.uri import Uri
 from sip.ids import Ids
 from sip.softswitch.admission.gatekeeper import Gatekeeper
+from sip.softswitch.jambonz.sounds import NO_SOUNDS
 from sip.softswitch.jambonz.web_socket import AppAddress, WebSocketLink
 from sip.softswitch.softswitch import Softswitch
 from sip.softswitch.trunks.trunk import Trunk, Trunks
@@ -408,7 +409,7 @@ async def make_ladder(**options: Any) -> AsyncIterator[Ladder]:
 
     Options: `limits`, `bans`, more `trunks`, `trunks_to`: a function that makes more, given the
     peers, `legs`: how the trunk of a peer wants its legs, `media`, which makes the media plane,
-    `listeners` beside the one for UDP, and `tls`, our side's as a client.
+    `listeners` beside the one for UDP, and `tls`, our side's as a client, and `sounds`.
     """
     app = FakeApplication()
     await app.start()
@@ -444,8 +445,10 @@ async def make_ladder(**options: Any) -> AsyncIterator[Ladder]:
             link=WebSocketLink(http, AppAddress(url=app.url)),
             limits=options.pop("limits", LimitSettings(calls=100, calls_per_second=1000)),
             sip=SipSettings(realm="gateway.test", keepalive_s=86_400),
+            public=options.pop("public", None),
             trace=trace,
             binding_store=options.pop("binding_store", None),
+            sounds=options.pop("sounds", NO_SOUNDS),
             tls=options.pop("tls", None),
         )
         await switch.listen([gateway, *options.pop("listeners", ())])

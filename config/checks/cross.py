@@ -19,6 +19,7 @@ def cross_problems(data: Data) -> Iterator[Problem]:
     yield from _references(data)
     yield from _method_dial(data)
     yield from _switch(data)
+    yield from _sounds(data)
     yield from _application(data)
     yield from _recording(data)
 
@@ -150,6 +151,24 @@ def _media(data: Data) -> Iterator[Problem]:
     if processes.isdecimal() and int(processes) > room:
         reason = f"{processes} processes want 4 ports each, and media.ports has them for {room}"
         yield Problem(("media", "processes"), reason)
+
+
+def _sounds(data: Data) -> Iterator[Problem]:
+    """What is played is a file of a folder that our own softswitch plays from."""
+    media = mapping(data, "media")
+    if media.get("hold") == "music" and not media.get("hold_music"):
+        yield Problem(("media", "hold_music"), "is required: hold is music")
+    if media.get("hold_music") and media.get("hold") != "music":
+        yield Problem(("media", "hold_music"), "has no effect: hold is not music")
+    for number, entry in mapping(data, "numbers").items():
+        for key in ("announcement", "ringing"):
+            if not said(mapping(entry), key):
+                continue
+            path = ("numbers", number, key)
+            if not softswitch_on(data):
+                yield Problem(path, "is played by our own softswitch only: sip.listen is empty")
+            elif not media.get("sounds"):
+                yield Problem(path, "is a file of media.sounds, which names no folder")
 
 
 def _pair(path: tuple[str | int, ...], keys: Data) -> Iterator[Problem]:

@@ -39,6 +39,7 @@ from gateway.calls.endings import (
     NO_MEDIA,
     ODD_ENDINGS,
     OUR_BUG,
+    RTP_TIMEOUT,
     SHUTDOWN,
     Ending,
     Fault,
@@ -50,13 +51,14 @@ from gateway.calls.endings import (
     no_media,
     peer_of,
     registration_refusal,
+    rtp_timeout,
     unheard,
 )
 from gateway.calls.routing import Attempt, Dialling, Direction, Plan, Refusing
 from gateway.calls.tried import Past, Tried
 from gateway.calls.words import extension_headers, words
 from gateway.jambonz.messages import DialResult, LegStatus
-from gateway.jambonz.verbs import Config, Decline, Dial, Hangup, SipTarget, Verbs
+from gateway.jambonz.verbs import Config, Decline, Dial, Hangup, Play, SipTarget, Verbs
 
 DIAL_HOOK: Final = "/dial-action"
 #: What a dialled leg says once the callee's side has it.
@@ -138,7 +140,8 @@ class CallMachine:
         tried = past.tried if past is not None else []
         if tried:
             self.tried = tried
-            if self.answered is not None and (not self._outbound or tried[-1].code // 100 == 2):
+            joined = not self._answered_before or tried[-1].code // 100 == 2
+            if self.answered is not None and joined:
                 tried[-1].answered = self.answered
                 self.phase = Phase.TALKING
         elif isinstance(self.plan, Refusing):
@@ -220,6 +223,7 @@ class CallMachine:
             self._talking(at)
         elif status.final:
             tried.ended = True
+            tried.cause = status.cause
             self._note_code(tried, status.code, status.reason)
             tried.words = words(status.headers)
             self.far_headers |= extension_headers(status.headers)
@@ -264,7 +268,10 @@ class CallMachine:
 
     def _call(self, at: float, status: LegStatus) -> None:
         if status.status == "in-progress" and self.answered is None:
-            self._talking(at)
+            if self._answers_first:
+                self.answered = at
+            else:
+                self._talking(at)
         if not status.final:
             return
         if status.status == "completed":
@@ -298,13 +305,27 @@ class CallMachine:
             action_hook=DIAL_HOOK,
             timeout_s=attempt.timeout_s,
             caller_id=attempt.caller_id,
+            music=self.plan.ringing if isinstance(self.plan, Dialling) else None,
             headers=attempt.headers,
             encrypted=attempt.encrypted,
         )
         recording = self.plan.recording if isinstance(self.plan, Dialling) else None
         if recording is not None and len(self.tried) == 1:
-            return (Config(recording), dial, Hangup())
-        return (dial, Hangup())
+            return (Config(recording), *self._announcement(), dial, Hangup())
+        return (*self._announcement(), dial, Hangup())
+
+    def _announcement(self) -> Verbs:
+        """What the caller hears before the first attempt."""
+        if len(self.tried) > 1 or not isinstance(self.plan, Dialling):
+            return ()
+        said = self.plan.announcement
+        return () if said is None else (Play(said.file, early=said.before == "answer"),)
+
+    @property
+    def _answers_first(self) -> bool:
+        """Whether the caller is answered before anybody is called."""
+        said = self.plan.announcement if isinstance(self.plan, Dialling) else None
+        return said is not None and said.before == "agent"
 
     def _decline(self, refusal: Refusal) -> Verbs:
         self.phase = Phase.DECLINING
@@ -316,6 +337,11 @@ class CallMachine:
     @property
     def _outbound(self) -> bool:
         return self.plan.direction is Direction.OUTBOUND
+
+    @property
+    def _answered_before(self) -> bool:
+        """Whether the first leg may be up although nobody was dialled yet."""
+        return self._outbound or self._answers_first
 
     @property
     def _registers(self) -> bool:
@@ -334,7 +360,7 @@ class CallMachine:
         caller's leg goes on: an agent answers soon after it is dialled."""
         if tried is not None and tried.answered is None:
             caller = result.caller
-            if self.answered is not None and not self._outbound:
+            if self.answered is not None and not self._answered_before:
                 tried.answered = self.answered
             elif caller.status == "completed" and caller.duration_s is not None:
                 tried.answered = at - caller.duration_s
@@ -366,6 +392,8 @@ class CallMachine:
 
     def _verdict(self, status: LegStatus) -> Ending:
         if status.status == "completed" or self.phase is Phase.TALKING:
+            if (gone := self._rtp_timeout(status)) is not None:
+                return gone
             if status.cause in ODD_ENDINGS:
                 return ODD_ENDINGS[status.cause]
             # of a call that we placed, the leg that jambonz calls the caller's is the person's
@@ -396,6 +424,15 @@ class CallMachine:
             odd = ODD_ENDINGS[status.cause]
             return Ending(odd.by, odd.cause, status.code, odd.fault)
         return Ending("gateway", status.cause or "rejected", status.code, Fault.UNKNOWN)
+
+    def _rtp_timeout(self, status: LegStatus) -> Ending | None:
+        """The verdict for a call of which one side sent nothing any more; its fault."""
+        if status.cause == RTP_TIMEOUT:
+            return rtp_timeout(Fault.CALLEE if self._outbound else Fault.CALLER)
+        connected = self.connected
+        if connected is not None and connected.cause == RTP_TIMEOUT:
+            return rtp_timeout(peer_of(connected.attempt.role))
+        return None
 
     def _heard_verdict(self, at: float, status: LegStatus) -> Ending:
         """The verdict, with what the media counters say of two that talked."""

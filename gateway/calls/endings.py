@@ -85,6 +85,8 @@ ODD_ENDINGS: Final = {
     "media-not-moved": Ending("gateway", "media-not-moved", 200, Fault.GATEWAY),
     "shutdown": Ending("gateway", "shutdown", 200, Fault.OPERATOR),
 }
+#: The softswitch's cause of a leg that talked and sent no RTP any more.
+RTP_TIMEOUT: Final = "rtp-timeout"
 #: Why there was no media for a call, by the softswitch's cause; and when to come back, in seconds.
 NO_MEDIA: Final = {"media": Fault.GATEWAY, "no-ports": Fault.OPERATOR}
 MEDIA_RETRY_AFTER_S: Final = 5
@@ -217,6 +219,8 @@ def unheard(
     never came from one side is that side's (`near`: the one that the call began with, `far`: the
     dialled one), from both the operator's."""
     parties = media.get("a"), media.get("b")
+    if media.get("moves"):  # it may have been heard before the media engine died
+        return ending
     if talked_s < UNHEARD_S or not all(isinstance(party, dict) for party in parties):
         return ending
     a_silent, b_silent = (party.get("packets_received") == 0 for party in parties if party)
@@ -225,6 +229,11 @@ def unheard(
     if a_silent or b_silent:
         return replace(ending, cause="one-way-media", fault=near if a_silent else far)
     return ending
+
+
+def rtp_timeout(fault: Fault) -> Ending:
+    """The verdict for a call that we ended because a side, whose fault it is, was gone."""
+    return Ending("gateway", RTP_TIMEOUT, 200, fault)
 
 
 def another_may_follow(role: Role, status: str, code: int, early_media: bool) -> bool:

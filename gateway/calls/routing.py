@@ -8,7 +8,14 @@ from dataclasses import field
 from enum import StrEnum
 from typing import Final, Literal, TypeAlias
 
-from config.settings import RETELL_TRUNK, Fallback, NumberSettings, RouteSettings, Settings
+from config.settings import (
+    RETELL_TRUNK,
+    AnnouncementSettings,
+    Fallback,
+    NumberSettings,
+    RouteSettings,
+    Settings,
+)
 from gateway.calls.endings import NO_ROUTE, NOT_CONFIGURED, Refusal, Role
 from gateway.calls.numbers import e164
 from gateway.jambonz.messages import NewCall
@@ -106,6 +113,9 @@ class Dialling:
     attempts: tuple[Attempt, ...]
     agent: str | None = None
     registration: Registration | None = None
+    announcement: AnnouncementSettings | None = None
+    #: what the caller hears while somebody is called
+    ringing: str | None = None
     recording: str | None = None
 
 
@@ -209,6 +219,8 @@ def _to_agent(settings: Settings, call: NewCall, call_id: str, direction: Direct
         registration=registration,
         recording=_recording(settings, entry, call_id),
         attempts=tuple(attempts),
+        announcement=None if outbound else entry.announcement,
+        ringing=entry.ringing,
     )
 
 

@@ -27,6 +27,8 @@ class Tried:
     code: int = 0
     reason: str = ""
     detail: str = ""
+    #: why it ended, by our softswitch
+    cause: str = ""
     #: headers of the peer's last message that say why
     words: Mapping[str, str] = field(default_factory=dict)
 

@@ -43,6 +43,7 @@ async def inspect(settings: Settings) -> list[Finding]:
         findings += engines(settings)
     findings.append(await _storage(settings.storage.url.get_secret_value()))
     findings += certificates(settings, time.time())
+    findings += sounds(settings)
     if settings.sip.listen:
         findings += own_address(settings)
         findings += await found_addresses(settings)
@@ -287,6 +288,26 @@ def certificates(settings: Settings, now: float) -> Iterator[Finding]:
             else f"{told.listener}: the certificate of {names} ends on {until}, in {days:.0f} days",
             fix="renew it; a running gateway reads the new file by itself",
         )
+
+
+# sounds
+
+
+def sounds(settings: Settings) -> Iterator[Finding]:
+    """Each file that is to be played: whether it can be."""
+    from gateway.start.sounds import sounds as read
+
+    for path, file, reason in read(settings):
+        if reason is None:
+            yield Finding(code="sound-playable", level=Level.FINE, path=path, text=str(file))
+        else:
+            yield Finding(
+                code="sound-unplayable",
+                level=Level.ERROR,
+                path=path,
+                text=reason,
+                fix="put a WAV file there that docs/media.md describes",
+            )
 
 
 # this machine

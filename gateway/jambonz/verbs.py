@@ -1,5 +1,5 @@
 """Verbs, as jambonz 0.9.8 takes them: it refuses a whole array for one property it does not know,
-so that only properties of its dial, sip:decline, hangup and config schemas are ever written here.
+so that only properties of its dial, play, sip:decline, hangup and config are ever written here.
 """
 
 from collections.abc import Mapping
@@ -49,6 +49,7 @@ class Dial:
     action_hook: str
     timeout_s: float
     caller_id: str | None = None
+    music: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     encrypted: bool = False
 
@@ -63,11 +64,24 @@ class Dial:
         }
         if self.caller_id:
             verb["callerId"] = self.caller_id
+        if self.music:
+            verb["dialMusic"] = self.music
         if self.headers:
             verb["headers"] = dict(self.headers)
         if self.encrypted:
             verb["srtpEncryption"] = "sdes"
         return verb
+
+
+@frozen
+class Play:
+    """Play a file of our softswitch's folder to the caller, `early`: before the answer."""
+
+    file: str
+    early: bool
+
+    def wire(self) -> Wire:
+        return {"verb": "play", "url": self.file, "earlyMedia": self.early}
 
 
 @frozen
@@ -115,5 +129,5 @@ class Config:
         return {"verb": "config", "record": record}
 
 
-Verb: TypeAlias = Dial | Decline | Hangup | Config
+Verb: TypeAlias = Dial | Play | Decline | Hangup | Config
 Verbs: TypeAlias = tuple[Verb, ...]

@@ -14,6 +14,7 @@ from gateway.start.addresses import OurAddresses
 from gateway.start.errors import StartupError, cannot_listen
 from gateway.start.reload import Reloader
 from gateway.start.shown import Shown
+from gateway.start.sounds import check_sounds
 from gateway.start.tls import read_client_tls
 from gateway.start.trace import redaction_of
 from gateway.storage.errors import StorageError
@@ -25,6 +26,7 @@ from sip.media.plane import MediaPlane
 from sip.message_log import MessageLog
 from sip.softswitch.admission.gatekeeper import Gatekeeper
 from sip.softswitch.jambonz.link import AppLink
+from sip.softswitch.jambonz.sounds import Sounds
 from sip.softswitch.listeners import ListenerSpec, listeners
 from sip.softswitch.operator_view import OperatorView
 from sip.softswitch.softswitch import Softswitch
@@ -46,6 +48,7 @@ async def start_softswitch(
     reloader: Reloader,
 ) -> None:
     """Take calls, and show it. Raises StartupError."""
+    check_sounds(settings)
     trunks = Trunks.of(settings)
     tls = _Tls(settings.sip)
     clock = LoopClock()
@@ -71,6 +74,8 @@ async def start_softswitch(
         trace=shown.trace,
         tls=tls.client,
         binding_store=shared.bindings,
+        sounds=Sounds.of(settings),
+        rtp_timeout_s=settings.media.timeout_s or None,
     )
     switch.ua.message_log = _message_log(settings)
     stack.push_async_callback(switch.close)
@@ -102,10 +107,16 @@ async def start_softswitch(
         )
 
     def prepare(settings: Settings) -> Callable[[], Awaitable[None]]:
+        check_sounds(settings)
         trunks, other = Trunks.of(settings), _Tls(settings.sip)
 
         async def take() -> None:
-            switch.configure(trunks, settings.limits)
+            switch.configure(
+                trunks,
+                settings.limits,
+                sounds=Sounds.of(settings),
+                rtp_timeout_s=settings.media.timeout_s or None,
+            )
             switch.ua.message_log = _message_log(settings)
             shown.trace.redaction = redaction_of(settings)
             tls.use(other)
@@ -165,8 +176,8 @@ async def _listen(switch: Softswitch, wanted: Iterable[ListenerSpec]) -> None:
 
 def _start_collector(switch: Softswitch, stack: AsyncExitStack) -> None:
     """Garbage is collected while no call waits for it."""
-    quiet = collector.collect_when_quiet(lambda: switch.gauges["calls"] > 0)
-    task = asyncio.create_task(quiet, name="collector")
+    collecting = collector.collect(lambda: switch.gauges["calls"] > 0)
+    task = asyncio.create_task(collecting, name="collector")
 
     async def stop() -> None:
         task.cancel()

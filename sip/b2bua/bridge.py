@@ -1,6 +1,7 @@
 """Keeps the offers and answers of two legs in one room in step (RFC 3264, RFC 3261 14)."""
 
 import asyncio
+import re
 from collections.abc import Callable, Coroutine
 from typing import Final, TypeAlias
 
@@ -16,6 +17,9 @@ from sip.media.session import A_TAG
 #: Seconds until a leg that cannot be offered its new media now, since an offer is open, is asked
 #: again (RFC 3261 14.1).
 OFFER_AGAIN_S: Final = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
+
+#: The key in a line of SDP.
+_KEY: Final = re.compile(r"\binline:([^|\s]+)")
 
 #: The leg that refused an offer of ours, and its status.
 Refusal: TypeAlias = tuple[Leg | None, int]
@@ -193,7 +197,12 @@ class Bridge:
         """Both descriptions are known: the engine has its media before either leg hears of it,
         and both are told at the same time. What they answer may differ from what they said."""
         told = {self.guest: await self._offer_guest()}
-        told[self.host] = await self.answer(self.guest.remote_sdp or "")
+        try:
+            told[self.host] = await self.answer(self.guest.remote_sdp or "")
+        except MediaError as error:
+            if error.slug != "bad-sdp":
+                raise
+            return await self._rebuild_in_turn(told[self.guest])
         known = {leg: leg.remote_sdp for leg in told}
         answers = await asyncio.gather(*(self._retell(leg, sdp) for leg, sdp in told.items()))
         for leg, (answer, status) in zip(told, answers, strict=True):
@@ -201,6 +210,17 @@ class Bridge:
                 return leg, status
             if answer != known[leg]:
                 await self._move(leg, answer)
+        return WELL
+
+    async def _rebuild_in_turn(self, to_guest: str) -> Refusal:
+        """What the guest said last does not fit the new engine's offer: it is asked first."""
+        answer, status = await self._retell(self.guest, to_guest)
+        if answer is None:
+            return self.guest, status
+        answer, status = await self._retell(self.host, await self.answer(answer))
+        if answer is None:
+            return self.host, status
+        await self._move(self.host, answer)
         return WELL
 
     async def _rebuild_for_guest(self) -> Refusal:
@@ -244,7 +264,7 @@ class Bridge:
         try:
             described = await self._reoffer(leg, sdp)
             answer = other.remote_sdp
-            if self.talking and other.local_sdp and on_hold(described) != on_hold(other.local_sdp):
+            if self.talking and other.local_sdp and _must_hear(described, other.local_sdp):
                 told, _ = await self._call.ask(other, described)
                 answer = told or answer
             await self._reanswer(leg, answer or "")
@@ -281,6 +301,13 @@ def _refusal(error: MediaError | ParseError) -> int:
     if isinstance(error, ParseError) or error.slug == "bad-sdp":
         return 488
     return 503 if error.slug == "no-ports" else 500
+
+
+def _must_hear(described: str, told: str) -> bool:
+    """Whether a leg that was `told` something must hear of what is `described` to it now: it is
+    put on hold or taken off, or will be sent audio with another key (RFC 4568)."""
+    keys = frozenset(_KEY.findall(told))
+    return on_hold(described) != on_hold(told) or not keys <= set(_KEY.findall(described))
 
 
 def _changes_hold(leg: Leg, offer: str) -> bool:

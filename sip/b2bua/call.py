@@ -9,10 +9,10 @@ activity, so that something else takes its place.
 import asyncio
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from sip.b2bua.activities.idle import Idle, hold
+from sip.b2bua.activities.meanwhile import Meanwhile
 from sip.b2bua.activities.playing import Playing
 from sip.b2bua.activities.ringing import Ringing
 from sip.b2bua.activities.talking import Talking
@@ -26,7 +26,7 @@ from sip.b2bua.legs.leg import Direction, Leg, MakeLeg
 from sip.b2bua.media_failure import media_failure
 from sip.b2bua.moving import Moving
 from sip.core.value import changed
-from sip.media.plane import MediaError, MediaPlane, MediaStats
+from sip.media.plane import MediaError, MediaPlane, MediaStats, Playable, RingbackTone
 from sip.ua.user_agent import UserAgent
 
 #: This gateway stops, and the call cannot go on elsewhere (RFC 3326).
@@ -43,13 +43,16 @@ class Call(Hub):
         *,
         on_status: Callable[[LegReport], None],
         first: MakeLeg | None = None,
+        rtp_timeout_s: float | None = None,
     ) -> None:
         """`first(on_event)` makes the leg that came to us; without it, `place` places the first.
 
         Nothing is sent before `start`.
         """
         direction = Direction.INBOUND if first is not None else Direction.OUTBOUND
-        super().__init__(ua, plane, direction=direction, on_status=on_status)
+        super().__init__(
+            ua, plane, direction=direction, on_status=on_status, rtp_timeout_s=rtp_timeout_s
+        )
         self.rooms.on_lost = Moving(self, self.hangup).lost
         #: the relay's counters, once the call is over
         self.stats: MediaStats | None = None
@@ -163,23 +166,30 @@ class Call(Hub):
         timeout_s: float,
         time_limit_s: float | None,
         leg: str | None = None,
+        while_ringing: Playable | None = None,
+        ringback: RingbackTone | None = None,
     ) -> LegReport:
         """Place a leg and join it to the first; returns its report when it is over.
 
         Whoever cancels this finds the report in `reports`, by the name `leg` (of `new_leg`).
+        Until the leg is heard or answers, the first hears `while_ringing`, as early media where it
+        is not answered; without it, once the leg rings and we are what the first hears, `ringback`.
         """
-        if not answer_on_bridge:
-            try:
+        try:
+            if not answer_on_bridge:
                 await self.answer()
-            except MediaError as error:
-                failure = media_failure(error)
-                return self.refused(failure.status, failure.reason, failure.cause, error.text)
+            elif while_ringing is not None:
+                await self.open_early()
+        except MediaError as error:
+            failure = media_failure(error)
+            return self.refused(failure.status, failure.reason, failure.cause, error.text)
         ringing = Ringing(
             attempts,
             leg=leg or self.new_leg(),
             host=FIRST,
             timeout_s=timeout_s,
             successor=partial(Talking, time_limit_s=time_limit_s),
+            meanwhile=Meanwhile(self, FIRST, while_ringing, ringback),
         )
         return await self._report_of(ringing)
 
@@ -205,17 +215,44 @@ class Call(Hub):
                 return await waiting.join()
         return False
 
-    async def play(self, wav: bytes | Path) -> bool:
-        """Play a WAV to the first leg, which is answered if it is not yet; True at its end.
+    async def play(
+        self, sound: Playable, *, leg: str = FIRST, times: int = 1, early: bool = False
+    ) -> bool:
+        """Play a sound to a leg, so many times; True at its end.
 
-        `wav` is the file itself or its path on the media engine's host. False where the leg is
-        gone or something else is played to it before the end. Raises MediaError.
+        A first leg that is not answered yet is, or gets early media if `early`. False where the leg
+        is gone, cannot get early media, or something else is played to it before the end. Raises
+        MediaError.
         """
-        await self.answer()
-        if self.over:
+        if leg == FIRST and not await (self.open_early() if early else self._answered()):
             return False
-        finished: bool = await self._outcome_of(Playing(FIRST, wav))
+        if self.over or leg not in self.legs:
+            return False
+        finished: bool = await self._outcome_of(Playing(leg, sound, times=times))
         return finished
+
+    async def open_early(self) -> bool:
+        """Have the first leg hear us before it is answered (RFC 3960 3.2); whether it does.
+
+        One that waits for our offer and takes no reliable response cannot. Raises MediaError.
+        """
+        first = self.first
+        if first is None or self.over:
+            return False
+        if _hears_us(first):
+            return True
+        sdp = await hold(self, first, first.remote_sdp)
+        first.ring(183, sdp=sdp)
+        if not _hears_us(first):
+            return False
+        now = self.ua.clock.now()
+        reason = "Session Progress"
+        self.tell(FIRST, self.status.rang(now, 183, reason, early_media=True))
+        return True
+
+    async def _answered(self) -> bool:
+        await self.answer()
+        return not self.over
 
     async def close(self) -> None:
         """Give the media ports back and keep the counters; tell the application nothing more."""
@@ -234,3 +271,8 @@ class Call(Hub):
             return await outcome
         finally:  # cancelled: something else takes its place
             self.stop_for(outcome)
+
+
+def _hears_us(leg: Leg) -> bool:
+    """Whether the peer knows where our audio comes from."""
+    return leg.local_sdp is not None

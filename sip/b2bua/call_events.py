@@ -37,6 +37,7 @@ class Cause(Enum):
     NO_COMMON_CODEC = "no-common-codec"
     NO_ENCRYPTION = "no-encryption"
     MEDIA = "media"
+    RTP_TIMEOUT = "rtp-timeout"
     MEDIA_NOT_MOVED = "media-not-moved"
     NO_PORTS = "no-ports"
     SHUTDOWN = "shutdown"

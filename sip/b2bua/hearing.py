@@ -60,6 +60,10 @@ class Hearing:
             if any(name in pair for pair in self._pairs):
                 self._log(name, silence)
 
+    def is_silent(self, name: str) -> bool:
+        """Whether a leg was told to be silent and was not heard since."""
+        return name in self._silences
+
     def joined(self, *names: str) -> None:
         """Two legs talk from now on; one that was silent before has as long again to be heard."""
         if not self._silences:

@@ -90,8 +90,13 @@ class Hub:
         *,
         direction: Direction,
         on_status: Callable[[LegReport], None],
+        rtp_timeout_s: float | None = None,
     ) -> None:
-        """`direction` is that of the first leg; `on_status` hears what happened to any leg."""
+        """`direction` is that of the first leg; `on_status` hears what happened to any leg.
+
+        `rtp_timeout_s` is how long a leg that talks may send no RTP; None is for ever.
+        """
+        self.rtp_timeout_s = rtp_timeout_s
         self.ua = ua
         call_sid = ua.ids.sid()
         now = ua.clock.now()
@@ -179,6 +184,10 @@ class Hub:
                 return one
         return None
 
+    def is_silent(self, name: str) -> bool:
+        """Whether the media plane says that `name` may send and sends nothing."""
+        return self._hearing.is_silent(name)
+
     def note(self, name: str, report: LegReport) -> None:
         """Put down how far `name` is, without a word to the application."""
         if name not in self.reports:
@@ -205,7 +214,7 @@ class Hub:
         assert self.partner(one) is self.partner(other) is None, "a leg has one partner at a time"
         self._joined.append((one, other))
         self._hearing.joined(one, other)
-        if one == FIRST:
+        if one == FIRST and other in self.legs:
             self.recording.joined(self.legs[other])
         self._changed()
 
@@ -381,16 +390,17 @@ class Hub:
             if name != FIRST:
                 self.hang_up_leg(name, leg)
 
-    def hang_up_leg(self, name: str, leg: Leg) -> None:
-        """Hang `leg` up of our own accord, whatever its state."""
+    def hang_up_leg(self, name: str, leg: Leg, parting: Parting | None = None) -> None:
+        """Hang `leg` up of our own accord, whatever its state; `parting` is why, if not as all."""
+        parting = parting or self.parting
         report = self.reports[name]
         if not report.final:
             now = self.ua.clock.now()
             if report.answered_at is not None:
-                self.tell(name, report.ended(now, self.parting.cause))
+                self.tell(name, report.ended(now, parting.cause))
             else:
                 self.tell(name, report.failed(now, 487, "Request Terminated", Cause.CANCELLED))
-        leg.hangup(self.parting.headers)
+        leg.hangup(parting.headers)
         self.remove(leg)
 
     # offers of ours

@@ -42,6 +42,7 @@ class Moving:
     def lost(self, room: Room) -> None:
         """Bring everybody in `room` to another engine."""
         call = self._call
+        call.recording.lost(room)
         for playing in call.running(Playing):
             if playing.room is room:
                 call.finish(playing, False)
@@ -78,6 +79,7 @@ class Moving:
         ids = {"call_sid": self._call.call_sid}
         if not status:
             log.info("media.moved", **ids)
+            self._call.recording.moved()
             return
         if refusing is None:
             log.error("media.not-moved", reason="no engine takes the call", **ids)

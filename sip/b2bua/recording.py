@@ -73,6 +73,17 @@ class Recording:
             if self._room is not None:
                 self._work.add(self._follow)
 
+    def lost(self, room: Room) -> None:
+        """The engine of a room is gone, and its recording ends where it is."""
+        if self._room is room:
+            self._room = None
+
+    def moved(self) -> None:
+        """A room has another engine: what is said from now on goes into a file of its own, or from
+        the end of a pause on."""
+        if self._room is None and self._wish is Wish.RECORD:
+            self._work.add(self._follow)
+
     def _want(self, wish: Wish) -> None:
         if wish is not self._wish:
             self._wish = wish

@@ -154,7 +154,7 @@ def added(earlier: MediaStats, later: MediaStats) -> MediaStats:
     for tag, stats in later.parties.items():
         before = parties.get(tag)
         parties[tag] = stats if before is None else _both(before, stats)
-    return MediaStats(parties=parties)
+    return MediaStats(parties=parties, moves=earlier.moves + later.moves)
 
 
 def _both(before: PartyStats, stats: PartyStats) -> PartyStats:

@@ -12,16 +12,9 @@ from functools import lru_cache
 from typing import Final
 
 from sip.core.sdp import STATIC_CODECS
-from sip.core.sdp_edits import TELEPHONE_EVENT
+from sip.core.sdp_codecs import AUDIO, BESIDE_SPEECH
 
-#: Formats that carry no speech.
-_BESIDE_SPEECH: Final = frozenset({TELEPHONE_EVENT, "cn", "red"})
-_STATIC: Final = {str(pt): (codec.name.lower(), codec.rate) for pt, codec in STATIC_CODECS.items()}
-#: A medium with the lines that are its own: port, formats, lines.
-_AUDIO: Final = re.compile(
-    r"^m=audio ([0-9]{1,5})(?:/[0-9]{1,5})? [^ \r\n]++ ([^\r\n]*+)((?:\r?\n(?!m=)[^\r\n]*+)*+)",
-    re.M,
-)
+_STATIC: Final = {str(pt): (codec.name.upper(), codec.rate) for pt, codec in STATIC_CODECS.items()}
 _RTPMAP: Final = re.compile(r"^a=rtpmap:([0-9]{1,3})[ \t]++([^\s/]++)/([0-9]{1,9})", re.M)
 
 #: Name and clock; a payload type that stands for nothing known.
@@ -31,10 +24,10 @@ _Codec = tuple[str, int] | str
 def has_common_codec(offer: str, answer: str | None) -> bool:
     """Whether there is audio that both sides can speak: a medium that is not refused, with a codec
     of the offer. An answer that is missing, or has no audio, has none."""
-    offered = _AUDIO.findall(offer)
+    offered = AUDIO.findall(offer)
     return any(
         int(port) and not _codecs(formats, lines, ours).isdisjoint(_codecs(wanted, ours, ""))
-        for port, formats, lines in _AUDIO.findall(answer or "")
+        for port, formats, lines in AUDIO.findall(answer or "")
         for _, wanted, ours in offered
     )
 
@@ -44,6 +37,6 @@ def _codecs(formats: str, lines: str, offered_lines: str) -> frozenset[_Codec]:
     """The codecs for speech; one that has no name in `lines` is what the offer calls so."""
     known: dict[str, tuple[str, int]] = dict(_STATIC)
     for text in (offered_lines, lines):
-        known |= {pt: (name.lower(), int(rate)) for pt, name, rate in _RTPMAP.findall(text)}
+        known |= {pt: (name.upper(), int(rate)) for pt, name, rate in _RTPMAP.findall(text)}
     found: Iterator[_Codec] = (known.get(pt, pt) for pt in formats.split())
-    return frozenset(codec for codec in found if codec[0] not in _BESIDE_SPEECH)
+    return frozenset(codec for codec in found if codec[0] not in BESIDE_SPEECH)

@@ -198,6 +198,16 @@ class SessionDescription(_Attributes):
                 return media
         return None
 
+    @property
+    def fax(self) -> Media | None:
+        """T.38 over UDPTL (RFC 3362), where it stands in place of all audio; else None."""
+        if self.audio is not None:
+            return None
+        for media in self.media:
+            if media.port and media.kind == "image" and media.protocol.lower() == "udptl":
+                return media
+        return None
+
     def connection_of(self, media: Media) -> Connection | None:
         """Where that media is to be sent."""
         return media.connection or self.connection

@@ -227,15 +227,18 @@ def why_not(
     return 302, f"No usable a=crypto line, which is one without MKI of: {names}"
 
 
-def is_encrypted(text: str | None, encryption: Encryption = Encryption.OPTIONAL) -> bool:
-    """Whether a description's audio is encrypted, as `encryption` has us read it."""
-    if not text or encryption is Encryption.OFF or "crypto:" not in text:
+def is_encrypted(text: str, encryption: Encryption = Encryption.OPTIONAL) -> bool | None:
+    """Whether a description's audio is encrypted, as `encryption` has us read it.
+
+    None where it has no audio that could be.
+    """
+    if encryption is Encryption.OFF:
         return False
     try:
         found = choose_audio(parse(text), encryption)
     except ParseError:
-        return False
-    return found is not None and bool(found.lines)
+        return None
+    return None if found is None else bool(found.lines)
 
 
 def is_accepted(offer: str, answer: str, encryption: Encryption) -> bool:

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from sip.core.sdp import DIRECTIONS, Media, parse
+from sip.core.sdp_codecs import OURS, name_of
 from sip.core.sdp_lines import Attribute, Connection
 
 #: Codec name of DTMF as events (RFC 4733).
@@ -56,11 +57,33 @@ def on_hold(sdp: str) -> bool:
     return unspecified or audio.direction in ("sendonly", "inactive")
 
 
+def sends(sdp: str) -> bool:
+    """Whether the sender of `sdp` may send audio, and holds by no c=0.0.0.0 (RFC 3264 8.4)."""
+    described = parse(sdp)
+    audio = described.audio
+    if audio is None:
+        return False
+    connection = described.connection_of(audio)
+    unspecified = connection is not None and connection.unspecified
+    return not unspecified and audio.direction in ("sendrecv", "sendonly")
+
+
 def off_hold(sdp: str) -> str:
     """`sdp` with audio that goes both ways."""
     described = parse(sdp)
     media = tuple(
         part.directed("sendrecv") if part is described.audio else part for part in described.media
+    )
+    return described.replace(attributes=_undirected(described.attributes), media=media).to_string()
+
+
+def heard_hold(sdp: str, address: str) -> str:
+    """A hold made one in which something is heard, from `address`; else `sdp` as it is."""
+    if not on_hold(sdp):
+        return sdp
+    described = parse(sent_to(sdp, address))
+    media = tuple(
+        part.directed("sendonly") if part is described.audio else part for part in described.media
     )
     return described.replace(attributes=_undirected(described.attributes), media=media).to_string()
 
@@ -93,9 +116,11 @@ def same_session(left: str | None, right: str | None) -> bool:
 
 
 def _silent_media(audio: Media) -> Iterable[str]:
-    """The first format, and the first telephone-event of its clock rate with its parameters."""
+    """A codec that we can speak, G.711 if there is any, else the first format; and the first
+    telephone-event of its clock rate with its parameters."""
     codecs = audio.rtpmap()
-    first = audio.formats[0]
+    ours = [(OURS.index(name_of(c)) > 1, str(n)) for n, c in codecs.items() if name_of(c) in OURS]
+    first = min(ours, key=lambda each: each[0])[1] if ours else audio.formats[0]
     numbers = [int(first)] if first.isdigit() else []
     codec = codecs.get(numbers[0]) if numbers else None
     if codec is not None:

@@ -3,6 +3,7 @@
 from typing import Final
 
 from sip.core.sdp import SessionDescription
+from sip.core.sdp_codecs import OURS, speech_of
 from sip.core.sdp_crypto import Encryption, choose_audio, why_not
 from sip.errors import ParseError
 
@@ -26,4 +27,9 @@ def _reason(offer: str, encryption: Encryption) -> tuple[int, str]:
         return 399, f"Session description not understood: {error.reason}"
     if choose_audio(description, encryption) is None:
         return why_not(description, encryption)
+    names = [name for part in description.media if part.kind == "audio" for name in speech_of(part)]
+    if not any(name in OURS for name in names):
+        told = ", ".join(dict.fromkeys(names)) or "no codec for speech"
+        ours = "PCMU, PCMA, G722, opus are taken"
+        return 305, f"Incompatible media format: only {told} offered; {ours}"
     return 305, "Incompatible media format"

@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import Final, Literal, NamedTuple, Protocol
+from typing import Final, Literal, NamedTuple, Protocol, TypeAlias
 
 from sip.errors import Fault, SipError
 from sip.media.events import Listener
@@ -58,6 +58,22 @@ class MediaError(SipError):
         self.text = text
 
 
+class RingbackTone(NamedTuple):
+    """A cycle of what is heard in a country while the other side rings (`sip.media.ringback`).
+
+    `country` is two letters of ISO 3166.
+    """
+
+    country: str
+
+
+#: What can be played: a WAV file itself (up to `MAX_BLOB`), its path on the engine's host, a tone.
+Playable: TypeAlias = bytes | Path | RingbackTone
+
+#: How often a sound is repeated that is played until it is stopped; NG has no word for it.
+FOREVER: Final = 1_000_000
+
+
 def session_id(call_sid: str, number: int) -> str:
     """What an engine calls a call's media session; the first, number 0, as the call itself."""
     return f"{call_sid}/{number}" if number else call_sid
@@ -72,7 +88,7 @@ class Capability(Enum):
     """What an engine can do beside relaying; what it cannot is refused as ``unsupported``."""
 
     PLAY = "play"
-    """Play a WAV to a party, and tell its end."""
+    """Play a sound to a party, and tell its end."""
     DIGITS = "digits"
     """Tell the keys that a party presses in its media."""
     KEYS = "keys"
@@ -128,7 +144,8 @@ class PartyStats:
     packets came from the party and were dropped: payload type not negotiated, a second SSRC
     while the first still spoke, or no RTP at all. `payload_type` is the last one taken.
     `silent_s` is the time since the last packet taken, None if there was none. `keys_received` and
-    `keys_sent` (DTMF in any form, also by signalling) are counted by the call.
+    `keys_sent` (DTMF in any form, also by signalling) are counted by the call. `crypto_suite` is
+    how its media is encrypted, None where it is in the clear.
 
     `rtcp_sent` are the RTCP packets that it was sent, the other side's and ours. `quality` is how
     good the leg was and `samples` its course, None where the engine took none.
@@ -148,6 +165,7 @@ class PartyStats:
     refused: int = 0
     payload_type: int | None = None
     silent_s: float | None = None
+    crypto_suite: str | None = None
     rtcp_received: int = 0
     rtcp_sent: int = 0
     keys_received: int = 0
@@ -158,9 +176,13 @@ class PartyStats:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MediaStats:
-    """A call's counters, by party tag. A party that was offered but never answered has none."""
+    """A call's counters, by party tag. A party that was offered but never answered has none.
+
+    `moves` is how often the call's engine died: what was counted until then is missing.
+    """
 
     parties: dict[str, PartyStats] = field(default_factory=dict)
+    moves: int = 0
 
 
 class MediaPlane(Protocol):
@@ -229,8 +251,10 @@ class MediaPlane(Protocol):
         """The counters so far."""
         ...
 
-    async def play(self, call_id: str, tag: str, wav: bytes | Path, play_id: int) -> None:
-        """Begins to play a WAV to the party `tag`; `Played` with `play_id` tells its end.
+    async def play(
+        self, call_id: str, tag: str, sound: Playable, play_id: int, *, times: int = 1
+    ) -> None:
+        """Begins to play to the party `tag`, so many times; `Played` with `play_id` tells the end.
 
         While it lasts the party does not hear its other side. A play under way gives way.
         """

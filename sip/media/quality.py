@@ -27,8 +27,8 @@ class Quality:
     `bursts` are RFC 3611's, `burst_loss_percent` the loss within them. MOS is G.107's, of the
     samples; jitter RFC 3550's. The round trip is from the engine to the party and back, by RTCP.
     `clock_drift_ppm` is by how much the party's clock is fast. `one_way_s` is how long it was not
-    heard although it should have been. `clipped_percent` is of the audio's samples and
-    `quiet_percent` of its frames, where the engine looks into the audio.
+    heard although it should have been. `clipped_percent` of the frames reach full
+    scale, and `quiet_percent` hold no speech, where the engine looks into the audio.
     """
 
     loss_percent: float | None = None

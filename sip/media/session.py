@@ -9,23 +9,33 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Callable
-from pathlib import Path
+from dataclasses import replace
 from typing import Final, ParamSpec
 
 from sip.core.sdp_crypto import PREFERENCE, Crypto, Encryption, is_encrypted
-from sip.core.sdp_edits import UNKNOWN, answer_to, off_hold, sent_to, silent_answer
+from sip.core.sdp_edits import (
+    UNKNOWN,
+    answer_to,
+    heard_hold,
+    off_hold,
+    sent_to,
+    silent_answer,
+)
 from sip.core.sdp_keys import has_keys, with_keys, without_keys
 from sip.errors import ParseError
 from sip.media.events import Listener, Lost, MediaEvent
 from sip.media.plane import (
+    FOREVER,
     Capability,
     MediaError,
     MediaPlane,
     MediaStats,
     PartyStats,
+    Playable,
+    RingbackTone,
     Withheld,
 )
-from sip.media.terms import KeyForm, MediaSide, MediaTerms
+from sip.media.terms import PASSED_HOLD, KeyForm, MediaSide, MediaTerms
 
 P = ParamSpec("P")
 
@@ -92,7 +102,7 @@ class MediaSession:
             reader=reader.terms,
         )
         self.lost = False
-        self._encrypted[A_TAG] = is_encrypted(described, sender.terms.encryption)
+        self._note(A_TAG, described, sender.terms)
         tag = f"b{self._attempts}"
         if a_sdp is None:
             return tag, _read(sent_to, sdp, reader.address)
@@ -111,6 +121,7 @@ class MediaSession:
         The A-leg gets an address to send to: its keys are heard, and its port is learned where it
         is behind NAT, so that something can be played to it.
         """
+        side = side._replace(terms=replace(side.terms, hold=PASSED_HOLD))  # nobody holds it
         nobody = side.encrypted(Encryption.OFF)
         b_tag, offered = await self.offer_to_b(a_sdp, sender=side, reader=nobody)
         answer = await self.answer_to_a(
@@ -122,7 +133,11 @@ class MediaSession:
     async def reoffer(
         self, offerer: str, answerer: str, sdp: str, *, sender: MediaSide, reader: MediaSide
     ) -> str:
-        """A re-INVITE's offer from one side, ready for the other."""
+        """A re-INVITE's offer from one side, ready for the other.
+
+        A hold in which nothing is sent becomes one in which something is heard, where the reader's
+        terms want it.
+        """
         described = await self._plane.offer(
             self._call_id,
             offerer,
@@ -135,7 +150,10 @@ class MediaSession:
         )
         self._offered[offerer] = sdp  # a refused one is left out: no answer has to fit it
         self._said[offerer] = sdp
-        return self._keyed(described, answerer, reader)
+        described = self._keyed(described, answerer, reader)
+        if reader.terms.hold.passed:
+            return described
+        return _read(heard_hold, described, reader.address)
 
     async def reanswer(
         self, offerer: str, answerer: str, sdp: str, *, sender: MediaSide, reader: MediaSide
@@ -151,19 +169,19 @@ class MediaSession:
             sender=sender.terms,
             reader=reader.terms,
         )
-        self._encrypted[answerer] = is_encrypted(sdp, sender.terms.encryption)
+        self._note(answerer, sdp, sender.terms)
         self._said[answerer] = sdp
         answer = self._keyed(answer, offerer, reader)
         offer = self._offered.get(offerer)
         if offer is None:
             return answer
-        self._encrypted[offerer] = is_encrypted(offer, reader.terms.encryption)
+        self._note(offerer, offer, reader.terms)
         if offer.count("\nm=") == answer.count("\nm=") and not _ONE_WAY.search(offer):
             return answer
         return _read(answer_to, offer, answer)
 
-    async def play(self, party: str, wav: bytes | Path) -> int:
-        """Plays a WAV to a party once, in the stead of what its other side says.
+    async def play(self, party: str, sound: Playable, *, times: int = 1) -> int:
+        """Plays a sound to a party, in the stead of what its other side says.
 
         Returns when it began; `Played` with the returned number tells its end. A play under way
         to the same party gives way. `bytes` must fit a datagram (`plane.MAX_BLOB`); a path is read
@@ -171,8 +189,12 @@ class MediaSession:
         """
         self._need(Capability.PLAY, "play a file")
         self._plays += 1
-        await self._plane.play(self._call_id, party, wav, self._plays)
+        await self._plane.play(self._call_id, party, sound, self._plays, times=times)
         return self._plays
+
+    async def ring(self, party: str, country: str) -> int:
+        """Plays a country's ringback tone to a party, until it is stopped."""
+        return await self.play(party, RingbackTone(country), times=FOREVER)
 
     async def stop_play(self, party: str) -> None:
         """Ends what is played to a party; without effect if nothing is."""
@@ -235,6 +257,12 @@ class MediaSession:
         if takes == has_keys(sdp):
             return sdp
         return _read(with_keys, sdp, known) if takes else _read(without_keys, sdp)
+
+    def _note(self, party: str, sdp: str, terms: MediaTerms) -> None:
+        """Whether it is encrypted, by its description."""
+        encrypted = is_encrypted(sdp, terms.encryption)
+        if encrypted is not None:
+            self._encrypted[party] = encrypted
 
     def _heard(self, event: MediaEvent) -> None:
         if isinstance(event, Lost):

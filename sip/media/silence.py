@@ -114,7 +114,8 @@ class Silences:
 
     def one_way_s(self, tag: str, now: float) -> float:
         """Seconds for which the party was not heard although it might have sent, and the other
-        party was: all of each such silence, from its last packet on."""
+        party was: all of each such silence, from its last packet to the look that found it heard
+        again."""
         total = self._one_way_s.get(tag, 0.0)
         party = self._parties.get(tag)
         if party is not None and party.told is Sound.ONE_WAY:

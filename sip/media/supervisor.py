@@ -315,7 +315,7 @@ def own_folder() -> Path:
     tried = []
     for base in (os.environ.get("XDG_RUNTIME_DIR"), None, "/tmp"):
         try:
-            folder = Path(mkdtemp(prefix="retell-relay-", dir=base))
+            folder = Path(mkdtemp(prefix="media-relay-", dir=base))
         except OSError as error:
             tried.append(f"{base or 'TMPDIR'}: {error.strerror}")
             continue

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import Enum
+from pathlib import Path
 from typing import Final, NamedTuple
 
+from sip.core.sdp_codecs import ANY, Codecs
 from sip.core.sdp_crypto import Encryption
 
 
@@ -49,16 +51,38 @@ class KeyForm(Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HoldTerms:
+    """What a party hears that its other side has put on hold, where that side sends nothing.
+
+    Where `passed`, the hold is passed on as it was said: one in which nothing is sent stays so.
+    Else the party is always told that it will hear something: `music`, or silence.
+    """
+
+    passed: bool = True
+    music: Path | None = None
+
+
+#: Holds are the two sides' own affair.
+PASSED_HOLD: Final = HoldTerms()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MediaTerms:
     """What one party's descriptions may say, and what its audio must be like.
 
     `dtmf` is the form of its keys; `takes_info` says whether it allows the method INFO.
-    `encryption` is SRTP by keys in its descriptions (SDES).
+    `encryption` is SRTP by keys in its descriptions (SDES). `codecs` are those that it may use,
+    `packet_time_ms` is the length of the packets that it is sent and asked for; None: as the two
+    sides agree.
     """
 
     dtmf: KeyForm = KeyForm.AUTO
     takes_info: bool = False
     encryption: Encryption = Encryption.OFF
+    codecs: Codecs = ANY
+    packet_time_ms: int | None = None
+
+    hold: HoldTerms = PASSED_HOLD
 
     def encrypted(self, encryption: Encryption) -> MediaTerms:
         """The same with another encryption."""

@@ -29,6 +29,7 @@ from sip.softswitch.dialling.identity import inbound_identity
 from sip.softswitch.jambonz.driver import Driver
 from sip.softswitch.jambonz.link import AppLink
 from sip.softswitch.jambonz.session_info import SessionInfo
+from sip.softswitch.jambonz.sounds import NO_SOUNDS, Sounds
 from sip.softswitch.listeners import ListenerSpec
 from sip.softswitch.registration.bindings import Bindings
 from sip.softswitch.registration.registrar import Registrar
@@ -78,7 +79,11 @@ class Softswitch:
         timers: Timers | None = None,
         tls: ClientTls | None = None,
         binding_store: BindingStore | None = None,
+        sounds: Sounds = NO_SOUNDS,
+        rtp_timeout_s: float | None = None,
     ) -> None:
+        self._sounds = sounds
+        self._rtp_timeout_s = rtp_timeout_s
         self._clock = clock
         self._link = link
         self._media = media
@@ -132,8 +137,16 @@ class Softswitch:
         self.registrar.start()
         self.registrations.start()
 
-    def configure(self, trunks: Trunks, limits: LimitSettings) -> None:
+    def configure(
+        self,
+        trunks: Trunks,
+        limits: LimitSettings,
+        sounds: Sounds = NO_SOUNDS,
+        rtp_timeout_s: float | None = None,
+    ) -> None:
         """Go on with other trunks and limits; calls that are up keep what they began with."""
+        self._sounds = sounds
+        self._rtp_timeout_s = rtp_timeout_s
         self._intake.configure(limits)
         self._gatekeeper.configure(trunks)
         self._watch_registrations(trunks)
@@ -330,9 +343,15 @@ class Softswitch:
             first = partial(
                 InboundLeg, self.ua, transaction, credentials=trunk.credentials, options=trunk.leg
             )
-            return Call(self.ua, self._media, on_status=on_status, first=first)
+            return Call(
+                self.ua,
+                self._media,
+                on_status=on_status,
+                first=first,
+                rtp_timeout_s=self._rtp_timeout_s,
+            )
 
-        return Driver(self._link, self.dialler, info, make_call)
+        return Driver(self._link, self.dialler, info, make_call, self._sounds)
 
     def _refuse(
         self,

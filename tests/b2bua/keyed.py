@@ -15,7 +15,6 @@ from sip.b2bua.call import Call
 from sip.b2bua.call_events import Event
 from sip.b2bua.hub import Hub
 from sip.b2bua.legs.leg import Leg
-from sip.b2bua.legs.options import LegOptions
 from sip.core.info_keys import ALONE, KEYS, RELAY
 from sip.core.message import Request, Response
 from sip.core.sdp import parse
@@ -49,8 +48,8 @@ class Kind:
         return (("Allow", "INVITE, ACK, BYE, CANCEL" + (", INFO" if self.info else "")),)
 
     @property
-    def options(self) -> LegOptions:
-        return LegOptions(media=MediaTerms(dtmf=self.dtmf))
+    def terms(self) -> MediaTerms:
+        return MediaTerms(dtmf=self.dtmf)
 
 
 EVENTS, INFO, TONES = Kind(events=True), Kind(info=True), Kind()
@@ -188,7 +187,7 @@ class StagedTalk(Talk):
 
     def __init__(self, stage: Stage, caller: Kind, called: Kind) -> None:
         super().__init__(stage.peer("carrier"), stage.peer("agent"), caller, called)
-        stage.options = {"carrier": caller.options, "agent": called.options}
+        stage.terms = {"carrier": caller.terms, "agent": called.terms}
         self.stage = stage
         self.told = Told()
 

@@ -3,7 +3,7 @@
 import asyncio
 import functools
 import socket
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
@@ -14,7 +14,7 @@ from sip.b2bua.hunt import Attempt
 from sip.b2bua.leg_report import LegReport, Progress
 from sip.b2bua.legs.inbound import InboundLeg
 from sip.b2bua.legs.leg import MakeLeg
-from sip.b2bua.legs.options import DEFAULT, LegOptions
+from sip.b2bua.legs.options import LegOptions
 from sip.clock import LoopClock
 from sip.core.header_values import NameAddr
 from sip.core.message import Request, Response
@@ -22,6 +22,7 @@ from sip.core.sdp import SessionDescription
 from sip.core.uri import Uri
 from sip.ids import Ids
 from sip.media.plane import MediaPlane
+from sip.media.terms import ANY_TERMS, MediaTerms
 from sip.transport.endpoint import Endpoint, Target
 from sip.ua.server_transaction import ServerTransaction
 from sip.ua.user_agent import UserAgent
@@ -49,11 +50,11 @@ class Servers:
     """Attempts to place a leg, one a peer."""
 
     def __init__(
-        self, ua: UserAgent, peers: tuple[Peer, ...], options: Mapping[str, LegOptions]
+        self, ua: UserAgent, peers: tuple[Peer, ...], terms: dict[str, MediaTerms]
     ) -> None:
         self._ua = ua
         self._left = list(peers)
-        self._options = options
+        self._terms = terms
 
     async def next(self) -> Attempt | None:
         """The next peer's."""
@@ -70,7 +71,7 @@ class Servers:
             no_response_s=8.0,
             media_address="127.0.0.1",
             target=target,
-            options=self._options.get(peer.name, DEFAULT),
+            options=LegOptions(media=self._terms.get(peer.name, ANY_TERMS)),
         )
 
 
@@ -84,18 +85,18 @@ class Stage:
         self.ua = UserAgent(clock=LoopClock(), ids=Ids(), on_request=self._on_request)
         self.peers = {name: Peer(name, gateway) for name in PEERS}
         self.calls: list[Call] = []
+        #: how the trunk of a peer wants its media
+        self.terms: dict[str, MediaTerms] = {}
         #: what the application was told
         self.reports: list[LegReport] = []
         self.states: list[CallState] = []
-        #: how the trunk of a peer wants its legs
-        self.options: dict[str, LegOptions] = {}
 
     def peer(self, name: str) -> Peer:
         return self.peers[name]
 
     def servers(self, *names: str) -> Servers:
         """Attempts at the peers of these names, in turn."""
-        return Servers(self.ua, tuple(self.peers[name] for name in names), self.options)
+        return Servers(self.ua, tuple(self.peers[name] for name in names), self.terms)
 
     def call(self, first: MakeLeg | None = None) -> Call:
         """A call that begins with `first`, or with a leg that the story places."""
@@ -133,7 +134,7 @@ class Stage:
 
     def _on_request(self, transaction: ServerTransaction) -> None:
         assert transaction.request.method == "INVITE"
-        options = self.options.get("carrier", DEFAULT)
+        options = LegOptions(media=self.terms.get("carrier", ANY_TERMS))
         self.call(partial(InboundLeg, self.ua, transaction, options=options))
 
 

@@ -8,6 +8,8 @@ from sip.b2bua.legs.options import LegOptions
 from sip.core.message import Request
 from sip.core.sdp import SessionDescription
 from sip.media.plane import MediaError
+from tests.b2bua.stage import Stage, port_in, sdp_at, staged
+from tests.b2bua.test_many_legs import AGENT, CARRIER, PERSON, takes, talk
 from tests.ladder import DID, PCMU, Ladder, Peer, dial, ladder_test, ladder_with
 
 PCMA = PCMU.replace("AVP 0 101", "AVP 8 101").replace("0 PCMU", "8 PCMA")
@@ -237,3 +239,84 @@ async def test_a_leg_that_rang_and_refuses_its_new_media_is_a_failure_of_ours(
     await ladder.app.until(lambda: ladder.app.statuses(child=True)[-1] == ("failed", 503))
     await carrier.expect(603)
     await carrier.send("ACK")
+
+
+@ladder_test
+async def test_a_callee_whose_last_word_does_not_fit_the_new_offer_is_asked_first(
+    ladder: Ladder,
+) -> None:
+    """Keys of another engine, in another order: the old answer takes up none of them."""
+    carrier, agent = ladder.peer("carrier"), ladder.peer("agent")
+    await ladder.call_up()
+    ladder.media.refuse_answers = [MediaError("bad-sdp", "takes up no line")]
+    lose(ladder)
+    await agent.expect("INVITE")
+    await carrier.silence(0.5)
+    await agent.send(200, sdp=PCMU)
+    await agent.expect("ACK")
+    await take(carrier)
+    await ladder.hung_up_by("carrier")
+
+
+# legs that talk to nobody yet
+
+
+@staged
+async def test_a_leg_that_waits_for_the_caller_moves_alone(stage: Stage) -> None:
+    """Its room is another than that of the two who talk, who are not troubled."""
+    carrier, agent, person = (stage.peer(name) for name in ("carrier", "agent", "person"))
+    call, dialling, _, _ = await talk(stage)
+    placing = asyncio.create_task(call.place(stage.servers("person"), timeout_s=30, host="a"))
+    await person.answer_call(sdp=sdp_at(PERSON))
+    name, _ = await placing
+    stage.media.forget(f"{call.status.call_sid}/1")
+    told_person = await takes(person, sdp_at(PERSON))
+    await carrier.silence(0.5)
+    await agent.silence(0.5)
+
+    joining = asyncio.create_task(call.join(name))
+    moved = await takes(carrier, sdp_at(CARRIER))
+    await agent.is_hung_up()
+    assert await joining
+    assert stage.hears(moved) == PERSON
+    assert stage.hears(told_person) == CARRIER
+    await carrier.hang_up()
+    await person.is_hung_up()
+    await dialling
+
+
+@staged
+async def test_a_leg_that_we_placed_and_that_is_alone_moves_too(stage: Stage) -> None:
+    person, agent = stage.peer("person"), stage.peer("agent")
+    call = stage.call()
+    placing = asyncio.create_task(call.place(stage.servers("person"), timeout_s=30))
+    first = await person.answer_call(sdp=sdp_at(PERSON))
+    await placing
+    stage.media.forget(call.status.call_sid)
+    assert port_in(await takes(person, sdp_at(PERSON))) != port_in(first)
+
+    dialling = stage.dial(call, "agent")
+    invite = await agent.answer_call(sdp=sdp_at(AGENT))
+    moved = await takes(person, sdp_at(PERSON))
+    assert stage.hears(moved) == AGENT
+    assert stage.hears(invite) == PERSON
+    call.hangup()
+    await agent.is_hung_up()
+    await person.is_hung_up()
+    await dialling
+
+
+@staged
+async def test_a_sound_ends_with_its_engine(stage: Stage) -> None:
+    carrier = stage.peer("carrier")
+    await carrier.send("INVITE", sdp=sdp_at(CARRIER))
+    await carrier.expect(100)
+    [call] = stage.calls
+    play = asyncio.create_task(call.play(b"RIFF"))
+    await carrier.expect(200, of="INVITE")
+    await carrier.send("ACK")
+    await asyncio.sleep(0.1)
+    stage.media.forget(call.status.call_sid)
+    assert await play is False
+    await takes(carrier, sdp_at(CARRIER))
+    await carrier.hang_up()

@@ -1,13 +1,15 @@
 """A sound for the caller."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
 from sip.b2bua.call import Call
+from sip.b2bua.leg_report import Progress
 from sip.media.events import Played
-from sip.media.plane import MediaError
-from tests.b2bua.stage import Stage, sdp_at, staged
+from sip.media.plane import FOREVER, MediaError, RingbackTone
+from tests.b2bua.stage import Stage, port_in, sdp_at, staged
 
 WAV = b"RIFF"
 CARRIER, AGENT = 41000, 42000
@@ -95,7 +97,7 @@ async def test_a_play_that_is_stopped_before_the_engine_answered_is_stopped_ther
     """The request is out: the engine may be playing, whether or not its reply has come."""
     asked, never = asyncio.Event(), asyncio.Event()
 
-    async def slow(call_id: str, tag: str, wav: object, play_id: int) -> None:
+    async def slow(call_id: str, tag: str, sound: object, play_id: int, *, times: int = 1) -> None:
         asked.set()
         await never.wait()
 
@@ -114,3 +116,212 @@ async def test_a_play_that_is_stopped_before_the_engine_answered_is_stopped_ther
     assert stage.media.asked[-1] == ("stop", call.status.call_sid, "a")
     call.hangup()
     await carrier.is_hung_up()
+
+
+async def early(stage: Stage, **more: Any) -> tuple[Call, asyncio.Task[bool]]:
+    """The carrier calls and hears something before it is answered."""
+    carrier = stage.peer("carrier")
+    await carrier.send("INVITE", sdp=sdp_at(CARRIER), headers=more.pop("headers", ()))
+    await carrier.expect(100)
+    [call] = stage.calls
+    return call, asyncio.create_task(call.play(WAV, early=True, **more))
+
+
+@staged
+async def test_an_announcement_is_heard_before_the_answer(stage: Stage) -> None:
+    """RFC 3960 3.2: 183 with a description, and the caller pays nothing yet."""
+    carrier, agent = stage.peer("carrier"), stage.peer("agent")
+    call, play = await early(stage, times=2)
+    progress = await carrier.expect(183)
+    assert port_in(progress)
+    await asyncio.sleep(0.1)
+    assert stage.media.played == [("a", WAV, 2)]
+    assert call.status.progress is Progress.EARLY_MEDIA
+    stage.media.tell(call.status.call_sid, ended(call, finished=True))
+    assert await play is True
+    dialling = stage.dial(call, "agent")
+    await agent.expect("INVITE")
+    await agent.send(200, sdp=sdp_at(AGENT))
+    await agent.expect("ACK")
+    answer = await carrier.expect(200, of="INVITE")
+    assert port_in(answer) == port_in(progress), "what faces a party never moves"
+    await carrier.send("ACK")
+    await carrier.hang_up()
+    await agent.is_hung_up()
+    await dialling
+
+
+@staged
+async def test_a_caller_who_gives_up_ends_an_announcement(stage: Stage) -> None:
+    call, play = await early(stage)
+    carrier = stage.peer("carrier")
+    await carrier.expect(183)
+    await carrier.send("CANCEL")
+    await carrier.expect(200, of="CANCEL")
+    await carrier.expect(487)
+    await carrier.send("ACK")
+    assert await play is False
+    assert call.over
+
+
+@staged
+async def test_a_caller_who_waits_for_our_offer_gets_no_early_media(stage: Stage) -> None:
+    """RFC 3261 13.2.1: an offer of ours needs a reliable response, which it does not take."""
+    carrier = stage.peer("carrier")
+    await carrier.send("INVITE")
+    await carrier.expect(100)
+    [call] = stage.calls
+    assert await call.play(WAV, early=True) is False
+    assert stage.media.played == []
+    call.hangup()
+    await carrier.drain(1)
+    await carrier.send("ACK")
+
+
+@staged
+async def test_any_leg_can_be_played_to(stage: Stage) -> None:
+    carrier, agent = stage.peer("carrier"), stage.peer("agent")
+    await carrier.send("INVITE", sdp=sdp_at(CARRIER))
+    await carrier.expect(100)
+    [call] = stage.calls
+    stage.dial(call, "agent", leg="b1")
+    await agent.answer_call(sdp=sdp_at(AGENT))
+    await carrier.expect(180)
+    await carrier.expect(200, of="INVITE")
+    await carrier.send("ACK")
+    await asyncio.sleep(0.1)
+    play = asyncio.create_task(call.play(WAV, leg="b1"))
+    await asyncio.sleep(0.1)
+    assert stage.media.played == [("b1", WAV, 1)]
+    now = call.ua.clock.now()
+    over = Played(party="b1", play_id=1, finished=True, at=now)
+    stage.media.tell(call.status.call_sid, over)
+    assert await play is True
+    assert await call.play(WAV, leg="b7") is False
+    await carrier.hang_up()
+    await agent.is_hung_up()
+
+
+US = RingbackTone("US")
+
+
+async def answered_alone(stage: Stage) -> Call:
+    carrier = stage.peer("carrier")
+    await carrier.send("INVITE", sdp=sdp_at(CARRIER))
+    await carrier.expect(100)
+    [call] = stage.calls
+    answering = asyncio.create_task(call.answer())
+    await carrier.expect(200, of="INVITE")
+    await carrier.send("ACK")
+    await answering
+    return call
+
+
+@staged
+async def test_an_answered_caller_hears_ringback_until_the_other_side_is_heard(
+    stage: Stage,
+) -> None:
+    call = await answered_alone(stage)
+    agent = stage.peer("agent")
+    stage.dial(call, "agent", ringback=US)
+    await agent.expect("INVITE")
+    await asyncio.sleep(0.1)
+    assert stage.media.played == [], "nobody rings yet"
+    await agent.send(180)
+    await agent.send(180, headers=(("X-Again", "1"),))
+    await asyncio.sleep(0.1)
+    assert stage.media.played == [("a", US, FOREVER)]
+    await agent.send(183, sdp=sdp_at(AGENT))
+    await asyncio.sleep(0.1)
+    assert stage.media.asked[-1] == ("stop", call.status.call_sid, "a")
+    await agent.send(180)
+    await asyncio.sleep(0.1)
+    assert len(stage.media.played) == 1, "its own early media goes on (RFC 3960 3.2)"
+    await agent.send(200, sdp=sdp_at(AGENT))
+    await agent.expect("ACK")
+    await asyncio.sleep(0.1)
+    assert [doing.activity for doing in call.state.doing] == ["idle", "talking"]
+    await ends(stage, call)
+
+
+async def ends(stage: Stage, call: Call) -> None:
+    """The carrier hangs up; what it was told meanwhile is read first."""
+    await stage.peer("carrier").drain(0.5)
+    await stage.peer("carrier").hang_up()
+    await stage.peer("agent").is_hung_up()
+    assert call.over
+
+
+@staged
+async def test_ringback_stops_at_the_answer(stage: Stage) -> None:
+    call = await answered_alone(stage)
+    agent = stage.peer("agent")
+    stage.dial(call, "agent", ringback=US)
+    await agent.answer_call(sdp=sdp_at(AGENT))
+    await asyncio.sleep(0.1)
+    assert stage.media.played == [("a", US, FOREVER)]
+    assert ("stop", call.status.call_sid, "a") in stage.media.asked
+    await ends(stage, call)
+
+
+@staged
+async def test_a_caller_who_is_not_answered_hears_what_its_own_side_makes_of_180(
+    stage: Stage,
+) -> None:
+    carrier, agent = stage.peer("carrier"), stage.peer("agent")
+    await carrier.send("INVITE", sdp=sdp_at(CARRIER))
+    await carrier.expect(100)
+    [call] = stage.calls
+    stage.dial(call, "agent", ringback=US)
+    await agent.expect("INVITE")
+    await agent.send(180)
+    await carrier.expect(180)
+    await asyncio.sleep(1)
+    assert stage.media.played == []
+    call.hangup()
+    await carrier.expect(603)
+    await carrier.send("ACK")
+    await agent.drain(1)
+
+
+@staged
+async def test_a_sound_of_ours_is_heard_while_it_rings_and_stops_where_it_fails(
+    stage: Stage,
+) -> None:
+    carrier, agent, person = (stage.peer(name) for name in ("carrier", "agent", "person"))
+    await carrier.send("INVITE", sdp=sdp_at(CARRIER))
+    await carrier.expect(100)
+    [call] = stage.calls
+    dialling = stage.dial(call, "agent", "person", while_ringing=WAV, ringback=US)
+    await carrier.expect(183)
+    await agent.expect("INVITE")
+    await asyncio.sleep(0.1)
+    assert stage.media.played == [("a", WAV, FOREVER)]
+    await agent.send(180)
+    await carrier.expect(180)
+    await agent.send(503)
+    await agent.expect("ACK")
+    await person.expect("INVITE")
+    await asyncio.sleep(0.1)
+    assert ("stop", call.status.call_sid, "a") not in stage.media.asked, "it rings on"
+    await person.send(486)
+    await person.expect("ACK")
+    await dialling
+    await asyncio.sleep(0.1)
+    assert stage.media.asked[-1] == ("stop", call.status.call_sid, "a")
+    assert len(stage.media.played) == 1
+    call.reject(486, None)
+    await carrier.expect(486)
+    await carrier.send("ACK")
+
+
+@staged
+async def test_an_engine_that_cannot_play_lets_it_ring_without(stage: Stage) -> None:
+    call = await answered_alone(stage)
+    agent = stage.peer("agent")
+    stage.media.capabilities = frozenset()
+    stage.dial(call, "agent", ringback=US)
+    await agent.answer_call(sdp=sdp_at(AGENT))
+    await asyncio.sleep(0.1)
+    assert [doing.activity for doing in call.state.doing] == ["idle", "talking"]
+    await ends(stage, call)

@@ -97,3 +97,43 @@ async def test_a_recorder_that_is_away_costs_no_call(stage: Stage) -> None:
     stage.media.refuse = None
     assert not call.over
     await over(stage, dialling)
+
+
+async def moves(stage: Stage, call: Call) -> None:
+    """The media engine dies, and the call goes on in another."""
+    stage.media.forget(call.status.call_sid)
+    for name, port in (("agent", AGENT), ("carrier", CARRIER)):
+        await stage.peer(name).expect("INVITE")
+        await stage.peer(name).send(200, sdp=sdp_at(port))
+        await stage.peer(name).expect("ACK")
+    await asyncio.sleep(0.1)
+
+
+@staged
+async def test_it_goes_on_in_a_file_of_its_own_where_the_call_has_another_engine(
+    stage: Stage,
+) -> None:
+    call = await called(stage)
+    call.recording.begin("sales-7")
+    dialling = await answered(stage, call)
+    await moves(stage, call)
+    assert asked(stage) == [("record", "sales-7"), ("record", "sales-7-2")]
+    await over(stage, dialling)
+    assert asked(stage)[2:] == [("stop recording",)]
+
+
+@staged
+async def test_one_that_is_paused_goes_on_after_the_pause_alone(stage: Stage) -> None:
+    """What a caller says of a card is in no file, not for a moment."""
+    call = await called(stage)
+    call.recording.begin("sales-7")
+    dialling = await answered(stage, call)
+    call.recording.pause()
+    await asyncio.sleep(0.1)
+    before = len(asked(stage))
+    await moves(stage, call)
+    assert asked(stage)[before:] == []
+    call.recording.begin("")
+    await asyncio.sleep(0.1)
+    assert asked(stage)[before:] == [("record", "sales-7-2")]
+    await over(stage, dialling)

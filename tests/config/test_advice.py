@@ -66,8 +66,8 @@ CASES: list[tuple[str, Keys, tuple[str, str, str]]] = [
     ),
     (
         "keys to Retell for one number",
-        {"numbers": {"+14155550199": {"srtp": "required"}}},
-        ("warning", "keys-in-the-clear", "numbers.+14155550199.srtp"),
+        {"numbers": {"*": {"srtp": "required"}}},
+        ("warning", "keys-in-the-clear", "numbers.*.srtp"),
     ),
     (
         "HTTP on the port of SIP over TCP",

@@ -99,7 +99,11 @@ def test_example_is_accepted(key: str, tmp_path: Path) -> None:
     """And names something else than the default, for what else would it show?"""
     written, field = ROWS[key][1], KEYS[key]
     if plain(field.annotation) is Path:
-        (tmp_path / written).touch()
+        there = tmp_path / written
+        if there.suffix:
+            there.touch()
+        else:  # a folder
+            there.mkdir()
     if written != NOTHING:
         text = re.sub(r"\$\{[A-Z_]+\}", "filled-in", written)
         example = checked(field, text, tmp_path)

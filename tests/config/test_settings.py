@@ -347,6 +347,12 @@ outbound:
          "be a mapping of keys to values"),
         ("limits: {calls: -5}", "1: limits.calls: must be greater than 0"),
         ("log: {level: loud}", "1: log.level: must be 'debug', 'info', 'warning' or 'error'"),
+        ("trunks: [{name: a, media: {codecs: [PCMU, CN]}}]", "1: trunks[0].media.codecs[1]: 'CN' "
+         "is no codec for speech: name those alone"),
+        ("trunks: [{name: a, media: {codecs: ['G.722 HD']}}]", "1: trunks[0].media.codecs[0]: "
+         "'G.722 HD' is not a codec's name such as PCMU, PCMA, G722 or opus"),
+        ("trunks: [{name: a, media: {packet_time_ms: 25}}]", "1: trunks[0].media.packet_time_ms: "
+         "a packet of audio is 10, 20, 30, 40 or 60 ms long"),
         ("a: 1\nlog: {level: info}\nlog: {level: debug}\n".replace("a: 1\n", ""), "2: log: is "
          "given twice (first in line 1)"),
         ("? [a, b]\n: 1", "1: file: a key must be a plain word"),

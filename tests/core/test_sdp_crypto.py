@@ -218,6 +218,6 @@ def test_whether_a_text_is_encrypted() -> None:
     encrypted = sdp(*SAVP).to_string()
     assert is_encrypted(encrypted)
     assert not is_encrypted(encrypted, OFF)
-    assert not is_encrypted(sdp(*CLEAR).to_string())
-    assert not is_encrypted(None)
-    assert not is_encrypted("crypto: no description")
+    assert is_encrypted(sdp(*CLEAR).to_string()) is False
+    assert is_encrypted(sdp(*REFUSED).to_string()) is None, "it has no audio"
+    assert is_encrypted("crypto: no description") is None

@@ -1,7 +1,6 @@
 """A media plane without media: rewrites addresses as the relay does, remembers what was asked."""
 
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from sip.core.sdp import SessionDescription
 from sip.errors import ParseError
@@ -12,6 +11,7 @@ from sip.media.plane import (
     MediaError,
     MediaStats,
     PartyStats,
+    Playable,
     Subscription,
     Withheld,
 )
@@ -25,9 +25,13 @@ class FakeMedia:
     asked: list[tuple[str, ...]] = field(default_factory=list)
     open_calls: set[str] = field(default_factory=set)
     refuse: MediaError | None = None
+    #: what the next answers are refused with
+    refuse_answers: list[MediaError] = field(default_factory=list)
     #: where the last description of each party came from
     signalling: dict[str, Signalling | None] = field(default_factory=dict)
     capabilities: frozenset[Capability] = frozenset(Capability)
+    #: what was played: to whom, and how often
+    played: list[tuple[str, Playable, int]] = field(default_factory=list)
     ports: tuple[int, int] | None = None
     _ports: dict[tuple[str, str], int] = field(default_factory=dict)
     #: how much higher the next ports are
@@ -83,6 +87,8 @@ class FakeMedia:
         reader: MediaTerms = ANY_TERMS,
     ) -> str:
         self._ask("answer", call_id, from_tag, to_tag)
+        if self.refuse_answers:
+            raise self.refuse_answers.pop()
         self.signalling[to_tag] = received_from
         self._describe(call_id, to_tag, sdp)
         return self._rewrite(sdp, self._port(call_id, from_tag), media_address)
@@ -117,8 +123,11 @@ class FakeMedia:
         if call_id in self._listeners:
             self._listeners[call_id](event)
 
-    async def play(self, call_id: str, tag: str, wav: bytes | Path, play_id: int) -> None:
+    async def play(
+        self, call_id: str, tag: str, sound: Playable, play_id: int, *, times: int = 1
+    ) -> None:
         self._ask("play", call_id, tag, str(play_id))
+        self.played.append((tag, sound, times))
 
     async def record(self, call_id: str, recording: str, left: str) -> None:
         self._ask("record", call_id, recording, left)

@@ -1,6 +1,7 @@
 """NG requests against the relay's control in this process; time is virtual, ports are real."""
 
 import random
+import select
 import socket
 import struct
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from sip.media.relay.notices import Notices
 from sip.media.relay.ports import PortPool
 from sip.media.relay.sessions import Sessions
 from sip.media.relay.timers import NEVER, Timers
+from tests.media.talk import PATIENCE_S
 
 HOST = "127.0.0.8"
 CLIENT = ("127.0.0.1", 40000)
@@ -27,7 +29,7 @@ class Desk:
     def __init__(self, form: Form, pairs: int = 4) -> None:
         self.form = form
         self.logged: list[str] = []
-        self.watched: set[socket.socket] = set()
+        self.watched: dict[socket.socket, Callable[[float], None]] = {}
         self.now = 1000.0
         self.pool = PortPool(HOST, 22000, 22000 + 2 * pairs - 1, drain_s=0.0, rng=random.Random(7))
         self.timers = Timers()
@@ -49,10 +51,15 @@ class Desk:
         self.logged.append(event)
 
     def watch(self, sock: socket.socket, reader: Callable[[float], None]) -> None:
-        self.watched.add(sock)
+        self.watched[sock] = reader
 
     def unwatch(self, sock: socket.socket) -> None:
-        self.watched.remove(sock)
+        del self.watched[sock]
+
+    def deliver(self) -> None:
+        """What was sent to the relay's ports is read."""
+        for sock in select.select(list(self.watched), [], [], PATIENCE_S)[0]:
+            self.watched[sock](self.now)
 
     def passes(self, seconds: float) -> None:
         """Time passes, and each timer fires when it is due."""

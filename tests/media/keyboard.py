@@ -179,13 +179,13 @@ class Board(Desk):
         for _ in range(round(seconds / PTIME_S)):
             for party in (self.a, self.b):
                 for data in party.take():
-                    self.deliver(party.socket, data, party.told)
+                    self.carry(party.socket, data, party.told)
             self.passes(PTIME_S)
             self.a.listen()
             self.b.listen()
             self._acknowledge()
 
-    def deliver(self, by: socket.socket, packet: bytes, to: tuple[str, int]) -> None:
+    def carry(self, by: socket.socket, packet: bytes, to: tuple[str, int]) -> None:
         """One datagram to one of the relay's ports."""
         by.sendto(packet, to)
         for fd, _ in self._poll.poll(PATIENCE_S):

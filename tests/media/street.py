@@ -22,6 +22,7 @@ from sip.core.sdp_crypto import Crypto, lines_of
 from sip.media.ng.bencode import Decoded, Encodable
 from sip.media.ng.form import Form, decode, encode
 from sip.media.relay.control import Control
+from sip.media.relay.gaps import Gaps
 from sip.media.relay.notices import Notices
 from sip.media.relay.ports import PortPool
 from sip.media.relay.sessions import Sessions
@@ -110,11 +111,21 @@ class Street:
         self._readers: dict[int, Callable[[float], None]] = {}
         self._sockets: list[socket.socket] = []
         self._requests = 0
+        self._last_notice = 0
         self._timers = timers = Timers()
-        notices = Notices("run", lambda data, to: None, timers, self)
+        #: What the relay told of its own accord: the time, the event, and of whom.
+        self.told: list[tuple[float, str, str]] = []
+        notices = Notices("run", self._noticed, timers, self)
         rng = random.Random(7)
         pool = PortPool(RELAY, 22100, 22107, drain_s=0.0, rng=rng)
-        self._sessions = Sessions(pool, self, timers=timers, notices=notices, rng=rng)
+        self._sessions = Sessions(
+            pool,
+            self,
+            timers=timers,
+            notices=notices,
+            rng=rng,
+            gaps=Gaps(Timers()),  # whose time stands still: who is heard is all that counts here
+        )
         self._control = Control(self._sessions, notices, advertise=RELAY, version=4, problems=self)
         self.agent = self.speaker(AGENT)
         self.caller_port = self.agent_port = 0
@@ -133,20 +144,40 @@ class Street:
         self._poll.unregister(sock)
         del self._readers[sock.fileno()]
 
+    def _noticed(self, datagram: bytes, to: object) -> None:
+        events: Any = decode(datagram.partition(b" ")[2])[0]["events"]
+        for event in events:
+            told = (self.now, event["event"], event["tag"])
+            if event["number"] > self._last_notice:
+                self._last_notice = event["number"]
+                self.told.append(told)
+        self._control.handle(
+            b"notice-1 " + encode({"result": "ok", "number": self._last_notice}, Form.JSON),
+            to,
+            self.now,
+        )
+
     # signalling
 
     def invite(
         self, caller: Speaker, *, address: str | None = None, port: int | None = None,
         again: bool = False, direction: str = "sendrecv", direct: bool = False,
+        silence_s: float | None = None, extra: str = "",
     ) -> None:  # fmt: skip
-        """The caller's INVITE or re-INVITE, answered; its SDP says `address` and `port`.
+        """The caller's INVITE or re-INVITE, answered; its SDP says `address`, `port` and `extra`.
 
-        The signalling comes from the caller's host; `direct` says that no NAT is in between.
+        The signalling comes from the caller's host; `direct` says that no NAT is in between. Of
+        silences of `silence_s` the relay tells.
         """
         rtcp_port = caller.rtcp.getsockname()[1] if port is None else None
         offer = _sdp(address or caller.host, port or caller.port, direction, rtcp_port, caller.keys)
-        tags = {"to-tag": "B"} if again else {}
-        keys = {"from-tag": "A", "sdp": offer, "transport-protocol": "RTP/AVP", **tags}
+        offer = offer.replace("a=rtpmap", extra + "a=rtpmap", 1)
+        tags: dict[str, str | int] = {"to-tag": "B"} if again else {}
+        if silence_s is not None:
+            tags |= {"notify": 1, "silence": round(silence_s * 1000)}
+        keys: dict[str, str | int] = {
+            "from-tag": "A", "sdp": offer, "transport-protocol": "RTP/AVP", **tags
+        }  # fmt: skip
         self.agent_port = self._ask("offer", caller.host, direct=int(direct), **keys)
         answer = _sdp(AGENT, self.agent.port, "sendrecv", self.agent.rtcp.getsockname()[1])
         keys = {"from-tag": "A", "to-tag": "B", "sdp": answer}
@@ -266,6 +297,6 @@ def _sdp(
     rtcp = "" if rtcp_port is None else f"a=rtcp:{rtcp_port}\r\n"
     return (
         f"v=0\r\no=- 1 1 IN IP4 {address}\r\ns=-\r\nc=IN IP4 {address}\r\nt=0 0\r\n"
-        f"m=audio {port} {protocol} 0 101\r\na=rtpmap:101 telephone-event/8000\r\n"
+        f"m=audio {port} {protocol} 0 13 101\r\na=rtpmap:101 telephone-event/8000\r\n"
         f"a={direction}\r\n{rtcp}{line}"
     )

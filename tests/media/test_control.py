@@ -21,7 +21,7 @@ def desk(request: pytest.FixtureRequest) -> Iterator[Desk]:
     desk = Desk(request.param)
     yield desk
     desk.sessions.close(desk.now)
-    assert desk.watched == set()
+    assert desk.watched == {}
     assert desk.pool.leased == 0
 
 
@@ -67,11 +67,19 @@ def test_replies_are_forgotten_in_time(desk: Desk) -> None:
     assert b"ok" in (desk.raw(request) or b"")
 
 
-@pytest.mark.parametrize("command", ["start recording", "block media", "list", ""])
+@pytest.mark.parametrize("command", ["subscribe request", "start forwarding", "transmogrify"])
 def test_a_command_that_we_have_not_is_refused_by_name(desk: Desk, command: str) -> None:
-    assert reason(desk.ask(command)).startswith("refused: ")
-    if command:
-        assert f"'{command}' is not supported" in reason(desk.ask(command))
+    assert reason(desk.ask(command)).startswith(f"unsupported: command '{command}' is not known")
+
+
+def test_no_command_at_all_is_refused(desk: Desk) -> None:
+    assert reason(desk.ask("")).startswith("refused: ")
+
+
+def test_a_strange_transport_protocol_is_refused(desk: Desk) -> None:
+    refusal = reason(desk.offer(transport_protocol="UDP/TLS/RTP/SAVPF"))
+    assert refusal.startswith("unsupported: transport-protocol")
+    assert desk.pool.leased == 0
 
 
 @pytest.mark.parametrize("missing", ["call_id", "from_tag", "sdp"])
@@ -159,7 +167,7 @@ def test_half_a_call_that_finds_no_ports_gives_back_what_it_took() -> None:
     desk = Desk(Form.JSON, pairs=1)
     assert reason(desk.offer()).startswith("no-ports: ")
     assert desk.pool.leased == 0
-    assert desk.watched == set()
+    assert desk.watched == {}
     assert len(desk.sessions) == 0
 
 

@@ -6,7 +6,7 @@ import os
 import random
 import struct
 from collections.abc import AsyncIterator
-from itertools import pairwise
+from itertools import groupby, pairwise
 from pathlib import Path
 
 import pytest
@@ -16,8 +16,10 @@ from sip.media.ng.client import NgClient
 from sip.media.ng.key_log import KeyLog
 from sip.media.ng.rtpengine import RtpengineClient, RtpengineOptions
 from sip.media.plane import MAX_BLOB, Capability, MediaError
+from sip.media.ringback import ringback
 from sip.media.session import A_TAG, MediaSession
 from sip.media.terms import MediaSide, Signalling
+from sip.media.tones import Bank
 from testkit import melody
 from tests.media.conftest import SILENCE_S, Engine
 from tests.media.talk import PATIENCE_S, PHONES, Phone, key_packets, rtp
@@ -207,7 +209,8 @@ async def test_a_play_that_is_stopped_ends_at_once_and_is_told_once(line: Line) 
     assert isinstance(stopped, Played)
     assert (stopped.play_id, stopped.finished) == (play_id, False)
     await recorded(line.caller, 0.15)
-    assert await recorded(line.caller, 0.2) == []
+    after = await recorded(line.caller, 0.2)
+    assert {packet[12:] for packet in after} <= {b"\xff" * 160}, "nothing, or silence"
     await line.session.stop_play(A_TAG)
     assert line.events.empty()
 
@@ -220,6 +223,34 @@ async def test_a_second_play_takes_the_place_of_the_first(line: Line) -> None:
     packets, told = await played(line, 2)
     assert melody.find(melody.CALLER, pcm_of(packets)).heard
     assert [(e.play_id, e.finished) for e in told] == [(first, False), (second, True)]
+
+
+async def test_a_file_is_played_as_often_as_asked(line: Line) -> None:
+    await line.answered()
+    play_id = await line.session.play(A_TAG, GREETING, times=2)
+    packets, [told] = await played(line)
+    assert len(packets) == pytest.approx(2 * melody.duration_ms(melody.AGENT) / 20, abs=10)
+    half = len(packets) // 2
+    for part in (packets[:half], packets[half:]):
+        assert melody.find(melody.AGENT, pcm_of(part)).heard
+    assert (told.play_id, told.finished) == (play_id, True)
+
+
+async def test_a_ringback_tone_is_heard_in_its_cadence_until_it_is_stopped(line: Line) -> None:
+    """The British one: 400 and 450 Hz, 0.4 s on, 0.2 off, 0.4 on, 2.0 off."""
+    await line.answered()
+    await line.session.ring(A_TAG, "GB")
+    sound = pcm_of(await recorded(line.caller, 4.2))
+    bank = Bank(ringback("GB").frequencies_hz, 160)
+    loud = [min(bank.powers(sound[at : at + 320])) > 300**2 for at in range(0, len(sound), 320)]
+    runs = [(on, len(list(frames)) * 0.02) for on, frames in groupby(loud)]
+    assert [on for on, _ in runs[:6]] == [True, False, True, False, True, False]
+    for (_, heard_s), cadence_s in zip(runs[:5], (0.4, 0.2, 0.4, 2.0, 0.4), strict=True):
+        assert heard_s == pytest.approx(cadence_s, abs=0.06)
+    await line.session.stop_play(A_TAG)
+    stopped = await line.next()
+    assert isinstance(stopped, Played)
+    assert not stopped.finished
 
 
 async def test_a_file_is_played_by_its_path(line: Line, tmp_path: Path) -> None:

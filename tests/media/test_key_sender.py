@@ -6,6 +6,7 @@ import struct
 import pytest
 
 from sip.core.info_keys import KEYS
+from sip.core.sdp_lines import Codec
 from sip.media.key_tones import Change, KeyToneReader
 from sip.media.relay.dtmf import KeyReader
 from sip.media.relay.key_sender import (
@@ -18,7 +19,7 @@ from sip.media.relay.key_sender import (
     KeyVoice,
 )
 from sip.media.relay.timers import NEVER, Timers
-from sip.media.relay.wav import Coding
+from sip.media.relay.voice import Voice
 from tests.media.talk import rtp
 
 EVENTS = KeyVoice(101)
@@ -27,8 +28,8 @@ EVENTS = KeyVoice(101)
 class Line:
     """What a party hears, and a clock."""
 
-    def __init__(self, voice: KeyVoice | None = EVENTS) -> None:
-        self.voice = voice
+    def __init__(self, voice: KeyVoice | Voice | None = EVENTS) -> None:
+        self.voice: KeyVoice | Voice | None = voice
         self.timers = Timers()
         self.now = 50.0
         self.sender = KeySender(self, lambda: self.voice, self.timers)
@@ -205,7 +206,7 @@ def test_a_loop_that_was_held_up_sends_all_that_is_left() -> None:
 
 
 def test_as_tones() -> None:
-    line = Line(KeyVoice(8, law=Coding.PCMA))
+    line = Line(Voice(8, Codec("PCMA", 8000), ""))
     for key in KEYS:
         line.sender.press(Keystroke(key, duration_s=0.1, pause_s=0.1), line.now)
     line.passes(5)
@@ -218,7 +219,7 @@ def test_as_tones() -> None:
 
 
 def test_a_tone_lasts_as_long_as_its_key() -> None:
-    line = Line(KeyVoice(8, law=Coding.PCMA))
+    line = Line(Voice(8, Codec("PCMA", 8000), ""))
     held = Held("5", 0.04)
     line.sender.send(held, line.now)
     line.passes(0.51)

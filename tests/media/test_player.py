@@ -112,14 +112,14 @@ def test_a_frame_each_20_ms_in_the_partys_own_codec(call: Call) -> None:
     call.desk.passes(0.02)
     assert call.told() == [("played", "A", 1, 1)]
     call.desk.passes(1)
-    assert call.a.heard() == []
+    assert {packet[12:] for packet in call.a.heard()} == {b"\xd5" * 160}, "nothing but silence"
 
 
 def test_the_next_play_goes_on_with_the_stream_of_the_last(call: Call) -> None:
     """RFC 3550 5.1: one SSRC, sequence without a gap, timestamps with the pause."""
     call.play()
     call.desk.passes(0.1)
-    call.desk.passes(2.0)
+    call.desk.passes(0.15)
     call.play(play_id=2)
     call.desk.passes(0.1)
     heads = [struct.unpack("!BBHII", packet[:12]) for packet in call.a.heard()]
@@ -127,7 +127,7 @@ def test_the_next_play_goes_on_with_the_stream_of_the_last(call: Call) -> None:
     assert [head[1] >> 7 for head in heads] == [1, 0, 0, 0, 0] * 2
     assert len({head[4] for head in heads}) == 1
     assert [(head[2] - heads[0][2]) & 0xFFFF for head in heads] == list(range(10))
-    assert (heads[5][3] - heads[0][3]) & 0xFFFFFFFF == 2.1 * 8000
+    assert (heads[5][3] - heads[0][3]) & 0xFFFFFFFF == 0.25 * 8000
 
 
 def test_a_loop_that_was_held_up_catches_up_a_little(call: Call) -> None:
@@ -173,7 +173,7 @@ def test_a_callee_who_is_given_up_hears_no_more(call: Call) -> None:
     """Hunting: the first callee heard something when the next one was tried."""
     call.play("B")
     call.desk.offer(sdp=call.a.sdp())
-    call.desk.answer(to_tag="C", sdp=call.b.sdp())
+    call.desk.answer(to_tag="C", sdp=call.a.sdp())
     assert call.told() == [("played", "B", 1, 0)]
     call.b.heard()
     call.desk.passes(1)
@@ -202,10 +202,9 @@ def test_nothing_is_told_of_a_call_that_nobody_listens_to() -> None:
     desk.ask("play media", call_id="call", from_tag="A", blob=clip())
     desk.passes(1)
     assert desk.sent == []
-    desk.ask("delete", call_id="call")
-    desk.passes(2)
-    assert desk.at_rest
     desk.sessions.close(desk.now)
+    desk.passes(1)
+    assert desk.at_rest
     a.socket.close()
 
 

@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 
 from sip.clock import LoopClock
 from sip.media.events import Digit, Lost, MediaEvent
-from sip.media.plane import Capability, MediaError
+from sip.media.plane import Capability, MediaError, Withheld
 from sip.media.pool.lost_calls import WAIT_S
 from sip.media.pool.member import FULL_S, Health, Member
 from sip.media.pool.pool import EnginePool
@@ -181,6 +181,7 @@ async def test_a_killed_engine_is_noticed_within_half_a_second_and_its_calls_are
             await y.again(call_id)
         assert y.spread() == {"one": 0, "two": 8}
         assert y.pool.calls_lost == y.pool.calls_moved == Counter(one=4)
+        assert (await y.pool.delete(inside[1])).moves == 1, "the dead one's counters are missing"
         # what the dead one would still say is nobody's, what the new one says is
         y.engines["one"].tell(inside[0], Lost(at=1.0))
         digit = Digit(party="a", digit="5", duration_ms=100, at=1.0)
@@ -219,6 +220,21 @@ async def test_without_another_engine_calls_wait_for_theirs_to_be_back() -> None
         assert y.lost == ["c0"]
         await y.again("c0")
         await y.pool.ping()
+
+
+@virtual_time
+async def test_a_new_call_waits_for_the_only_engine_to_be_back() -> None:
+    """A relay that is killed runs again in half a second; one that is asked then falls under it."""
+    async with yard("only") as y:
+        y.engines["only"].answers.clear()
+        asked = asyncio.create_task(y.call("c0"))
+        await asyncio.sleep(0)
+        y.pool.roster.fallen("only")
+        await asyncio.sleep(0.6)
+        assert not asked.done()
+        y.engines["only"].answers.set()
+        assert await asked == "only"
+        assert y.lost == []
 
 
 @virtual_time
@@ -367,3 +383,43 @@ async def test_a_listener_that_breaks_harms_no_other() -> None:
             await asyncio.sleep(0.5)
         assert y.lost == [second]
         assert "media.event-failed" in [log["event"] for log in logs]
+
+
+@virtual_time
+async def test_what_is_asked_of_a_call_goes_to_its_engine() -> None:
+    async with yard("one", "two") as y:
+        for number in range(4):
+            await y.call(f"c{number}")
+        home = y.engines[y.engine_of("c2")]
+        before = len(home.asked)
+        await y.pool.play("c2", "a", b"RIFF", 1)
+        await y.pool.stop_play("c2", "a")
+        await y.pool.withhold("c2", "a", Withheld.BLOCKED)
+        await y.pool.let_pass("c2", "a", Withheld.BLOCKED)
+        told = [what for what, *_ in home.asked[before:]]
+        assert told == [
+            "play",
+            "stop",
+            "withhold",
+            "let pass",
+        ]
+        for refused in (
+            y.pool.subscribe("c2", "a"),
+            y.pool.answer_subscription("c2", "s", PCMU),
+            y.pool.unsubscribe("c2", "s"),
+        ):
+            with pytest.raises(MediaError, match="unsupported"):
+                await refused
+        for unknown in (y.pool.play("no", "a", b"", 1), y.pool.subscribe("no", "a")):
+            with pytest.raises(MediaError, match="unknown-call"):
+                await unknown
+
+
+@virtual_time
+async def test_calls_and_statistics_are_those_of_all_that_answer() -> None:
+    async with yard("one", "two", "three") as y:
+        for number in range(6):
+            await y.call(f"c{number}")
+        assert sorted(await y.pool.calls()) == [f"c{n}" for n in range(6)]
+        y.pool.roster.fallen("three")
+        assert (await y.pool.statistics()).sessions == len(await y.pool.calls()) == 4

@@ -12,6 +12,7 @@ import pytest
 
 from sip.media.ng.bencode import Decoded
 from sip.media.ng.qualities import course_of, quality_of
+from sip.media.plane import SILENCE_S
 from sip.media.quality import Course, Quality
 from sip.media.relay.losses import LATE_S
 from tests.media.street import PHONE, PTIME_S, Speaker, Street
@@ -52,6 +53,17 @@ def hear(
         street.deliver(phone.rtp, packet, street.caller_port)
     street.arrived(street.agent.rtp)
     return phone
+
+
+def converse(street: Street, seconds: float, *speakers: Speaker) -> None:
+    """These speak."""
+    for _ in range(round(seconds / PTIME_S)):
+        for who in speakers:
+            port = street.agent_port if who is street.agent else street.caller_port
+            street.deliver(who.rtp, who.packet(), port)
+        street.passes(PTIME_S)
+        for who in speakers:
+            street.arrived(who.rtp)
 
 
 def quality(street: Street) -> Quality:
@@ -215,6 +227,41 @@ def test_a_party_that_never_spoke_has_no_course(street: Street) -> None:
     assert course_of(stats, {}, 0.0) is None
     assert quality_of(stats, {}).loss_percent is None
     assert quality_of(stats, {}).mos_avg is None
+
+
+@pytest.mark.parametrize("spoken_s", [5.0, 5.38, 5.82, 6.98])
+@pytest.mark.parametrize("alone", [True, False])
+def test_dead_audio_is_told_within_three_seconds_with_its_leg(
+    street: Street, spoken_s: float, alone: bool
+) -> None:
+    """As it is asked for by default; the phone falls silent, and the agent perhaps too."""
+    phone = street.speaker(PHONE)
+    street.invite(phone, silence_s=SILENCE_S)
+    converse(street, spoken_s, phone, street.agent)
+    ended = street.now - PTIME_S
+    assert street.told == []
+    converse(street, 3.0, *([street.agent] if alone else []))
+    events = {(event, tag) for _, event, tag in street.told}
+    assert events == ({("one-way", "A")} if alone else {("silent", "A"), ("silent", "B")})
+    assert all(SILENCE_S - 0.1 <= at - ended <= 3.0 for at, _, _ in street.told)
+    converse(street, 1.0, phone, street.agent)
+    assert {(event, tag) for _, event, tag in street.told[len(events) :]} == {
+        ("heard", tag) for _, tag in events
+    }
+    one_way_s = quality(street).one_way_s
+    assert one_way_s == (pytest.approx(3.25, abs=0.3) if alone else 0)
+
+
+def test_comfort_noise_is_no_dead_audio(street: Street) -> None:
+    """RFC 3389: it says that nothing comes for a while."""
+    phone = street.speaker(PHONE)
+    street.invite(phone, silence_s=SILENCE_S)
+    converse(street, 5.0, phone, street.agent)
+    phone.seq += 1
+    street.deliver(phone.rtp, rtp(13, phone.seq, phone.seq * 160, phone.ssrc), street.caller_port)
+    converse(street, 20.0, street.agent)
+    assert street.told == []
+    assert quality(street).one_way_s == 0
 
 
 @pytest.mark.parametrize(

@@ -256,6 +256,43 @@ def test_extended_reports_are_read_and_a_receivers_time_is_told_back(
     assert quality_of(street.caller_stats(), {}).heard_mos == 3.9
 
 
+def test_who_offers_extended_reports_gets_our_grades(street: Street) -> None:
+    """RFC 3611 4.7, of what the phone sends: 10 of 250 packets lost, in one run."""
+    phone = street.speaker(PHONE)
+    street.invite(phone, extra="a=rtcp-xr:voip-metrics\r\n")
+    told = Told(street, phone)
+    converse(street, phone, 2.4, told)
+    phone.seq += 10
+    converse(street, phone, 7.6, told)
+    extended = [each for _, packets in told.all for each in packets]
+    (report, *_) = [each for each in extended if isinstance(each, ExtendedReport)]
+    (grades,) = report.blocks
+    assert isinstance(grades, VoipMetrics)
+    assert grades.ssrc == phone.ssrc
+    assert grades.loss_rate in range(5, 12)
+    assert (grades.burst_density, grades.burst_ms, grades.min_gap) == (255, 200, 16)
+    assert (grades.gap_density, grades.discard_rate) == (0, 0)
+    assert 35 <= grades.mos_lq <= 43
+    assert 60 <= grades.r_factor <= 92
+
+
+def test_who_offers_none_gets_none(street: Street, phone: Speaker) -> None:
+    told = Told(street, phone)
+    converse(street, phone, 20, told)
+    assert not any(isinstance(each, ExtendedReport) for _, packets in told.all for each in packets)
+
+
+def test_who_wants_no_rtcp_gets_none(street: Street) -> None:
+    """RFC 3556 2: no bandwidth for it."""
+    phone = street.speaker(PHONE)
+    street.invite(phone, extra="b=RS:0\r\nb=RR:0\r\n")
+    told = Told(street, phone)
+    converse(street, phone, 20, told)
+    street.request("delete", {})
+    assert told.look() == []
+    assert told.all == []
+
+
 def test_who_was_told_something_is_told_goodbye(street: Street, phone: Speaker) -> None:
     told = Told(street, phone)
     converse(street, phone, 10, told)
@@ -280,7 +317,7 @@ def test_hostile_reports_hurt_nothing(street: Street, phone: Speaker) -> None:
         for octet in (0, 127, 255):
             datagram = good[:cut] + bytes((octet,)) + good[cut + 1 :]
             street.deliver(phone.rtcp, datagram, street.caller_port + 1)
-    street.passes(30)
+    street.passes(0.1)
     assert street.heard_of(phone) == 1
     assert quality_of(street.caller_stats(), {}).round_trip_ms is None
 

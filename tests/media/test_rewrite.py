@@ -159,7 +159,7 @@ def test_ipv6() -> None:
         (plain(media="audio 4000 RTP/SAVP 0"), "without a=crypto"),
         (plain(media="audio 4000 UDP/TLS/RTP/SAVPF 0"), "transport protocol: UDP/TLS/RTP/SAVPF"),
         (plain(media="audio 0 RTP/AVP 0"), "no audio"),
-        (plain(media="image 4000 udptl t38"), "no audio"),
+        (plain(media="image 4000 TCP t38"), "no audio"),
         (plain(media="audio 4000 RTP/AVP PCMU"), "payload type"),
         (plain(media="audio 4000 RTP/AVP 128"), "payload type"),
     ],

@@ -7,7 +7,7 @@ from sip.errors import ParseError
 from sip.media.events import Digit, Lost, MediaEvent
 from sip.media.plane import Capability, MediaError
 from sip.media.session import A_TAG, MediaSession
-from sip.media.terms import MediaSide, Signalling
+from sip.media.terms import PASSED_HOLD, HoldTerms, MediaSide, MediaTerms, Signalling
 from tests.fakes.media import FakeMedia
 
 SDP = (
@@ -101,3 +101,39 @@ async def test_what_the_engine_says_and_we_cannot_read_is_a_bad_description(
         await session.hold_a(SDP, side=OURS)
     assert bad.value.slug == "bad-sdp"
     assert not isinstance(bad.value, ParseError)
+
+
+@pytest.mark.parametrize("hold", ["a=sendonly", "a=inactive", "c=IN IP4 0.0.0.0"])
+@pytest.mark.parametrize("terms", [HoldTerms(passed=False), PASSED_HOLD])
+async def test_a_hold_is_one_in_which_something_is_heard_where_the_terms_say_so(
+    hold: str, terms: HoldTerms
+) -> None:
+    """A phone that holds and sends nothing would leave a dead line, which peers give up."""
+    session = MediaSession(FakeMedia(), "c")
+    b_tag, _ = await session.offer_to_b(SDP, sender=OURS, reader=OURS)
+    await session.answer_to_a(b_tag, SDP, sender=OURS, reader=OURS)
+    theirs = OURS._replace(terms=MediaTerms(hold=terms))
+    held = (
+        SDP.replace("a=sendrecv", hold)
+        if hold[0] == "a"
+        else SDP.replace("c=IN IP4 192.0.2.1", hold)
+    )
+    told = await session.reoffer(A_TAG, b_tag, held, sender=OURS, reader=theirs)
+    answer = await session.reanswer(
+        A_TAG, b_tag, SDP.replace("sendrecv", "recvonly"), sender=theirs, reader=OURS
+    )
+    if terms.passed:
+        assert hold in told
+    else:
+        assert audio_of(told).direction == "sendonly"
+        assert "0.0.0.0" not in told
+    expected = "inactive" if hold == "a=inactive" else "recvonly"
+    assert audio_of(answer).direction == expected, "RFC 3264 6.1"
+
+
+async def test_a_hold_that_is_over_is_passed_on_as_such() -> None:
+    session = MediaSession(FakeMedia(), "c")
+    b_tag, _ = await session.offer_to_b(SDP, sender=OURS, reader=OURS)
+    theirs = OURS._replace(terms=MediaTerms(hold=HoldTerms(passed=False)))
+    told = await session.reoffer(A_TAG, b_tag, SDP, sender=OURS, reader=theirs)
+    assert audio_of(told).direction == "sendrecv"

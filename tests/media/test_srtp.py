@@ -5,7 +5,7 @@ import struct
 import pytest
 
 from sip.core.sdp_crypto import PREFERENCE, Crypto, Suite
-from sip.media.relay.srtp import Receiver, Sender, available
+from sip.media.relay.srtp import MAX_SOURCES, Receiver, Sender, available
 from tests.media.reference_srtp import ForgedError, Reference
 
 RTCP = bytes.fromhex("80c90001cafebabe81ca0002cafebabe01026162")
@@ -91,6 +91,26 @@ def test_no_number_is_used_twice() -> None:
     sender = Sender(crypto())
     assert sender.protect(rtp(1)) is not None
     assert sender.protect(rtp(1, payload=b"\xaa" * 160)) is None
+
+
+def test_no_context_keeps_account_of_endless_sources() -> None:
+    """Whoever has the key could fill the memory; what it spoke by before goes on."""
+    sender, receiver, reference = Sender(crypto()), Receiver(crypto()), Reference(crypto())
+    for ssrc in range(MAX_SOURCES):
+        assert sender.protect(rtp(1, ssrc=ssrc)) is not None
+        assert receiver.unprotect(reference.protect(rtp(1, ssrc=ssrc))) is not None
+    more = rtp(1, ssrc=MAX_SOURCES)
+    assert sender.protect(more) is None
+    assert receiver.unprotect(reference.protect(more)) is None
+    assert sender.protect(rtp(2, ssrc=0)) is not None
+    assert receiver.unprotect(reference.protect(rtp(2, ssrc=0))) == rtp(2, ssrc=0)
+
+
+def test_forged_sources_take_no_place() -> None:
+    receiver, stranger = Receiver(crypto()), Reference(crypto(first=9))
+    for ssrc in range(2 * MAX_SOURCES):
+        assert receiver.unprotect(stranger.protect(rtp(1, ssrc=ssrc))) is None
+    assert receiver.unprotect(Reference(crypto()).protect(rtp(1))) == rtp(1)
 
 
 def test_contexts_do_not_disturb_each_other() -> None:

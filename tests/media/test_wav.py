@@ -2,6 +2,7 @@
 
 import audioop
 import io
+import math
 import struct
 import wave
 
@@ -63,6 +64,26 @@ def test_g711_is_read(tag: int, coding: Coding) -> None:
     assert len(clip.frame(0, other)) == FRAME_SAMPLES
 
 
+def test_two_channels_become_one() -> None:
+    """Half of each: a sound that is on one side alone is heard at half its height."""
+    left = b"".join(PCM[n : n + 2] + bytes(2) for n in range(0, len(PCM), 2))
+    clip = read(riff(fmt(channels=2), chunk(b"data", left)))
+    assert clip.duration_ms == 50
+    assert clip.frame(1, Coding.PCM16)[:4] == struct.pack("<2h", 50 * 160 // 2, 50 * 161 // 2)
+
+
+@pytest.mark.parametrize("rate_hz", [16000, 44100, 48000])
+def test_another_rate_is_played_at_8_khz(rate_hz: int) -> None:
+    step = 2 * math.pi * 440 / rate_hz
+    sound = [round(8000 * math.sin(step * n)) for n in range(rate_hz)]
+    clip = read(riff(fmt(rate_hz=rate_hz), chunk(b"data", struct.pack(f"<{rate_hz}h", *sound))))
+    assert (clip.frames, clip.duration_ms) == (50, 1000)
+    heard = struct.unpack("<160h", clip.frame(7, Coding.PCM16))
+    told = [8000 * math.sin(2 * math.pi * 440 * (7 * 160 + n) / 8000) for n in range(160)]
+    assert max(abs(one - other) for one, other in zip(heard, told, strict=True)) < 80
+    assert clip.frame(7, Coding.PCMU) == audioop.lin2ulaw(clip.frame(7, Coding.PCM16), 2)
+
+
 def test_other_chunks_are_passed_over() -> None:
     data = riff(chunk(b"LIST", b"odd"), fmt(), chunk(b"fact", b"1234"), chunk(b"data", PCM))
     assert read(data).data == PCM
@@ -81,8 +102,9 @@ def test_an_extensible_format_says_its_coding_further_on() -> None:
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        (written(rate_hz=44100), "44100 Hz.*sox"),
-        (written(channels=2), "2 channels.*sox"),
+        (written(rate_hz=9000), "9000 Hz is none of 8000, .*sox"),
+        (written(channels=3), "3 channels.*sox"),
+        (riff(fmt(7, rate_hz=16000, bits=8), chunk(b"data", PCM)), "16000 Hz.*sox"),
         (written(width=1), "format 1 of 8 bits.*sox"),
         (riff(fmt(tag=85, bits=0), chunk(b"data", PCM)), "format 85"),
         (b"ID3 an MP3", "no WAV"),

@@ -170,3 +170,31 @@ async def test_a_strangers_responses_erase_no_ladder_and_lead_to_a_ban(ladder: L
     assert ladder.trace.ladder(["stray-1"]) == []
     assert [ban.address for ban in ladder.gatekeeper.bans.list(LoopClock().now())] == ["127.0.0.9"]
     await ladder.hung_up_by("carrier")
+
+
+@pytest.mark.parametrize(
+    ("sent", "shown"),
+    [
+        ("plain", "plain"),
+        ("tab\tulator", "tab\tulator"),
+        ("Grüße", "Grüße"),
+        ("\x1b[2J", "\ufffd[2J"),
+        ("l\u202eeft", "l\ufffdeft"),
+        ("del\x7f", "del\ufffd"),
+    ],
+)
+@virtual_time
+async def test_what_moves_a_terminals_cursor_is_shown_as_a_sign(sent: str, shown: str) -> None:
+    noting = Noting()
+    start = "INVITE sip:b@192.0.2.2 SIP/2.0"
+    before, after = text(start, "call").decode().partition("\r\n\r\n")[::2]
+    noting.trace.add(
+        noting.clock,
+        "in",
+        PEER,
+        OURS,
+        parse_message(text(start, "call")),
+        f"{before}\r\nSubject: {sent}\r\n\r\n{after}".encode(),
+    )
+    (traced,) = noting.trace.ladder(["call"])
+    assert traced.message == f"{before}\r\nSubject: {shown}\r\n\r\n{after}"

@@ -1,25 +1,24 @@
 """A sound is played to a leg, in the stead of what its other side says."""
 
-from pathlib import Path
-
 from sip.b2bua.call_events import Disconnect, Event
 from sip.b2bua.hub import Hub
 from sip.b2bua.legs.leg import Leg
 from sip.b2bua.rooms import Room, Seat
 from sip.b2bua.work import Work
 from sip.media.events import Played
-from sip.media.plane import MediaError
+from sip.media.plane import MediaError, Playable
 
 
 class Playing:
-    """Plays a WAV to one leg, once. The outcome is whether it was played to its end."""
+    """Plays a sound to one leg. The outcome is whether it was played to its end."""
 
     name = "playing"
 
-    def __init__(self, leg: str, wav: bytes | Path) -> None:
-        """`leg` is the name of a leg that sits in a room; `wav` as `MediaSession.play` takes it."""
+    def __init__(self, leg: str, sound: Playable, *, times: int = 1) -> None:
+        """`leg` is the name of a leg that sits in a room; the rest as `MediaSession.play` takes."""
         self.legs = (leg,)
-        self._wav = wav
+        self._sound = sound
+        self._times = times
         self._seat: Seat | None = None
         self._play_id: int | None = None
         #: ends of plays that were told before the engine said which play is ours
@@ -63,7 +62,7 @@ class Playing:
         seat = self._seat = self._call.rooms.seat(self._leg)
         if seat is None:
             raise MediaError("refused", "the leg has no media to play to")
-        self._play_id = await seat.room.media.play(seat.tag, self._wav)
+        self._play_id = await seat.room.media.play(seat.tag, self._sound, times=self._times)
         for event in self._ended:
             if event.play_id == self._play_id:
                 self._over(event)

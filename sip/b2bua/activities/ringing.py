@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Final
 
+from sip.b2bua.activities.meanwhile import Meanwhile
 from sip.b2bua.activities.waiting import Waiting
 from sip.b2bua.bridge import Bridge
 from sip.b2bua.call_events import Cause, Connect, Described, Disconnect, Event, Fail, Offer, Ring
@@ -56,11 +57,13 @@ class Ringing:
         host: str | None,
         timeout_s: float,
         successor: Successor | None = None,
+        meanwhile: Meanwhile | None = None,
     ) -> None:
         """`leg` is the name of the new leg; an answer has to come within `timeout_s` in all.
 
         With a `successor` that is what goes on after the answer, and has the outcome; without one
-        the leg waits, and the outcome is there with its answer.
+        the leg waits, and the outcome is there with its answer. `meanwhile` is what a host hears
+        that talks to no other.
         """
         self.legs = (leg,) if host is None else (host, leg)
         self._attempts = attempts
@@ -68,6 +71,9 @@ class Ringing:
         self._host_name = host
         self._timeout_s = timeout_s
         self._successor = successor
+        self._meanwhile = meanwhile
+        #: this attempt is heard, though it has not answered
+        self._heard = False
         self._attempt: Attempt | None = None
         self._leg: Leg | None = None
         self._host: Leg | None = None
@@ -154,9 +160,14 @@ class Ringing:
         self._pass_ringing(event, sdp)
 
     def _pass_ringing(self, event: Ring, sdp: str | None) -> None:
+        early_media = sdp is not None
+        self._heard = self._heard or early_media
         if self._host is not None and not self._host_talks:
             self._host.ring(event.status, event.reason, sdp=sdp)
-        early_media = sdp is not None
+            if self._meanwhile is not None and not self._heard:
+                self._meanwhile.rings()
+        if self._meanwhile is not None and self._heard:
+            self._meanwhile.over()
         progress = Progress.EARLY_MEDIA if early_media else Progress.RINGING
         if self._report.progress is not progress:
             now = self._call.ua.clock.now()
@@ -170,6 +181,8 @@ class Ringing:
         if mistake is not None:
             await self._misunderstood(event, mistake)
             return
+        if self._meanwhile is not None:
+            self._meanwhile.over()
         sdp = ""
         if bridge is not None:
             sdp = await (bridge.renew() if bridge.lost else bridge.answer(event.sdp or ""))
@@ -239,6 +252,7 @@ class Ringing:
             self._give_up()
             return
         self._attempt = attempt
+        self._heard = False
         if not call.errands.idle:
             await call.errands.done()
         room = self._room = self._room or self._find_room()
@@ -258,6 +272,8 @@ class Ringing:
             self._name, self._report.tried(call.ua.clock.now(), leg.sip_call_id, attempt.detail)
         )
         leg.start()
+        if self._meanwhile is not None and not self._host_talks:
+            self._meanwhile.dialled()
         if self._leg is leg and not self._report.final:  # it may have failed on the spot
             call.tell(self._name, self._report)
             self._pass_kept()
@@ -344,6 +360,8 @@ class Ringing:
     def _leave(self) -> None:
         self._limit.cancel()
         self._work.stop()
+        if self._meanwhile is not None:
+            self._meanwhile.over()
         if self._bridge is not None:
             self._bridge.close()
         if self._room is not None and not self._host_is_here:

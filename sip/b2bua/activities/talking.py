@@ -1,14 +1,20 @@
-"""Two legs hear each other, until one of them hangs up or the time is over."""
+"""Two legs hear each other, until one of them hangs up, is gone, or the time is over."""
+
+import structlog
 
 from sip.b2bua.bridge import Bridge
-from sip.b2bua.call_events import Described, Disconnect, Event, Offer
+from sip.b2bua.call_events import Cause, Described, Disconnect, Event, Offer
 from sip.b2bua.call_state import EndedBy
-from sip.b2bua.hub import Hub
+from sip.b2bua.hub import FIRST, Hub, Parting
 from sip.b2bua.leg_report import LegReport
 from sip.b2bua.legs.leg import Leg
 from sip.b2bua.rooms import seat_of_host
+from sip.b2bua.rtp_timeout import REASON, RtpTimeout
 from sip.clock import Timer
 from sip.core.sdp_edits import same_session
+from sip.media.events import Heard, OneWay, Silent
+
+log = structlog.get_logger(__name__)
 
 
 class Talking:
@@ -34,6 +40,9 @@ class Talking:
         self._sdp = sdp
         self._time_limit_s = time_limit_s
         self._limit: Timer | None = None
+        self._timeout: RtpTimeout | None = None
+        #: why the guest is hung up, if for a reason of its own
+        self._parting: Parting | None = None
 
     def start(self, call: Hub) -> None:
         """Join them."""
@@ -42,6 +51,11 @@ class Talking:
         now = call.ua.clock.now()
         if self._time_limit_s is not None:
             self._limit = call.ua.clock.call_later(self._time_limit_s, self._time_over)
+        if call.rtp_timeout_s is not None:
+            self._timeout = RtpTimeout(call.ua.clock, call.rtp_timeout_s, self._gone)
+            for name, leg in zip(self.legs, (self.host, self.guest), strict=True):
+                if call.is_silent(name):
+                    self._timeout.silent(leg)
         told = self.host.local_sdp if self.host.settled else None
         if self.host.answer(self._sdp):
             call.tell(host, call.reports[host].answered(now))
@@ -59,8 +73,13 @@ class Talking:
             return False
         match event:
             case Offer() | Described():
+                if self._timeout is not None:
+                    self._timeout.renegotiated()
                 self._bridge.negotiate(leg, event)
                 return True
+            case Silent() | OneWay() | Heard():
+                if self._timeout is not None:
+                    self._timeout.on(leg, event)
             case Disconnect():
                 self._end()
         return False
@@ -69,9 +88,11 @@ class Talking:
         """Hang up the guest; something else is wanted of the host."""
         if self._limit is not None:
             self._limit.cancel()
+        if self._timeout is not None:
+            self._timeout.stop()
         self._bridge.close()
         self._call.parted(*self.legs)
-        self._call.hang_up_leg(self.legs[1], self.guest)
+        self._call.hang_up_leg(self.legs[1], self.guest, self._parting)
         return self._call.reports[self.legs[1]]
 
     @property
@@ -85,6 +106,27 @@ class Talking:
     def _time_over(self) -> None:
         self._call.hung_up_by(EndedBy.APPLICATION)
         self._end()
+
+    def _gone(self, leg: Leg, silent_s: float) -> None:
+        """A leg has sent nothing for too long: it is hung up, and the call ends with the first."""
+        call = self._call
+        name = self.legs[0] if leg is self.host else self.legs[1]
+        log.warning(
+            "media.timeout",
+            call_sid=call.call_sid,
+            leg=name,
+            sip_call_id=leg.sip_call_id,
+            silent_s=round(silent_s, 1),
+        )
+        parting = Parting(Cause.RTP_TIMEOUT, REASON)
+        call.hung_up_by(EndedBy.APPLICATION)
+        if leg is self.guest:
+            self._parting = parting
+        self._end()
+        if leg is self.host:
+            call.hang_up_leg(name, leg, parting)
+            if name == FIRST:
+                call.end_all()
 
     def _moved(self, done: bool) -> None:
         """The host heard of its new room. Where it stays, both hear silence."""

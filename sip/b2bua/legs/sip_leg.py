@@ -76,7 +76,7 @@ class SipLeg(ABC):
         self._success: Unacked2xx | None = None
         self._client: DialogClient | None = None
         #: what we said of ourselves last, and on which flow
-        self._said: tuple[Flow, Headers] | None = None
+        self._said: tuple[Flow, str, Headers] | None = None
 
     @property
     def media_side(self) -> MediaSide:
@@ -134,8 +134,6 @@ class SipLeg(ABC):
         """Our host in Via and Contact towards the peer."""
         if self.options.contact_domain is not None:
             return self.options.contact_domain
-        if flow is self.flow:
-            return self.media_address
         return self.ua.host(flow, self.options.advertise)
 
     # what the call may do
@@ -302,11 +300,12 @@ class SipLeg(ABC):
 
     def response_headers(self, flow: Flow) -> Headers:
         """What every dialog-making response and every 2xx says of us (RFC 3261 13.2.1)."""
-        if self._said is None or self._said[0] is not flow:
-            contact = self.ua.contact(flow, self.host(flow), secure=self.secure)
-            supported = self.options.supported
-            self._said = flow, (("Contact", contact), ("Allow", ALLOW), ("Supported", supported))
-        return self._said[1]
+        host = self.host(flow)
+        if self._said is None or self._said[0] is not flow or self._said[1] != host:
+            contact = self.ua.contact(flow, host, secure=self.secure)
+            fields = ("Contact", contact), ("Allow", ALLOW), ("Supported", self.options.supported)
+            self._said = flow, host, fields
+        return self._said[2]
 
     def explained(
         self, request: Request, status: int, headers: Sequence[tuple[str, str]]

@@ -24,7 +24,15 @@ from sip.media.ng.commands import Commands
 from sip.media.ng.control_address import ControlAddress, written
 from sip.media.ng.form import Form, FormError, decode, encode
 from sip.media.ng.reports import stats_of
-from sip.media.plane import MAX_BLOB, Capability, MediaError, MediaSlug, MediaStats, call_sid_of
+from sip.media.plane import (
+    MAX_BLOB,
+    Capability,
+    MediaError,
+    MediaSlug,
+    MediaStats,
+    Playable,
+    call_sid_of,
+)
 from sip.media.terms import ANY_TERMS, MediaTerms, Signalling
 
 log = structlog.get_logger(__name__)
@@ -181,6 +189,7 @@ class NgClient(Commands):
         """See `MediaPlane.offer`."""
         keys = self._sdp_keys(sdp, media_address, received_from, sender, reader)
         keys |= {"call-id": call_id, "from-tag": from_tag, **self._wishes(call_id)}
+        keys |= flags.codec_keys(str(keys["sdp"]), sender, reader)
         keys |= flags.offer_keys(keys, reader.encryption)
         known = call_id in self._memories
         memory = self._memories.setdefault(call_id, _Memory(from_tag))
@@ -241,7 +250,9 @@ class NgClient(Commands):
         reply = await self.request("query", {"call-id": call_id})
         return stats_of(reply, self._clock.epoch())
 
-    async def play(self, call_id: str, tag: str, wav: bytes | Path, play_id: int) -> None:
+    async def play(
+        self, call_id: str, tag: str, sound: Playable, play_id: int, *, times: int = 1
+    ) -> None:
         """See `MediaPlane.play`."""
         raise MediaError("unsupported", "this engine has no known way to play a file")
 
@@ -373,16 +384,17 @@ class NgClient(Commands):
                 self._fail(ping, MediaError("refused", text))
 
 
-def play_keys(wav: bytes | Path) -> dict[str, Encodable]:
+def play_keys(wav: bytes | Path, times: int) -> dict[str, Encodable]:
     """What `play media` shall play; `MediaError` bad-audio if it fits no datagram."""
+    repeat: dict[str, Encodable] = {"repeat-times": times} if times != 1 else {}
     if isinstance(wav, Path):
-        return {"file": str(wav)}
+        return {"file": str(wav), **repeat}
     if len(wav) > MAX_BLOB:
         raise MediaError(
             "bad-audio",
             f"{len(wav)} octets do not fit a datagram ({MAX_BLOB} do); give the file's path",
         )
-    return {"blob": wav.decode("utf-8", "surrogateescape")}
+    return {"blob": wav.decode("utf-8", "surrogateescape"), **repeat}
 
 
 def press_keys(call_id: str, tag: str, key: str, duration_ms: int) -> dict[str, Encodable]:

@@ -11,11 +11,13 @@ from collections.abc import Mapping
 from typing import Final
 
 from sip.core.sdp import MAX_SDP, SessionDescription, parse
+from sip.core.sdp_codecs import AS_IT_CAME, NoCodecError, wanted
 from sip.core.sdp_crypto import CLEAR, Chosen, Encryption, choose_audio, why_not
 from sip.core.sdp_lines import Attribute
 from sip.errors import ParseError
 from sip.media.ng.bencode import Encodable
 from sip.media.plane import MediaError
+from sip.media.terms import MediaTerms
 
 #: rtpengine: use the SDP's address rather than the signalling's; after learning drop packets
 #: from elsewhere; keep our ports when a peer's address changes.
@@ -33,6 +35,8 @@ ENGINE_KEYS: Final[Mapping[str, Encodable]] = {
 #: Attributes that hold keys or lead to some (RFC 4567, RFC 4568, RFC 5763).
 _KEY_WORDS: Final = ("crypto", "fingerprint", "setup", "key-mgmt", "tls-id")
 
+#: Fax that is not refused, in what `relayable` returns.
+_FAX_LINE = re.compile(r"^m=image [1-9]", re.MULTILINE)
 _MEDIA_LINE = re.compile(r"^m=(\S+) (\d+)(\S*) (\S+)", re.MULTILINE)
 
 
@@ -58,22 +62,51 @@ def sdp_keys(
     return keys
 
 
+def codec_keys(sdp: str, sender: MediaTerms, reader: MediaTerms) -> dict[str, Encodable]:
+    """What an offer asks for beside relaying: codecs and packet times, by rtpengine's keys.
+
+    Raises `MediaError` bad-sdp where the two parties can have no audio.
+    """
+    try:
+        wish = wanted(sdp, sender.codecs, reader.codecs)
+    except NoCodecError as error:
+        raise MediaError("bad-sdp", str(error)) from None
+    keys: dict[str, Encodable] = {}
+    if wish != AS_IT_CAME:
+        lists = ("strip", wish.strip), ("mask", wish.mask), ("offer", wish.first)
+        codec: dict[str, Encodable] = {key: list(names) for key, names in lists if names}
+        if wish.convert:
+            codec["transcode"] = list(wish.convert)
+        keys["codec"] = codec
+    if reader.packet_time_ms is not None:
+        keys["ptime"] = reader.packet_time_ms
+    if sender.packet_time_ms is not None:
+        keys["ptime-reverse"] = sender.packet_time_ms
+    return keys
+
+
 def offer_keys(keys: Mapping[str, Encodable], encryption: Encryption) -> dict[str, Encodable]:
     """By what an offer's reader is offered audio; nothing where that is in the clear, as it came.
 
-    `keys` are those of `sdp_keys`, `encryption` the reader's.
+    `keys` are those of `sdp_keys`, `encryption` the reader's. Raises `MediaError` bad-sdp for fax
+    to who must have everything encrypted.
     """
+    sdp = str(keys["sdp"])
+    if _FAX_LINE.search(sdp):
+        _check_fax(encryption)
+        return {}
     if encryption is not Encryption.OFF:
         return {"transport-protocol": "RTP/SAVP"}
-    return {"transport-protocol": "RTP/AVP"} if "a=crypto:" in str(keys["sdp"]) else {}
+    return {"transport-protocol": "RTP/AVP"} if "a=crypto:" in sdp else {}
 
 
 def relayable(sdp: str, encryption: Encryption = Encryption.OFF) -> str:
     """`sdp` with every medium but the audio that is to be used refused (port 0).
 
-    Keys that are not used are left out. The relay does this too; rtpengine would relay video and
-    pass keys on, and our calls are to come out the same with either. Raises `MediaError` bad-sdp
-    where no audio may be used under its sender's `encryption`.
+    Keys that are not used are left out. Without audio, fax by T.38 (RFC 3362) takes its place. The
+    relay does this too; rtpengine would relay video and pass keys on, and our calls are to come out
+    the same with either. Raises `MediaError` bad-sdp where no audio may be used under its sender's
+    `encryption`.
     """
     if not sdp.startswith("v=0"):
         raise MediaError("bad-sdp", "does not begin with v=0")
@@ -91,7 +124,15 @@ def relayable(sdp: str, encryption: Encryption = Encryption.OFF) -> str:
     used = choose_audio(description, encryption)
     if used is None and description.audio is not None:
         raise MediaError("bad-sdp", why_not(description, encryption)[1])
+    if description.fax is not None:
+        _check_fax(encryption)
+        used = Chosen(description.fax, ())
     return _only(description, used).to_string()
+
+
+def _check_fax(encryption: Encryption) -> None:
+    if encryption is Encryption.REQUIRED:
+        raise MediaError("bad-sdp", "fax by T.38 cannot be encrypted")
 
 
 def _only(description: SessionDescription, used: Chosen | None) -> SessionDescription:

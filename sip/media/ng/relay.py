@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import structlog
 
@@ -13,7 +12,7 @@ from sip.media.ng.client import TIMEOUT_S, NgClient, play_keys, press_keys
 from sip.media.ng.control_address import ControlAddress
 from sip.media.ng.form import Form, FormError, decode, encode
 from sip.media.ng.notices import COOKIE, NoticeReader
-from sip.media.plane import SILENCE_S, Capability
+from sip.media.plane import SILENCE_S, Capability, Playable, RingbackTone
 from sip.media.terms import KeyForm, MediaTerms, Signalling
 
 log = structlog.get_logger(__name__)
@@ -74,9 +73,15 @@ class RelayClient(NgClient):
         if isinstance(used, int) and isinstance(all_of_them, int):
             self.ports = used, all_of_them
 
-    async def play(self, call_id: str, tag: str, wav: bytes | Path, play_id: int) -> None:
+    async def play(
+        self, call_id: str, tag: str, sound: Playable, play_id: int, *, times: int = 1
+    ) -> None:
         """See `MediaPlane.play`."""
-        keys = {"call-id": call_id, "from-tag": tag, "play-id": play_id, **play_keys(wav)}
+        if isinstance(sound, RingbackTone):
+            what: dict[str, Encodable] = {"ringback": sound.country, "repeat-times": times}
+        else:
+            what = play_keys(sound, times)
+        keys = {"call-id": call_id, "from-tag": tag, "play-id": play_id, **what}
         await self.request("play media", keys)
 
     async def record(self, call_id: str, recording: str, left: str) -> None:
@@ -115,6 +120,10 @@ class RelayClient(NgClient):
             keys["dtmf"] = sender.dtmf.value
         if sender.takes_info:
             keys["takes-info"] = 1
+        if not reader.hold.passed:
+            keys["hold"] = "silence" if reader.hold.music is None else "music"
+        if reader.hold.music is not None:
+            keys["hold-music"] = str(reader.hold.music)
         return keys
 
     def _wishes(self, call_id: str) -> dict[str, Encodable]:

@@ -71,6 +71,7 @@ def _party(rtp: _Dict, rtcp: _Dict, qualities: _Dict, epoch: float) -> PartyStat
         refused=_int(stats, "refused"),
         payload_type=_int(stats, "payload type") if "payload type" in stats else None,
         silent_s=silent_s,
+        crypto_suite=_words(rtp.get("crypto suite")),
         rtcp_received=_int(rtcp_stats, "packets"),
         rtcp_sent=_int(rtcp_stats, "packets sent"),
         quality=quality_of(stats, quality),
@@ -99,6 +100,10 @@ def _streams(entry: _Dict) -> tuple[_Dict, _Dict]:
 def _address(endpoint: _Dict) -> tuple[str, int] | None:
     host = endpoint.get("address")
     return (host, _int(endpoint, "port")) if isinstance(host, str) else None
+
+
+def _words(value: Decoded | None) -> str | None:
+    return value if isinstance(value, str) else None
 
 
 def _dict(value: Decoded | None) -> _Dict:

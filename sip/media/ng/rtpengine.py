@@ -34,8 +34,11 @@ from sip.media.plane import (
     MediaError,
     MediaStats,
     PartyStats,
+    Playable,
+    RingbackTone,
     call_sid_of,
 )
+from sip.media.ringback import ringback
 from sip.media.silence import Change, Look, Silences, Sound
 from sip.media.terms import ANY_TERMS, MediaTerms, Signalling
 
@@ -162,9 +165,13 @@ class RtpengineClient(NgClient):
                 play.blocked = await self._block(call_id, peer)
         return told
 
-    async def play(self, call_id: str, tag: str, wav: bytes | Path, play_id: int) -> None:
+    async def play(
+        self, call_id: str, tag: str, sound: Playable, play_id: int, *, times: int = 1
+    ) -> None:
         """See `MediaPlane.play`."""
-        keys = {"call-id": call_id, "from-tag": tag, **play_keys(wav)}
+        if isinstance(sound, RingbackTone):
+            sound = ringback(sound.country).wav()
+        keys = {"call-id": call_id, "from-tag": tag, **play_keys(sound, times)}
         try:
             reply = await self.request("play media", keys)
         except MediaError as error:
@@ -175,7 +182,7 @@ class RtpengineClient(NgClient):
         if not isinstance(duration, int):
             raise MediaError("refused", "rtpengine does not say how long it plays")
         before = self._plays.pop((call_id, tag), None)
-        timer = self._clock.call_later(duration / 1000, self._finished, call_id, tag)
+        timer = self._clock.call_later(times * duration / 1000, self._finished, call_id, tag)
         play = self._plays[call_id, tag] = _Play(play_id, timer, before.blocked if before else None)
         if before is not None:
             before.timer.cancel()

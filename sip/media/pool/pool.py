@@ -12,8 +12,8 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Final
 
 import structlog
@@ -27,6 +27,7 @@ from sip.media.plane import (
     MediaError,
     MediaPlane,
     MediaStats,
+    Playable,
     Subscription,
     Withheld,
 )
@@ -64,6 +65,8 @@ class EnginePool:
         #: went on in another
         self.calls_lost: Counter[str] = Counter()
         self.calls_moved: Counter[str] = Counter()
+        #: how often each session lost its engine
+        self._moves: Counter[str] = Counter()
         for member in members:
             self.roster.add(member)
 
@@ -154,9 +157,11 @@ class EnginePool:
         """See `MediaPlane.delete`."""
         self._listeners.pop(call_id, None)
         self._lost.found(call_id)
+        moves = self._moves.pop(call_id, 0)
         engine = self._engine_of(call_id)
         try:
-            return await engine.asked(engine.plane.delete(call_id))
+            stats = await engine.asked(engine.plane.delete(call_id))
+            return replace(stats, moves=moves) if moves else stats
         except MediaError as error:
             if error.slug == "timeout":
                 engine.left_behind.add(call_id)
@@ -169,10 +174,12 @@ class EnginePool:
         engine = self._engine_of(call_id)
         return await engine.asked(engine.plane.query(call_id))
 
-    async def play(self, call_id: str, tag: str, wav: bytes | Path, play_id: int) -> None:
+    async def play(
+        self, call_id: str, tag: str, sound: Playable, play_id: int, *, times: int = 1
+    ) -> None:
         """See `MediaPlane.play`."""
         engine = self._engine_of(call_id)
-        await engine.asked(engine.plane.play(call_id, tag, wav, play_id))
+        await engine.asked(engine.plane.play(call_id, tag, sound, play_id, times=times))
 
     async def stop_play(self, call_id: str, tag: str) -> None:
         """See `MediaPlane.stop_play`."""
@@ -271,8 +278,13 @@ class EnginePool:
     async def _try_each(self, call_id: str, offer: Callable[[MediaPlane], Awaitable[str]]) -> str:
         tried: list[Engine] = []
         failed: MediaError | None = None
-        while (engine := self.roster.choose(tried)) is not None:
-            tried.append(engine)
+        while True:
+            engine = self.roster.choose(tried)
+            if engine is None:
+                # a relay that died is there again in half a second: a call had better wait
+                if failed is None and await self.roster.some_back():
+                    continue
+                raise failed or self._none()
             self._put_in(call_id, engine)
             try:
                 sdp = await engine.asked(offer(engine.plane))
@@ -285,13 +297,14 @@ class EnginePool:
                 if error.slug == "timeout":  # it may have acted
                     engine.left_behind.add(call_id)
                 log.warning("media.engine-refuses", engine=engine.name, error=str(error))
-                failed = error
+                if engine.health is not Health.DOWN:
+                    tried.append(engine)
+                    failed = error
             else:
                 lost = self._lost.found(call_id)
                 if lost is not None:
                     self.calls_moved[lost] += 1
                 return sdp
-        raise failed or self._none()
 
     def _none(self) -> MediaError:
         if self.roster.some_up:
@@ -334,6 +347,7 @@ class EnginePool:
 
     def _lose(self, call_id: str, engine: Engine) -> None:
         self._take_out(call_id)
+        self._moves[call_id] += 1
         self.calls_lost[engine.name] += 1
         self._lost.add(call_id, engine.name)
 

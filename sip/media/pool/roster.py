@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Coroutine, Iterator, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import structlog
 
@@ -14,6 +14,10 @@ from sip.media.pool.member import Engine, Health, Member
 from sip.media.pool.watch import watch
 
 log = structlog.get_logger(__name__)
+
+#: Seconds for which a new call waits where no engine answers, and those between two looks.
+BACK_S: Final = 2.0
+LOOK_S: Final = 0.05
 
 
 class EngineState(NamedTuple):
@@ -74,6 +78,18 @@ class Roster:
         if any(engine.capacity is None for engine in free):
             return min(free, key=lambda engine: len(engine.calls))
         return min(free, key=lambda engine: len(engine.calls) / (engine.capacity or 1))
+
+    async def some_back(self) -> bool:
+        """Whether one answers after none did; waits for `BACK_S` at most, not if one does now."""
+        if self.some_up:
+            return False
+        end, back = self._clock.now() + BACK_S, False
+        while not back and self._clock.now() < end:
+            waited = asyncio.Event()
+            self._clock.call_later(LOOK_S, waited.set)
+            await waited.wait()
+            back = any(engine.health is Health.UP for engine in self.in_use)
+        return back
 
     def start(self) -> None:
         """Begin to watch."""

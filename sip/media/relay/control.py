@@ -16,17 +16,22 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sip.core.info_keys import KEYS, LEAST_MS, MOST_MS, USUAL_MS
+from sip.core.sdp import Media
 from sip.core.sdp_crypto import CLEAR, ENCRYPTED
 from sip.media.ng.bencode import Decoded, Encodable
 from sip.media.ng.form import Form, FormError, decode, encode
 from sip.media.plane import MediaError, Withheld, call_sid_of
-from sip.media.relay import rewrite, wav
+from sip.media.relay import codec_keys, rewrite, wav
+from sip.media.relay.fillings import HoldSound
 from sip.media.relay.key_sender import PAUSE_MS, VOLUME, Keystroke
 from sip.media.relay.listening import Wish
 from sip.media.relay.notices import Client, Notices, Problems
 from sip.media.relay.party import Description, Party
 from sip.media.relay.rewrite import ReceivedSdp, Transport
-from sip.media.relay.sessions import Call, Sessions
+from sip.media.relay.sessions import Call, Offer, Sessions
+from sip.media.relay.sounds import Sounds
+from sip.media.relay.wav import Clip
+from sip.media.ringback import ringback
 from sip.media.terms import KeyForm, MediaTerms, Signalling
 
 #: Seconds that a reply is kept for retransmissions of its request.
@@ -74,6 +79,7 @@ class Control:
         self._advertise = advertise
         self._version = version
         self._problems = problems
+        self._sounds = Sounds()
         self._replies: OrderedDict[tuple[object, bytes], tuple[float, bytes]] = OrderedDict()
         self._commands: dict[str, Callable[[_Request, float], Reply]] = {
             "ping": self._ping,
@@ -166,30 +172,39 @@ class Control:
         from_tag = _text(request, "from-tag")
         to_tag = _text(request, "to-tag") if "to-tag" in request.keys else None
         _check_tags(from_tag, to_tag)
+        asked = codec_keys.read(request.keys)
+        told = asked.told(sdp.media.audio)
         receiver = self._sessions.offer(
             _text(request, "call-id"),
             from_tag,
             to_tag,
-            Description(sdp.media, signalling, _terms(request)),
+            Offer(
+                Description(sdp.media, signalling, _terms(request), asked.wanted),
+                sdp.media.codecs if told is None else rewrite.codecs_of(told),
+                asked.sender_ms,
+                asked.receiver_ms,
+            ),
             now,
             _wish(request),
+            hold=self._hold(request),
         )
         transport = receiver.crypto.offered(protocol or sdp.media.protocol)
-        return self._sdp_reply(request, sdp, receiver, transport)
+        return self._sdp_reply(request, sdp, receiver, (transport, told))
 
     def _answer(self, request: _Request, now: float) -> Reply:
         signalling = _received_from(request)
         sdp = self._read(request, signalling, offer=False)
         from_tag, to_tag = _text(request, "from-tag"), _text(request, "to-tag")
         _check_tags(from_tag, to_tag)
-        sender = self._sessions.answer(
+        sender, told = self._sessions.answer(
             _text(request, "call-id"),
             from_tag,
             to_tag,
             Description(sdp.media, signalling, _terms(request)),
             now,
+            hold=self._hold(request),
         )
-        return self._sdp_reply(request, sdp, sender, sender.crypto.answered())
+        return self._sdp_reply(request, sdp, sender, (sender.crypto.answered(), told))
 
     def _delete(self, request: _Request, now: float) -> Reply:
         call = self._sessions.delete(_text(request, "call-id"), now)
@@ -211,15 +226,37 @@ class Control:
         return _report(call, now)
 
     def _play(self, request: _Request, now: float) -> Reply:
-        clip = wav.read(_audio(request))
+        clip = self._sound(request)
+        times = _number(request, "repeat-times", 1)
         self._sessions.play(
             _text(request, "call-id"),
             _text(request, "from-tag"),
             clip,
             _number(request, "play-id", 0),
             now,
+            times=max(1, times),
         )
         return {"result": "ok", "duration": clip.duration_ms}
+
+    def _sound(self, request: _Request) -> Clip:
+        """What is to be played: in the request itself, by its path on this host, or a tone."""
+        if "blob" in request.keys:
+            return wav.read(_text(request, "blob").encode("utf-8", "surrogateescape"))
+        if "ringback" in request.keys:
+            return self._sounds.ringback(ringback(_text(request, "ringback")))
+        return self._sounds.file(Path(_text(request, "file")))
+
+    def _hold(self, request: _Request) -> HoldSound:
+        """What the reader of the description hears on hold; silence in the stead of a bad file."""
+        if "hold" not in request.keys:
+            return HoldSound()
+        music = None
+        if "hold-music" in request.keys:
+            try:
+                music = self._sounds.file(Path(_text(request, "hold-music")))
+            except MediaError as error:
+                self._problems.problem("relay.hold-music", **_ids(request), reason=error.text)
+        return HoldSound(passed=False, music=music)
 
     def _stop_play(self, request: _Request, now: float) -> Reply:
         self._sessions.stop_play(_text(request, "call-id"), _text(request, "from-tag"), now)
@@ -279,12 +316,16 @@ class Control:
         return rewrite.read(_text(request, "sdp"), self._version, offer=offer, signalling_ip=host)
 
     def _sdp_reply(
-        self, request: _Request, sdp: ReceivedSdp, facing: Party, transport: Transport
+        self,
+        request: _Request,
+        sdp: ReceivedSdp,
+        facing: Party,
+        described: tuple[Transport, Media | None],
     ) -> Reply:
         address = self._advertise
         if "media-address" in request.keys:
             address = rewrite.own_address(_text(request, "media-address"), self._version)
-        return {"result": "ok", "sdp": sdp.rewritten(address, facing.pair.port, transport)}
+        return {"result": "ok", "sdp": sdp.rewritten(address, facing.pair.port, *described)}
 
 
 def _report(call: Call, now: float) -> Reply:
@@ -311,6 +352,8 @@ def _party_report(party: Party, now: float) -> Encodable:
         stats["silent ms"] = round(silent_s * 1000)
     stats |= party.meter.stats(now)
     rtp_report: dict[str, Encodable] = {"stats": stats}
+    if party.crypto.suite is not None:
+        rtp_report["crypto suite"] = party.crypto.suite.value[0]
     address = rtp.source or rtp.latch.expected
     if address is not None:
         rtp_report["endpoint"] = {"address": address[0], "port": address[1]}
@@ -408,17 +451,3 @@ def _number(request: _Request, key: str, default: int) -> int:
     if not isinstance(value, int):
         raise MediaError("refused", f"key {key!r} is not a number")
     return value
-
-
-def _audio(request: _Request) -> bytes:
-    """The file to play: in the request itself, or by its path on this host."""
-    if "blob" in request.keys:
-        return _text(request, "blob").encode("utf-8", "surrogateescape")
-    path = Path(_text(request, "file"))
-    try:
-        if not path.is_file():  # to open a pipe could hold up every call
-            raise MediaError("bad-audio", f"{path}: no such file")
-        with path.open("rb") as file:
-            return file.read(wav.MAX_FILE + 1)
-    except (OSError, ValueError) as error:
-        raise MediaError("bad-audio", f"{path}: {error}") from None

@@ -139,6 +139,7 @@ class RtpEndpoint(Endpoint):
         "_unprotect",
         "_unsent",
         "_until_connected",
+        "datagrams",
         "guard",
         "outlet",
         "stream",
@@ -147,6 +148,8 @@ class RtpEndpoint(Endpoint):
     def __init__(self, sock: socket.socket, poller: Poller, rng: random.Random) -> None:
         super().__init__(sock, poller)
         self.stream = RtpStream()
+        #: Whether what comes is no RTP, but passes as it is: fax by T.38.
+        self.datagrams = False
         #: What the party hears.
         self.outlet = Outlet(sock, rng)
         #: What proves and decrypts what the party sends; None for a party in the clear.
@@ -269,9 +272,9 @@ class RtpEndpoint(Endpoint):
     def _follow(self, source: SocketAddress, packet: bytes, now: float) -> bool:
         """A packet from elsewhere: true if the party is there from now on."""
         stream = self.stream
-        if not stream.reads(packet):
+        if not (self.datagrams or stream.reads(packet)):
             return False
-        goes_on = stream.goes_on(packet)
+        goes_on = not self.datagrams and stream.goes_on(packet)
         if not self._learn(source, now, self._heard_at, goes_on):
             return False
         self._close_connected()
@@ -280,8 +283,12 @@ class RtpEndpoint(Endpoint):
         return True
 
     @property
+    def heard_at(self) -> float | None:
+        """The time of the last packet taken, audio, key or fax; None if there was none."""
+        return None if self._heard_at == NEVER else self._heard_at
+
+    @property
     def _heard_at(self) -> float:
-        """The time of the last packet taken, audio or key."""
         heard_at = self.stream.heard_at
         return self._aside_at if heard_at is None else max(heard_at, self._aside_at)
 
@@ -337,6 +344,9 @@ class RtpEndpoint(Endpoint):
 
         Some send keys with an SSRC of their own (RFC 4733 2.1 wants the audio's).
         """
+        if self.datagrams:
+            self._take_datagram(packet, now)
+            return
         if len(packet) == MAX_PACKET or not self.stream.take_key(packet, now):
             self.refused += 1
             return
@@ -344,6 +354,16 @@ class RtpEndpoint(Endpoint):
         self._aside = self._aside.plus(traffic)
         self._aside_at = now
         if self._onto is None or not self._onto.pass_beside(packet, now):
+            self._unsent = self._unsent.plus(traffic)
+
+    def _take_datagram(self, packet: bytes, now: float) -> None:
+        if len(packet) == MAX_PACKET:
+            self.refused += 1
+            return
+        traffic = Traffic(1, len(packet))
+        self._aside = self._aside.plus(traffic)
+        self._aside_at = now
+        if self._onto is None or not self._onto.pass_datagram(packet):
             self._unsent = self._unsent.plus(traffic)
 
     def _open_connected(self, source: SocketAddress, now: float) -> None:

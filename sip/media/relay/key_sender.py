@@ -7,7 +7,6 @@ else meanwhile, which 2.5.1.2 allows: a receiver plays the key itself.
 
 from __future__ import annotations
 
-import audioop
 import struct
 from collections import deque
 from collections.abc import Callable
@@ -17,8 +16,9 @@ from sip.core.info_keys import KEYS, LEAST_MS, USUAL_MS
 from sip.media.key_tones import FREQUENCIES_HZ
 from sip.media.relay.dtmf import SEGMENT
 from sip.media.relay.timers import Timer, Timers
-from sip.media.relay.wav import FRAME_SAMPLES, RATE_HZ, Coding
-from sip.media.tones import stretch
+from sip.media.relay.voice import Voice
+from sip.media.relay.wav import FRAME_SAMPLES
+from sip.media.tones import RATE_HZ, stretch
 
 #: Seconds between two packets.
 PACKET_S: Final = 0.020
@@ -42,15 +42,12 @@ _MAX_LATE_S: Final = 0.1
 _EVENT: Final = struct.Struct("!BBH")
 _END: Final = 0x80
 
-_CODE: Final = {Coding.PCMU: audioop.lin2ulaw, Coding.PCMA: audioop.lin2alaw}
-
 
 class KeyVoice(NamedTuple):
-    """How a party takes keys: as events of this payload type, or as tones in G.711 by its law."""
+    """How a party takes keys as events: their payload type, and its clock."""
 
     payload_type: int
     rate_hz: int = RATE_HZ
-    law: Coding | None = None
 
 
 class Keystroke(NamedTuple):
@@ -105,7 +102,9 @@ class KeySender:
 
     __slots__ = ("_due", "_sending", "_timer", "_timers", "_voice", "_waiting", "_way", "sent")
 
-    def __init__(self, way: Way, voice: Callable[[], KeyVoice | None], timers: Timers) -> None:
+    def __init__(
+        self, way: Way, voice: Callable[[], KeyVoice | Voice | None], timers: Timers
+    ) -> None:
         self._way = way
         self._voice = voice
         self._timers = timers
@@ -169,7 +168,7 @@ class KeySender:
             held = self._waiting.popleft()
             voice = self._voice()
             if voice is not None:
-                return _Event(held, voice) if voice.law is None else _Tone(held, voice, voice.law)
+                return _Event(held, voice) if isinstance(voice, KeyVoice) else _Tone(held, voice)
         return None
 
 
@@ -222,14 +221,13 @@ class _Event:
 
 
 class _Tone:
-    """A key as G.711, in whole frames."""
+    """A key as a tone, in whole frames."""
 
-    __slots__ = ("_frames", "_held", "_law", "_voice")
+    __slots__ = ("_frames", "_held", "_voice")
 
-    def __init__(self, held: Held, voice: KeyVoice, law: Coding) -> None:
+    def __init__(self, held: Held, voice: Voice) -> None:
         self._held = held
         self._voice = voice
-        self._law = law
         self._frames = 0
 
     @property
@@ -247,6 +245,6 @@ class _Tone:
             level_dbm0=-held.volume,
         )
         self._frames += 1
-        way.speak_tone(self._voice.payload_type, _CODE[self._law](pcm, 2), FRAME_SAMPLES, now)
+        way.speak_tone(*self._voice.says_pcm(pcm), now)
         limit_s = held.ended_s
         return limit_s is not None and self._frames * PACKET_S >= limit_s - 1e-9

@@ -19,6 +19,7 @@ from sip.media.relay.endpoint import Ear, RtpEndpoint
 from sip.media.relay.key_sender import Held, KeySender, KeyVoice
 from sip.media.relay.rtp import payload_of
 from sip.media.relay.timers import Timer, Timers
+from sip.media.relay.voice import Voice
 from sip.media.relay.wav import Coding
 from sip.media.terms import KeyForm
 
@@ -31,16 +32,21 @@ def _deaf(_: bytes, __: float) -> None:
     """The ear of who is gone."""
 
 
+def _dumb() -> Voice | None:
+    """The voice to who is gone."""
+    return None
+
+
 class KeyTerms(NamedTuple):
     """How a party takes and sends keys, as its description and terms have it.
 
-    `voice` is how it is sent them by us; None where it gets them otherwise, or not at all. `clean`
-    says that none passes as it came. `laws` are those of G.711 by payload type, where its keys
-    must be heard in its audio; else there are none.
+    `events` is how it is sent events by us, where it takes them; `clean` says that none passes as
+    it came. `laws` are those of G.711 by payload type, where its keys must be heard in its audio;
+    else there are none.
     """
 
     form: KeyForm
-    voice: KeyVoice | None = None
+    events: KeyVoice | None = None
     clean: bool = False
     laws: Mapping[int, Coding] = {}
 
@@ -53,10 +59,15 @@ class Keypad:
     """One party's keys. `join` says whose other side it is, and again after each negotiation."""
 
     __slots__ = ("_deadline", "_ear", "_endpoint", "_held", "_passing", "_peer", "_reader",
-                 "_sender", "_taken", "_timer", "_timers", "_tones", "tell", "terms")  # fmt: skip
+                 "_sender", "_taken", "_timer", "_timers", "_tones", "_voice", "tell",
+                 "terms")  # fmt: skip
 
-    def __init__(self, endpoint: RtpEndpoint, timers: Timers) -> None:
+    def __init__(
+        self, endpoint: RtpEndpoint, timers: Timers, voice: Callable[[], Voice | None]
+    ) -> None:
+        """`voice` is how tones are said to the party."""
         self._endpoint = endpoint
+        self._voice = voice
         self._timers = timers
         self.terms = UNKNOWN
         #: Who is told the keys that the party lets go of.
@@ -96,17 +107,20 @@ class Keypad:
         self._peer = None
         self._endpoint.stream.on_key = None
         self._endpoint.let_be(self._ear)
-        self._ear = _deaf
+        self._ear, self._voice = _deaf, _dumb
 
     @property
     def sender(self) -> KeySender | None:
         """What sends keys to the party; None where it is sent none."""
-        if self.terms.voice is None:
+        if self._says() is None:
             return None
         if self._sender is None:
-            outlet = self._endpoint.outlet
-            self._sender = KeySender(outlet, lambda: self.terms.voice, self._timers)
+            self._sender = KeySender(self._endpoint.outlet, self._says, self._timers)
         return self._sender
+
+    def _says(self) -> KeyVoice | Voice | None:
+        """How the party is sent a key now."""
+        return self._voice() if self.terms.form is KeyForm.TONES else self.terms.events
 
     # keys that the party presses
 
@@ -192,11 +206,10 @@ class Keypad:
             return True
         if number is None:
             return peer.terms.form is KeyForm.TONES
-        voice = peer.terms.voice
+        events = peer.terms.events
         return (
-            voice is not None
-            and voice.law is None
-            and voice.payload_type == number
+            events is not None
+            and events.payload_type == number
             and not peer.terms.clean
             and peer._endpoint.outlet.forwards
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from typing import Final
 
-from sip.core.sdp_crypto import CLEAR, ENCRYPTED, Crypto, chosen, offered_keys, taken_up
+from sip.core.sdp_crypto import CLEAR, ENCRYPTED, Crypto, Suite, chosen, offered_keys, taken_up
 from sip.media.plane import MediaError
 from sip.media.relay.rewrite import RemoteMedia, Transport
 from sip.media.relay.srtp import Guard, Sender, available
@@ -34,15 +34,24 @@ class Keys:
         self.guard: Guard | None = None
         self.sender: Sender | None = None
 
+    @property
+    def suite(self) -> Suite | None:
+        """By which its media is encrypted; None while it is in the clear."""
+        return None if self.sender is None else self.sender.crypto.suite
+
     def offered(self, protocol: str) -> Transport:
-        """How the party is offered audio: as it is spoken to already, else by `protocol`."""
+        """How the party is offered audio: as it is spoken to already, else by `protocol`.
+
+        Who has said nothing yet may be another than was offered the same before: a carrier that is
+        tried next gets keys that the one before never saw.
+        """
         if self._protocol:
             protocol, encrypted = self._protocol, self.sender is not None
         else:
             encrypted = protocol.upper() in ENCRYPTED
         if not encrypted:
             return Transport(protocol if protocol.upper() in CLEAR else _CLEAR)
-        if not self._told:
+        if not (self._told and self._protocol):
             self._told = tuple(offered_keys(available(), self._rng.randbytes))
         return Transport(protocol, self._told)
 
@@ -61,6 +70,8 @@ class Keys:
         It may be one all the same: to an offer that our 200 made, or a re-INVITE of ours. So what
         takes up a line that the party has leaves our key as it is.
         """
+        if not media.codecs:  # it has no audio now, and what it has else is not encrypted by us
+            return
         self._protocol = media.protocol
         pair = taken_up(self._told, media.keys)
         line = chosen(media.keys, available())
@@ -79,6 +90,8 @@ class Keys:
 
     def took_answer(self, media: RemoteMedia, now: float) -> None:
         """An answer of the party is in force; forks may answer one offer several times."""
+        if not media.codecs:
+            return
         self._protocol = media.protocol
         pair = taken_up(self._told, media.keys)
         if pair is not None:

@@ -87,13 +87,15 @@ class Losses:
 
     def settle(self, next_number: int) -> None:
         """Numbers far behind the next one are lost for good."""
-        missing = self._missing
+        missing, final = self._missing, next_number - MAX_MISORDER
         while missing:
             number = next(iter(missing))
-            if number >= next_number - MAX_MISORDER:
-                return
+            if number >= final:
+                break
             del missing[number]
             self._lose(number, 1)
+        if self._size and final - self._last > MIN_GAP:
+            self._close_burst()
 
     def close(self) -> None:
         """The sequence is over: so is whatever belongs to it."""

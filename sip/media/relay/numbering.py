@@ -67,6 +67,11 @@ class Numbering:
         """When the last packet was numbered, or taken over."""
         return self._at
 
+    @property
+    def own_last(self) -> bool:
+        """Whether the last packet was one of ours."""
+        return self._ticks > 0
+
     def timestamp_at(self, now: float) -> int:
         """What a packet of this moment would have."""
         return self._timestamp + self._elapsed(now)

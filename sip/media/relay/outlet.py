@@ -93,8 +93,8 @@ class Outlet:
 
     __slots__ = ("_connected_fd", "_convert", "_counted", "_keying", "_leave_out", "_muted",
                  "_numbering", "_octets", "_overheard", "_packets", "_passed_before", "_protect",
-                 "_rng", "_socket", "_source", "_unsealed", "_withheld", "fd", "rate_hz",
-                 "remote", "sealed_fd", "send_errors")  # fmt: skip
+                 "_rng", "_socket", "_source", "_unsealed", "_withheld", "datagrams", "fd",
+                 "rate_hz", "remote", "sealed_fd", "send_errors")  # fmt: skip
 
     def __init__(self, sock: socket.socket, rng: random.Random) -> None:
         self._socket = sock
@@ -109,6 +109,8 @@ class Outlet:
         #: The clock of what the party hears.
         self.rate_hz = DEFAULT_CLOCK_RATE_HZ
         self.send_errors = 0
+        #: Whether the party understands no RTP at present: nothing of ours is said to it.
+        self.datagrams = False
         self._numbering: Numbering | None = None
         self._convert: Convert | None = None
         self._protect: Protect | None = None
@@ -235,6 +237,17 @@ class Outlet:
         _, _, timestamp, ssrc = _unpack(packet)
         return self._send_as(packet, self._numbering.beside(ssrc, timestamp, now), now)
 
+    def pass_datagram(self, packet: bytes) -> bool:
+        """Sends what is no RTP as it came, and never encrypted."""
+        if self.remote is None or self._withheld:
+            return False
+        try:
+            self._socket.sendto(packet, self.remote)
+        except OSError:
+            self.send_errors += 1
+            return False
+        return self._count(packet)
+
     def speak(self, payload_type: int, payload: bytes, ticks: int, now: float) -> bool:
         """Sends a packet of ours, `ticks` of the clock long. It is marked where audio begins.
 
@@ -246,7 +259,7 @@ class Outlet:
         """The same of a key's tone."""
         numbering = self._renumber(now)
         numbers = numbering.own(ticks, now)
-        if self.remote is None:
+        if self.remote is None or self.datagrams:
             return False
         kind = _VERSION | payload_type | (_MARKER if numbers.begins else 0)
         header = HEADER.pack(kind, numbers.seq, numbers.timestamp, numbering.ssrc)
@@ -260,7 +273,7 @@ class Outlet:
         """
         numbering = self._renumber(now)
         numbers = numbering.key(step, now)
-        if self.remote is None:
+        if self.remote is None or self.datagrams:
             return False
         kind = _VERSION | payload_type | (_MARKER if numbers.begins else 0)
         header = HEADER.pack(kind, numbers.seq, numbers.timestamp, numbering.ssrc)
@@ -277,6 +290,16 @@ class Outlet:
         if self._numbering is not None:
             return self._numbering.sent_at
         return None if self._source is None else self._source.stream.heard_at
+
+    @property
+    def withheld(self) -> bool:
+        """Whether the party does not hear its other side now."""
+        return self._withheld
+
+    @property
+    def own_voice(self) -> bool:
+        """Whether what the party was sent last is ours."""
+        return self._numbering is not None and self._numbering.own_last
 
     @property
     def forwards(self) -> bool:

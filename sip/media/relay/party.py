@@ -3,34 +3,41 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Collection, Mapping
-from functools import lru_cache
-from types import MappingProxyType
 from typing import NamedTuple
 
-from sip.core.sdp_edits import TELEPHONE_EVENT
+from sip.core.sdp import Media
+from sip.core.sdp_codecs import (
+    AS_IT_CAME,
+    COMFORT_NOISE,
+    TELEPHONE_EVENT,
+    NoCodecError,
+    Wanted,
+    answered,
+    packet_ms_of,
+)
 from sip.core.sdp_lines import Codec
-from sip.media.plane import Withheld
+from sip.media.plane import MediaError, Withheld
+from sip.media.relay import fillings
+from sip.media.relay.agreement import Agreement, agree
+from sip.media.relay.convert import Conversion, Relabelling
 from sip.media.relay.endpoint import Ear, Poller, RtpEndpoint
+from sip.media.relay.fillings import PASSED
+from sip.media.relay.gaps import Filling, Gap, Gaps
 from sip.media.relay.key_sender import KeyVoice
 from sip.media.relay.keypad import UNKNOWN, Keypad, KeyTerms
 from sip.media.relay.keys import Keys
 from sip.media.relay.meter import Meter
-from sip.media.relay.player import Player, Voice
+from sip.media.relay.player import Player
 from sip.media.relay.ports import PortPair
 from sip.media.relay.rewrite import Codecs, RemoteMedia
 from sip.media.relay.rtcp_endpoint import RtcpEndpoint
 from sip.media.relay.timers import Timers
-from sip.media.relay.wav import RATE_HZ, Coding
+from sip.media.relay.voice import Voice, voice
+from sip.media.relay.wav import Coding
+from sip.media.relay.ways import one_to_one, ways
 from sip.media.terms import ANY_TERMS, KeyForm, MediaTerms, Signalling
 
-#: Keys, by the name that SDP gives them, as `rewrite` writes it.
-_KEYS = TELEPHONE_EVENT.upper()
-
-#: Comfort noise (RFC 3389), likewise.
-_COMFORT_NOISE = "CN"
-
-#: The laws of G.711 by theirs.
+#: The laws of G.711, by the names that SDP gives them.
 _LAWS = {"PCMU": Coding.PCMU, "PCMA": Coding.PCMA}
 
 
@@ -40,6 +47,8 @@ class Description(NamedTuple):
     media: RemoteMedia
     signalling: Signalling | None = None
     terms: MediaTerms = ANY_TERMS
+    #: Of an offer: what becomes of its codecs.
+    wanted: Wanted = AS_IT_CAME
 
     @property
     def sends(self) -> bool:
@@ -47,19 +56,13 @@ class Description(NamedTuple):
         return self.media.sends and self.media.rtp is not None
 
 
-class Agreement(NamedTuple):
-    """What two parties have in common: codecs and clock rates by payload type, and keys' types."""
-
-    codecs: Mapping[int, Codec] = MappingProxyType({})
-    rates_hz: Mapping[int, int] = MappingProxyType({})
-    key_types: Collection[int] = ()
-
-
 class Party:
     """One party of a call and the port pair that faces it."""
 
-    __slots__ = ("_agreed", "_description", "_staged", "crypto", "keypad", "meter", "pair",
-                 "player", "rtcp", "rtp", "tag", "withheld")  # fmt: skip
+    __slots__ = ("_agreed", "_conversion", "_converted", "_description", "_held", "_rng",
+                 "_staged", "_told", "_told_staged", "_voice", "crypto", "gap", "hold", "keypad",
+                 "meter", "packet_ms", "pair", "player", "rtcp", "rtp", "tag", "told",
+                 "withheld")  # fmt: skip
 
     def __init__(
         self,
@@ -77,12 +80,28 @@ class Party:
         self.meter = Meter(self.rtp, self.rtcp, now)
         self._description: Description | None = None
         self._staged: Description | None = None
+        self._rng = rng
         self._agreed = Agreement()
+        #: What it was told that it may send, and what an open offer to it says.
+        self._told: Codecs = ()
+        self._told_staged: Codecs = ()
+        #: The packet time that it wants by its terms, in ms.
+        self.packet_ms: int | None = None
+        #: What it hears is converted by; None while that passes as it is.
+        self._converted: tuple[Agreement, int | None] | None = None
+        self._conversion: Conversion | None = None
         #: By which its media is encrypted, both ways.
         self.crypto = Keys(rng)
         #: What is played to it now.
         self.player: Player | None = None
-        self.keypad = Keypad(self.rtp, timers)
+        self.keypad = Keypad(self.rtp, timers, self.voice)
+        #: Whether it has our description: before, it expects nothing of us.
+        self.told = False
+        #: What it hears while its other side has put it on hold and says nothing.
+        self.hold = PASSED
+        self._held = False
+        self._voice: Voice | None = None
+        self.gap = Gap(self.rtp.outlet, self._filling)
         #: Why what it says does not reach its other side.
         self.withheld: frozenset[Withheld] = frozenset()
 
@@ -104,40 +123,136 @@ class Party:
     def commit(self, now: float) -> None:
         """The offer/answer exchange is complete: what was staged is in force."""
         if self._staged is not None:
-            self.crypto.took_offer(self._staged.media, now)
+            if not self._staged.media.fax:
+                self.crypto.took_offer(self._staged.media, now)
             self._put_in_force(self._staged, now)
 
     def _put_in_force(self, description: Description, now: float) -> None:
         before = self._description
         self._description, self._staged = description, None
+        self._told, self._told_staged = self._told_staged or self._told, ()
         self._encrypt()
         resumes = description.sends and before is not None and not before.sends
         media, signalling = description.media, description.signalling
+        self.meter.described(media.audio)
         self.rtp.expect(media.rtp, now, signalling=signalling, resumes=resumes)
         self.rtcp.expect(media.rtcp, now, signalling=signalling, resumes=resumes)
 
     def settle(self, description: Description, now: float) -> None:
         """The party answers: in force at once."""
-        self.crypto.took_answer(description.media, now)
+        told = self._told_staged or self._told
+        if told:
+            # an answer of more than the offer had is one to an offer before it, which still holds
+            offered = {codec for _, codec in told}
+            more = [each for each in description.media.codecs if each[1] not in offered]
+            self._told_staged = (*told, *more)
+        if not description.media.fax:
+            self.crypto.took_answer(description.media, now)
         self._put_in_force(description, now)
 
     def _encrypt(self) -> None:
-        guard, sender = self.crypto.guard, self.crypto.sender
+        """Fax is in the clear; the keys of the audio wait meanwhile."""
+        fax = self._faxes
+        guard = None if fax else self.crypto.guard
+        sender = None if fax else self.crypto.sender
         self.rtp.stand_guard(guard)
         self.rtcp.guard = guard
         self.rtp.outlet.protect(None if sender is None else sender.protect)
         self.rtcp.protect = None if sender is None else sender.protect_rtcp
 
-    def join(self, other: Party) -> None:
-        """Packets flow between these two, of the payload types that both described."""
+    def offered(self, told: Codecs) -> None:
+        """An offer to it says that it may send `told`; in force with its answer."""
+        if self._description is None:
+            self._told = told
+        else:
+            self._told_staged = told
+
+    def answer_to(self, description: Description) -> Media | None:
+        """The audio that answers its offer, where the other side answered by `description`.
+
+        None where that passes as it is. Raises `MediaError` bad-sdp where neither can be.
+        """
+        offer, theirs = self._staged or self._description, description.media.audio
+        ours = None if offer is None else offer.media.audio
+        if offer is None or ours is None or theirs is None:
+            return None
+        try:
+            told = answered(ours, theirs, offer.wanted, self.packet_ms)
+        except NoCodecError as error:
+            raise MediaError("bad-sdp", str(error)) from None
+        return None if told is theirs else told
+
+    def answered(self, told: Codecs) -> None:
+        """The answer to its offer says that it may send `told`."""
+        self._told, self._told_staged = told, ()
+
+    def join(self, other: Party, now: float) -> None:
+        """Packets flow between these two, of the payload types that both described.
+
+        Where what one says is not what the other takes, it is converted.
+        """
         self.rtp.attach(other.rtp)
         self.rtcp.peer, other.rtcp.peer = other.rtcp, self.rtcp
-        agreed = _agreement(self._codecs(), other._codecs())
-        for party in (self, other):
+        for party, hearer in ((self, other), (other, self)):
+            told = (*party._told, *party._told_staged)
+            agreed = agree(party._codecs(), told, hearer._codecs())
             party.rtp.stream.negotiate(agreed.rates_hz, agreed.key_types)
             party._agreed = agreed
             party.keypad.terms = party._key_terms()
         self.keypad.join(other.keypad)
+        self._hear(other, now)
+        other._hear(self, now)
+        fax = self._faxes and other._faxes
+        for party in (self, other):
+            party.rtp.datagrams = party.rtp.outlet.datagrams = fax
+
+    @property
+    def _faxes(self) -> bool:
+        return self._description is not None and self._description.media.fax
+
+    def _hear(self, speaker: Party, now: float) -> None:
+        """Chooses what `speaker`'s packets go through before they are heard here."""
+        agreed, outlet = speaker._agreed, self.rtp.outlet
+        packet_ms = self._repacked(speaker)
+        chosen = None if agreed.ways is None and packet_ms is None else (agreed, packet_ms)
+        if chosen == self._converted:
+            return
+        self._converted, self._conversion = chosen, None
+        if chosen is None:
+            outlet.convert(None, now)
+            return
+        heard = self._codecs()
+        of = agreed.ways or ways(agreed.codecs, heard)
+        outlet.rate_hz = next((w.target.rate for w in of.values()), outlet.rate_hz)
+        if packet_ms is None and one_to_one(of):
+            outlet.convert(Relabelling(of), now)
+            return
+        audio = self._audio
+        self._conversion = Conversion(
+            of,
+            packet_ms or self._wished_ms,
+            self._rng,
+            lambda number: None if audio is None else audio.fmtp(number),
+            speaker.meter.loudness.take,
+        )
+        outlet.convert(self._conversion, now)
+
+    def _repacked(self, speaker: Party) -> int | None:
+        """The packet time that it is sent, where its own terms or the speaker's ask for one."""
+        if self.packet_ms is None and speaker.packet_ms is None:
+            return None
+        if not (self.described and speaker.described):
+            return None
+        return self._wished_ms if self._wished_ms != speaker._wished_ms else None
+
+    @property
+    def _audio(self) -> Media | None:
+        return None if self._description is None else self._description.media.audio
+
+    @property
+    def _wished_ms(self) -> int:
+        """The packet time that it is sent, and sends as far as is known."""
+        return self.packet_ms or (20 if self._audio is None else packet_ms_of(self._audio))
 
     def may_send_to(self, other: Party) -> bool:
         """Whether both descriptions let it speak, and neither is on hold without an address."""
@@ -146,6 +261,43 @@ class Party:
             return False
         reachable = ours.media.rtp is not None and theirs.media.rtp is not None
         return reachable and ours.media.sends and theirs.media.hears
+
+    def attend(self, other: Party | None, gaps: Gaps, now: float) -> None:
+        """A negotiation is over: may it hear something, and what fills its gaps?"""
+        theirs = None if other is None else other._description
+        self._held = theirs is not None and not theirs.media.hears
+        self._voice = None
+        if self._may_hear(theirs):
+            gaps.watch(self.gap, now)
+            self.gap.refill()
+        else:
+            gaps.forget(self.gap)
+
+    def _may_hear(self, theirs: Description | None) -> bool:
+        """Whether its description lets it receive, and it was told that something may come.
+
+        An other side that is still to come, or has no address yet, leaves it with us alone. One
+        that holds it, and sends nothing, was passed on as such or was not.
+        """
+        if self._description is None or not self.told:
+            return False
+        media = self._description.media
+        if media.rtp is None or not media.hears:
+            return False
+        if theirs is None or theirs.media.rtp is None or theirs.media.sends:
+            return True
+        return self._held and not self.hold.passed
+
+    def _filling(self) -> Filling | None:
+        """What fills a gap that begins: music where its other side holds it, else silence."""
+        self._voice = None  # in what it heard last
+        voice = self.voice()
+        if self._held and self.hold.music is not None and voice is not None:
+            return fillings.music(self.hold.music, self.voice)
+        conversion = self._conversion
+        if voice is not None and conversion is not None and conversion.noise_level is not None:
+            return fillings.noise(voice, lambda: conversion.noise_level, self._rng)
+        return fillings.silence(voice, self._takes)
 
     def codec(self, payload_type: int) -> Codec | None:
         """What was negotiated for a payload type; its name in capitals."""
@@ -172,6 +324,7 @@ class Party:
     def play(self, player: Player, now: float) -> None:
         """Begins to play; what is played already gives way."""
         self.stop_play(now)
+        self._voice = None
         self.player = player
         player.start(now)
 
@@ -188,14 +341,34 @@ class Party:
             other.rtp.outlet.mute(bool(self.withheld), now)
 
     def voice(self) -> Voice | None:
-        """How it takes G.711: the first that its description has and that was negotiated."""
+        """How we speak to it, the same until the next negotiation: as it hears its other side."""
+        if self._voice is None:
+            audio = self._audio
+            fmtp = _says_nothing if audio is None else audio.fmtp
+            self._voice = voice(self._takes, self._heard_type, fmtp)
+            if self._voice is not None:
+                self.rtp.outlet.rate_hz = self._voice.codec.rate
+        return self._voice
+
+    @property
+    def _takes(self) -> Codecs:
+        """What it described and was told of, too."""
         if self._description is None:
+            return ()
+        told = {codec for _, codec in self._told}
+        codecs = self._description.media.codecs
+        return tuple([each for each in codecs if each[1] in told or not told])
+
+    @property
+    def _heard_type(self) -> int | None:
+        """The payload type under which it heard its other side last."""
+        source = self.rtp.outlet.source
+        if source is None:
             return None
-        for number, codec in self._description.media.codecs:
-            law = _LAWS.get(codec.name)
-            if law is not None and codec.rate == RATE_HZ and number in self._agreed.codecs:
-                return Voice(number, law)
-        return None
+        number = source.stream.payload_type
+        found = None if self._converted is None else self._converted[0].ways
+        way = None if found is None else found.get(number)
+        return number if way is None else way.payload_type
 
     def _key_terms(self) -> KeyTerms:
         """How it sends and takes keys, as far as it has described itself."""
@@ -203,23 +376,22 @@ class Party:
         if description is None:
             return UNKNOWN
         codecs, terms = description.media.codecs, description.terms
-        voice = self.voice()
-        rate_hz = next((codec.rate for _, codec in codecs if codec.name != _KEYS), RATE_HZ)
-        events = [KeyVoice(n, codec.rate) for n, codec in codecs if codec.name == _KEYS]
-        events.sort(key=lambda each: each.rate_hz != rate_hz)  # by the audio's clock, if it may be
+        events = [KeyVoice(n, codec.rate) for n, codec in codecs if codec.name == TELEPHONE_EVENT]
         form = terms.dtmf.settled(events=bool(events), info=terms.takes_info)
         if form is KeyForm.EVENTS:
-            return KeyTerms(form, events[0], clean=terms.dtmf is KeyForm.EVENTS)
+            clocks = [codec.rate for _, codec in codecs if codec.name != TELEPHONE_EVENT]
+            fitting = [each for each in events if each.rate_hz in clocks[:1]]
+            clean = terms.dtmf is KeyForm.EVENTS
+            return KeyTerms(form, (fitting or events)[0], clean=clean)
         if form.by_info:
             return KeyTerms(form)
-        tones = None if voice is None else KeyVoice(voice.payload_type, law=voice.law)
         laws = {n: _LAWS[codec.name] for n, codec in codecs if codec.name in _LAWS}
-        return KeyTerms(form, tones, laws=laws)
+        return KeyTerms(form, laws=laws)
 
     @property
     def rests(self) -> bool:
         """Whether it sends nothing for now and said so: the last that came was comfort noise."""
-        return self._codec_name == _COMFORT_NOISE
+        return self._codec_name == COMFORT_NOISE
 
     @property
     def _codec_name(self) -> str:
@@ -238,6 +410,7 @@ class Party:
     def part(self, now: float) -> None:
         """Nothing flows to or from this party any more."""
         self.stop_play(now)
+        self.gap.close()
         self.meter.end(self._codec_name, now)
         self.keypad.part()
         self.rtp.attach(None)
@@ -248,27 +421,5 @@ class Party:
         self.rtcp.close()
 
 
-@lru_cache(maxsize=256)
-def _agreement(one: Codecs, other: Codecs) -> Agreement:
-    """What two parties have in common. It is remembered: most calls have what others had.
-
-    RFC 3264 5.1 has each side send with the numbers of the other's description, and an answer
-    may number otherwise than its offer (6.1); some send with their own numbers all the same. So
-    a type passes if its codec, or its number, is in both. Keys pass in whatever form each side
-    has. With one side unknown yet, all of the other's pass.
-    """
-    if one and other:
-        numbers = {number for number, _ in one} & {number for number, _ in other}
-        named = {codec for _, codec in one if codec.name} & {codec for _, codec in other}
-        codecs = {
-            number: codec
-            for number, codec in one + other
-            if number in numbers or codec in named or codec.name == _KEYS
-        }
-    else:
-        codecs = dict(one or other)
-    return Agreement(
-        MappingProxyType(codecs),
-        MappingProxyType({number: codec.rate for number, codec in codecs.items()}),
-        frozenset(number for number, codec in codecs.items() if codec.name == _KEYS),
-    )
+def _says_nothing(_: int) -> str | None:
+    """What a party that is not described says of a payload type."""

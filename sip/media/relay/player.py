@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 from sip.media.relay.outlet import Outlet
 from sip.media.relay.timers import Timer, Timers
-from sip.media.relay.wav import FRAME_MS, FRAME_SAMPLES, Clip, Coding
+from sip.media.relay.voice import Voice
+from sip.media.relay.wav import FRAME_MS, Clip
 
 _FRAME_S = FRAME_MS / 1000
 
@@ -15,20 +15,14 @@ _FRAME_S = FRAME_MS / 1000
 _MAX_LATE_S = 0.1
 
 
-class Voice(NamedTuple):
-    """The payload type by which a party takes G.711, and its law."""
-
-    payload_type: int
-    law: Coding
-
-
 class Player:
-    """One play. `voice` is asked for each frame, as a re-INVITE may change the codec meanwhile.
+    """A clip, played so many times. `voice` is asked for each frame: a re-INVITE may change it.
 
     `on_end(finished, now)` is called once: true after the last frame, false if it was stopped.
     """
 
-    __slots__ = ("_clip", "_due", "_index", "_on_end", "_outlet", "_timer", "_timers", "_voice")
+    __slots__ = ("_clip", "_due", "_frames", "_index", "_on_end", "_outlet", "_timer", "_timers",
+                 "_voice")  # fmt: skip
 
     def __init__(
         self,
@@ -37,8 +31,11 @@ class Player:
         voice: Callable[[], Voice | None],
         timers: Timers,
         on_end: Callable[[bool, float], None],
+        *,
+        times: int = 1,
     ) -> None:
         self._clip = clip
+        self._frames = times * clip.frames
         self._outlet = outlet
         self._voice = voice
         self._timers = timers
@@ -58,13 +55,12 @@ class Player:
         self._end(now, finished=False)
 
     def _tick(self, now: float) -> None:
-        if self._index == self._clip.frames:  # the last frame has been heard by now
+        if self._index >= self._frames:  # the last frame has been heard by now
             self._end(now, finished=True)
             return
         voice = self._voice()
         if voice is not None:  # else time goes on, as it does for a party on hold
-            frame = self._clip.frame(self._index, voice.law)
-            self._outlet.speak(voice.payload_type, frame, FRAME_SAMPLES, now)
+            self._outlet.speak(*voice.says(self._clip, self._index % self._clip.frames), now)
         self._index += 1
         self._due = max(self._due + _FRAME_S, now - _MAX_LATE_S)
         self._timer = self._timers.at(self._due, self._tick)

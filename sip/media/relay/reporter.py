@@ -20,6 +20,7 @@ from sip.media.rtcp import (
     Echo,
     Echoes,
     ExtendedReport,
+    Extension,
     Names,
     Packet,
     ReceiverReport,
@@ -141,25 +142,31 @@ class Reporter:
             if isinstance(packet, SenderReport):
                 self.round_trip.sent(rtcp.middle(packet.ntp), now)
 
-    def due_report(self, stream: RtpStream, outlet: Outlet, now: float) -> bytes | None:
+    def due_report(
+        self, stream: RtpStream, outlet: Outlet, now: float, grades: VoipMetrics | None = None
+    ) -> bytes | None:
         """Our report, once `due` is over: what the party is sent, and how its `stream` is heard.
 
-        The first time, nothing is said, and the time begins to run.
+        `grades` go along. The first time, nothing is said, and the time begins to run.
         """
         begins, instead = self.due == 0.0, outlet.forwards
         wait_s = PATIENCE_S * self._rng.uniform(0.85, 1.0) if instead else self._interval_s()
         if begins and not instead:  # RFC 3550 6.3.1: the first comes after half the time
             wait_s /= 2
         self.due = now + wait_s
-        return None if begins else self._compound(stream, outlet.audio(now), now)
+        return None if begins else self._compound(stream, outlet.audio(now), now, grades)
 
-    def _compound(self, stream: RtpStream, audio: Audio | None, now: float) -> bytes:
+    def _compound(
+        self, stream: RtpStream, audio: Audio | None, now: float, grades: VoipMetrics | None
+    ) -> bytes:
         packets = self._report(stream, audio, now)
+        extensions: list[Extension] = [] if grades is None else [grades]
         if self._echo is not None:
             ssrc, mark, at = self._echo
             self._echo = None
-            echoes = Echoes((Echo(ssrc, mark, _units(now - at)),))
-            packets.append(ExtendedReport(self._name, (echoes,)))
+            extensions.append(Echoes((Echo(ssrc, mark, _units(now - at)),)))
+        if extensions:
+            packets.append(ExtendedReport(self._name, tuple(extensions)))
         self.sent += 1
         return rtcp.write(packets)
 

@@ -2,9 +2,9 @@
 
 The relay changes where media goes and how it is encrypted: addresses and ports, the protocol and
 keys (each side has its own), and the attributes that would lead around it (ICE, rtcp-mux, BUNDLE)
-or promise what it does not do (DTLS). Codecs, their
-order and every unknown line pass as they came. The descriptions of a peer's calls differ in two
-numbers, mostly, and what was read of the rest is remembered.
+or promise what it does not do (DTLS). Codecs, their order and every unknown line pass as they
+came, if nothing else is asked for (`sip.core.sdp_codecs`). The descriptions of a peer's calls
+differ in two numbers, mostly, and what was read of the rest is remembered.
 """
 
 from __future__ import annotations
@@ -59,8 +59,12 @@ _OWN_LINE: Final = re.compile(
 _SESSION: Final = re.compile(r"v=0\r?\no=([^\s\0]+ [^\s\0]+ [0-9]{1,64})")
 _PORT: Final = re.compile(r"[1-9][0-9]{0,4}")
 
+#: Forms in which one description is sent on, at most, that are remembered.
+_MAX_TOLD: Final = 16
+
 #: What the audio's port follows, and what stands for one.
 _AUDIO: Final = "\nm=audio "
+_FAX: Final = "\nm=image "
 _ANY_PORT: Final = 9
 
 
@@ -74,7 +78,9 @@ class Transport(NamedTuple):
 class RemoteMedia(NamedTuple):
     """Where a party wants its media (`rtp` None is hold) and by which payload types.
 
-    `sends` and `hears` are its direction (RFC 3264 5.1), `keys` those by which it encrypts.
+    `sends` and `hears` are its direction (RFC 3264 5.1), `keys` those by which it encrypts, `audio`
+    is all that it says of its audio, but for the port. With `fax` it is no audio but T.38
+    (RFC 3362), in datagrams that are no RTP.
     """
 
     rtp: SocketAddress | None
@@ -84,6 +90,8 @@ class RemoteMedia(NamedTuple):
     hears: bool = False
     protocol: str = _CLEAR
     keys: tuple[Crypto, ...] = ()
+    audio: Media | None = None
+    fax: bool = False
 
     def at(self, port: int) -> RemoteMedia:
         """The same with another port, and RTCP above it."""
@@ -102,19 +110,22 @@ class Pattern:
     def __init__(self, sdp: SessionDescription, media: RemoteMedia) -> None:
         self._sdp = sdp
         self.media = media
-        self._around_port: dict[str, tuple[str, str]] = {}
+        self._around_port: dict[tuple[str, Media | None], tuple[str, str]] = {}
 
-    def around_port(self, address: str) -> tuple[str, str]:
+    def around_port(self, address: str, told: Media | None = None) -> tuple[str, str]:
         """What is sent on with `address`, one of ours: from the origin's to the port, and after.
 
-        There is nothing after it where there is no audio.
+        There is nothing after it where there is no audio. `told` stands in place of the audio.
         """
-        around = self._around_port.get(address)
+        around = self._around_port.get((address, told))
         if around is None:
-            text = _relayed(self._sdp, address).to_string().partition(" IN ")[2]
-            before, audio, after = text.partition(f"{_AUDIO}{_ANY_PORT} ")
-            around = (before + _AUDIO, " " + after) if audio else (before, "")
-            self._around_port[address] = around
+            text = _relayed(self._sdp, address, told).to_string().partition(" IN ")[2]
+            medium = _FAX if self.media.fax else _AUDIO
+            before, audio, after = text.partition(f"{medium}{_ANY_PORT} ")
+            around = (before + medium, " " + after) if audio else (before, "")
+            if len(self._around_port) >= _MAX_TOLD:
+                self._around_port.clear()
+            self._around_port[address, told] = around
         return around
 
 
@@ -125,15 +136,21 @@ class ReceivedSdp(NamedTuple):
     session: str
     pattern: Pattern
 
-    def rewritten(self, address: str, port: int, transport: Transport | None = None) -> str:
-        """The description with `address` and `port` (RTCP one above) in place of the sender's, and
-        `transport` in place of its own.
+    def rewritten(
+        self,
+        address: str,
+        port: int,
+        transport: Transport | None = None,
+        told: Media | None = None,
+    ) -> str:
+        """The description with `address` and `port` (RTCP one above) in place of the sender's,
+        `transport` in place of its own, and `told` in place of its audio.
 
         Media other than the relayed audio is refused on the way (port 0), so that the other side
         does not send it.
         """
-        before, after = self.pattern.around_port(address)
-        if after and transport is not None:
+        before, after = self.pattern.around_port(address, told)
+        if after and transport is not None and not self.media.fax:
             after = _transported(after, transport)
         return f"v=0\r\no={self.session} IN {before}{port if after else ''}{after}"
 
@@ -141,9 +158,9 @@ class ReceivedSdp(NamedTuple):
 def read(text: str, version: int, *, offer: bool, signalling_ip: str | None = None) -> ReceivedSdp:
     """Reads a description; `MediaError` bad-sdp if it cannot be read, or not be relayed.
 
-    `version` is the relay's address family, 4 or 6. An offer must have audio; an answer may
-    refuse it. Media for a host name goes to `signalling_ip`, where the description came from: a
-    look-up would hold up every call.
+    `version` is the relay's address family, 4 or 6. An offer must have audio, or T.38 in its
+    place; an answer may refuse it. Media for a host name goes to `signalling_ip`, where the
+    description came from: a look-up would hold up every call.
     """
     start, _, rest = text.partition(" IN ")
     before, _, audio = rest.partition(_AUDIO)
@@ -204,6 +221,8 @@ def _parsed(text: str) -> SessionDescription:
 def _remote_media(
     sdp: SessionDescription, version: int, *, offer: bool, signalling_ip: str | None
 ) -> RemoteMedia:
+    if sdp.fax is not None:
+        return _remote_fax(sdp, sdp.fax, version, signalling_ip)
     if sdp.audio is None:
         if offer or not sdp.media:
             raise _bad("no audio offered")
@@ -212,16 +231,12 @@ def _remote_media(
     if chosen is None:
         raise _bad(why_not(sdp, Encryption.OPTIONAL, available())[1])
     audio = chosen.media
-    connection = sdp.connection_of(audio)
-    if connection is None:
-        raise _bad("no connection address")
     codecs = _codecs(audio)
-    where = _host(connection.address)
-    if normal_address(where) is None:
-        where = signalling_ip or where
-    host = _remote_address(where, version)
+    host = _remote_host(sdp, audio, version, signalling_ip)
     if host is None:
-        return RemoteMedia(None, None, codecs, protocol=audio.protocol, keys=chosen.lines)
+        return RemoteMedia(
+            None, None, codecs, protocol=audio.protocol, keys=chosen.lines, audio=audio
+        )
     direction = audio.direction
     return RemoteMedia(
         _socket_address(host, audio.port),
@@ -231,7 +246,29 @@ def _remote_media(
         hears=direction in ("sendrecv", "recvonly"),
         protocol=audio.protocol,
         keys=chosen.lines,
+        audio=audio,
     )
+
+
+def _remote_fax(
+    sdp: SessionDescription, fax: Media, version: int, signalling_ip: str | None
+) -> RemoteMedia:
+    host = _remote_host(sdp, fax, version, signalling_ip)
+    where = None if host is None else _socket_address(host, fax.port)
+    return RemoteMedia(where, None, (), sends=True, hears=True, fax=True)
+
+
+def _remote_host(
+    sdp: SessionDescription, media: Media, version: int, signalling_ip: str | None
+) -> str | None:
+    """Where a medium is to be sent; None for nowhere, a hold."""
+    connection = sdp.connection_of(media)
+    if connection is None:
+        raise _bad("no connection address")
+    where = _host(connection.address)
+    if normal_address(where) is None:
+        where = signalling_ip or where
+    return _remote_address(where, version)
 
 
 def _chosen(sdp: SessionDescription) -> Chosen | None:
@@ -239,17 +276,17 @@ def _chosen(sdp: SessionDescription) -> Chosen | None:
     return choose_audio(sdp, Encryption.OPTIONAL, available())
 
 
-def _relayed(sdp: SessionDescription, address: str) -> SessionDescription:
-    """What is sent on, with a stand-in for the port."""
+def _relayed(sdp: SessionDescription, address: str, told: Media | None) -> SessionDescription:
+    """What is sent on, with a stand-in for the port, and perhaps for the audio."""
     ours = Connection("IP6" if ":" in address else "IP4", address)
     chosen, origin = _chosen(sdp), sdp.origin
-    audio = None if chosen is None else chosen.media
+    audio = sdp.fax if chosen is None else chosen.media
     return SessionDescription(
         Origin(origin.username, origin.session_id, origin.version, ours.address_type, ours.address),
         sdp.name,
         _connected(sdp.connection, ours),
         _kept(sdp.attributes),
-        tuple([_relayed_audio(m, ours) if m is audio else m.refused for m in sdp.media]),
+        tuple([_relayed_audio(told or m, ours) if m is audio else m.refused for m in sdp.media]),
         sdp.other,
     )
 
@@ -257,7 +294,7 @@ def _relayed(sdp: SessionDescription, address: str) -> SessionDescription:
 def _relayed_audio(audio: Media, ours: Connection) -> Media:
     return audio.replace(
         port=_ANY_PORT,
-        formats=_payload_types(audio.formats),
+        formats=_payload_types(audio.formats) if audio.kind == "audio" else audio.formats,
         port_count=1,
         connection=_connected(audio.connection, ours),
         attributes=_kept(audio.attributes),
@@ -309,6 +346,14 @@ def _remote_address(text: str, version: int) -> str | None:
 
 
 def _codecs(audio: Media) -> Codecs:
+    """See `codecs_of`; `MediaError` bad-sdp if there are none."""
+    codecs = codecs_of(audio)
+    if not codecs:
+        raise _bad(f"no payload type among {' '.join(audio.formats)}")
+    return codecs
+
+
+def codecs_of(audio: Media) -> Codecs:
     """Each payload type's codec, its name in capitals; "" and G.711's clock where it is unsaid."""
     known = audio.rtpmap()
     codecs: list[tuple[int, Codec]] = []
@@ -316,8 +361,6 @@ def _codecs(audio: Media) -> Codecs:
         codec = known.get(int(text), _UNSAID)
         rate = codec.rate or DEFAULT_CLOCK_RATE_HZ
         codecs.append((int(text), Codec(codec.name.upper(), rate, codec.channels)))
-    if not codecs:
-        raise _bad(f"no payload type among {' '.join(audio.formats)}")
     return tuple(codecs)
 
 

@@ -11,10 +11,14 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
+from sip.core.sdp import Media
 from sip.media.plane import MediaError, Withheld, call_sid_of
 from sip.media.relay.dtmf import Press
 from sip.media.relay.endpoint import Poller
+from sip.media.relay.fillings import PASSED, HoldSound
+from sip.media.relay.gaps import Gaps
 from sip.media.relay.key_sender import Keystroke
 from sip.media.relay.listening import Listening, Wish
 from sip.media.relay.meter import Watch
@@ -23,10 +27,23 @@ from sip.media.relay.outlet import NO_TRAFFIC, Traffic
 from sip.media.relay.party import Description, Party
 from sip.media.relay.player import Player
 from sip.media.relay.ports import NoPortsError, PortPool
+from sip.media.relay.rewrite import Codecs, codecs_of
 from sip.media.relay.tape import Recorder, Tape, recordable
 from sip.media.relay.timers import Timers
 from sip.media.relay.wav import Clip
 from sip.media.silence import Look
+
+
+class Offer(NamedTuple):
+    """An offer, and the codecs that its receiver is told.
+
+    `sender_ms` and `receiver_ms` are the packet times that the parties' terms ask for.
+    """
+
+    description: Description
+    told: Codecs
+    sender_ms: int | None = None
+    receiver_ms: int | None = None
 
 
 @dataclass(slots=True)
@@ -66,7 +83,7 @@ class Call:
         for tag, party in self.parties.items():
             peer = self.parties.get(self.peers.get(tag, ""))
             may_send = peer is not None and party.may_send_to(peer)
-            looks[tag] = Look(may_send, party.rtp.stream.heard_at, party.rests)
+            looks[tag] = Look(may_send, party.rtp.heard_at, party.rests)
         return looks
 
 
@@ -97,10 +114,14 @@ class Sessions:
         notices: Notices,
         rng: random.Random,
         recorder: Recorder | None = None,
+        gaps: Gaps | None = None,
     ) -> None:
-        """Without a `recorder` nothing can be recorded."""
+        """Without a `recorder` nothing can be recorded. `gaps` are those of all
+        parties, on the same timers unless told otherwise.
+        """
         self._recorder = recorder
         self._timers = timers
+        self._gaps = gaps or Gaps(timers)
         self._notices = notices
         self._rng = rng
         self._pool = pool
@@ -130,13 +151,16 @@ class Sessions:
         call_id: str,
         from_tag: str,
         to_tag: str | None,
-        description: Description,
+        offer: Offer,
         now: float,
         wish: Wish | None = None,
+        *,
+        hold: HoldSound = PASSED,
     ) -> Party:
         """Takes an offer and returns the party that it is for. Changes nothing if it fails.
 
-        `wish` is what its client wants to hear of the call from now on.
+        `wish` is what its client wants to hear of the call from now on, `hold` what the party that
+        is returned hears on hold.
         """
         call = self._calls.get(call_id) or Call(call_id)
         new: list[Party] = []
@@ -154,27 +178,46 @@ class Sessions:
         self._calls[call_id] = call
         call.parties[from_tag] = sender
         self._place(call, sender, receiver, to_tag, now)
-        sender.stage(description, now)
-        sender.join(receiver)
+        sender.packet_ms, receiver.packet_ms = offer.sender_ms, offer.receiver_ms
+        receiver.offered(offer.told)
+        sender.stage(offer.description, now)
+        sender.join(receiver, now)
+        receiver.hold = hold
+        self._attend(call, now)
         if wish is not None:
             self._listen(call, wish, now)
         return receiver
 
     def answer(
-        self, call_id: str, from_tag: str, to_tag: str, description: Description, now: float
-    ) -> Party:
-        """Takes `to_tag`'s answer and returns the party that had offered."""
+        self,
+        call_id: str,
+        from_tag: str,
+        to_tag: str,
+        description: Description,
+        now: float,
+        *,
+        hold: HoldSound = PASSED,
+    ) -> tuple[Party, Media | None]:
+        """Takes `to_tag`'s answer; the party that had offered, and the audio that it is told.
+
+        That is None where the answer goes on as it is. `hold` is what that party hears on hold.
+        """
         call = self.find(call_id)
         sender = call.parties.get(from_tag)
         if sender is None:
             raise MediaError("unknown-call", f"no offer from tag {from_tag!r} in this call")
+        told = sender.answer_to(description)
         receiver = call.parties.get(to_tag)
         if receiver is None or call.peers.get(from_tag) != to_tag:
             receiver = self._adopt(call, sender, to_tag, now)
         receiver.crypto.check_answer(description.media)
         receiver.settle(description, now)
         sender.commit(now)
-        sender.join(receiver)
+        sender.answered(description.media.codecs if told is None else codecs_of(told))
+        sender.join(receiver, now)
+        sender.told = receiver.told = True
+        sender.hold = hold
+        self._attend(call, now)
         if call.tape is not None:
             for party in (sender, receiver):
                 call.tape.hear(party)
@@ -184,7 +227,7 @@ class Sessions:
             call.watch = Watch(call.joined, self._timers, self._rng, now)
         if call.listening is not None:
             call.listening.renew(now)
-        return sender
+        return sender, told
 
     def delete(self, call_id: str, now: float) -> Call:
         """Ends the call and frees its ports; the returned call is for its counters."""
@@ -207,18 +250,20 @@ class Sessions:
             self._end(call.pending, now)
         return call
 
-    def play(self, call_id: str, tag: str, clip: Clip, play_id: int, now: float) -> None:
+    def play(
+        self, call_id: str, tag: str, clip: Clip, play_id: int, now: float, *, times: int = 1
+    ) -> None:
         """Begins to play to a party; what is played to it already gives way."""
         call = self.find(call_id)
         party = _party_of(call, tag)
         if party.voice() is None:
-            raise MediaError("unsupported", "the party takes neither PCMU nor PCMA")
+            raise MediaError("unsupported", "the party takes no codec that can be made here")
 
         def over(finished: bool, now: float) -> None:
             if call.listening is not None:
                 call.listening.played(party.tag, play_id, finished, now)
 
-        player = Player(clip, party.rtp.outlet, party.voice, self._timers, over)
+        player = Player(clip, party.rtp.outlet, party.voice, self._timers, over, times=times)
         party.play(player, now)
 
     def stop_play(self, call_id: str, tag: str, now: float) -> None:
@@ -291,6 +336,11 @@ class Sessions:
         """Ends every call."""
         for call_id in list(self._calls):
             self.delete(call_id, now)
+
+    def _attend(self, call: Call, now: float) -> None:
+        """Parties may hear something from now on, or may not any more."""
+        for tag, party in call.parties.items():
+            party.attend(call.parties.get(call.peers.get(tag, "")), self._gaps, now)
 
     def _listen(self, call: Call, wish: Wish, now: float) -> None:
         """Its client hears of the call, and of every party's keys."""
@@ -372,5 +422,6 @@ class Sessions:
         return party
 
     def _end(self, party: Party, now: float) -> None:
+        self._gaps.forget(party.gap)
         party.part(now)
         self._pool.release(party.pair, now)

@@ -32,6 +32,13 @@ _buffer: Final = ffi.new("char[]", _LONGEST + _TRAILER)
 _octets: Final = ffi.buffer(_buffer)
 _size: Final = ffi.new("int *")
 
+#: Sources (SSRC) for which one context keeps account. A call has a handful; whoever names more by
+#: its key is not to fill the memory.
+MAX_SOURCES: Final = 256
+
+#: Where a packet names its source.
+_RTP_SOURCE, _RTCP_SOURCE = slice(8, 12), slice(4, 8)
+
 #: Makes one packet of another; None for one that must not be taken, or sent.
 Change = Callable[[bytes], bytes | None]
 
@@ -62,8 +69,9 @@ class Sender:
     def __init__(self, crypto: Crypto) -> None:
         self.crypto = crypto
         self._session = _session(crypto, Policy.SSRC_ANY_OUTBOUND)
-        self.protect = _change(lib.srtp_protect, self._session)
-        self.protect_rtcp = _change(lib.srtp_protect_rtcp, self._session)
+        known: set[bytes] = set()
+        self.protect = _change(lib.srtp_protect, self._session, _RTP_SOURCE, known)
+        self.protect_rtcp = _change(lib.srtp_protect_rtcp, self._session, _RTCP_SOURCE, known)
 
 
 class Receiver:
@@ -78,8 +86,9 @@ class Receiver:
     def __init__(self, crypto: Crypto) -> None:
         self.crypto = crypto
         self._session = _session(crypto, Policy.SSRC_ANY_INBOUND)
-        self.unprotect = _change(lib.srtp_unprotect, self._session)
-        self.unprotect_rtcp = _change(lib.srtp_unprotect_rtcp, self._session)
+        known: set[bytes] = set()
+        self.unprotect = _change(lib.srtp_unprotect, self._session, _RTP_SOURCE, known)
+        self.unprotect_rtcp = _change(lib.srtp_unprotect_rtcp, self._session, _RTCP_SOURCE, known)
 
 
 class Guard:
@@ -123,21 +132,30 @@ class Guard:
         return clear
 
 
-def _change(function: Any, session: Session) -> Change:
+def _change(function: Any, session: Session, where: slice, known: set[bytes]) -> Change:
     """A function of libsrtp on one context; its names are local, as each packet passes here.
 
-    `_held` keeps the context in memory for as long as its function is in use.
+    `known` are the context's sources. `_held` keeps the context in memory for as long as its
+    function is in use.
     """
     context, buffer, octets, size = session._srtp[0], _buffer, _octets, _size
+    last = b""
 
     def change(packet: bytes, *, _held: Session = session) -> bytes | None:
+        nonlocal last
         length = len(packet)
-        if length > _LONGEST:
+        source = packet[where]
+        if length > _LONGEST or (
+            source != last and source not in known and len(known) >= MAX_SOURCES
+        ):
             return None
         octets[0:length] = packet
         size[0] = length
         if function(context, buffer, size):
             return None
+        if source != last:
+            known.add(source)
+            last = source
         changed: bytes = octets[0 : size[0]]
         return changed
 

@@ -136,7 +136,7 @@ class TrunkAttempts:
             credentials=details.credentials,
             no_response_s=trunk.no_response_s,
             post_dial_s=trunk.post_dial_s,
-            media_address=ours,
+            media_address=self._ua.media_host(flow, trunk.leg.advertise),
             options=details.options,
             target=target,
             redirect_hosts=trunk.redirect_hosts,

@@ -22,6 +22,7 @@ from sip.softswitch.jambonz.link import AppError, AppLink
 from sip.softswitch.jambonz.session import Dialled, Verb
 from sip.softswitch.jambonz.session_info import SessionInfo
 from sip.softswitch.jambonz.socket import LAST_ACK_S, AppSocket, Json
+from sip.softswitch.jambonz.sounds import NO_SOUNDS, Sounds
 from sip.softswitch.jambonz.verbs import JAMBONZ_COMMANDS, parse_verbs
 from sip.softswitch.jambonz.verbs.config import record
 from sip.softswitch.jambonz.verbs.schema import KNOWN_TO_JAMBONZ, VerbError
@@ -41,9 +42,11 @@ class Driver:
         dialler: Dialler,
         info: SessionInfo,
         make_call: Callable[[Callable[[LegReport], None]], Call],
+        sounds: Sounds = NO_SOUNDS,
     ) -> None:
         """`make_call(on_status)` makes the call that `info` tells of."""
         self.dialler = dialler
+        self.sounds = sounds
         self.info = info
         self.customer_data: Json = {}
         self.dialled = Dialled()

@@ -100,11 +100,13 @@ def dial_result(
 def media_counters(stats: MediaStats | None) -> Json:
     """The relay's counters, by leg.
 
-    As they are: orjson writes a dataclass as the object of its fields.
+    As they are: orjson writes a dataclass as the object of its fields. `moves` is there where
+    counters are missing, since engines died.
     """
     if stats is None:
         return {}
-    return dict(by_leg(stats))
+    counters: Json = dict(by_leg(stats))
+    return counters | {"moves": stats.moves} if stats.moves else counters
 
 
 def _a_leg(info: SessionInfo, status: LegReport) -> Json:

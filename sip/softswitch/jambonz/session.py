@@ -7,6 +7,7 @@ from sip.b2bua.call import Call
 from sip.core.value import frozen
 from sip.softswitch.dialling.dialler import Dialler
 from sip.softswitch.jambonz.session_info import SessionInfo
+from sip.softswitch.jambonz.sounds import Sounds
 
 Json = dict[str, Any]
 
@@ -31,6 +32,8 @@ class Session(Protocol):
     customer_data: Json
     #: what is dialled, for the messages about the B-leg
     dialled: Dialled
+    #: what can be played to it
+    sounds: Sounds
 
     @property
     def log_ids(self) -> dict[str, str]:

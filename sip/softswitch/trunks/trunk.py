@@ -13,6 +13,7 @@ from config.settings import (
     CalledNumberSettings,
     CallerIdSettings,
     HealthSettings,
+    MediaSettings,
     MediaTermsSettings,
     PassHeaderSettings,
     PeerSettings,
@@ -25,10 +26,11 @@ from sip.b2bua.legs.options import DEFAULT, LegOptions, Reliable
 from sip.b2bua.legs.outbound import NO_RESPONSE_S, POST_DIAL_S
 from sip.core.digest_client import Credentials
 from sip.core.header_values import canonical
+from sip.core.sdp_codecs import Codecs
 from sip.core.sdp_crypto import Encryption
 from sip.core.session_timer import Mode, Policy
 from sip.core.uri import Uri
-from sip.media.terms import KeyForm, MediaTerms
+from sip.media.terms import PASSED_HOLD, HoldTerms, KeyForm, MediaTerms
 from sip.transport.endpoint import Endpoint
 
 
@@ -71,7 +73,13 @@ class Trunk:
     accept_per_second: int | None = None
 
     @classmethod
-    def of(cls, settings: PeerSettings, *, default_country: str | None = None) -> "Trunk":
+    def of(
+        cls,
+        settings: PeerSettings,
+        *,
+        default_country: str | None = None,
+        hold: HoldTerms = PASSED_HOLD,
+    ) -> "Trunk":
         """The trunk that the configuration describes."""
         proxy, login, ours = settings.outbound_proxy, settings.login, settings.credentials
         gateways = settings.gateways
@@ -97,7 +105,7 @@ class Trunk:
             no_response_s=settings.no_response_s,
             force_rport=_force_rport(settings),
             post_dial_s=settings.post_dial_s,
-            leg=_leg_options(settings),
+            leg=_leg_options(settings, hold),
             follows_redirects=settings.redirects == "follow",
             health=settings.health,
             country=settings.country or default_country,
@@ -156,7 +164,9 @@ class Trunks:
     def of(cls, settings: Settings) -> "Trunks":
         """Every trunk of the configuration, in its order."""
         country = settings.outbound.default_country
-        return cls(Trunk.of(one, default_country=country) for one in settings.every_trunk())
+        hold = _hold_terms(settings.media)
+        trunks = settings.every_trunk()
+        return cls(Trunk.of(one, default_country=country, hold=hold) for one in trunks)
 
     def __iter__(self) -> Iterator[Trunk]:
         return iter(self._by_name.values())
@@ -187,7 +197,11 @@ def _force_rport(settings: PeerSettings) -> bool:
     return settings.kind == "pbx" if said is None else said
 
 
-def _leg_options(settings: PeerSettings) -> LegOptions:
+def _hold_terms(media: MediaSettings) -> HoldTerms:
+    return HoldTerms(passed=media.hold == "pass", music=media.hold_music)
+
+
+def _leg_options(settings: PeerSettings, hold: HoldTerms) -> LegOptions:
     timer = settings.session_timer
     return LegOptions(
         advertise=settings.advertise,
@@ -198,13 +212,16 @@ def _leg_options(settings: PeerSettings) -> LegOptions:
         ),
         # who registers with us is reached the way it came, through whatever NAT it sits behind
         symmetric=settings.registrar,
-        media=_media_terms(settings.media),
+        media=_media_terms(settings.media, hold),
         reinvites=settings.media.reinvite,
     )
 
 
-def _media_terms(settings: MediaTermsSettings) -> MediaTerms:
+def _media_terms(settings: MediaTermsSettings, hold: HoldTerms) -> MediaTerms:
     return MediaTerms(
         dtmf=KeyForm(settings.dtmf),
         encryption=Encryption(settings.srtp),
+        codecs=Codecs(settings.codecs, ordered=settings.codec_order == "listed"),
+        packet_time_ms=settings.packet_time_ms,
+        hold=hold,
     )

@@ -3,11 +3,13 @@
 import pytest
 
 from gateway.calls.endings import (
+    ANSWERED_BY_CALLER,
     Fault,
     Role,
     another_may_follow,
     dial_refusal,
     registration_refusal,
+    unheard,
 )
 from gateway.retell.failures import RetellFailure
 
@@ -75,6 +77,20 @@ def test_codes_after_which_another_attempt_may_follow(role: Role, follows: set[i
         code for code in codes if another_may_follow(role, "failed", code, early_media=False)
     }
     assert not any(another_may_follow(role, "failed", code, early_media=True) for code in codes)
+
+
+@pytest.mark.parametrize(
+    ("media", "cause"),
+    [
+        ({"a": {"packets_received": 0}, "b": {"packets_received": 9}}, "one-way-media"),
+        ({"a": {"packets_received": 0}, "b": {"packets_received": 0}}, "no-media"),
+        # it may have been heard by an engine that died, and its counters with it
+        ({"a": {"packets_received": 0}, "b": {"packets_received": 9}, "moves": 1}, "hangup"),
+    ],
+)
+def test_a_side_that_was_not_heard_is_the_verdict(media: dict[str, object], cause: str) -> None:
+    ending = unheard(ANSWERED_BY_CALLER, media, 30.0, Fault.CALLER, Fault.RETELL)
+    assert ending.cause == cause
 
 
 def test_every_failure_of_retells_api_has_a_verdict() -> None:

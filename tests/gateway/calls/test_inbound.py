@@ -1,5 +1,7 @@
 """Calls that a carrier or PBX brings: method 1, its endings, and the fallback."""
 
+from pathlib import Path
+
 import pytest
 
 from gateway.jambonz.messages import MAX_FRAME
@@ -293,3 +295,74 @@ async def test_what_the_caller_sends_never_stands_beside_a_variable_of_its_name(
         assert headers == {"X-Own": "1"} | (ours if method == "trunk" else {})
         await jambonz.answered()
         await jambonz.caller_hangs_up()
+
+
+async def test_a_number_announces_and_plays_while_it_rings(start: Start, tmp_path: Path) -> None:
+    """Answered for the announcement, the caller still gets the fallback where the agent fails."""
+    entry = {
+        "announcement": {"file": "welcome.wav"},
+        "ringing": "wait.wav",
+        "fallback": {"trunk": "pbx", "to": "200"},
+    }
+    gateway = await start(media={"sounds": str(tmp_path)}, numbers={TRUNK_DID: entry})
+    async with gateway.jambonz() as jambonz:
+        first, second, third = await jambonz.new_call(to=TRUNK_DID)
+        assert first == {"verb": "play", "url": "welcome.wav", "earlyMedia": False}
+        assert (second["verb"], second["dialMusic"]) == ("dial", "wait.wav")
+        assert third == {"verb": "hangup"}
+        await jambonz.caller("in-progress", 200)
+        await jambonz.leg("trying", 100)
+        await jambonz.leg("busy", 486)
+        fallback, _ = await jambonz.dial_ended("busy", 486)
+        assert fallback["target"][0]["number"] == "200"
+        await jambonz.answered()
+        await jambonz.caller_hangs_up()
+    record = await gateway.record()
+    assert (record.ended_by, record.cause, record.sip_status) == ("caller", "hangup", 200)
+    assert [(a["trunk"], a["code"]) for a in record.attempts] == [("retell", 486), ("pbx", 200)]
+
+
+async def test_a_caller_who_hangs_up_during_the_announcement(start: Start, tmp_path: Path) -> None:
+    entry = {"announcement": {"file": "welcome.wav"}}
+    gateway = await start(media={"sounds": str(tmp_path)}, numbers={TRUNK_DID: entry})
+    async with gateway.jambonz() as jambonz:
+        await jambonz.new_call(to=TRUNK_DID)
+        await jambonz.caller("in-progress", 200)
+        await jambonz.caller("completed", 200, call_termination_by="caller", duration=3)
+        await jambonz.hang_up()
+    record = await gateway.record()
+    assert (record.ended_by, record.cause, record.sip_status) == ("caller", "hangup", 200)
+
+
+async def test_an_early_announcement_leaves_the_call_unanswered(
+    start: Start, tmp_path: Path
+) -> None:
+    entry = {"announcement": {"file": "welcome.wav", "before": "answer"}}
+    gateway = await start(media={"sounds": str(tmp_path)}, numbers={TRUNK_DID: entry})
+    async with gateway.jambonz() as jambonz:
+        first, *_ = await jambonz.new_call(to=TRUNK_DID)
+        assert first == {"verb": "play", "url": "welcome.wav", "earlyMedia": True}
+        await jambonz.caller("early-media", 183)
+        await jambonz.caller("no-answer", 487, call_termination_by="caller")
+        await jambonz.hang_up()
+    record = await gateway.record()
+    assert (record.cause, record.sip_status, record.answered_ms) == ("cancelled", 487, None)
+
+
+@pytest.mark.parametrize(
+    ("silent", "fault"), [("a", "caller"), ("b", "retell")], ids=["caller", "agent"]
+)
+async def test_a_side_that_sends_no_rtp_any_more_is_at_fault(
+    gateway: Gateway, silent: str, fault: str
+) -> None:
+    async with gateway.jambonz() as jambonz:
+        await jambonz.new_call(to=TRUNK_DID)
+        await jambonz.answered()
+        await jambonz.leg("completed", 200, cause="rtp-timeout" if silent == "b" else "bye")
+        await jambonz.dial_ended("completed", 200)
+        cause = "rtp-timeout" if silent == "a" else "bye"
+        await jambonz.caller("completed", 200, call_termination_by="jambonz", cause=cause)
+        await jambonz.hang_up()
+    record = await gateway.record()
+    assert (record.ended_by, record.cause, record.sip_status) == ("gateway", "rtp-timeout", 200)
+    assert record.fault == fault

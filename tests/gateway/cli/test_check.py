@@ -13,10 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from typer.testing import CliRunner
 
+from config.findings import Level
 from config.settings import SANDBOX_FILE, Settings, load
 from gateway.cli import checks, main
+from gateway.start.errors import StartupError
+from gateway.start.sounds import check_sounds
+from sip.media.ringback import ringback
 from tests.fakes.stun import stun_server
 from tests.transport.tls.authority import Authority
 
@@ -202,6 +207,28 @@ def codes_of(tree: ast.AST) -> Iterator[str]:
             for part in ast.walk(node.value):
                 if isinstance(part, ast.Constant) and isinstance(part.value, str):
                     yield part.value
+
+
+def test_a_file_that_cannot_be_played_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "sounds").mkdir()
+    (tmp_path / "sounds" / "good.wav").write_bytes(ringback("US").wav())
+    (tmp_path / "song.wav").write_bytes(b"ID3")
+    keys = {
+        "sip": {"listen": ["udp:127.0.0.1:5998"]},
+        "media": {"sounds": "sounds", "hold": "music", "hold_music": "song.wav"},
+        "numbers": {
+            "+14155550100": {"announcement": {"file": "good.wav"}, "ringing": "missing.wav"}
+        },
+    }
+    settings = load(write(tmp_path, yaml.safe_dump(keys)), {})
+    music, good, missing = checks.sounds(settings)
+    assert (music.code, music.path) == ("sound-unplayable", ("media", "hold_music"))
+    assert "song.wav: no WAV file" in music.text
+    assert (good.code, good.level) == ("sound-playable", Level.FINE)
+    assert missing.path == ("numbers", "+14155550100", "ringing")
+    assert "missing.wav: No such file" in missing.text
+    with pytest.raises(StartupError, match=r"^media\.hold_music: .*song\.wav: no WAV file"):
+        check_sounds(settings)
 
 
 @contextmanager

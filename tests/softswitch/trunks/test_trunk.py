@@ -6,6 +6,7 @@ from config.settings import Settings
 from sip.b2bua.legs.options import Reliable
 from sip.core.digest_client import Credentials, Tried
 from sip.core.message import Request, make_response
+from sip.core.sdp_codecs import Codecs
 from sip.core.session_timer import Mode
 from sip.ids import Ids
 from sip.softswitch.trunks.trunk import Trunk, Trunks
@@ -133,3 +134,11 @@ def test_credentials_for_one_realm_are_shown_to_no_other(realm: str | None, answ
 )
 def test_pbxs_are_answered_at_their_source(entry: dict[str, object], forced: bool) -> None:
     assert only(**entry).force_rport is forced
+
+
+def test_a_trunks_media_terms_are_its_legs() -> None:
+    """What `trunks[].media` says reaches the offers and answers of its calls."""
+    media = {"codecs": ["PCMA", "opus"], "codec_order": "offered", "packet_time_ms": 30}
+    terms = only(media=media).leg.media
+    assert terms.codecs == Codecs(("PCMA", "opus"), ordered=False)
+    assert terms.packet_time_ms == 30

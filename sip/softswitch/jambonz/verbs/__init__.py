@@ -27,7 +27,7 @@ VERBS: Final = _found()
 JAMBONZ_VERBS: Final = frozenset(
     {
         *("alert", "conference", "dequeue", "dialogflow", "dtmf", "dub", "enqueue", "gather"),
-        *("leave", "lex", "listen", "llm", "message", "pipeline", "play", "rasa", "record"),
+        *("leave", "lex", "listen", "llm", "message", "pipeline", "rasa", "record"),
         *("rest:dial", "say", "sip:refer", "sip:request", "stream", "transcribe"),
     }
 )

@@ -1,6 +1,7 @@
 """`dial`: places a B-leg, joins it to the call, and lasts until the B-leg is over."""
 
 import asyncio
+from pathlib import Path
 from typing import Final
 
 import structlog
@@ -15,6 +16,7 @@ from sip.softswitch.dialling.identity import ANONYMOUS, Caller
 from sip.softswitch.dialling.targets import DialTarget, PhoneTarget, SipTarget
 from sip.softswitch.jambonz.messages import dial_result
 from sip.softswitch.jambonz.session import Dialled, Session, Verb
+from sip.softswitch.jambonz.sounds import SoundError
 from sip.softswitch.jambonz.verbs.schema import (
     ANY,
     KNOWN_TO_JAMBONZ,
@@ -29,6 +31,7 @@ from sip.softswitch.jambonz.verbs.schema import (
     hook,
     json_object,
     seconds,
+    sound,
     text,
     undone,
     undone_false,
@@ -56,6 +59,7 @@ class Dial:
     encrypted: bool = False
     action_hook: str | None = None
     tag: Json | None = None
+    music: str | None = None
     verb_id: str | None = None
 
     async def run(self, session: Session) -> None:
@@ -116,10 +120,22 @@ class Dial:
                 timeout_s=self.timeout_s,
                 time_limit_s=self.time_limit_s,
                 leg=leg,
+                while_ringing=self._music(session),
+                ringback=session.sounds.ringback,
             )
         if attempts.problems:
             log.info("dial.gateways-skipped", problems=attempts.problems, **session.log_ids)
         return child
+
+    def _music(self, session: Session) -> Path | None:
+        """What the caller hears while it rings; a call goes on without."""
+        if self.music is None:
+            return None
+        try:
+            return session.sounds.file(self.music)
+        except SoundError as error:
+            log.error("dial.no-music", error=str(error), fault=error.fault.value, **session.log_ids)
+            return None
 
 
 def _target(what: str, key: str, value: object) -> DialTarget:
@@ -223,11 +239,12 @@ VERB: Final[Shape[Verb]] = Shape(
         "anchorMedia": ("", undone_false),  # media always passes through us
         "id": ("verb_id", text),
         "tag": ("tag", json_object),
+        "dialMusic": ("music", sound),
         "forwardPAI": ("", undone),  # the trunk decides
         "referHook": UNDONE,
         **dict.fromkeys(
             (
-                *("confirmHook", "dtmfHook", "dtmfCapture", "onHoldHook", "dialMusic", "listen"),
+                *("confirmHook", "dtmfHook", "dtmfCapture", "onHoldHook", "listen"),
                 *("stream", "transcribe", "dub", "amd", "boostAudioSignal", "proxy"),
                 "exitMediaPath",
             ),

@@ -94,6 +94,18 @@ def seconds(what: str, key: str, value: object) -> float:
     return float(value)
 
 
+def sound(what: str, key: str, value: object) -> str:
+    """The name of a file of the folder `media.sounds`; jambonz takes a URL."""
+    if not isinstance(value, str) or not value:
+        raise VerbError(f"{what}: {key} must be the name of a file")
+    if ":" in value:
+        raise VerbError(
+            f"{what}: {key} {visible(value)}: a URL is {KNOWN_TO_JAMBONZ};"
+            " name a file of the folder media.sounds"
+        )
+    return value
+
+
 def json_object(what: str, key: str, value: object) -> Json:
     if isinstance(value, dict):
         return value
