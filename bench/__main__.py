@@ -201,7 +201,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m bench", description="Measure the gateway beside its peers."
     )
-    parser.add_argument("--quick", action="store_true", help="at most 3 minutes: one round each")
+    parser.add_argument("--quick", action="store_true", help="at most 5 minutes: one round each")
     parser.add_argument(
         "--only",
         type=lambda text: _chosen(text, _PARTS),

@@ -210,8 +210,8 @@ def measure_step(
 ) -> MediaStep:
     """`calls` calls through a freshly started engine."""
     with (
-        Generator(calls, plan, cores.generator, seal=seal) as generator,
         engine.start(cores.tested, directory) as running,
+        Generator(calls, plan, cores.generator, seal=seal) as generator,
     ):
         parties = _Parties(generator)
         empty = running.memory_bytes()
