@@ -31,7 +31,8 @@ _GENERATOR_LATE_MS = 20.0
 
 _SDP = (
     "v=0\r\no=bench 1 1 IN IP4 {host}\r\ns=-\r\nc=IN IP4 {host}\r\nt=0 0\r\n"
-    "m=audio {port} {protocol} 0\r\n{crypto}a=rtpmap:0 PCMU/8000\r\na=ptime:20\r\na=sendrecv\r\n"
+    "m=audio {port} {protocol} 0 101\r\n{crypto}a=rtpmap:0 PCMU/8000\r\n"
+    "a=rtpmap:101 telephone-event/8000\r\na=ptime:20\r\na=sendrecv\r\n"
 )
 
 
@@ -59,6 +60,8 @@ class MediaStep:
     """Packets that were decrypted where they are encrypted, and are what was said."""
     unproven: int = 0
     """Packets that arrived and are not; each is an error."""
+    filled: int = 0
+    """Packets that arrived and are silence of the engine's own."""
 
     @property
     def loss(self) -> float:
@@ -251,7 +254,7 @@ def run_step(
     used_s = (running.cpu_s() if running else 0.0) - cpu
     elapsed_s = time.monotonic() - began
     proof = generator.read() if generator.seal is not PLAIN else {}
-    lost = result["sent"] - result["received"]
+    lost = result["sent"] - (result["received"] - proof.get("filled", 0))
     step = MediaStep(
         engine=engine,
         seal=generator.seal.key,
@@ -302,6 +305,7 @@ def measure_engines(
 
 def _told(engine: Engine, seal: Seal, step: MediaStep) -> str:
     proof = "" if step.proven is None else f", {step.proven} proven, {step.unproven} not"
+    proof += f", {step.filled} silent" if step.filled else ""
     return (
         f"media: {engine.label}, {seal.label}, {step.calls} calls: loss {step.loss:.3%}, "
         f"p50 {step.p50_ms:.3f} ms, p99 {step.p99_ms:.2f} ms, "
