@@ -26,8 +26,9 @@ from bench.setup_delay import delays_in_turn
 from bench.signalling import common_rate, highest_rate, measure_in_turn, median_run
 from bench.sipp import require_sipp
 from bench.systems import GATEWAY, SIPPY, SOFTSWITCH, SOFTSWITCH_MEDIA, System
+from bench.transcoding import measure_transcoding, transcoding_section
 
-_PARTS = ("signalling", "delay", "media", "memory")
+_PARTS = ("signalling", "delay", "media", "transcoding", "memory")
 _SYSTEMS = (SIPPY, SOFTSWITCH, SOFTSWITCH_MEDIA, GATEWAY)
 _ENGINES = (RTPENGINE, RELAY)
 _HERE = Path(__file__).parent
@@ -64,6 +65,7 @@ class Bench:
             "signalling": self._signalling,
             "delay": self._delay,
             "media": self._media,
+            "transcoding": self._transcoding,
             "memory": self._memory,
         }
         stolen = stolen_share()
@@ -148,6 +150,23 @@ class Bench:
         self.report.figures["media"] = [step.as_json() for step in (alone, *steps)]
         labels = {engine.key: engine.label for engine in _ENGINES}
         self.report.sections.append(media_section(steps, alone, labels=labels))
+
+    def _transcoding(self) -> None:
+        if not self._plan.thorough:
+            return
+        found = measure_transcoding(
+            self._engines,
+            plan=self._plan,
+            cores=self._cores,
+            directory=self._directory,
+            say=self._say,
+        )
+        self.report.figures["transcoding"] = [
+            {"pair": each.pair, "calls_a_core": each.calls_a_core, **each.step.as_json()}
+            for each in found
+        ]
+        labels = {engine.key: engine.label for engine in _ENGINES}
+        self.report.sections.append(transcoding_section(found, labels))
 
     def _memory(self) -> None:
         require_sipp()

@@ -18,7 +18,7 @@ from bench.ng import NgClient
 from bench.plan import Plan
 from bench.say import Say
 
-_GENERATOR_HOST = "127.0.0.2"
+GENERATOR_HOST = "127.0.0.2"
 _PACKETS_A_SECOND = 100
 """Of one call: 50 each way."""
 _LOSS_LIMIT = 0.001
@@ -75,22 +75,25 @@ class MediaStep:
         }
 
 
-class _Generator:
+class Generator:
     """bench.rtp_load on the generator's core."""
 
-    def __init__(self, calls: int, plan: Plan, core: int) -> None:
+    def __init__(
+        self, calls: int, plan: Plan, core: int, speech: tuple[str, str] | None = None
+    ) -> None:
         self._popen = subprocess.Popen(
             [
                 *("taskset", "-c", str(core), sys.executable, "-m", "bench.rtp_load"),
                 *("--calls", str(calls), "--seconds", str(plan.media_s)),
-                *("--warm-up", str(plan.media_warm_up_s), "--host", _GENERATOR_HOST),
+                *("--warm-up", str(plan.media_warm_up_s), "--host", GENERATOR_HOST),
+                *(("--speech", *speech) if speech else ()),
             ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
         self._limit_s = plan.media_s + plan.media_warm_up_s + 30
 
-    def __enter__(self) -> "_Generator":
+    def __enter__(self) -> "Generator":
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -122,10 +125,10 @@ def _connect_calls(client: NgClient, ports: Sequence[int]) -> list[tuple[str, in
     for index in range(0, len(ports), 2):
         call_id = f"bench-{index}"
         offered = client.offer(
-            call_id, "caller", _SDP.format(host=_GENERATOR_HOST, port=ports[index])
+            call_id, "caller", _SDP.format(host=GENERATOR_HOST, port=ports[index])
         )
         answered = client.answer(
-            call_id, "caller", "agent", _SDP.format(host=_GENERATOR_HOST, port=ports[index + 1])
+            call_id, "caller", "agent", _SDP.format(host=GENERATOR_HOST, port=ports[index + 1])
         )
         targets += [audio_address(answered), audio_address(offered)]
     return targets
@@ -150,27 +153,27 @@ def measure_step(
     """`calls` calls through a freshly started engine."""
     with (
         engine.start(cores.tested, directory) as running,
-        _Generator(calls, plan, cores.generator) as generator,
+        Generator(calls, plan, cores.generator) as generator,
     ):
         ports = generator.read()
         empty = running.memory_bytes()
         with NgClient(running.control_port) as client:
             targets = _connect_calls(client, ports)
-        return _run(engine.key, calls, generator, targets, running, empty)
+        return run_step(engine.key, calls, generator, targets, running, empty)
 
 
 def measure_alone(calls: int, *, plan: Plan, cores: Cores) -> MediaStep:
     """The generator sending from each caller straight to its agent and back: what it can do."""
-    with _Generator(calls, plan, cores.generator) as generator:
+    with Generator(calls, plan, cores.generator) as generator:
         ports = generator.read()
-        targets = [(_GENERATOR_HOST, ports[index ^ 1]) for index in range(len(ports))]
-        return _run("generator alone", calls, generator, targets)
+        targets = [(GENERATOR_HOST, ports[index ^ 1]) for index in range(len(ports))]
+        return run_step("generator alone", calls, generator, targets)
 
 
-def _run(
+def run_step(
     engine: str,
     calls: int,
-    generator: _Generator,
+    generator: Generator,
     targets: Sequence[tuple[str, int]],
     running: RunningEngine | None = None,
     empty_bytes: int = 0,

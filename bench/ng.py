@@ -5,12 +5,13 @@ The instrument stands apart from what it measures: this is not the client the so
 
 import secrets
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
 from bench.errors import BenchError
 
+Encodable = str | Sequence[str] | Mapping[str, "Encodable"]
 Value = int | bytes | list["Value"] | dict[str, "Value"]
 
 _TRIES = 5
@@ -39,9 +40,13 @@ class NgClient:
     def ping(self) -> None:
         self._ask({"command": "ping"}, "pong")
 
-    def offer(self, call_id: str, from_tag: str, sdp: str) -> str:
-        """The session description for the other side."""
-        return self._sdp({"command": "offer", "call-id": call_id, "from-tag": from_tag, "sdp": sdp})
+    def offer(
+        self, call_id: str, from_tag: str, sdp: str, codec: Mapping[str, list[str]] | None = None
+    ) -> str:
+        """The session description for the other side; `codec` says what becomes of its codecs."""
+        keys: dict[str, Encodable] = {} if codec is None else {"codec": codec}
+        about = {"command": "offer", "call-id": call_id, "from-tag": from_tag, "sdp": sdp}
+        return self._sdp({**about, **keys})
 
     def answer(self, call_id: str, from_tag: str, to_tag: str, sdp: str) -> str:
         """The session description for the side that offered."""
@@ -55,13 +60,13 @@ class NgClient:
             }
         )
 
-    def _sdp(self, request: Mapping[str, str]) -> str:
+    def _sdp(self, request: Mapping[str, "Encodable"]) -> str:
         sdp = self._ask({**request, "ICE": "remove"}, "ok").get("sdp")
         if not isinstance(sdp, bytes):
             raise BenchError(f"the media engine answered {request['command']} without SDP")
         return sdp.decode()
 
-    def _ask(self, request: Mapping[str, str], expected: str) -> dict[str, Value]:
+    def _ask(self, request: Mapping[str, "Encodable"], expected: str) -> dict[str, Value]:
         cookie = secrets.token_hex(6).encode()
         datagram = cookie + b" " + encode(request)
         for _ in range(_TRIES):
@@ -79,10 +84,14 @@ class NgClient:
         raise BenchError(f"the media engine did not answer {request['command']}")
 
 
-def encode(request: Mapping[str, str]) -> bytes:
-    """A flat bencoded dictionary, its keys sorted as the format wants."""
-    words = (word.encode() for key in sorted(request) for word in (key, request[key]))
-    return b"d" + b"".join(b"%d:%s" % (len(word), word) for word in words) + b"e"
+def encode(value: Encodable) -> bytes:
+    """Bencoded; a dictionary's keys sorted as the format wants."""
+    if isinstance(value, str):
+        word = value.encode()
+        return b"%d:%s" % (len(word), word)
+    if isinstance(value, Mapping):
+        return b"d" + b"".join(encode(key) + encode(value[key]) for key in sorted(value)) + b"e"
+    return b"l" + b"".join(map(encode, value)) + b"e"
 
 
 def decode(data: bytes, at: int) -> tuple[Value, int]:

@@ -31,6 +31,8 @@ class Plan:
     media_steps: tuple[int, ...]
     media_s: float
     media_warm_up_s: float
+    transcoding_calls: int = 30
+    """With which the cost of a converted call is found."""
     memory_calls: int
     memory_rate: int = 100
 

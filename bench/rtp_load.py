@@ -1,4 +1,6 @@
-"""The RTP generator: N calls of G.711, 20 ms, both ways, from one process on one core.
+"""The RTP generator: N calls, 20 ms, both ways, from one process on one core.
+
+Both sides speak G.711, or what `--speech` says.
 
 Run by bench.media as a program of its own: it prints the ports it has bound, reads the ports it
 shall send to, prints what has arrived when the warm-up is over, and the figures when it is done.
@@ -25,8 +27,7 @@ from bench.clocked import now_ns, receive_stamped, stamp_arrivals
 from bench.process import allow_many_sockets
 
 _PTIME_NS = 20_000_000
-_PAYLOAD_BYTES = 160
-_TICKS_A_PACKET = 160
+_G711 = "0:160:" + "d5" * 160
 _PROBE_EVERY = 10
 _BURST = 16
 """Packets sent before the receiving side gets its turn."""
@@ -42,15 +43,18 @@ _SENT_AT_OFFSET = 12
 class Party:
     """One end of one call: its socket, its outgoing packet, its counts."""
 
-    def __init__(self, host: str, ssrc: int, *, probe: bool) -> None:
+    def __init__(self, host: str, ssrc: int, *, probe: bool, speech: str = _G711) -> None:
+        """`speech` is payload type, ticks of a packet and payload in hex, with colons between."""
+        payload_type, ticks, payload = speech.split(":")
+        self.ticks = int(ticks)
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.setblocking(False)
         self.socket.bind((host, 0))
         self.probe = probe
         if probe:
             stamp_arrivals(self.socket)
-        header = struct.pack(">BBHII", 0x80, 0, 0, 0, ssrc)
-        self.packet = bytearray(header + b"\xd5" * _PAYLOAD_BYTES)
+        header = struct.pack(">BBHII", 0x80, int(payload_type), 0, 0, ssrc)
+        self.packet = bytearray(header + bytes.fromhex(payload))
 
     @property
     def port(self) -> int:
@@ -96,7 +100,7 @@ class Load:
         warm = round(warm_up_s * 1e9 / _PTIME_NS) * count
         # Callers and agents take turns, so that neither direction comes in bursts.
         order = [
-            (party.packet, party.socket.send, party.probe)
+            (party.packet, party.socket.send, party.ticks, party.probe)
             for party in self.parties[0::2] + self.parties[1::2]
         ]
         poll = self._epoll.poll
@@ -118,11 +122,9 @@ class Load:
                     self.behind_ns = max(self.behind_ns, behind_ns)
                 last = min(due, index + _BURST)
                 for position in range(index, last):
-                    packet, send, probe = order[position % count]
+                    packet, send, ticks, probe = order[position % count]
                     number = position // count
-                    number_packet(
-                        packet, 2, number & 0xFFFF, number * _TICKS_A_PACKET & 0xFFFF_FFFF
-                    )
+                    number_packet(packet, 2, number & 0xFFFF, number * ticks & 0xFFFF_FFFF)
                     if probe:
                         _SENT_AT.pack_into(packet, _SENT_AT_OFFSET, now_ns())
                     try:
@@ -159,10 +161,18 @@ def main() -> None:
     arguments.add_argument("--seconds", type=float, required=True)
     arguments.add_argument("--warm-up", type=float, required=True)
     arguments.add_argument("--host", default="127.0.0.2")
+    # of callers, then of agents; what is converted cannot carry the time it was sent
+    arguments.add_argument("--speech", nargs=2)
     options = arguments.parse_args()
     allow_many_sockets()
+    speech = options.speech or (_G711, _G711)
     parties = [
-        Party(options.host, 0x1000_0000 + index, probe=index // 2 % _PROBE_EVERY == 0)
+        Party(
+            options.host,
+            0x1000_0000 + index,
+            probe=not options.speech and index // 2 % _PROBE_EVERY == 0,
+            speech=speech[index % 2],
+        )
         for index in range(2 * options.calls)
     ]
     print(json.dumps([party.port for party in parties]), flush=True)

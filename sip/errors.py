@@ -5,6 +5,7 @@ The branches live with the code that raises them:
 SipError
 ├── ParseError         the peer's: what it sent cannot be read, or must be refused
 │   └── MessageError   sip.core.message: the same of a whole message, with the request to refuse
+├── NoCodecError       sip.core.sdp_codecs: two sides share no codec, and none can be converted
 ├── ResolveError, DnsError       sip.transport.servers: a name leads nowhere, DNS has no answer
 ├── AddressError       sip.transport.public_address: our own address cannot be found now
 ├── TlsError, TlsSessionError    sip.transport.tls: files make no TLS, a session failed

@@ -109,7 +109,7 @@ class Bridge:
 
         Raises MediaError where the guest refuses.
         """
-        answer, status = await self._retell(self.guest, await self._offer_guest())
+        answer, status = await self._ask_anew(self.guest, await self._offer_guest())
         if answer is None:
             text = f"the callee refuses its new media with {status}, the engine being gone"
             raise MediaError("refused", text)
@@ -204,7 +204,7 @@ class Bridge:
                 raise
             return await self._rebuild_in_turn(told[self.guest])
         known = {leg: leg.remote_sdp for leg in told}
-        answers = await asyncio.gather(*(self._retell(leg, sdp) for leg, sdp in told.items()))
+        answers = await asyncio.gather(*(self._ask_anew(leg, sdp) for leg, sdp in told.items()))
         for leg, (answer, status) in zip(told, answers, strict=True):
             if answer is None:
                 return leg, status
@@ -214,17 +214,17 @@ class Bridge:
 
     async def _rebuild_in_turn(self, to_guest: str) -> Refusal:
         """What the guest said last does not fit the new engine's offer: it is asked first."""
-        answer, status = await self._retell(self.guest, to_guest)
+        answer, status = await self._ask_anew(self.guest, to_guest)
         if answer is None:
             return self.guest, status
-        answer, status = await self._retell(self.host, await self.answer(answer))
+        answer, status = await self._ask_anew(self.host, await self.answer(answer))
         if answer is None:
             return self.host, status
         await self._move(self.host, answer)
         return WELL
 
     async def _rebuild_for_guest(self) -> Refusal:
-        answer, status = await self._retell(self.guest, await self._offer_guest())
+        answer, status = await self._ask_anew(self.guest, await self._offer_guest())
         if answer is None:
             return self.guest, status
         await self.answer(answer)
@@ -237,7 +237,7 @@ class Bridge:
         )
         return offer
 
-    async def _retell(self, leg: Leg, sdp: str) -> tuple[str | None, int]:
+    async def _ask_anew(self, leg: Leg, sdp: str) -> tuple[str | None, int]:
         """Offer `sdp` to `leg`, and again where an offer of its own was open meanwhile."""
         for wait_s in OFFER_AGAIN_S:
             answer, status = await self._call.ask(leg, sdp)

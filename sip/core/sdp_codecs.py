@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 
 from sip.core.sdp import STATIC_CODECS, Media
 from sip.core.sdp_lines import Attribute, Codec
+from sip.errors import Fault, SipError
 
 #: What can be converted into each other, by the names of `name_of`.
 OURS: Final = ("PCMU", "PCMA", "G722", "OPUS")
@@ -53,8 +54,10 @@ _KEYS_FMTP: Final = "0-16"
 _UNKNOWN: Final = "type "
 
 
-class NoCodecError(ValueError):
+class NoCodecError(SipError):
     """What was offered or answered can neither pass nor be converted; the text says why."""
+
+    fault = Fault.PEER
 
 
 class Wanted(NamedTuple):
