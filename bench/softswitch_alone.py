@@ -105,6 +105,9 @@ class PassThrough:
     async def query(self, call_id: str) -> MediaStats:
         return MediaStats()
 
+    async def press(self, call_id: str, tag: str, key: str, duration_ms: int) -> None:
+        return
+
     async def withhold(self, call_id: str, tag: str, how: Withheld) -> None:
         raise MediaError("unsupported", "no packet passes here")
 

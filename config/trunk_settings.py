@@ -129,6 +129,7 @@ class MediaTermsSettings(Model):
     reinvite: bool = True
     srtp: Srtp = "off"
 
+    dtmf: Literal["auto", "rfc4733", "info", "info-dtmf", "inband"] = "auto"
     codecs: tuple[CodecName, ...] = ()
     codec_order: Literal["listed", "offered"] = "listed"
     packet_time_ms: PacketTime | None = None

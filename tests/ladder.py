@@ -66,12 +66,15 @@ def drawn(rungs: Iterable[Rung]) -> str:
 class Peer:
     """One SIP element on loopback. It answers nothing by itself."""
 
-    def __init__(self, name: str, gateway: Endpoint, port: int = 0) -> None:
+    def __init__(
+        self, name: str, gateway: Endpoint, port: int = 0, host: str = "127.0.0.1"
+    ) -> None:
         """Without `port` the kernel chooses a free one."""
         self.name = name
         self.gateway = gateway
+        self.host = host
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.socket.bind(("127.0.0.1", port))
+        self.socket.bind((host, port))
         self.socket.setblocking(False)
         self.port = self.socket.getsockname()[1]
         self.tag = f"{name}-{next(_numbers)}"
@@ -146,7 +149,7 @@ class Peer:
         answered = self._answer is not None and self._answer.status < 300
         if method == "ACK" and answered:
             branch += "-ack"
-        headers.add("via", f"SIP/2.0/UDP 127.0.0.1:{self.port};branch={branch};rport")
+        headers.add("via", f"SIP/2.0/UDP {self.host}:{self.port};branch={branch};rport")
         headers.add("max-forwards", "70")
         uas = self._received.get("INVITE")
         if uas is not None:
@@ -155,7 +158,7 @@ class Peer:
             call_id = uas.call_id
             target = str(uas.contact.uri) if uas.contact else uas.uri
         else:
-            from_value = f"<sip:{CALLER}@127.0.0.1>;tag={self.tag}"
+            from_value = f"<sip:{CALLER}@{self.host}>;tag={self.tag}"
             to_value = f"<sip:{to}@{self.gateway.hostport}>"
             target = f"sip:{to}@{self.gateway.hostport}"
             if self._answer is not None and method != "CANCEL":
@@ -167,10 +170,10 @@ class Peer:
         headers.add("to", to_value)
         headers.add("call-id", call_id)
         headers.add("cseq", f"{self._cseq} {method}")
-        headers.add("contact", f"<sip:127.0.0.1:{self.port}>")
+        headers.add("contact", f"<sip:{self.host}:{self.port}>")
         for name, value in extra:
             headers.add(name, value)
-        if sdp:
+        if sdp and "content-type" not in headers:
             headers.add("content-type", "application/sdp")
         request = Request(method, target, headers, (sdp or "").encode())
         if method == "INVITE":
@@ -188,7 +191,7 @@ class Peer:
         request = self._received[answering]
         headers = [*extra]
         if answering == "INVITE" and status < 300:
-            headers.append(("Contact", f"<sip:127.0.0.1:{self.port}>"))
+            headers.append(("Contact", f"<sip:{self.host}:{self.port}>"))
         return make_response(
             request,
             status,

@@ -259,7 +259,7 @@ class Call(Hub):
         self.fall_silent()
         await self.errands.done()
         self.errands.stop()
-        self.stats = await self.rooms.close()
+        self.stats = self.keys.counted(await self.rooms.close())
 
     async def _report_of(self, activity: Activity) -> LegReport:
         report: LegReport = await self._outcome_of(activity)

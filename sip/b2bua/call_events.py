@@ -112,6 +112,14 @@ class Described(CallEvent):
 
 
 @frozen(kw_only=True)
+class Pressed(CallEvent):
+    """The peer pressed a key, and said so by signalling (INFO); the call makes a `Digit` of it."""
+
+    key: str
+    duration_ms: int
+
+
+@frozen(kw_only=True)
 class Disconnect(CallEvent):
     """The leg is over. `headers` are those of the peer's BYE that may interest the application."""
 
@@ -136,5 +144,5 @@ class Fail(CallEvent):
     detail: str | None = None
 
 
-LegEvent = Ring | Connect | Confirm | Offer | OfferEnded | Described | Disconnect | Fail
+LegEvent = Ring | Connect | Confirm | Offer | OfferEnded | Described | Pressed | Disconnect | Fail
 Event = LegEvent | PartyEvent

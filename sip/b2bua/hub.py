@@ -10,15 +10,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, TypeVar
 
-from sip.b2bua.call_events import Cause, Disconnect, Event, Headers, OfferEnded, Side
+from sip.b2bua.call_events import Cause, Disconnect, Event, Headers, OfferEnded, Pressed, Side
 from sip.b2bua.call_state import PEER_OF, CallState, Doing, EndedBy
 from sip.b2bua.hearing import Hearing
+from sip.b2bua.keys import Keys
 from sip.b2bua.leg_report import LegReport
 from sip.b2bua.legs.leg import Direction, Leg
 from sip.b2bua.recording import Recording
 from sip.b2bua.rooms import Rooms
 from sip.b2bua.work import Work
-from sip.media.events import Heard, OneWay, Silent
+from sip.media.events import Digit, Heard, OneWay, Silent
 from sip.media.plane import MediaPlane
 from sip.ua.user_agent import UserAgent
 
@@ -114,6 +115,7 @@ class Hub:
         self._numbered = 0
         self._joined: list[tuple[str, str]] = []
         self._hearing = Hearing(ua.clock, call_sid, self.reports, self._joined)
+        self.keys = Keys(call_sid, ua.clock)
         self._ended_by: EndedBy | None = None
         #: why we hang legs up of our own accord, and what their BYEs say of it
         self.parting = Parting()
@@ -161,6 +163,7 @@ class Hub:
         name = self._names.pop(leg, None)
         if name is not None:
             self._hearing.forget(name)
+            self.keys.forget(name)
             if name != FIRST:
                 self.legs.pop(name, None)
         self.rooms.leave(leg)
@@ -345,6 +348,11 @@ class Hub:
             self._hung_up(name, event)
         elif isinstance(event, Silent | OneWay | Heard):
             self._hearing.on(name, event)
+        elif isinstance(event, Digit | Pressed):
+            digit = self.keys.on(self, name, leg, event)
+            if digit is None:
+                return
+            event = digit
         for run in tuple(self._runs):
             # one that heard it before may have ended this one
             if run in self._runs and run.activity.on(leg, event):

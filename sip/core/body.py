@@ -1,13 +1,21 @@
 """Message bodies: the session description in them, alone or among other parts (RFC 5621)."""
 
 import re
-from typing import Final
+from typing import Final, NamedTuple
 
 from sip.core.message import Request, Response
 
 SDP: Final = "application/sdp"
 #: Parts looked at; more is an attack.
 MAX_PARTS: Final = 16
+
+
+class Body(NamedTuple):
+    """A message's body, and what it is."""
+
+    content_type: str
+    content: bytes
+
 
 _BOUNDARY: Final = re.compile(r';\s*+boundary\s*+=\s*+(?:"([^"]{1,70}+)"|([^\s;"]{1,70}+))', re.I)
 _BLANK_LINE: Final = re.compile(rb"\r?\n\r?\n")

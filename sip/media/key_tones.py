@@ -46,10 +46,10 @@ _SUSPECT: Final = 2
 
 
 class Change(NamedTuple):
-    """A key went down; or up, and how long it was held."""
+    """A key went down; or up, and how many seconds it was held."""
 
     key: str
-    duration_ms: int | None = None
+    held_s: float | None = None
 
 
 def key_tone(key: str, duration_ms: float, *, level_dbm0: float = -8.0) -> bytes:
@@ -69,6 +69,11 @@ class KeyToneReader:
         self._suspect = ""
         self._hits = 0
         self._misses = 0
+
+    @property
+    def held(self) -> Change | None:
+        """The key that is down, and how long it was so far."""
+        return Change(self._down, self._held_s) if self._down else None
 
     @property
     def sounding(self) -> bool:
@@ -110,10 +115,14 @@ class KeyToneReader:
 
     def _release(self, changes: list[Change]) -> None:
         if self._down:
-            held = self._hits * _HOP + _HOP // 2
-            changes.append(Change(self._down, round(held * 1000 / RATE_HZ)))
+            changes.append(Change(self._down, self._held_s))
         self._down = self._suspect = ""
         self._hits = self._misses = 0
+
+    @property
+    def _held_s(self) -> float:
+        """To half a window: the first and the last are filled in part."""
+        return (self._hits * _HOP + _HOP // 2) / RATE_HZ
 
 
 _BANK: Final = Bank((*ROWS_HZ, *COLUMNS_HZ), _WINDOW)

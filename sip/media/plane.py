@@ -90,7 +90,9 @@ class Capability(Enum):
     PLAY = "play"
     """Play a sound to a party, and tell its end."""
     DIGITS = "digits"
-    """Tell the keys that a party presses (RFC 4733)."""
+    """Tell the keys that a party presses in its media."""
+    KEYS = "keys"
+    """Send keys to a party in the form that it takes, whatever form they came in."""
     RECORD = "record"
     """Record what a call's parties say, in a channel each."""
     SILENCE = "silence"
@@ -141,7 +143,8 @@ class PartyStats:
     (RFC 3550 A.8). `foreign` packets came from a source that is not the party's. `refused`
     packets came from the party and were dropped: payload type not negotiated, a second SSRC
     while the first still spoke, or no RTP at all. `payload_type` is the last one taken.
-    `silent_s` is the time since the last packet taken, None if there was none. `crypto_suite` is
+    `silent_s` is the time since the last packet taken, None if there was none. `keys_received` and
+    `keys_sent` (DTMF in any form, also by signalling) are counted by the call. `crypto_suite` is
     how its media is encrypted, None where it is in the clear.
 
     `rtcp_sent` are the RTCP packets that it was sent, the other side's and ours. `quality` is how
@@ -165,6 +168,8 @@ class PartyStats:
     crypto_suite: str | None = None
     rtcp_received: int = 0
     rtcp_sent: int = 0
+    keys_received: int = 0
+    keys_sent: int = 0
     quality: Quality = UNMEASURED
     samples: Course | None = None
 
@@ -262,6 +267,13 @@ class MediaPlane(Protocol):
 
     async def stop_play(self, call_id: str, tag: str) -> None:
         """Ends what is played to the party; without effect if nothing is."""
+        ...
+
+    async def press(self, call_id: str, tag: str, key: str, duration_ms: int) -> None:
+        """Sends a key as if the party `tag` had pressed it: its other side hears it.
+
+        Returns when the engine has taken it; it is sent after those before it.
+        """
         ...
 
     async def record(self, call_id: str, recording: str, left: str) -> None:

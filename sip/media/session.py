@@ -21,6 +21,7 @@ from sip.core.sdp_edits import (
     sent_to,
     silent_answer,
 )
+from sip.core.sdp_keys import has_keys, with_keys, without_keys
 from sip.errors import ParseError
 from sip.media.events import Listener, Lost, MediaEvent
 from sip.media.plane import (
@@ -34,9 +35,10 @@ from sip.media.plane import (
     RingbackTone,
     Withheld,
 )
-from sip.media.terms import PASSED_HOLD, MediaSide, MediaTerms
+from sip.media.terms import PASSED_HOLD, KeyForm, MediaSide, MediaTerms
 
 P = ParamSpec("P")
+
 
 A_TAG: Final = "a"
 _ONE_WAY: Final = re.compile(r"^a=(?:sendonly|recvonly|inactive)\b", re.MULTILINE)
@@ -63,6 +65,8 @@ class MediaSession:
         self._plays = 0
         #: the open or newest offer of each party: an answer must fit it
         self._offered: dict[str, str] = {}
+        #: what each party said last
+        self._said: dict[str, str] = {}
         #: whether the media of each party is encrypted, as far as it has said
         self._encrypted: dict[str, bool] = {}
 
@@ -99,11 +103,11 @@ class MediaSession:
         )
         self.lost = False
         self._note(A_TAG, described, sender.terms)
-        if a_sdp is not None:
-            self._offered[A_TAG] = a_sdp
-        return f"b{self._attempts}", sdp if a_sdp is not None else _read(
-            sent_to, sdp, reader.address
-        )
+        tag = f"b{self._attempts}"
+        if a_sdp is None:
+            return tag, _read(sent_to, sdp, reader.address)
+        self._offered[A_TAG] = self._said[A_TAG] = a_sdp
+        return tag, self._keyed(sdp, tag, reader)
 
     async def answer_to_a(
         self, b_tag: str, b_sdp: str, *, sender: MediaSide, reader: MediaSide
@@ -145,6 +149,8 @@ class MediaSession:
             reader=self._as_known(answerer, reader.terms),
         )
         self._offered[offerer] = sdp  # a refused one is left out: no answer has to fit it
+        self._said[offerer] = sdp
+        described = self._keyed(described, answerer, reader)
         if reader.terms.hold.passed:
             return described
         return _read(heard_hold, described, reader.address)
@@ -164,6 +170,8 @@ class MediaSession:
             reader=reader.terms,
         )
         self._note(answerer, sdp, sender.terms)
+        self._said[answerer] = sdp
+        answer = self._keyed(answer, offerer, reader)
         offer = self._offered.get(offerer)
         if offer is None:
             return answer
@@ -192,6 +200,11 @@ class MediaSession:
         """Ends what is played to a party; without effect if nothing is."""
         self._need(Capability.PLAY, "play a file")
         await self._plane.stop_play(self._call_id, party)
+
+    async def press(self, party: str, key: str, duration_ms: int) -> None:
+        """Sends a key as if the party had pressed it: its other side hears it."""
+        self._need(Capability.KEYS, "send keys")
+        await self._plane.press(self._call_id, party, key, duration_ms)
 
     async def record(self, recording: str) -> None:
         """Begins the recording of that name, or goes on with one that is paused.
@@ -232,6 +245,18 @@ class MediaSession:
             return None
         self._open = False
         return await self._plane.delete(self._call_id)
+
+    def _keyed(self, sdp: str, party: str, side: MediaSide) -> str:
+        """What `party` is told, with keys as events if it takes them so: the engine converts."""
+        if Capability.KEYS not in self._plane.capabilities:
+            return sdp
+        known = self._said.get(party)
+        takes = side.terms.dtmf in (KeyForm.AUTO, KeyForm.EVENTS)
+        if takes and known is not None:
+            takes = has_keys(known)
+        if takes == has_keys(sdp):
+            return sdp
+        return _read(with_keys, sdp, known) if takes else _read(without_keys, sdp)
 
     def _note(self, party: str, sdp: str, terms: MediaTerms) -> None:
         """Whether it is encrypted, by its description."""

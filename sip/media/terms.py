@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from enum import Enum
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -19,6 +20,34 @@ class Signalling(NamedTuple):
 
     host: str
     direct: bool = False
+
+
+class KeyForm(Enum):
+    """How a party sends keys (DTMF) and takes them; the value is the word in a configuration."""
+
+    AUTO = "auto"
+    """events where it describes them, else INFO where it allows that, else tones"""
+    EVENTS = "rfc4733"
+    """RTP events, each made anew and clean for it; as AUTO where it does not describe them"""
+    INFO = "info"
+    """SIP INFO with application/dtmf-relay"""
+    INFO_ALONE = "info-dtmf"
+    """SIP INFO with application/dtmf, the key alone"""
+    TONES = "inband"
+    """tones in its audio"""
+
+    @property
+    def by_info(self) -> bool:
+        """Whether keys cross by signalling."""
+        return self in (KeyForm.INFO, KeyForm.INFO_ALONE)
+
+    def settled(self, *, events: bool, info: bool) -> KeyForm:
+        """The form itself, of a party that describes events, and allows INFO, or does not."""
+        if self not in (KeyForm.AUTO, KeyForm.EVENTS):
+            return self
+        if events:
+            return KeyForm.EVENTS
+        return KeyForm.INFO if info else KeyForm.TONES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,11 +70,14 @@ PASSED_HOLD: Final = HoldTerms()
 class MediaTerms:
     """What one party's descriptions may say, and what its audio must be like.
 
+    `dtmf` is the form of its keys; `takes_info` says whether it allows the method INFO.
     `encryption` is SRTP by keys in its descriptions (SDES). `codecs` are those that it may use,
     `packet_time_ms` is the length of the packets that it is sent and asked for; None: as the two
     sides agree.
     """
 
+    dtmf: KeyForm = KeyForm.AUTO
+    takes_info: bool = False
     encryption: Encryption = Encryption.OFF
     codecs: Codecs = ANY
     packet_time_ms: int | None = None

@@ -46,12 +46,31 @@ def tone(
     What would not fit in 16 bits is clipped.
     """
     count = round(RATE_HZ * duration_ms / 1000)
-    amplitude = rms_of(level_dbm0) * math.sqrt(2)
-    steps = [2 * math.pi * hz / RATE_HZ for hz in frequencies_hz]
-    samples = [amplitude * sum([math.sin(step * n) for step in steps]) for n in range(count)]
+    samples = _samples(frequencies_hz, 0, count, level_dbm0)
     for n in range(min(_EDGE_SAMPLES, count // 2)):
         samples[n] *= n / _EDGE_SAMPLES
         samples[-1 - n] *= n / _EDGE_SAMPLES
+    return _clipped(samples)
+
+
+def stretch(
+    frequencies_hz: Sequence[float], start: int, count: int, *, level_dbm0: float = -10.0
+) -> bytes:
+    """`count` samples of tones without an end, from the sample `start` on: a frame of many."""
+    return _clipped(_samples(frequencies_hz, start, count, level_dbm0))
+
+
+def _samples(
+    frequencies_hz: Sequence[float], start: int, count: int, level_dbm0: float
+) -> list[float]:
+    amplitude = rms_of(level_dbm0) * math.sqrt(2)
+    steps = [2 * math.pi * hz / RATE_HZ for hz in frequencies_hz]
+    return [
+        amplitude * sum([math.sin(step * n) for step in steps]) for n in range(start, start + count)
+    ]
+
+
+def _clipped(samples: Sequence[float]) -> bytes:
     return pcm16([max(-32768, min(32767, round(sample))) for sample in samples])
 
 

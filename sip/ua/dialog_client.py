@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 import structlog
 
-from sip.core.body import SDP
+from sip.core.body import SDP, Body
 from sip.core.dialog import Dialog
 from sip.core.digest_client import Proofs, Tried
 from sip.core.message import Request, Response
@@ -76,6 +76,7 @@ class DialogClient:
         *,
         headers: Sequence[tuple[str, str]] = (),
         sdp: str | None = None,
+        body: Body | None = None,
         on_end: Callable[[Response | None], None],
         tried: Tried | None = None,
     ) -> None:
@@ -87,8 +88,10 @@ class DialogClient:
         asked = Tried() if tried is None else tried
         request = self.dialog.request(method, headers=headers)
         if sdp is not None:
-            request.headers.add("content-type", SDP)
-            request.body = sdp.encode()
+            body = Body(SDP, sdp.encode())
+        if body is not None:
+            request.headers.add("content-type", body.content_type)
+            request.body = body.content
 
         ours = False
 
@@ -102,7 +105,7 @@ class DialogClient:
                 if method == "INVITE":
                     self.ack(request, lambda: on_end(None))
             if ours and self._proofs is not None and self._proofs.learn(response, asked):
-                self.request(method, headers=headers, sdp=sdp, on_end=on_end, tried=asked)
+                self.request(method, headers=headers, body=body, on_end=on_end, tried=asked)
             else:
                 on_end(response)
 

@@ -4,12 +4,13 @@ from collections.abc import Iterable
 
 from sip.core import reliable, session_timer
 from sip.core.body import SDP, takes_session, understood
+from sip.core.info_keys import KINDS
 from sip.core.message import Request
 from sip.core.validation import MAGIC_COOKIE
 from sip.errors import ParseError
 
 #: Methods that we take part in; the rest of RFC 3261 8.2.1 is 405.
-ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, UPDATE"
+ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, UPDATE, INFO"
 #: Extensions that a peer may require of us (RFC 3262, RFC 4028).
 SUPPORTED = f"{reliable.TAG}, {session_timer.TIMER}"
 
@@ -24,7 +25,7 @@ _OF_REGISTRAR = _EXTENSIONS | {"path", "gin"}
 _SESSION = frozenset({"INVITE", "UPDATE", "PRACK"})
 #: Methods that exist; one that is not among them is 501 (RFC 3261 21.5.2).
 _KNOWN = _ALLOWED | {
-    *("REGISTER", "INFO", "REFER", "NOTIFY", "SUBSCRIBE", "MESSAGE", "PUBLISH"),
+    *("REGISTER", "REFER", "NOTIFY", "SUBSCRIBE", "MESSAGE", "PUBLISH"),
 }
 
 Headers = tuple[tuple[str, str], ...]
@@ -41,7 +42,7 @@ class Refusals:
         """Serve these further methods, and no others, from now on."""
         #: the Allow header of what is said outside dialogs
         self.allow = ", ".join((ALLOW, *methods))
-        self._outside = _ALLOWED | set(methods)
+        self._outside = (_ALLOWED | set(methods)) - {"INFO"}  # RFC 6086 4.1: in a dialog alone
 
     def of(self, request: Request, *, in_dialog: bool) -> tuple[int, Headers] | None:
         """Status and headers that refuse `request`; None if it is to be served.
@@ -50,7 +51,7 @@ class Refusals:
         INVITE whose dialog could never be spoken in.
         """
         allowed = _ALLOWED if in_dialog else self._outside
-        if request.method not in allowed and not (in_dialog and _asks_for_life(request)):
+        if request.method not in allowed:
             status = 405 if request.method in _KNOWN else 501
             return status, (("Allow", self.allow),)
         if request.request_uri.scheme not in ("sip", "sips", "tel"):
@@ -66,6 +67,8 @@ class Refusals:
         if request.body and request.method in _SESSION and not _readable(request):
             accept = ("Accept", f"{SDP}, multipart/mixed")
             return 415, (accept, ("Accept-Encoding", "identity"))
+        if request.method == "INFO":
+            return _information(request)
         if request.method == "INVITE":
             if not takes_session(request):
                 return 406, (("Accept", SDP),)
@@ -74,9 +77,16 @@ class Refusals:
         return None
 
 
-def _asks_for_life(request: Request) -> bool:
-    """An INFO that says nothing (RFC 2976 2.2): PBXs end a call in which it is refused."""
-    return request.method == "INFO" and not request.body and "info-package" not in request.headers
+def _information(info: Request) -> tuple[int, Headers] | None:
+    """An INFO may bring a key, or nothing (RFC 2976 2.2): PBXs end a call if that is refused.
+
+    Of info packages we know none (RFC 6086 4.2.2).
+    """
+    if "info-package" in info.headers:
+        return 469, (("Recv-Info", ""),)
+    if info.body and info.content_type not in KINDS:
+        return 415, (("Accept", ", ".join(sorted(KINDS))),)
+    return None
 
 
 def _check_contact(invite: Request) -> None:

@@ -85,7 +85,7 @@ class Stage:
         self.ua = UserAgent(clock=LoopClock(), ids=Ids(), on_request=self._on_request)
         self.peers = {name: Peer(name, gateway) for name in PEERS}
         self.calls: list[Call] = []
-        #: how peers that are called want their media
+        #: how the trunk of a peer wants its media
         self.terms: dict[str, MediaTerms] = {}
         #: what the application was told
         self.reports: list[LegReport] = []
@@ -134,7 +134,8 @@ class Stage:
 
     def _on_request(self, transaction: ServerTransaction) -> None:
         assert transaction.request.method == "INVITE"
-        self.call(partial(InboundLeg, self.ua, transaction))
+        options = LegOptions(media=self.terms.get("carrier", ANY_TERMS))
+        self.call(partial(InboundLeg, self.ua, transaction, options=options))
 
 
 @asynccontextmanager

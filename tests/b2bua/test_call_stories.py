@@ -320,15 +320,15 @@ def _port(sdp: bytes) -> int:
 
 @ladder_test
 async def test_an_empty_info_asks_whether_the_call_lives(ladder: Ladder) -> None:
-    """RFC 2976 2.2, as PBXs still send it; what says something is not taken (RFC 6086)."""
+    """RFC 2976 2.2, as PBXs still send it; of info packages we know none (RFC 6086 4.2.2)."""
     await ladder.call_up()
     carrier = ladder.peer("carrier")
     await carrier.send("INFO")
     await carrier.expect(200, of="INFO")
-    await carrier.send("INFO", sdp="Signal=5\r\n")
-    await carrier.expect(405, of="INFO")
+    await carrier.send("INFO", sdp="v=0\r\n")
+    await carrier.expect(415, of="INFO")
     await carrier.send("INFO", headers=(("Info-Package", "foo"),))
-    await carrier.expect(405, of="INFO")
+    await carrier.expect(469, of="INFO")
     assert await ladder.peer("agent").drain(1) == []
     await ladder.hung_up_by("carrier")
 

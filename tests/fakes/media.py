@@ -142,6 +142,9 @@ class FakeMedia:
     async def stop_play(self, call_id: str, tag: str) -> None:
         self._ask("stop", call_id, tag)
 
+    async def press(self, call_id: str, tag: str, key: str, duration_ms: int) -> None:
+        self._ask("press", call_id, tag, key, str(duration_ms))
+
     async def withhold(self, call_id: str, tag: str, how: Withheld) -> None:
         self._ask("withhold", call_id, tag, how.value)
 

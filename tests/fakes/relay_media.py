@@ -21,22 +21,27 @@ HOST = "127.0.0.1"
 class RelayMedia(RelayClient):
     """Every description goes through the relay's control; `carry` moves the packets that wait."""
 
-    def __init__(self, first_port: int = 22200, pairs: int = 8) -> None:
+    def __init__(
+        self, first_port: int = 22200, pairs: int = 8, timers: Timers | None = None
+    ) -> None:
         super().__init__(LoopClock(), TIMEOUT_S, Form.JSON, silence_s=None)
         self.refuse: None = None
         self._readers: dict[socket.socket, Callable[[float], None]] = {}
-        timers = Timers()
-        notices = Notices("run", lambda data, to: None, timers, self)
+        timers = timers or Timers()
+        notices = Notices("run", self.notify, timers, self)
         rng = random.Random(7)
         pool = PortPool(HOST, first_port, first_port + 2 * pairs - 1, drain_s=0.0, rng=rng)
-        self._sessions = Sessions(pool, self, timers=timers, notices=notices, rng=rng)
-        self._control = Control(self._sessions, notices, advertise=HOST, version=4, problems=self)
+        self.sessions = Sessions(pool, self, timers=timers, notices=notices, rng=rng)
+        self._control = Control(self.sessions, notices, advertise=HOST, version=4, problems=self)
         #: Every request and reply, as they would pass the control socket.
         self.texts: list[bytes] = []
 
     @property
     def open_calls(self) -> int:
-        return len(self._sessions)
+        return len(self.sessions)
+
+    def notify(self, datagram: bytes, to: object) -> None:
+        """What the relay tells of its own accord; here, nobody listens."""
 
     def problem(self, event: str, **fields: object) -> None:
         """What the relay would log."""

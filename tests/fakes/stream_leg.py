@@ -3,7 +3,17 @@
 from sip.b2bua.call_events import Cause, Disconnect, Event, Headers, Offer, OfferEnded, Side
 from sip.b2bua.legs.leg import Direction, OnEvent, unheard
 from sip.clock import Clock
-from sip.media.terms import MediaSide, Signalling
+from sip.media.terms import KeyForm, MediaSide, Signalling
+
+
+class StreamKeys:
+    """A stream's keys are in its media."""
+
+    wish = KeyForm.AUTO
+    form = KeyForm.EVENTS
+
+    def press(self, key: str, duration_ms: int) -> bool:
+        return False
 
 
 class StreamLeg:
@@ -14,6 +24,7 @@ class StreamLeg:
     sip_call_id = "stream-1"
     media_side = MediaSide("127.0.0.1", Signalling("127.0.0.1"))
     hops_left = 70
+    keys = StreamKeys()
 
     def __init__(self, clock: Clock, sdp: str, on_event: OnEvent) -> None:
         self.local_sdp: str | None = None

@@ -54,7 +54,7 @@ class DatabaseStopped(Outage):
     """PostgreSQL is killed, and started again."""
 
     told = ("records.store-failed", "records.stored-again")
-    errors = ("records.store-failed", "ladders.store-failed")
+    errors = ("records.store-failed", "ladders.store-failed", "samples.store-failed")
 
     def __init__(self, directory: Path) -> None:
         super().__init__(directory)
@@ -83,7 +83,7 @@ class DiskFull(Outage):
     """No file of the gateway's may grow, its database and its log among them."""
 
     told = ("log.dropped", "records.stored-again")
-    errors = ("log.dropped", "records.store-failed", "ladders.store-failed")
+    errors = ("log.dropped", "records.store-failed", "ladders.store-failed", "samples.store-failed")
 
     def configure(self, settings: Json) -> None:
         settings["log"] |= {"sip": True}

@@ -10,7 +10,7 @@ from enum import Enum
 from typing import Protocol
 
 from sip.b2bua.call_events import Event, Headers
-from sip.media.terms import MediaSide
+from sip.media.terms import KeyForm, MediaSide
 
 
 class Direction(Enum):
@@ -108,8 +108,31 @@ class Leg(Protocol):
         """Answer the peer's open `Offer`; False where it was refused or withdrawn meanwhile."""
         ...
 
+    @property
+    def keys(self) -> "KeyLine":
+        """Its peer's keys, as far as they cross by signalling."""
+        ...
+
     def refuse(self, status: int) -> None:
         """Refuse the peer's open `Offer`; the session stays as it was (RFC 3261 14.2)."""
+        ...
+
+
+class KeyLine(Protocol):
+    """In which form a leg's peer has keys (DTMF), and the way there by signalling."""
+
+    @property
+    def wish(self) -> KeyForm:
+        """The form that its trunk wants."""
+        ...
+
+    @property
+    def form(self) -> KeyForm:
+        """The form itself, as far as the peer has described itself."""
+        ...
+
+    def press(self, key: str, duration_ms: int) -> bool:
+        """Send the peer a key by signalling, after those before it; false where that cannot be."""
         ...
 
 

@@ -92,6 +92,10 @@ class Negotiation:
         """What the peer allows, if it says so now."""
         self._peer_methods = message.headers.tokens("allow") or self._peer_methods
 
+    def allows(self, method: str) -> bool:
+        """Whether the peer said that it takes requests of this method."""
+        return method.lower() in self._peer_methods
+
     # the first exchange, in the INVITE and its responses
 
     def say(self, sdp: str) -> str:
@@ -327,7 +331,7 @@ class Negotiation:
         if self._port.unconfirmed or self._offers.state is not OfferState.STABLE:
             self._refresh_later()
             return
-        update = "update" in self._peer_methods
+        update = self.allows("UPDATE")
         if not update:
             self._offers.step(OfferInput.SEND_OFFER)
 

@@ -7,14 +7,16 @@ as text.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
-from sip.b2bua.call_events import Cause, Confirm, Disconnect, Event, Headers, Side
+from sip.b2bua.call_events import Cause, Confirm, Disconnect, Event, Headers, Pressed, Side
 from sip.b2bua.legs.leg import Direction, OnEvent, unheard
+from sip.b2bua.legs.leg_keys import LegKeys
 from sip.b2bua.legs.negotiation import Negotiation
 from sip.b2bua.legs.options import DEFAULT, LegOptions
 from sip.b2bua.legs.state import LegState
 from sip.clock import Timer
-from sip.core.body import session_description
+from sip.core.body import Body, session_description
 from sip.core.dialog import Dialog, Order
 from sip.core.digest_client import Credentials
 from sip.core.message import Request, Response
@@ -67,6 +69,8 @@ class SipLeg(ABC):
             ua, self, options, owns_call_id=self.direction is Direction.OUTBOUND
         )
         self._emit_to = on_event
+        #: the peer's keys, as far as they cross by signalling
+        self.keys = LegKeys(self, options.media.dtmf)
         self._bye_when_acked: Headers | None = None
         self._timers: dict[str, Timer] = {}
         self._success: Unacked2xx | None = None
@@ -77,7 +81,10 @@ class SipLeg(ABC):
     @property
     def media_side(self) -> MediaSide:
         """What the media of the call must know of it."""
-        return MediaSide(self.media_address, self._source, self.options.media)
+        terms = self.options.media
+        if self.negotiation.allows("INFO"):
+            terms = replace(terms, takes_info=True)
+        return MediaSide(self.media_address, self._source, terms)
 
     @property
     def _source(self) -> Signalling:
@@ -188,7 +195,7 @@ class SipLeg(ABC):
         elif request.method == "PRACK":
             self._on_prack(transaction)
         elif request.method == "INFO":
-            transaction.respond(self.ua.response(request, 200))
+            self._on_info(transaction)
         else:
             headers = (*self.response_headers(transaction.flow), *CAPABILITIES)
             transaction.respond(self.ua.response(request, 200, headers=headers))
@@ -234,6 +241,14 @@ class SipLeg(ABC):
             return  # both hung up at once
         self._disconnect(Side.PEER, Cause.BYE, passing_headers(request))
 
+    def _on_info(self, transaction: ServerTransaction) -> None:
+        """RFC 6086: 200 at once, whatever becomes of the key."""
+        request = transaction.request
+        transaction.respond(self.ua.response(request, 200))
+        found = self.keys.read(request)
+        if found is not None and not self.gone:
+            self.emit(Pressed(at=self.ua.clock.now(), key=found.key, duration_ms=found.duration_ms))
+
     def _on_prack(self, transaction: ServerTransaction) -> None:
         """RFC 3262 3: nothing of ours waits for it."""
         transaction.respond(self.ua.response(transaction.request, 481))
@@ -245,11 +260,16 @@ class SipLeg(ABC):
         method: str,
         *,
         sdp: str | None = None,
+        body: Body | None = None,
         headers: Headers = (),
         on_end: Callable[[Response | None], None],
     ) -> None:
         """Send a request in the dialog; `on_end` gets its final response, None without one."""
-        self.client.request(method, sdp=sdp, headers=headers, on_end=on_end)
+        self.client.request(method, sdp=sdp, body=body, headers=headers, on_end=on_end)
+
+    def allows(self, method: str) -> bool:
+        """Whether the peer takes requests of this method."""
+        return self.negotiation.allows(method)
 
     def refresh_target(self, request: Request) -> None:
         """The peer's Contact may have moved (RFC 3261 12.2.2)."""
@@ -357,6 +377,7 @@ class SipLeg(ABC):
         self.state = LegState.ENDED
         self._stop_all()
         self.negotiation.end()
+        self.keys.end()
         self.ua.close_dialog(self.sip_call_id, self.local_tag)
         if event is not None:
             self.emit(event)

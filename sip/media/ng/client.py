@@ -262,6 +262,10 @@ class NgClient(Commands):
         """See `MediaPlane.stop_play`."""
         raise MediaError("unsupported", "this engine has no known way to play a file")
 
+    async def press(self, call_id: str, tag: str, key: str, duration_ms: int) -> None:
+        """See `MediaPlane.press`."""
+        raise MediaError("unsupported", "this engine has no known way to send a key")
+
     async def record(self, call_id: str, recording: str, left: str) -> None:
         """See `MediaPlane.record`."""
         raise MediaError("unsupported", "this engine has no known way to record")
@@ -394,6 +398,11 @@ def play_keys(wav: bytes | Path, times: int) -> dict[str, Encodable]:
             f"{len(wav)} octets do not fit a datagram ({MAX_BLOB} do); give the file's path",
         )
     return {"blob": wav.decode("utf-8", "surrogateescape"), **repeat}
+
+
+def press_keys(call_id: str, tag: str, key: str, duration_ms: int) -> dict[str, Encodable]:
+    """The keys of ``play DTMF``."""
+    return {"call-id": call_id, "from-tag": tag, "code": key, "duration": duration_ms}
 
 
 def checked(reply: dict[str, Decoded]) -> dict[str, Decoded]:

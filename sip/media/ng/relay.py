@@ -8,12 +8,12 @@ import structlog
 
 from sip.clock import Clock, LoopClock
 from sip.media.ng.bencode import Encodable
-from sip.media.ng.client import TIMEOUT_S, NgClient, play_keys
+from sip.media.ng.client import TIMEOUT_S, NgClient, play_keys, press_keys
 from sip.media.ng.control_address import ControlAddress
 from sip.media.ng.form import Form, FormError, decode, encode
 from sip.media.ng.notices import COOKIE, NoticeReader
 from sip.media.plane import SILENCE_S, Capability, Playable, RingbackTone
-from sip.media.terms import MediaTerms, Signalling
+from sip.media.terms import KeyForm, MediaTerms, Signalling
 
 log = structlog.get_logger(__name__)
 
@@ -101,6 +101,10 @@ class RelayClient(NgClient):
         """See `MediaPlane.stop_play`."""
         await self.request("stop media", {"call-id": call_id, "from-tag": tag})
 
+    async def press(self, call_id: str, tag: str, key: str, duration_ms: int) -> None:
+        """See `MediaPlane.press`."""
+        await self.request("play DTMF", press_keys(call_id, tag, key, duration_ms))
+
     def _sdp_keys(
         self,
         sdp: str,
@@ -112,6 +116,10 @@ class RelayClient(NgClient):
         keys = super()._sdp_keys(sdp, media_address, received_from, sender, reader)
         if received_from is not None and received_from.direct:
             keys["direct"] = 1
+        if sender.dtmf is not KeyForm.AUTO:
+            keys["dtmf"] = sender.dtmf.value
+        if sender.takes_info:
+            keys["takes-info"] = 1
         if not reader.hold.passed:
             keys["hold"] = "silence" if reader.hold.music is None else "music"
         if reader.hold.music is not None:

@@ -20,6 +20,7 @@ from typing import Final
 import structlog
 
 from sip.clock import Clock, LoopClock, Timer
+from sip.core.info_keys import KEYS
 from sip.media.events import Digit, Heard, Lost, MediaEvent, OneWay, Played, Silent
 from sip.media.ng.bencode import Decoded, Encodable
 from sip.media.ng.client import TIMEOUT_S, NgClient, play_keys
@@ -45,9 +46,6 @@ log = structlog.get_logger(__name__)
 
 #: Calls that are looked at in a second: of more, silences are told later.
 LOOKS_PER_S: Final = 150
-
-#: RFC 4733 3.2: the keys by event number, as rtpengine logs it.
-_KEYS: Final = "0123456789*#ABCD"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -300,12 +298,12 @@ class RtpengineClient(NgClient):
         duration = entry.get("duration")
         if not (isinstance(call_id, str) and isinstance(tag, str) and isinstance(number, int)):
             log.warning("rtpengine.dtmf-incomplete", entry=entry)
-        elif 0 <= number < len(_KEYS):
+        elif 0 <= number < len(KEYS):
             self._tell(
                 call_id,
                 Digit(
                     party=tag,
-                    digit=_KEYS[number],
+                    digit=KEYS[number],
                     duration_ms=duration if isinstance(duration, int) else 0,
                     at=self._clock.now(),
                 ),

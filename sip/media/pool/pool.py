@@ -192,6 +192,11 @@ class EnginePool:
         engine = self._engine_of(call_id)
         await engine.asked(engine.plane.stop_play(call_id, tag))
 
+    async def press(self, call_id: str, tag: str, key: str, duration_ms: int) -> None:
+        """See `MediaPlane.press`."""
+        engine = self._engine_of(call_id)
+        await engine.asked(engine.plane.press(call_id, tag, key, duration_ms))
+
     async def record(self, call_id: str, recording: str, left: str) -> None:
         """See `MediaPlane.record`."""
         engine = self._engine_of(call_id)

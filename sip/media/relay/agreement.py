@@ -32,8 +32,8 @@ def agree(own: Codecs, told: Codecs, heard: Codecs) -> Agreement:
 
     RFC 3264 5.1 has each side send with the numbers that it was told, and an answer may number
     otherwise than its offer (6.1); some send with their own numbers all the same. So a type passes
-    if its codec, or its number, is on both sides. With one side unknown yet, all of the other's
-    pass.
+    if its codec, or its number, is on both sides; and keys, which may cross in another form. With
+    one side unknown yet, all of the other's pass.
     """
     if not heard:
         return _agreed(dict(own))
@@ -41,11 +41,12 @@ def agree(own: Codecs, told: Codecs, heard: Codecs) -> Agreement:
         passing = {n: w.source for n, w in ways(dict(told), heard).items() if not w.converts}
         return _agreed(passing or dict(heard))
     found = ways(dict(told), heard)
+    keys = {n: codec for n, codec in (*own, *told) if codec.name.upper() == TELEPHONE_EVENT}
     if untouched(found):
-        return _agreed(_shared(own, heard))
+        return _agreed(keys | _shared(own, heard))
     theirs = {number: codec for number, codec in own if number not in dict(told)}
     found |= ways(theirs, heard)
-    return _agreed({number: way.source for number, way in found.items()}, found)
+    return _agreed(keys | {number: way.source for number, way in found.items()}, found)
 
 
 def _shared(one: Codecs, other: Codecs) -> dict[int, Codec]:

@@ -15,6 +15,7 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
+from sip.core.info_keys import KEYS, LEAST_MS, MOST_MS, USUAL_MS
 from sip.core.sdp import Media
 from sip.core.sdp_crypto import CLEAR, ENCRYPTED
 from sip.media.ng.bencode import Decoded, Encodable
@@ -22,6 +23,7 @@ from sip.media.ng.form import Form, FormError, decode, encode
 from sip.media.plane import MediaError, Withheld, call_sid_of
 from sip.media.relay import codec_keys, rewrite, wav
 from sip.media.relay.fillings import HoldSound
+from sip.media.relay.key_sender import PAUSE_MS, VOLUME, Keystroke
 from sip.media.relay.listening import Wish
 from sip.media.relay.notices import Client, Notices, Problems
 from sip.media.relay.party import Description, Party
@@ -30,7 +32,7 @@ from sip.media.relay.sessions import Call, Offer, Sessions
 from sip.media.relay.sounds import Sounds
 from sip.media.relay.wav import Clip
 from sip.media.ringback import ringback
-from sip.media.terms import Signalling
+from sip.media.terms import KeyForm, MediaTerms, Signalling
 
 #: Seconds that a reply is kept for retransmissions of its request.
 REPLY_LIFETIME_S = 30.0
@@ -87,6 +89,7 @@ class Control:
             "query": self._query,
             "play media": self._play,
             "stop media": self._stop_play,
+            "play DTMF": self._press,
             "start recording": self._record,
             "pause recording": self._pause_recording,
             "stop recording": self._stop_recording,
@@ -176,7 +179,7 @@ class Control:
             from_tag,
             to_tag,
             Offer(
-                Description(sdp.media, signalling, asked.wanted),
+                Description(sdp.media, signalling, _terms(request), asked.wanted),
                 sdp.media.codecs if told is None else rewrite.codecs_of(told),
                 asked.sender_ms,
                 asked.receiver_ms,
@@ -197,7 +200,7 @@ class Control:
             _text(request, "call-id"),
             from_tag,
             to_tag,
-            Description(sdp.media, signalling),
+            Description(sdp.media, signalling, _terms(request)),
             now,
             hold=self._hold(request),
         )
@@ -257,6 +260,12 @@ class Control:
 
     def _stop_play(self, request: _Request, now: float) -> Reply:
         self._sessions.stop_play(_text(request, "call-id"), _text(request, "from-tag"), now)
+        return {"result": "ok"}
+
+    def _press(self, request: _Request, now: float) -> Reply:
+        self._sessions.press(
+            _text(request, "call-id"), _text(request, "from-tag"), _keystroke(request), now
+        )
         return {"result": "ok"}
 
     def _record(self, request: _Request, now: float) -> Reply:
@@ -405,6 +414,36 @@ def _wish(request: _Request) -> Wish | None:
         client=Client(request.source, request.form),
         silence_s=silence_ms / 1000 if silence_ms > 0 else None,
     )
+
+
+def _terms(request: _Request) -> MediaTerms:
+    """The terms of the party whose SDP it is; the keys are our own."""
+    try:
+        dtmf = KeyForm(request.keys.get("dtmf", KeyForm.AUTO.value))
+    except ValueError as error:
+        raise MediaError("refused", str(error)) from None
+    return MediaTerms(dtmf=dtmf, takes_info=request.keys.get("takes-info") == 1)
+
+
+def _keystroke(request: _Request) -> Keystroke:
+    """rtpengine's keys of ``play DTMF``: times in ms; `volume` in dB, above 0 or below."""
+    code = request.keys.get("code")
+    if isinstance(code, int) and 0 <= code < len(KEYS):
+        key = KEYS[code]
+    elif isinstance(code, str) and len(code) == 1 and code.upper() in KEYS:
+        key = code.upper()
+    else:
+        raise MediaError("refused", "code is none of 0-15, 0-9, *, #, A-D")
+    return Keystroke(
+        key,
+        duration_s=_within(LEAST_MS, _number(request, "duration", USUAL_MS), MOST_MS) / 1000,
+        pause_s=_within(LEAST_MS, _number(request, "pause", PAUSE_MS), MOST_MS) / 1000,
+        volume=abs(_within(-63, _number(request, "volume", VOLUME), 63)),
+    )
+
+
+def _within(least: int, value: int, most: int) -> int:
+    return min(max(value, least), most)
 
 
 def _number(request: _Request, key: str, default: int) -> int:

@@ -13,8 +13,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-#: Events 0-15 in order (RFC 4733 3.2); others, such as hook flash, are no keys.
-KEYS: Final = "0123456789*#ABCD"
+from sip.core.info_keys import KEYS
 
 #: Seconds without a packet after which a key counts as let go: all three ends were lost.
 RELEASE_S: Final = 0.3
@@ -33,10 +32,14 @@ _EVENT = struct.Struct("!BBH")
 
 
 class Press(NamedTuple):
-    """A key, and how long it was held."""
+    """A key, and how long it was held, in seconds."""
 
     key: str
-    duration_ms: int
+    held_s: float
+
+    @property
+    def duration_ms(self) -> int:
+        return round(self.held_s * 1000)
 
 
 class _Event(NamedTuple):
@@ -60,6 +63,10 @@ class _Held:
     tick_s: float
     before: int = 0
 
+    @property
+    def press(self) -> Press:
+        return Press(KEYS[self.number], (self.before + self.duration) * self.tick_s)
+
 
 class KeyReader:
     """One party's keys."""
@@ -71,9 +78,9 @@ class KeyReader:
         self._told: deque[tuple[int, int]] = deque(maxlen=_REMEMBERED)
 
     @property
-    def held(self) -> bool:
-        """Whether a key is down: `release` is due if its end does not come."""
-        return self._held is not None
+    def held(self) -> Press | None:
+        """The key that is down, as long as it was so far: `release` is due if its end is lost."""
+        return None if self._held is None else self._held.press
 
     def take(self, packet: bytes, tick_s: float) -> list[Press]:
         """An RTP packet of an event's payload type: the keys that are let go by it.
@@ -109,8 +116,12 @@ class KeyReader:
         if held is None:
             return []
         self._told.append((held.ssrc, held.timestamp))
-        ticks = held.before + held.duration
-        return [Press(KEYS[held.number], round(ticks * held.tick_s * 1000))]
+        return [held.press]
+
+
+def has_key(packet: bytes) -> bool:
+    """Whether a packet of an event's payload type is one of a key."""
+    return _read(packet) is not None
 
 
 def _continues(held: _Held, event: _Event) -> bool:

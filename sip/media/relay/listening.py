@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from sip.media.relay.dtmf import RELEASE_S, KeyReader, Press
+from sip.media.relay.dtmf import Press
 from sip.media.relay.notices import Client, Event, Notices
 from sip.media.relay.timers import Timer, Timers
 from sip.media.silence import Look, Silences
@@ -17,48 +17,6 @@ class Wish:
 
     client: Client
     silence_s: float | None = None
-
-
-class KeyWatch:
-    """Reads a party's keys, and lets go of one whose end was lost."""
-
-    __slots__ = ("_deadline", "_reader", "_tell", "_timer", "_timers")
-
-    def __init__(self, timers: Timers, tell: Callable[[Press, float], None]) -> None:
-        self._timers = timers
-        self._tell = tell
-        #: Made for the first key: most calls have none.
-        self._reader: KeyReader | None = None
-        self._timer: Timer | None = None
-        self._deadline = 0.0
-
-    def take(self, packet: bytes, tick_s: float, now: float) -> None:
-        """An RTP packet of a key, taken from the party."""
-        reader = self._reader
-        if reader is None:
-            reader = self._reader = KeyReader()
-        for press in reader.take(packet, tick_s):
-            self._tell(press, now)
-        if reader.held:
-            self._deadline = now + RELEASE_S
-            if self._timer is None:
-                self._timer = self._timers.at(self._deadline, self._release)
-
-    def close(self) -> None:
-        """Stop: the client hears nothing more."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-    def _release(self, now: float) -> None:
-        self._timer = None
-        if self._reader is None or not self._reader.held:
-            return
-        if now < self._deadline:
-            self._timer = self._timers.at(self._deadline, self._release)
-            return
-        for press in self._reader.release():
-            self._tell(press, now)
 
 
 class Listening:

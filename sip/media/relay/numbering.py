@@ -35,8 +35,8 @@ class Numbers(NamedTuple):
 class Numbering:
     """Numbers a stream onwards from a packet of it, the last one that the party was sent."""
 
-    __slots__ = ("_at", "_beside", "_high", "_seq", "_seq_step", "_source", "_span", "_ticks",
-                 "_timestamp", "_timestamp_step", "rate_hz", "ssrc")  # fmt: skip
+    __slots__ = ("_at", "_beside", "_high", "_key", "_seq", "_seq_step", "_source", "_span",
+                 "_ticks", "_timestamp", "_timestamp_step", "rate_hz", "ssrc")  # fmt: skip
 
     def __init__(self, ssrc: int, seq: int, timestamp: int, at: float, rate_hz: int) -> None:
         """`seq`, `timestamp` and `at` are the last packet's; `rate_hz` the timestamps' clock."""
@@ -53,6 +53,8 @@ class Numbering:
         self._high = self._span = 0
         #: A key beside the stream: its source and timestamp, and ours for it.
         self._beside = (_OURS, 0, 0)
+        #: The timestamp of the key that we sent last.
+        self._key = 0
 
     @classmethod
     def fresh(cls, rng: random.Random, now: float, rate_hz: int) -> Numbering:
@@ -101,6 +103,19 @@ class Numbering:
         self._ticks = ticks
         self._source = _OURS
         return Numbers(self._seq, self._timestamp, begins)
+
+    def key(self, step: int | None, now: float) -> Numbers:
+        """Of a packet of a key of ours, all of which have the timestamp of its beginning.
+
+        `step` 0 begins one, n goes on with it n ticks later, None says more of the same. Time goes
+        on meanwhile, for what follows.
+        """
+        self._step(max(self._ticks, self._elapsed(now)), now)
+        self._ticks = 0
+        self._source = _OURS
+        if step is not None:
+            self._key = (self._key + step if step else self._timestamp) & _TIMESTAMP
+        return Numbers(self._seq, self._key, step == 0)
 
     def beside(self, ssrc: int, timestamp: int, now: float) -> Numbers:
         """Of a key's packet with an SSRC of its own (RFC 4733 2.1 wants the audio's).

@@ -91,10 +91,10 @@ class Source(Protocol):
 class Outlet:
     """The way out to one party. `sock` is its leased socket."""
 
-    __slots__ = ("_connected_fd", "_convert", "_counted", "_muted", "_numbering", "_octets",
-                 "_overheard", "_packets", "_passed_before", "_protect", "_rng", "_socket",
-                 "_source", "_unsealed", "_withheld", "datagrams", "fd", "rate_hz", "remote",
-                 "sealed_fd", "send_errors")  # fmt: skip
+    __slots__ = ("_connected_fd", "_convert", "_counted", "_keying", "_leave_out", "_muted",
+                 "_numbering", "_octets", "_overheard", "_packets", "_passed_before", "_protect",
+                 "_rng", "_socket", "_source", "_unsealed", "_withheld", "datagrams", "fd",
+                 "rate_hz", "remote", "sealed_fd", "send_errors")  # fmt: skip
 
     def __init__(self, sock: socket.socket, rng: random.Random) -> None:
         self._socket = sock
@@ -117,6 +117,9 @@ class Outlet:
         self._unsealed = 0
         self._withheld = self._muted = False
         self._overheard = False
+        #: Whether keys are sent, and nothing else; and whether the packet that is just being
+        #: looked at must not pass.
+        self._keying = self._leave_out = False
         self._source: Source | None = None
         #: What had passed from the source when it became that; what was sent before; and what
         #: was counted packet by packet, as all is that is not forwarded.
@@ -166,6 +169,24 @@ class Outlet:
             self._muted = muted
             self._choose()
 
+    @property
+    def deaf(self) -> bool:
+        """Whether the party does not hear its other side for now."""
+        return self._withheld or self._muted
+
+    def keying(self, keying: bool, now: float) -> None:
+        """Keys are sent to the party from now on, and nothing else; or no more."""
+        self._renumber(now)
+        self._keying = keying
+
+    def leave_out(self, now: float) -> None:
+        """The packet of the other side that is just being looked at must not pass.
+
+        What comes next follows without a gap.
+        """
+        self._renumber(now).other_source()
+        self._leave_out = True
+
     def overhear(self, overheard: bool) -> None:
         """What the other side says must be looked at before it passes."""
         self._overheard = overheard
@@ -200,7 +221,7 @@ class Outlet:
 
     def pass_on(self, packet: bytes, now: float) -> bool:
         """Sends what the other side said, if it is to be heard. The packet is RTP."""
-        if self.remote is None or self._withheld or self._muted:
+        if self._left_out():
             return False
         if self._convert is not None:
             sent = [self._pass(each, now) for each in self._convert(packet, now)]
@@ -209,7 +230,7 @@ class Outlet:
 
     def pass_beside(self, packet: bytes, now: float) -> bool:
         """Sends a key that the other side said beside its stream, with an SSRC of its own."""
-        if self.remote is None or self._withheld or self._muted:
+        if self._left_out():
             return False
         if self._numbering is None:
             return self._send(packet, now)
@@ -228,9 +249,30 @@ class Outlet:
         return self._count(packet)
 
     def speak(self, payload_type: int, payload: bytes, ticks: int, now: float) -> bool:
-        """Sends a packet of ours, `ticks` of the clock long. It is marked where audio begins."""
+        """Sends a packet of ours, `ticks` of the clock long. It is marked where audio begins.
+
+        While keys are sent, it is lost.
+        """
+        return not self._keying and self.speak_tone(payload_type, payload, ticks, now)
+
+    def speak_tone(self, payload_type: int, payload: bytes, ticks: int, now: float) -> bool:
+        """The same of a key's tone."""
         numbering = self._renumber(now)
         numbers = numbering.own(ticks, now)
+        if self.remote is None or self.datagrams:
+            return False
+        kind = _VERSION | payload_type | (_MARKER if numbers.begins else 0)
+        header = HEADER.pack(kind, numbers.seq, numbers.timestamp, numbering.ssrc)
+        return self._send(header + payload, now)
+
+    def speak_key(self, payload_type: int, payload: bytes, step: int | None, now: float) -> bool:
+        """Sends a packet of a key (RFC 4733 2.5).
+
+        `step` 0 begins one, with the marker; n goes on with it as another event that is n ticks
+        later; None says more of the same.
+        """
+        numbering = self._renumber(now)
+        numbers = numbering.key(step, now)
         if self.remote is None or self.datagrams:
             return False
         kind = _VERSION | payload_type | (_MARKER if numbers.begins else 0)
@@ -312,6 +354,13 @@ class Outlet:
             self._choose()
         numbering.rate_hz = self.rate_hz
         return numbering
+
+    def _left_out(self) -> bool:
+        """Whether the packet that is just being looked at must not pass."""
+        if self._leave_out:
+            self._leave_out = False
+            return True
+        return self.remote is None or self._withheld or self._muted or self._keying
 
     def _pass(self, packet: bytes, now: float) -> bool:
         numbering = self._numbering

@@ -9,6 +9,7 @@ from sip.core.sdp import Media
 from sip.core.sdp_codecs import (
     AS_IT_CAME,
     COMFORT_NOISE,
+    TELEPHONE_EVENT,
     NoCodecError,
     Wanted,
     answered,
@@ -22,23 +23,30 @@ from sip.media.relay.convert import Conversion, Relabelling
 from sip.media.relay.endpoint import Ear, Poller, RtpEndpoint
 from sip.media.relay.fillings import PASSED
 from sip.media.relay.gaps import Filling, Gap, Gaps
+from sip.media.relay.key_sender import KeyVoice
+from sip.media.relay.keypad import UNKNOWN, Keypad, KeyTerms
 from sip.media.relay.keys import Keys
-from sip.media.relay.listening import KeyWatch
 from sip.media.relay.meter import Meter
 from sip.media.relay.player import Player
 from sip.media.relay.ports import PortPair
 from sip.media.relay.rewrite import Codecs, RemoteMedia
 from sip.media.relay.rtcp_endpoint import RtcpEndpoint
+from sip.media.relay.timers import Timers
 from sip.media.relay.voice import Voice, voice
+from sip.media.relay.wav import Coding
 from sip.media.relay.ways import one_to_one, ways
-from sip.media.terms import Signalling
+from sip.media.terms import ANY_TERMS, KeyForm, MediaTerms, Signalling
+
+#: The laws of G.711, by the names that SDP gives them.
+_LAWS = {"PCMU": Coding.PCMU, "PCMA": Coding.PCMA}
 
 
 class Description(NamedTuple):
-    """A party's SDP as far as the relay acts on it, and where it came from."""
+    """A party's SDP as far as the relay acts on it, where it came from, and the party's terms."""
 
     media: RemoteMedia
     signalling: Signalling | None = None
+    terms: MediaTerms = ANY_TERMS
     #: Of an offer: what becomes of its codecs.
     wanted: Wanted = AS_IT_CAME
 
@@ -52,12 +60,18 @@ class Party:
     """One party of a call and the port pair that faces it."""
 
     __slots__ = ("_agreed", "_conversion", "_converted", "_description", "_held", "_rng",
-                 "_staged", "_told", "_told_staged", "_voice", "crypto", "gap", "hold", "keys",
+                 "_staged", "_told", "_told_staged", "_voice", "crypto", "gap", "hold", "keypad",
                  "meter", "packet_ms", "pair", "player", "rtcp", "rtp", "tag", "told",
                  "withheld")  # fmt: skip
 
     def __init__(
-        self, tag: str, pair: PortPair, poller: Poller, rng: random.Random, now: float
+        self,
+        tag: str,
+        pair: PortPair,
+        poller: Poller,
+        timers: Timers,
+        rng: random.Random,
+        now: float,
     ) -> None:
         self.tag = tag
         self.pair = pair
@@ -80,7 +94,7 @@ class Party:
         self.crypto = Keys(rng)
         #: What is played to it now.
         self.player: Player | None = None
-        self.keys: KeyWatch | None = None
+        self.keypad = Keypad(self.rtp, timers, self.voice)
         #: Whether it has our description: before, it expects nothing of us.
         self.told = False
         #: What it hears while its other side has put it on hold and says nothing.
@@ -184,6 +198,8 @@ class Party:
             agreed = agree(party._codecs(), told, hearer._codecs())
             party.rtp.stream.negotiate(agreed.rates_hz, agreed.key_types)
             party._agreed = agreed
+            party.keypad.terms = party._key_terms()
+        self.keypad.join(other.keypad)
         self._hear(other, now)
         other._hear(self, now)
         fax = self._faxes and other._faxes
@@ -305,11 +321,6 @@ class Party:
         if self.meter.look(now):
             self.meter.sample(self._codec_name, now)
 
-    def watch_keys(self, keys: KeyWatch) -> None:
-        """Its keys are read from now on."""
-        self.keys = keys
-        self.rtp.stream.on_key = keys.take
-
     def play(self, player: Player, now: float) -> None:
         """Begins to play; what is played already gives way."""
         self.stop_play(now)
@@ -359,6 +370,24 @@ class Party:
         way = None if found is None else found.get(number)
         return number if way is None else way.payload_type
 
+    def _key_terms(self) -> KeyTerms:
+        """How it sends and takes keys, as far as it has described itself."""
+        description = self._description
+        if description is None:
+            return UNKNOWN
+        codecs, terms = description.media.codecs, description.terms
+        events = [KeyVoice(n, codec.rate) for n, codec in codecs if codec.name == TELEPHONE_EVENT]
+        form = terms.dtmf.settled(events=bool(events), info=terms.takes_info)
+        if form is KeyForm.EVENTS:
+            clocks = [codec.rate for _, codec in codecs if codec.name != TELEPHONE_EVENT]
+            fitting = [each for each in events if each.rate_hz in clocks[:1]]
+            clean = terms.dtmf is KeyForm.EVENTS
+            return KeyTerms(form, (fitting or events)[0], clean=clean)
+        if form.by_info:
+            return KeyTerms(form)
+        laws = {n: _LAWS[codec.name] for n, codec in codecs if codec.name in _LAWS}
+        return KeyTerms(form, laws=laws)
+
     @property
     def rests(self) -> bool:
         """Whether it sends nothing for now and said so: the last that came was comfort noise."""
@@ -383,9 +412,7 @@ class Party:
         self.stop_play(now)
         self.gap.close()
         self.meter.end(self._codec_name, now)
-        if self.keys is not None:
-            self.keys.close()
-        self.rtp.stream.on_key = self.keys = None
+        self.keypad.part()
         self.rtp.attach(None)
         if self.rtcp.peer is not None and self.rtcp.peer.peer is self.rtcp:
             self.rtcp.peer.peer = None

@@ -35,6 +35,22 @@ DEFAULT_CLOCK_RATE_HZ = 8000
 _unpack = HEADER.unpack_from
 
 
+def payload_of(packet: bytes) -> bytes:
+    """What follows the header, its contributing sources and its extension; without padding.
+
+    RFC 3550 5.1; empty where the packet is too short for what it says.
+    """
+    start = HEADER_SIZE + 4 * (packet[0] & 0x0F)
+    if packet[0] & 0x10:
+        if len(packet) < start + 4:
+            return b""
+        start += 4 + 4 * (packet[start + 2] << 8 | packet[start + 3])
+    end = len(packet)
+    if packet[0] & 0x20:
+        end -= packet[-1]
+    return packet[start:end]
+
+
 class RtpStream:
     """What the receiver of one stream knows: RFC 3550 A.1 (sequence), A.3 (loss), A.8 (jitter).
 

@@ -19,7 +19,8 @@ from sip.media.relay.dtmf import Press
 from sip.media.relay.endpoint import Poller
 from sip.media.relay.fillings import PASSED, HoldSound
 from sip.media.relay.gaps import Gaps
-from sip.media.relay.listening import KeyWatch, Listening, Wish
+from sip.media.relay.key_sender import Keystroke
+from sip.media.relay.listening import Listening, Wish
 from sip.media.relay.meter import Watch
 from sip.media.relay.notices import Notices
 from sip.media.relay.outlet import NO_TRAFFIC, Traffic
@@ -269,6 +270,17 @@ class Sessions:
         """Ends what is played to a party."""
         _party_of(self.find(call_id), tag).stop_play(now)
 
+    def press(self, call_id: str, tag: str, stroke: Keystroke, now: float) -> None:
+        """A key as if the party had pressed it: its other side is sent it, and nothing is told."""
+        call = self.find(call_id)
+        _party_of(call, tag)
+        other = call.parties.get(call.peers.get(tag, ""))
+        sender = None if other is None else other.keypad.sender
+        if sender is None:
+            raise MediaError("unsupported", "the other side takes no keys in its media")
+        if not sender.press(stroke, now):
+            raise MediaError("refused", "too many keys wait for the ones before them")
+
     def record(self, call_id: str, recording: str, left: str, now: float) -> None:
         """Begins the recording of that name, or goes on with one that is paused.
 
@@ -339,8 +351,8 @@ class Sessions:
                 call.call_id, wish, self._notices, self._timers, call.looks, now
             )
         for party in (*call.parties.values(), call.pending):
-            if party is not None and party.keys is None:
-                party.watch_keys(KeyWatch(self._timers, _teller(call, party)))
+            if party is not None and party.keypad.tell is None:
+                party.keypad.tell = _teller(call, party)
 
     def _receiver(self, call: Call, from_tag: str, to_tag: str | None) -> Party | None:
         """The party that an offer is for, if it exists."""
@@ -405,7 +417,7 @@ class Sessions:
 
     def _party(self, tag: str, now: float, new: list[Party]) -> Party:
         pair = self._pool.lease(now)
-        party = Party(tag, pair, self._poller, self._rng, now)
+        party = Party(tag, pair, self._poller, self._timers, self._rng, now)
         new.append(party)
         return party
 

@@ -30,7 +30,7 @@ from sip.core.sdp_codecs import Codecs
 from sip.core.sdp_crypto import Encryption
 from sip.core.session_timer import Mode, Policy
 from sip.core.uri import Uri
-from sip.media.terms import PASSED_HOLD, HoldTerms, MediaTerms
+from sip.media.terms import PASSED_HOLD, HoldTerms, KeyForm, MediaTerms
 from sip.transport.endpoint import Endpoint
 
 
@@ -219,6 +219,7 @@ def _leg_options(settings: PeerSettings, hold: HoldTerms) -> LegOptions:
 
 def _media_terms(settings: MediaTermsSettings, hold: HoldTerms) -> MediaTerms:
     return MediaTerms(
+        dtmf=KeyForm(settings.dtmf),
         encryption=Encryption(settings.srtp),
         codecs=Codecs(settings.codecs, ordered=settings.codec_order == "listed"),
         packet_time_ms=settings.packet_time_ms,

@@ -361,7 +361,7 @@ GRANDSTREAM = System(
     supported="replaces, timer",
     calls="""
 DID mode To: the Request-URI has an extension of its own, the number stands in To.
-P-Preferred-Identity has the caller. Digits come by INFO: refused, and the call goes on.""",
+P-Preferred-Identity has the caller. It asks by an empty INFO whether the call lives.""",
     codecs=(PCMU, PCMA, GSM, G729, DTMF),
     uri="sip:s@[remote_ip]:[remote_port]",
     from_='"Reception" <sip:1000@[local_ip]>',

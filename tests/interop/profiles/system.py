@@ -29,7 +29,7 @@ Step = Literal[
     "resume",
     "reinvite-empty",  # re-INVITE without SDP
     "refer",  # blind transfer, which is refused
-    "info",  # DTMF by INFO, which is refused
+    "info",  # INFO without a body: does the call live?
     "message",
 ]
 

@@ -2,7 +2,7 @@
 signalled."""
 
 from tests.media.scenarios.differences import differs
-from tests.media.scenarios.test_packets import hears_nothing
+from tests.media.scenarios.test_packets import hears, hears_nothing, loud
 from tests.media.talk import PHONES, Talk
 
 STRANGERS = "127.0.0.66"
@@ -13,9 +13,11 @@ async def test_a_stranger_is_not_heard_once_the_party_was(talk: Talk) -> None:
     await talk.connect(a, b)
     await a.speaks_to(b)
     stranger = talk.socket(STRANGERS)
-    a.snd(a.voice(), by=stranger)
+    a.snd(loud(a.voice()), by=stranger)
     await hears_nothing(b.rtp)
-    await a.speaks_to(b)
+    said = loud(a.voice(), 0x43)
+    a.snd(said)
+    await hears(b, said)
 
 
 async def test_nor_is_a_stranger_sent_to(talk: Talk) -> None:
@@ -33,9 +35,11 @@ async def test_a_stranger_is_not_heard_before_the_party_either(talk: Talk) -> No
     a, b = talk.phone("A"), talk.phone("B")
     await talk.connect(a, b)
     stranger = talk.socket(STRANGERS)
-    a.snd(a.voice(), by=stranger)
+    a.snd(loud(a.voice()), by=stranger)
     await hears_nothing(b.rtp)
-    await b.speaks_to(a)
+    said = loud(b.voice(), 0x43)
+    b.snd(said)
+    await hears(a, said)
 
 
 @differs("rtpengine", "other-port-while-heard")
