@@ -24,11 +24,15 @@ from tests.soak.media_phone import KEYS, SoakPhone
 
 #: Calls that come before anything is measured: codecs are loaded, caches are full.
 WARM_UP = 200
+#: What the relay may have grown by: it remembers its replies of the last 30 s, some 13 MB.
+GROWN_KB = 24_000
 AT_ONCE = 24
 PORTS = (27000, 27999)
 #: A sound of 100 ms that is played at some.
 SOUND = b"RIFF\0\0\0\0WAVE" + FORMAT + b"data" + len(SAMPLES).to_bytes(4, "little") + SAMPLES
 GARBAGE = 12
+#: Until a key that has ended is over: its end is sent three times.
+KEY_S = 0.3
 _CODECS = [
     ("PCMU", "PCMU"), ("PCMU", "PCMU"), ("PCMA", "PCMU"), ("PCMU", "PCMA"), ("G722", "G722"),
     ("G722", "PCMU"), ("PCMA", "G722"), ("OPUS", "PCMU"),
@@ -160,6 +164,7 @@ class SoakCall:
             await self._until(lambda count=count: len(self.digits) >= count)
         if keys:
             await b.until(lambda: len(b.keys_heard()) >= len(keys), f"the keys {keys}")
+            await asyncio.sleep(KEY_S)  # nothing else is heard until a key's last packet
 
     @property
     def digits(self) -> str:
@@ -260,6 +265,8 @@ async def media_calls(count: int, process: RelayProcess) -> Report:
     report.after = Held.of(process.pid)
     if report.after.descriptors != report.before.descriptors:
         report.problems.append(f"descriptors: {report.before} before, {report.after} after")
+    if report.after.memory_kb - report.before.memory_kb > GROWN_KB:
+        report.problems.append(f"memory: {report.before} before, {report.after} after")
     return report
 
 

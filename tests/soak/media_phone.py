@@ -23,9 +23,11 @@ _RTPMAPS = "a=rtpmap:9 G722/8000\r\na=rtpmap:111 opus/48000/2\r\n"
 EVENTS = 101
 KEYS = "0123456789*#ABCD"
 #: Packets of a sentence: of any octets where they arrive as they are, else of a tone.
-WORDS, HUMS = 6, 16
-#: Frames of a tone that must be heard of so many: codecs take their time to begin.
+WORDS, HUMS = 6, 24
+#: Frames of a tone that must be heard of so many: Opus takes its time to follow a new one.
 HUMS_HEARD = 8
+#: Seconds between its packets: faster than speech, and no burst.
+PACE_S = 0.005
 TONES_HZ = (450, 650, 850, 1050, 1250)
 PATIENCE_S = 10.0
 _FRAME = 160
@@ -43,6 +45,8 @@ class SoakPhone(SecurePhone):
         self.key = rng.randbytes(len(self.key))
         self.insists = insists
         self.direction = "sendrecv"
+        #: whether it takes keys as events
+        self.events = True
         self.heard: list[bytes] = []
         self.said = 0
         #: packets that it could not decrypt: those before it had a key, and others
@@ -72,7 +76,7 @@ class SoakPhone(SecurePhone):
         port: int | None = None,
         extra: str = "",
     ) -> str:
-        formats = formats or f"{NUMBERS[self.codec]} {EVENTS}"
+        formats = formats or f"{NUMBERS[self.codec]}{f' {EVENTS}' if self.events else ''}"
         text = super().sdp(formats, address=address, port=port, extra=_RTPMAPS + extra)
         return text.replace("a=sendrecv", f"a={self.direction}")
 
@@ -137,7 +141,9 @@ class SoakPhone(SecurePhone):
             return
         tone = self._rng.choice(TONES_HZ)
         ear = Ear(other.codec, tone)
-        self.say(self._hum(tone))
+        for payload in self._hum(tone):
+            self.say([payload])
+            await asyncio.sleep(PACE_S)
 
         def hummed() -> bool:
             nonlocal since
@@ -221,7 +227,7 @@ def _tone(hz: int, rate: int, count: int) -> bytes:
 def _power_of(samples: "array[int]", hz: int, rate: int) -> float:
     sines, cosines = _waves(hz, rate, len(samples))
     s, c = sum(map(mul, samples, sines)), sum(map(mul, samples, cosines))
-    return 2 * (s * s + c * c) / len(samples)
+    return float(2 * (s * s + c * c) / len(samples))
 
 
 @lru_cache
