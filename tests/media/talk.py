@@ -89,6 +89,19 @@ class Socket:
         """To that port of the engine."""
         self._socket.sendto(data, ("127.0.0.1", port))
 
+    def fileno(self) -> int:
+        """For who waits for several."""
+        return self._socket.fileno()
+
+    def arrived(self) -> list[bytes]:
+        """All datagrams that are there."""
+        found = []
+        while True:
+            try:
+                found.append(self._socket.recv(65535))
+            except BlockingIOError:
+                return found
+
     async def receive(self) -> tuple[bytes, int]:
         """The next datagram and the port it came from."""
         async with asyncio.timeout(PATIENCE_S):
