@@ -22,7 +22,7 @@ from typing import Self
 
 from sip.core.sdp import parse
 from sip.media.plane import MediaPlane
-from sip.media.terms import Signalling
+from sip.media.terms import ANY_TERMS, MediaTerms, Signalling
 
 PHONES = "127.0.0.2"
 """Where test phones live; the engines are at 127.0.0.1."""
@@ -128,6 +128,12 @@ class Phone:
         self.told = ""
         self._seq = 100
         self._filled = False
+        self.wants = ANY_TERMS
+
+    @property
+    def terms(self) -> MediaTerms:
+        """How its trunk wants its media."""
+        return self.wants
 
     def sdp(
         self,
@@ -245,6 +251,8 @@ class Talk:
             to_tag=receiver.tag if again else None,
             media_address=media_address,
             received_from=None if received_from is None else Signalling(received_from),
+            sender=sender.terms,
+            reader=receiver.terms,
         )
         receiver.hear_of(told)
 
@@ -265,6 +273,8 @@ class Talk:
             sdp or receiver.sdp(),
             media_address=media_address,
             received_from=None if received_from is None else Signalling(received_from),
+            sender=receiver.terms,
+            reader=sender.terms,
         )
         sender.hear_of(told)
 

@@ -47,9 +47,12 @@ async def test_speech_crosses_where_no_codec_is_shared(talk: Talk, one: str, oth
         (a, one, CALLER, b, other),
         (b, other, AGENT, a, one),
     ):
-        heard = await sings(speaker, said, melody, hearer)
-        heard = [packet for packet in heard if read(packet)[0] == WRITTEN[understands][0]]
-        assert find(melody, understood(understands, heard)).score > 0.85
+        for _ in range(3):  # in real time: a machine that is busy may garble one
+            heard = await sings(speaker, said, melody, hearer)
+            heard = [packet for packet in heard if read(packet)[0] == WRITTEN[understands][0]]
+            if find(melody, understood(understands, heard)).heard:
+                break
+        assert find(melody, understood(understands, heard)).heard
 
 
 async def test_a_shared_codec_passes_bit_for_bit(talk: Talk) -> None:
@@ -88,7 +91,7 @@ async def test_packets_are_as_long_as_their_reader_wants_them(talk: Talk, ms: in
     await talk.answer(a, b, b.sdp("0", extra=f"a=ptime:{ms}\r\n"))
     heard = await sings(a, "PCMU", CALLER, b)
     assert {len(packet) - 12 for packet in heard} == {8 * ms}
-    assert find(CALLER, understood("PCMU", heard)).score > 0.85
+    assert find(CALLER, understood("PCMU", heard)).heard
 
 
 @differs("rtpengine", "gaps-filled")
