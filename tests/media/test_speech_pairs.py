@@ -21,6 +21,7 @@ from opuslib_next import Decoder, Encoder
 from sip.core.sdp_codecs import Codecs
 from sip.core.sdp_crypto import Crypto, Encryption, Suite
 from sip.media.ng.client import NgClient
+from sip.media.relay.gaps import GAP_S
 from sip.media.terms import MediaTerms
 from tests.b2bua.stage import make_stage
 from tests.interop.harness import speech
@@ -169,23 +170,28 @@ def all_heard(speaker: Speaker, hearer: Speaker) -> bool:
     return len(hearer.heard) >= len(speaker.said)
 
 
-async def speak(a: Speaker, b: Speaker) -> None:
-    """Both at once, in real time, until each has heard the other out."""
+async def speak(a: Speaker, b: Speaker) -> float:
+    """Both at once, in real time, until each has heard the other out.
+
+    By how many seconds a packet was sent late at most.
+    """
     loop = asyncio.get_running_loop()
-    began = loop.time()
+    began, late_s = loop.time(), 0.0
     for n in range(max(len(a.wire), len(b.wire))):
+        late_s = max(late_s, loop.time() - began - n / FRAMES_A_SECOND)
         for phone in (a, b):
             if n < len(phone.wire):
                 phone.snd(phone.wire[n])
         await asyncio.sleep(began + (n + 1) / FRAMES_A_SECOND - loop.time())
     for _ in range(round(PATIENCE_S * FRAMES_A_SECOND)):
         if all_heard(a, b) and all_heard(b, a):
-            return
+            break
         await asyncio.sleep(1 / FRAMES_A_SECOND)
+    return late_s
 
 
-async def called(plane: NgClient, a: Speaker, b: Speaker) -> None:
-    """One call, from INVITE to BYE."""
+async def called(plane: NgClient, a: Speaker, b: Speaker) -> float:
+    """One call, from INVITE to BYE; what `speak` returns."""
     async with make_stage(plane) as stage:
         carrier, agent = stage.peer("carrier"), stage.peer("agent")
         stage.terms |= {"carrier": a.media_terms, "agent": b.media_terms}
@@ -200,7 +206,7 @@ async def called(plane: NgClient, a: Speaker, b: Speaker) -> None:
         a.hear_of(body(await carrier.expect(200, of="INVITE")))
         await carrier.send("ACK")
         listening = [asyncio.create_task(phone.listen()) for phone in (a, b)]
-        await speak(a, b)
+        late_s = await speak(a, b)
         for task in listening:
             task.cancel()
         await asyncio.wait(listening)
@@ -210,6 +216,7 @@ async def called(plane: NgClient, a: Speaker, b: Speaker) -> None:
         await agent.is_hung_up()
         for call in stage.calls:
             await call.close()
+    return late_s
 
 
 def check(sentences: Speech, speaker: Speaker, hearer: Speaker) -> None:
@@ -241,15 +248,21 @@ def room() -> Iterator[ExitStack]:
 async def test_speech_crosses_to_every_codec_with_every_encryption(
     relay_plane: NgClient, sentences: Speech, room: ExitStack, one: str
 ) -> None:
-    """Sixteen calls beside each other."""
-    pairs = []
-    for other, a_suite, b_suite in product(WRITTEN, (None, CM_80), (None, CM_80)):
-        a = Speaker("A", one, a_suite, sentences)
-        b = Speaker("B", other, b_suite, sentences)
-        room.callback(a.close)
-        room.callback(b.close)
-        pairs.append((a, b))
-    await asyncio.gather(*(called(relay_plane, a, b) for a, b in pairs))
+    """Sixteen calls beside each other.
+
+    A machine that stands still makes gaps, which are filled: then they are placed again.
+    """
+    for _ in range(3):
+        pairs = []
+        for other, a_suite, b_suite in product(WRITTEN, (None, CM_80), (None, CM_80)):
+            a = Speaker("A", one, a_suite, sentences)
+            b = Speaker("B", other, b_suite, sentences)
+            room.callback(a.close)
+            room.callback(b.close)
+            pairs.append((a, b))
+        late_s = await asyncio.gather(*(called(relay_plane, a, b) for a, b in pairs))
+        if max(late_s) < GAP_S / 2:
+            break
     for a, b in pairs:
         check(sentences, a, b)
         check(sentences, b, a)
