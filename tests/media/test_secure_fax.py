@@ -101,6 +101,8 @@ async def test_a_call_becomes_a_fax_and_its_audio_comes_back_encrypted(
     answer = await answers(stage.peer(other), stage.peer(asking), t38(reader, beside=beside))
     hear_of_fax(fax, body(answer))
     assert b"crypto" not in answer.body
+    for phone in (fax, reader):
+        phone.rtp.forget()  # silence that a slow machine had sent before, which may be encrypted
     for _ in range(4):  # for long enough that the sources are known again
         await faxes(fax, reader)
         await faxes(reader, fax)
