@@ -89,15 +89,15 @@ def decoded(codec: str, payloads: list[bytes]) -> bytes:
 
 
 class Speech:
-    """Both sentences, as samples and in each codec."""
+    """Both sentences, as samples and in each codec, where they are equally long."""
 
     def __init__(self, folder: Path) -> None:
-        self.words: dict[str, speech.Samples] = {}
         self.payloads: dict[tuple[str, str], list[bytes]] = {}
-        for who, text in SENTENCES.items():
-            wav = speech.speak(text, folder / f"{who}.wav")
-            self.words[who] = speech.read(wav)
-            samples = sox(wav.read_bytes(), ["-t", "wav"], pcm(8000))
+        spoken = {who: speech.speak(text, folder / f"{who}.wav") for who, text in SENTENCES.items()}
+        self.words = {who: speech.read(wav) for who, wav in spoken.items()}
+        longest = max(map(len, self.words.values()))
+        for who, wav in spoken.items():
+            samples = sox(wav.read_bytes(), ["-t", "wav"], pcm(8000)).ljust(2 * longest, b"\0")
             for codec in WRITTEN:
                 self.payloads[codec, who] = encoded(codec, samples)
 
@@ -114,6 +114,8 @@ class Speaker(SecurePhone):
         super().__init__(tag, suite)
         self.codec = codec
         self.heard: list[bytes] = []
+        #: The longest time between two packets that it heard, in seconds.
+        self.longest_gap_s = 0.0
         self._roll_over, self._last_seq = 0, -1
         kind = WRITTEN[codec][0]
         payloads = sentences.payloads[codec, tag]
@@ -131,9 +133,13 @@ class Speaker(SecurePhone):
 
     async def listen(self) -> None:
         """Forever."""
-        key = None
+        key, heard_at = None, None
+        clock = asyncio.get_running_loop().time
         while True:
             packet, _ = await self.rtp.receive()
+            now = clock()
+            self.longest_gap_s = max(self.longest_gap_s, now - (heard_at or now))
+            heard_at = now
             if self.suite is not None:
                 [line] = [each for each in self.lines if each.suite is self.suite]
                 key = key or Reference(line)
@@ -173,7 +179,7 @@ def all_heard(speaker: Speaker, hearer: Speaker) -> bool:
 async def speak(a: Speaker, b: Speaker) -> float:
     """Both at once, in real time, until each has heard the other out.
 
-    By how many seconds a packet was sent late at most.
+    By how many seconds a packet was sent late, or came after another, at most.
     """
     loop = asyncio.get_running_loop()
     began, late_s = loop.time(), 0.0
@@ -187,7 +193,7 @@ async def speak(a: Speaker, b: Speaker) -> float:
         if all_heard(a, b) and all_heard(b, a):
             break
         await asyncio.sleep(1 / FRAMES_A_SECOND)
-    return late_s
+    return max(late_s, a.longest_gap_s, b.longest_gap_s)
 
 
 async def called(plane: NgClient, a: Speaker, b: Speaker) -> float:
