@@ -17,6 +17,7 @@ import random
 import socket
 import struct
 from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -107,6 +108,12 @@ class Socket:
         async with asyncio.timeout(PATIENCE_S):
             data, source = await asyncio.get_running_loop().sock_recvfrom(self._socket, 65535)
         return data, source[1]
+
+    def forget(self) -> None:
+        """Drops what has come so far."""
+        with suppress(BlockingIOError):
+            while True:
+                self._socket.recv(65535)
 
     def close(self) -> None:
         self._socket.close()
