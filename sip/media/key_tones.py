@@ -87,11 +87,11 @@ class KeyToneReader:
         at = 0
         while at + 2 * _WINDOW <= len(data):
             following = at + 2 * _HOP
-            if not self._suspect and following + 2 * _WINDOW <= len(data):
-                # no key is without its second window: where there is none, one look is for two
-                if not _key_in(data[following : following + 2 * _WINDOW]):
-                    at = following + 2 * _HOP
-                    continue
+            rests = not self._suspect and following + 2 * _WINDOW <= len(data)
+            # no key is without its second window: where there is none, one look is for two
+            if rests and not _key_in(data[following : following + 2 * _WINDOW]):
+                at = following + 2 * _HOP
+                continue
             self._hear(_key_in(data[at : at + 2 * _WINDOW]), changes)
             at = following
         self._left = data[at:]
