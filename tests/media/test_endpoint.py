@@ -196,6 +196,21 @@ def test_what_reaches_the_second_socket_before_it_is_connected_is_judged(
     assert wire.heard() is None
 
 
+def test_what_waits_at_the_leased_socket_is_heard_before_what_comes_to_the_other(
+    wire: Wire[RtpEndpoint],
+) -> None:
+    """A burst, or a relay that was held up: nothing overtakes."""
+    burst = [rtp(0, n, n * 160, 7, b"%d" % n) for n in range(1, CONNECT_AFTER + 20)]
+    for packet in burst:
+        wire.party.sendto(packet, wire.near.socket.getsockname())
+    for _ in range(CONNECT_AFTER):
+        wire.near.on_readable(100.0)
+    late = rtp(0, len(burst) + 1, 9999, 7)
+    wire.send(late)
+    heard = [wire.heard() for _ in range(len(burst) + 1)]
+    assert heard == [*burst, late]
+
+
 def test_without_a_descriptor_for_a_second_socket_the_leased_socket_goes_on(
     wire: Wire[RtpEndpoint], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -26,6 +26,9 @@ MAX_PACKET = 4096
 #: Packets from the learned source after which it gets a socket of its own, 0.3 s of them.
 CONNECT_AFTER = 16
 
+#: Packets that are taken at once when that socket is opened: seconds of a stalled relay.
+MAX_WAITING = 256
+
 #: Before any packet.
 NEVER = float("-inf")
 
@@ -254,20 +257,24 @@ class RtpEndpoint(Endpoint):
             packet, source = self._receive(MAX_PACKET)
         except OSError:
             return  # a spurious wake-up
+        if self._judge(packet, source, now) and self._until_connected:
+            self._until_connected -= 1
+            if not self._until_connected:
+                self._open_connected(source, now)
+
+    def _judge(self, packet: bytes, source: SocketAddress, now: float) -> bool:
+        """Takes a datagram of the leased socket if it is the party's; false if it is not."""
         if self.guard is not None:  # nothing is learned from what is not proven
             clear = self.guard.open(packet, now)
             if clear is None:
                 self.turn_away(source)
-                return
+                return False
             packet = clear
         if source != self.source and not self._follow(source, packet, now):
             self.foreign += 1
-            return
+            return False
         self._take(packet, now)
-        if self._until_connected:
-            self._until_connected -= 1
-            if not self._until_connected:
-                self._open_connected(source, now)
+        return True
 
     def _follow(self, source: SocketAddress, packet: bytes, now: float) -> bool:
         """A packet from elsewhere: true if the party is there from now on."""
@@ -371,6 +378,10 @@ class RtpEndpoint(Endpoint):
             connected = open_connected(self.socket, source)
         except OSError:
             return  # no file descriptor, or no route: the leased socket goes on
+        self._empty_leased(now)
+        if self.source != source:  # it has moved on
+            connected.close()
+            return
         self._connected = connected
         self._connected_fd = connected.fileno()
         self.outlet.connect(self._connected_fd)
@@ -393,6 +404,15 @@ class RtpEndpoint(Endpoint):
         secure = self.guard is not None
         reader = self.on_secure_readable if secure else self.on_connected_readable
         self._poller.watch(connected, reader)
+
+    def _empty_leased(self, now: float) -> None:
+        """What waits at the leased socket came before all that the connected one gets."""
+        for _ in range(MAX_WAITING):
+            try:
+                packet, source = self._receive(MAX_PACKET)
+            except OSError:
+                return
+            self._judge(packet, source, now)
 
     def _close_connected(self) -> None:
         """The party is elsewhere, or gone."""
