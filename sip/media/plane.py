@@ -99,6 +99,8 @@ class Capability(Enum):
     """Tell that a party is not heard."""
     WITHHOLD = "withhold"
     """Keep what a party says from its other side."""
+    FAX_TONE = "fax-tone"
+    """Tell that a party is a fax machine that calls."""
     SUBSCRIBE = "subscribe"
     """Send a copy of what a party says to somebody who is no party."""
 
@@ -198,8 +200,11 @@ class MediaPlane(Protocol):
         """Its ports in use and in all, as of the last ping; None where it does not tell."""
         ...
 
-    def listen(self, call_id: str, listener: Listener) -> None:
-        """Tells `listener` the call's events, from its first offer until it is deleted."""
+    def listen(self, call_id: str, listener: Listener, *, fax_of: str | None = None) -> None:
+        """Tells `listener` the call's events, from its next offer until it is deleted.
+
+        `fax_of` is the tag of the party whose calling tone of a fax is one of them.
+        """
         ...
 
     async def offer(
