@@ -14,10 +14,13 @@ import pytest
 
 from sip.media.ng.relay import RelayClient
 from sip.media.plane import Capability, MediaError
-from sip.media.recording.frames import Frame, Kind, decode
+from sip.media.recording.decoders import Decoder
 from sip.media.recording.keys import Keys, new_key
 from sip.media.recording.process import Ended, recorder
 from sip.media.recording.vault import VaultReader
+from sip.media.relay.codecs import CODERS
+from sip.media.relay.frames import Codec, Frame, Kind, decode
+from sip.media.relay.resample import Doubler
 from sip.media.supervisor import RelayOptions, RelayProcess
 from testkit import melody
 from tests.media.talk import Phone, Talk, rtp
@@ -179,3 +182,23 @@ def test_garbage_on_its_socket_ends_nothing(folder: Path, program: subprocess.Po
         assert frame is not None
         assert frame.number == 2
     assert sorted(path.name for path in (folder / "r").iterdir()) == ["x.rec"]
+
+
+@pytest.mark.parametrize("codec", [Codec.G722, Codec.OPUS, Codec.PCMA])
+def test_every_codec_is_kept_as_what_was_said(codec: Codec) -> None:
+    """Encoded as a phone does, packet by packet, and found by content."""
+    coder = CODERS[codec.name]
+    hz = coder.pcm_hz[0]
+    pcm = melody.synthesise(melody.CALLER)
+    wide = pcm if hz == 8000 else Doubler().take(pcm)
+    encoder, decoder = coder.encoder(hz, ""), Decoder(codec)
+    frame = hz // 50 * 2
+    packets = [encoder.encode(wide[at : at + frame]) for at in range(0, len(wide) - frame, frame)]
+    kept = [decoder.pcm(packet) for packet in packets]
+    assert {len(each) for each in kept} == {320}, "20 ms at 8 kHz each"
+    assert melody.find(melody.CALLER, b"".join(kept)).heard
+    assert decoder.clock_hz == coder.clock_hz
+
+
+def test_a_payload_that_is_no_opus_is_left_out() -> None:
+    assert Decoder(Codec.OPUS).pcm(b"\xff\xff\xff") == b""

@@ -21,9 +21,9 @@ from typing import Final
 
 import structlog
 
-from sip.media.recording.frames import BUFFER, MAX_FRAME, Frame, decode
 from sip.media.recording.keys import KeyFileError, Keys
 from sip.media.recording.recorder import Recorder
+from sip.media.relay.frames import BUFFER, MAX_FRAME, Frame, decode
 
 #: Seconds between two looks at what is due to be written.
 LOOK_S: Final = 0.25

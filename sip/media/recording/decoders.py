@@ -1,40 +1,28 @@
-"""Audio of a packet as 16-bit PCM at 8 kHz, by codec."""
+"""Audio of a packet as 16-bit samples at 8 kHz, whatever its codec."""
 
 from __future__ import annotations
 
-import audioop
-from collections.abc import Callable, Mapping
-from typing import Final, Protocol
+from sip.media.relay.codecs import CODERS
+from sip.media.relay.frames import Codec
+from sip.media.relay.resample import Halver
 
-from sip.media.recording.frames import Codec
+_WIDE_HZ = 16000
 
 
-class Decoder(Protocol):
-    """Decodes the packets of one stream in turn."""
+class Decoder:
+    """Decodes the packets of one stream in turn. `clock_hz` is the clock of its timestamps."""
 
-    @property
-    def clock_hz(self) -> int:
-        """The clock of the stream's timestamps."""
-        ...
+    def __init__(self, codec: Codec) -> None:
+        coder = CODERS[codec.name]
+        hz = coder.pcm_hz[0]
+        self.clock_hz = coder.clock_hz
+        self._decoder = coder.decoder(hz)
+        self._halver = Halver() if hz == _WIDE_HZ else None
 
     def pcm(self, payload: bytes) -> bytes:
         """One packet's audio; nothing for a payload that cannot be decoded."""
-        ...
-
-
-class _G711:
-    """The two laws of ITU-T G.711, which keep nothing from one packet to the next."""
-
-    clock_hz = 8000
-
-    def __init__(self, law: Callable[[bytes, int], bytes]) -> None:
-        self._law = law
-
-    def pcm(self, payload: bytes) -> bytes:
-        return self._law(payload, 2)
-
-
-DECODERS: Final[Mapping[Codec, Callable[[], Decoder]]] = {
-    Codec.PCMU: lambda: _G711(audioop.ulaw2lin),
-    Codec.PCMA: lambda: _G711(audioop.alaw2lin),
-}
+        try:
+            pcm = self._decoder.decode(payload)
+        except ValueError:
+            return b""
+        return pcm if self._halver is None else self._halver.take(pcm)

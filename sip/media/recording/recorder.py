@@ -15,8 +15,7 @@ from typing import Final
 
 import structlog
 
-from sip.media.recording.decoders import DECODERS, Decoder
-from sip.media.recording.frames import Codec, Frame, Kind
+from sip.media.recording.decoders import Decoder
 from sip.media.recording.keys import Keys
 from sip.media.recording.timeline import (
     CHANNELS,
@@ -27,6 +26,7 @@ from sip.media.recording.timeline import (
     payload_of,
 )
 from sip.media.recording.vault import SUFFIX, Header, VaultWriter
+from sip.media.relay.frames import Codec, Frame, Kind
 
 log = structlog.get_logger(__name__)
 
@@ -63,7 +63,7 @@ class Recording:
         key = channel, codec
         decoder = self._decoders.get(key)
         if decoder is None:
-            decoder = self._decoders[key] = DECODERS[codec]()
+            decoder = self._decoders[key] = Decoder(codec)
         pcm = decoder.pcm(payload_of(packet))
         self._timeline.put(channel, packet, pcm, decoder.clock_hz, now)
 

@@ -14,8 +14,8 @@ from typing import Final, Protocol
 
 from sip.core.sdp_lines import Codec as SdpCodec
 from sip.media.plane import MediaError
-from sip.media.recording.frames import BUFFER, MAX_FRAME, Codec, Frame, Kind, decode
 from sip.media.relay.endpoint import Ear, Poller
+from sip.media.relay.frames import BUFFER, MAX_FRAME, Codec, Frame, Kind, decode
 from sip.media.relay.notices import Problems
 
 #: Frames lost one after another after which a recording is given up: 5 s of two parties.

@@ -41,6 +41,8 @@ class Codec(IntEnum):
 
     PCMU = 0
     PCMA = 8
+    G722 = 9
+    OPUS = 111
 
 
 class Frame(NamedTuple):
