@@ -105,7 +105,7 @@ class FakeMedia:
     def listen(self, call_id: str, listener: Listener, *, fax_of: str | None = None) -> None:
         self._listeners[call_id] = listener
         if fax_of is not None:
-            self._ask("listen for a fax", call_id, fax_of)
+            self.asked.append(("listen for a fax", call_id, fax_of))
 
     def forget(self, call_id: str) -> None:
         """As an engine that was started again: the next offer of the call gets other ports."""

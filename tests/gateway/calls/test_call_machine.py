@@ -21,6 +21,7 @@ from gateway.calls.call_events import (
 from gateway.calls.call_machine import CallMachine, Phase
 from gateway.calls.endings import NOT_CONFIGURED, Ending, Fault, Role
 from gateway.calls.routing import Attempt, Dialling, Direction, Refusing, Registration
+from gateway.calls.tried import Past, Tried
 from gateway.jambonz.messages import DialResult, LegStatus
 from gateway.jambonz.verbs import Config, Decline, Dial, Hangup, PhoneTarget, Verb
 from gateway.retell.failures import RetellFailure
@@ -237,6 +238,18 @@ def test_a_target_that_fails_before_the_answer_is_what_the_caller_is_told() -> N
     machine.step(LegChanged(at=4.0, status=leg("failed", 503, call_sid=FAX)))
     (verb,) = machine.step(ended("failed", 503, call_sid=FAX))
     assert verb == Decline(503)
+
+
+@pytest.mark.parametrize(("code", "phase"), [(0, D), (200, T)])
+def test_a_restart_while_the_target_is_called_or_talks(code: int, phase: Phase) -> None:
+    """The caller was answered long before; whether the fax was, its own code says."""
+    machine = of_a_fax(Phase.NEW)
+    machine.resume(5.0)
+    agent = Tried(attempt(Role.RETELL, "retell"), 1.0, code=200)
+    fax = Tried(attempt(Role.FAX, "fax-line"), 4.0, code=code)
+    machine.restore(Past(tried=[agent, fax], answered=2.0, retell_call_id=None, uri=None))
+    assert machine.phase is phase
+    assert machine.step(HEARD) == ()
 
 
 @pytest.mark.parametrize("register", [False, True])
