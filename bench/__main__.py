@@ -21,6 +21,7 @@ from bench.memory import measure_memory
 from bench.plan import FULL, QUICK, Plan
 from bench.process import allow_many_sockets
 from bench.report import Report
+from bench.seals import ALONE, PLAIN
 from bench.sections import delay_section, media_section, memory_section, signalling_section
 from bench.setup_delay import delays_in_turn
 from bench.signalling import common_rate, highest_rate, measure_in_turn, median_run
@@ -143,11 +144,14 @@ class Bench:
 
     def _media(self) -> None:
         plan, cores = self._plan, self._cores
-        alone = measure_alone(plan.media_steps[-1], plan=plan, cores=cores)
+        alone = [
+            measure_alone(plan.media_steps[-1], plan=plan, cores=cores, seal=seal)
+            for seal in (PLAIN, ALONE)
+        ]
         steps = measure_engines(
             self._engines, plan=plan, cores=cores, directory=self._directory, say=self._say
         )
-        self.report.figures["media"] = [step.as_json() for step in (alone, *steps)]
+        self.report.figures["media"] = [step.as_json() for step in (*alone, *steps)]
         labels = {engine.key: engine.label for engine in _ENGINES}
         self.report.sections.append(media_section(steps, alone, labels=labels))
 
@@ -197,7 +201,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m bench", description="Measure the gateway beside its peers."
     )
-    parser.add_argument("--quick", action="store_true", help="at most 3 minutes: one round each")
+    parser.add_argument("--quick", action="store_true", help="at most 5 minutes: one round each")
     parser.add_argument(
         "--only",
         type=lambda text: _chosen(text, _PARTS),

@@ -41,10 +41,20 @@ class NgClient:
         self._ask({"command": "ping"}, "pong")
 
     def offer(
-        self, call_id: str, from_tag: str, sdp: str, codec: Mapping[str, list[str]] | None = None
+        self,
+        call_id: str,
+        from_tag: str,
+        sdp: str,
+        codec: Mapping[str, list[str]] | None = None,
+        protocol: str = "",
     ) -> str:
-        """The session description for the other side; `codec` says what becomes of its codecs."""
+        """The session description for the other side.
+
+        `codec` says what becomes of its codecs, `protocol` whether it is asked to encrypt.
+        """
         keys: dict[str, Encodable] = {} if codec is None else {"codec": codec}
+        if protocol:
+            keys["transport-protocol"] = protocol
         about = {"command": "offer", "call-id": call_id, "from-tag": from_tag, "sdp": sdp}
         return self._sdp({**about, **keys})
 

@@ -1,4 +1,4 @@
-"""How long each part runs: the full plan (12 minutes at most) and the quick one (3 at most)."""
+"""How long each part runs: the full plan (22 minutes at most) and the quick one (5 at most)."""
 
 from dataclasses import dataclass
 

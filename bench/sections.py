@@ -12,6 +12,7 @@ from bench.media import MediaStep
 from bench.memory import MemoryRun
 from bench.plan import Plan
 from bench.report import Details, Row, Section
+from bench.seals import ALONE, PLAIN, SEALS, Seal
 from bench.setup_delay import DelayRun, median_delay
 from bench.signalling import CpuRun, HighestRate, median_run
 
@@ -151,22 +152,25 @@ def _delay_row(row: Row, found: float | None, most: float | None, peer: str) -> 
 
 
 def media_section(
-    steps: Sequence[MediaStep], alone: MediaStep | None, *, labels: Mapping[str, str]
+    every: Sequence[MediaStep], alone: Sequence[MediaStep], *, labels: Mapping[str, str]
 ) -> Section:
-    """Calls relayed on one core, and what a packet costs beside the peer."""
+    """Calls relayed on one core, and what a packet costs beside the peer and, encrypted, beside
+    one in the clear."""
     section = Section(title="Media: G.711, 20 ms, both ways, one core")
     section.details = Details(
         headings=(
-            *("calls", "engine", "loss", "delay p50", "p99", "CPU a packet", "a call"),
+            *("calls", "engine", "media", "loss", "delay p50", "p99", "CPU a packet", "a call"),
             *("core busy", "carried"),
         )
     )
-    for step in steps:
+    seals = {seal.key: seal.label for seal in (*SEALS, ALONE)}
+    for step in every:
         carried = "yes" if step.carried else "no"
         section.details.lines.append(
             (
                 str(step.calls),
                 labels[step.engine],
+                seals[step.seal],
                 f"{step.loss:.3%}",
                 f"{step.p50_ms:.2f} ms",
                 f"{step.p99_ms:.2f} ms",
@@ -176,10 +180,11 @@ def media_section(
                 carried + (", generator at its limit" if step.generator_limited else ""),
             )
         )
+    steps = [step for step in every if step.seal == PLAIN.key]
     section.rows += [
         _carried_row(steps, key, labels) for key in labels if any(s.engine == key for s in steps)
     ]
-    ratio = _packet_ratio(steps)
+    ratio = _cost_ratio(steps, ("relay", PLAIN.key), ("rtpengine", PLAIN.key))
     if ratio is not None:
         section.rows.append(
             Row(
@@ -198,15 +203,61 @@ def media_section(
         )
         for step in {step.engine: step for step in steps if step.carried}.values()
     ]
-    if alone is not None:
-        ceiling = round(alone.calls / alone.generator_core, -1)
-        section.notes.append(
-            f"The generator alone, callers and agents joined directly: {alone.calls} calls at "
-            f"{alone.generator_core:.0%} of its core, so about {ceiling:.0f} at most; "
-            f"loss {alone.loss:.3%}, delay p50 {alone.p50_ms * 1000:.0f} µs, "
-            f"p99 {alone.p99_ms * 1000:.0f} µs (part of every delay above)."
-        )
+    for seal in SEALS[1:]:
+        section.rows += _seal_rows(every, seal, labels)
+    section.notes += [_alone_note(step, seals[step.seal]) for step in alone]
     return section
+
+
+def _seal_rows(steps: Sequence[MediaStep], seal: Seal, labels: Mapping[str, str]) -> list[Row]:
+    """Of each engine: what an encrypted packet costs, and that all of them are proven."""
+    rows: list[Row] = []
+    for key, label in labels.items():
+        own = [step for step in steps if (step.engine, step.seal) == (key, seal.key)]
+        if not own:
+            continue
+        held = key == "relay"
+        share = _cost_ratio(steps, (key, seal.key), (key, PLAIN.key))
+        beside = _cost_ratio(steps, (key, seal.key), ("rtpengine", seal.key)) if held else None
+        if share is not None:
+            limit = seal.share if held else None
+            measured = f"{share:.2f} of its plain"
+            measured += f", {beside:.2f} of {labels['rtpengine']}'s" if beside else ""
+            rows.append(
+                Row(
+                    quality=f"CPU a packet, {seal.label}",
+                    system=label,
+                    measured=measured,
+                    target=f"≤ {limit:.2f} of plain" if limit else "",
+                    met=round(share, 2) <= limit if limit else None,
+                )
+            )
+        proven = sum(step.proven or 0 for step in own)
+        unproven = sum(step.unproven for step in own)
+        most, failed = _carried(own, key)
+        rows.append(
+            Row(
+                quality=f"proven, {seal.label}",
+                system=label,
+                measured=(
+                    f"{proven} packets, {unproven} not; {most} calls"
+                    + (f" (not {failed.calls})" if failed else " or more")
+                ),
+                target="each that arrives" if held else "",
+                met=unproven == 0 if held else None,
+            )
+        )
+    return rows
+
+
+def _alone_note(alone: MediaStep, label: str) -> str:
+    ceiling = round(alone.calls / alone.generator_core, -1)
+    return (
+        f"The generator alone ({label}), callers and agents joined directly: {alone.calls} calls "
+        f"at {alone.generator_core:.0%} of its core, so about {ceiling:.0f} at most; "
+        f"loss {alone.loss:.3%}, delay p50 {alone.p50_ms * 1000:.0f} µs, "
+        f"p99 {alone.p99_ms * 1000:.0f} µs (part of every delay above)."
+    )
 
 
 def _carried_row(steps: Sequence[MediaStep], key: str, labels: Mapping[str, str]) -> Row:
@@ -234,13 +285,22 @@ def _carried(steps: Sequence[MediaStep], engine: str) -> tuple[int, MediaStep | 
     return most, next((step for step in own if not step.carried), None)
 
 
-def _packet_ratio(steps: Sequence[MediaStep]) -> float | None:
-    """The median over the steps that both engines ran."""
-    cost = {(step.engine, step.calls): step.packet_us for step in steps}
+def _cost_ratio(
+    steps: Sequence[MediaStep], one: tuple[str, str], other: tuple[str, str]
+) -> float | None:
+    """What a packet costs, `one` beside `other`, each an engine and a seal.
+
+    The median over the steps that both ran; those that both carried, if there are any.
+    """
+    cost = {(step.engine, step.seal, step.calls): step for step in steps}
+    pairs = [
+        (step, cost[*other, calls])
+        for (*which, calls), step in cost.items()
+        if tuple(which) == one and (*other, calls) in cost
+    ]
+    pairs = [pair for pair in pairs if pair[0].carried and pair[1].carried] or pairs
     ratios = [
-        ours / theirs
-        for (engine, calls), ours in cost.items()
-        if engine == "relay" and ours and (theirs := cost.get(("rtpengine", calls)))
+        ours.packet_us / of.packet_us for ours, of in pairs if ours.packet_us and of.packet_us
     ]
     return median(ratios) if ratios else None
 

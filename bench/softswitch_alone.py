@@ -49,6 +49,7 @@ class PassThrough:
 
     capabilities: frozenset[Capability] = frozenset()
     ports: tuple[int, int] | None = None
+    heard_at: float | None = None
 
     def listen(self, call_id: str, listener: Listener, *, fax_of: str | None = None) -> None:
         """There is nothing to tell: no packet passes here."""

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bench.cores import Cores
 from bench.engines import Engine
-from bench.media import GENERATOR_HOST, Generator, MediaStep, audio_address, run_step
+from bench.media import GENERATOR_HOST, Generator, MediaStep, Way, audio_address, run_step
 from bench.ng import NgClient
 from bench.plan import Plan
 from bench.report import Row, Section
@@ -99,15 +99,14 @@ def _measure(
     ):
         ports = generator.read()
         empty = running.memory_bytes()
-        targets: list[tuple[str, int]] = []
         with NgClient(running.control_port) as client:
             for index in range(0, len(ports), 2):
                 call_id = f"bench-{index}"
                 offered = client.offer(call_id, "caller", caller.sdp(ports[index]), wish)
                 answer = agent.sdp(ports[index + 1])
                 answered = client.answer(call_id, "caller", "agent", answer)
-                targets += [audio_address(answered), audio_address(offered)]
-        return run_step(engine.key, calls, generator, targets, running, empty)
+                generator.join(Way(audio_address(answered)), Way(audio_address(offered)))
+        return run_step(engine.key, calls, generator, running, empty)
 
 
 def measure_transcoding(

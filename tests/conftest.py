@@ -41,6 +41,7 @@ PLACE_MARKS: dict[str, str | None] = {
     "tests/config/test_readers.py": "slow",
     "tests/core/test_properties.py": "slow",
     "tests/media/test_control.py": "slow",
+    "tests/media/test_speech_pairs.py": "programs",
     "tests/media/test_start_media.py": "programs",
     "tests/media/test_relay_process.py": "slow",
     "tests/media/test_supervisor.py": "slow",

@@ -12,7 +12,10 @@ import socket
 #: Each worker of pytest-xdist (gw0, gw1, …) has a share; beyond so many they would have to share.
 _WORKERS = 5
 _COUNT = 400
-_FIRST = 22_000 + int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % _WORKERS * _COUNT
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % _WORKERS
+_FIRST = 22_000 + _WORKER * _COUNT
+#: What a media engine that lasts as long as the worker is given.
+_ENGINE_COUNT = 200
 
 
 class _Turn:
@@ -36,6 +39,16 @@ def free_ports(count: int, host: str = "127.0.0.1") -> int:
         if all(_is_free(host, port) for port in range(first, first + count)):
             return first
     raise OSError(f"{host} has no {count} free ports from {_FIRST} to {_FIRST + _COUNT - 1}")
+
+
+def engine_ports(first: int) -> tuple[int, int]:
+    """First and last port of this worker's share of the thousand from `first` on.
+
+    An engine learns a party by its first packet: a port that another engine has just left may
+    still be sent to.
+    """
+    ours = first + _WORKER * _ENGINE_COUNT
+    return ours, ours + _ENGINE_COUNT - 1
 
 
 def _is_free(host: str, port: int) -> bool:

@@ -200,6 +200,11 @@ class MediaPlane(Protocol):
         """Its ports in use and in all, as of the last ping; None where it does not tell."""
         ...
 
+    @property
+    def heard_at(self) -> float | None:
+        """When it last said anything, by its client's clock; None if it never did."""
+        ...
+
     def listen(self, call_id: str, listener: Listener, *, fax_of: str | None = None) -> None:
         """Tells `listener` the call's events, from its next offer until it is deleted.
 

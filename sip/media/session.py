@@ -284,11 +284,12 @@ class MediaSession:
             self._on_event(event)
 
     def _as_known(self, party: str, terms: MediaTerms) -> MediaTerms:
-        """The terms of a party that is offered something anew: encrypted as it is, or not."""
-        encrypted = self._encrypted.get(party)
-        if encrypted is None:
-            return terms
-        return terms.encrypted(Encryption.REQUIRED if encrypted else Encryption.OFF)
+        """The terms of a party that is offered something anew: in the clear where it is.
+
+        Who is encrypted is offered that by its own terms, which may take fax in the clear.
+        """
+        known_clear = self._encrypted.get(party) is False
+        return terms.encrypted(Encryption.OFF) if known_clear else terms
 
     def _need(self, capability: Capability, what: str) -> None:
         if capability not in self._plane.capabilities:

@@ -248,14 +248,16 @@ class RelayProcess:
             ended.cancel()
 
     async def _answers(self, clock: Clock) -> bool:
-        """Whether the relay answers a ping; also true where it was not given the time, and where
-        nobody listens any more: then it ends."""
+        """Whether the relay answers a ping; also true where it was not given the time, where it
+        is busy with what was asked before, and where nobody listens any more: then it ends."""
         asked = clock.now()
         try:
             async with asyncio.timeout(PING_S):
                 await self.plane.ping()
         except (TimeoutError, MediaError) as error:
             if isinstance(error, MediaError) and error.slug == "refused":
+                return True
+            if (self.plane.heard_at or 0.0) > asked:
                 return True
             return clock.now() - asked > PING_S + OUR_STALL_S
         return True

@@ -33,6 +33,7 @@ class FakeMedia:
     #: what was played: to whom, and how often
     played: list[tuple[str, Playable, int]] = field(default_factory=list)
     ports: tuple[int, int] | None = None
+    heard_at: float | None = None
     _ports: dict[tuple[str, str], int] = field(default_factory=dict)
     #: how much higher the next ports are
     _forgotten: int = 0

@@ -20,7 +20,7 @@ from sip.media.ng.rtpengine import RtpengineClient, RtpengineOptions
 from sip.media.plane import MediaError
 from sip.media.supervisor import CONTROL, own_folder
 from tests.media.talk import Talk
-from tests.ports import free_port
+from tests.ports import engine_ports, free_port
 
 ROOT = Path(__file__).parents[2]
 START_TIMEOUT_S = 15.0
@@ -41,11 +41,12 @@ class Engine:
 
 @pytest.fixture(scope="session")
 def relay_engine() -> Iterator[Engine]:
-    """Our relay as a program of its own, ports 24000-24999."""
+    """Our relay as a program of its own, among the ports 24000-24999."""
+    first, last = engine_ports(24000)
     control = own_folder() / CONTROL
     with subprocess.Popen(
         [sys.executable, "-m", "sip.media.relay", "--parent", "--control", written(control),
-         "--listen", "127.0.0.1", "--ports", "24000-24999", "--drain", "1"],
+         "--listen", "127.0.0.1", "--ports", f"{first}-{last}", "--drain", "1"],
         cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     ) as process:  # fmt: skip
         assert process.stdin is not None
@@ -59,7 +60,8 @@ def relay_engine() -> Iterator[Engine]:
 
 @pytest.fixture(scope="session")
 def rtpengine_engine() -> Iterator[Engine]:
-    """rtpengine in user space, ports 25000-25999, learning sources at once as we do."""
+    """rtpengine in user space, among the ports 25000-25999, learning sources at once as we do."""
+    first, last = engine_ports(25000)
     program = shutil.which("rtpengine")
     if program is None:
         pytest.fail("needs rtpengine: apt-get install rtpengine-daemon (make test does)")
@@ -67,7 +69,7 @@ def rtpengine_engine() -> Iterator[Engine]:
     with subprocess.Popen(
         [program, "--config-file=none", "--foreground", "--table=-1", "--log-level=3",
          "--interface=127.0.0.1",
-         f"--listen-ng=127.0.0.1:{control}", "--port-min=25000", "--port-max=25999",
+         f"--listen-ng=127.0.0.1:{control}", f"--port-min={first}", f"--port-max={last}",
          "--endpoint-learning=immediate", "--log-stderr", "--num-threads=1",
          f"--dtmf-log-dest=127.0.0.1:{keys}"],
         stderr=subprocess.DEVNULL,

@@ -17,6 +17,7 @@ import random
 import socket
 import struct
 from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -89,11 +90,30 @@ class Socket:
         """To that port of the engine."""
         self._socket.sendto(data, ("127.0.0.1", port))
 
+    def fileno(self) -> int:
+        """For who waits for several."""
+        return self._socket.fileno()
+
+    def arrived(self) -> list[bytes]:
+        """All datagrams that are there."""
+        found = []
+        while True:
+            try:
+                found.append(self._socket.recv(65535))
+            except BlockingIOError:
+                return found
+
     async def receive(self) -> tuple[bytes, int]:
         """The next datagram and the port it came from."""
         async with asyncio.timeout(PATIENCE_S):
             data, source = await asyncio.get_running_loop().sock_recvfrom(self._socket, 65535)
         return data, source[1]
+
+    def forget(self) -> None:
+        """Drops what has come so far."""
+        with suppress(BlockingIOError):
+            while True:
+                self._socket.recv(65535)
 
     def close(self) -> None:
         self._socket.close()

@@ -1,5 +1,6 @@
 """What one party says in one codec arrives in another's: by content, time and numbers."""
 
+import gc
 import random
 import struct
 from collections.abc import Iterable, Sequence
@@ -298,3 +299,18 @@ def test_odd_packets_harm_nothing(payload: bytes, source: str, head: int) -> Non
     passed(convert, [*came[:3], bytes([head]) + odd[1:]])
     sent = passed(convert, came[4:])
     assert find(AGENT, understood(target, sent)).score > 0.75
+
+
+@pytest.mark.parametrize("name", list(WRITTEN))
+def test_what_was_coded_is_freed_at_once(name: str) -> None:
+    """And not when the collector comes by: a packet's samples are two kilobytes."""
+    pcm = synthesise(CALLER)[:6400]
+    understood(name, spoken(name, pcm))  # loads the codec
+    gc.disable()
+    try:
+        before = len(gc.get_objects())
+        for _ in range(50):
+            understood(name, spoken(name, pcm))
+        assert len(gc.get_objects()) - before < 50
+    finally:
+        gc.enable()

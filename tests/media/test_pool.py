@@ -101,6 +101,18 @@ async def yard(*names: str, capacity: int | None = None) -> AsyncIterator[Yard]:
 
 
 @virtual_time
+async def test_an_engine_that_answers_others_is_there() -> None:
+    """It is so busy that a ping's turn does not come in time."""
+    async with yard("busy", "hung") as y:
+        for engine in y.engines.values():
+            engine.answers.clear()
+        for _ in range(50):
+            await asyncio.sleep(0.1)
+            y.engines["busy"].heard_at = asyncio.get_running_loop().time()
+        assert (y.health("busy"), y.health("hung")) == (Health.UP, Health.DOWN)
+
+
+@virtual_time
 async def test_calls_go_to_the_least_loaded_and_stay() -> None:
     async with yard("one", "two", "three") as y:
         for number in range(9):

@@ -24,6 +24,7 @@ from sip.media.relay.resample import Doubler
 from sip.media.supervisor import RelayOptions, RelayProcess
 from testkit import melody
 from tests.media.talk import Phone, Talk, rtp
+from tests.ports import free_ports
 
 FRAME = 160
 
@@ -60,8 +61,12 @@ async def studio(folder: Path) -> AsyncIterator[Studio]:
     ended: asyncio.Queue[Ended] = asyncio.Queue()
     place = folder / "socket"
     async with recorder(place, folder / "recordings", folder / "keys", ended.put_nowait):
+        first = free_ports(20)
         options = RelayOptions(
-            advertise="127.0.0.1", listen="127.0.0.1", ports=(26000, 26099), recorder=str(place)
+            advertise="127.0.0.1",
+            listen="127.0.0.1",
+            ports=(first, first + 19),
+            recorder=str(place),
         )
         async with RelayProcess(options) as relay:
             yield Studio(relay.plane, folder, ended)

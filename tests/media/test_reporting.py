@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import pytest
 
+from sip.core.sdp_crypto import Crypto, Suite
 from sip.media import rtcp
 from sip.media.ng.qualities import quality_of
 from sip.media.relay.reporter import PATIENCE_S
@@ -23,6 +24,7 @@ from sip.media.rtcp import (
     VoipMetrics,
 )
 from tests.media.desk import clip
+from tests.media.reference_srtp import Reference
 from tests.media.street import PHONE, PTIME_S, Speaker, Street
 from tests.media.talk import rtp
 
@@ -120,6 +122,38 @@ def test_a_report_says_what_the_party_is_sent_and_how_it_is_heard(
     ((ssrc, cname),) = names.names
     assert ssrc == sent.ssrc
     assert len(cname) == 16, "RFC 7022: of this call alone"
+
+
+@pytest.mark.parametrize("suite", list(Suite))
+def test_an_encrypted_party_gets_encrypted_reports_and_the_other_clear_ones(
+    street: Street, suite: Suite
+) -> None:
+    """RFC 3711 3.4, opened by its arithmetic: no number of SRTCP comes twice."""
+    phone = street.speaker(PHONE, keys=Crypto(1, suite, bytes(range(suite.key_size))))
+    street.invite(phone)
+    assert phone.receiver is not None
+    key = Reference(phone.receiver.crypto)
+    clear, sealed = Told(street, street.agent), []
+    for _ in range(round(30 / PTIME_S)):
+        street.deliver(phone.rtp, phone.sealed(phone.packet()), street.caller_port)
+        street.deliver(street.agent.rtp, street.agent.packet(), street.agent_port)
+        street.passes(PTIME_S)
+        sealed += street.arrived(phone.rtcp)
+        clear.look()
+    assert len(sealed) > 3
+    opened = [rtcp.read(key.unprotect_rtcp(each)) for each in sealed]
+    for reader, speaker, reports in (
+        (phone, street.agent, opened),
+        (street.agent, phone, [packets for _, packets in clear.all]),
+    ):
+        sent = reports[-1][0]
+        assert isinstance(sent, SenderReport)
+        assert sent.ssrc == speaker.ssrc
+        assert [block.ssrc for block in sent.blocks] == [reader.ssrc]
+        assert sent.blocks[0].lost == 0
+    tag = 0 if suite.name.startswith("AEAD") else 10
+    numbers = [each[len(each) - tag - 4 : len(each) - tag] for each in sealed]
+    assert len(set(numbers)) == len(numbers)
 
 
 def test_on_hold_reports_go_on_for_ten_minutes(street: Street, phone: Speaker) -> None:

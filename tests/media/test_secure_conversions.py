@@ -6,7 +6,6 @@ from itertools import product
 
 import pytest
 
-from sip.core.sdp import parse
 from sip.core.sdp_codecs import Codecs
 from sip.core.sdp_crypto import Suite
 from sip.media.ng.client import NgClient
@@ -14,7 +13,6 @@ from testkit.melody import AGENT, CALLER, Melody, find, synthesise
 from tests.media.scenarios.test_secure import CM_80, SecurePhone, SecureTalk
 from tests.media.test_conversions import FILLINGS, NUMBERS, RTPMAPS
 from tests.media.test_convert import WRITTEN, read, spoken, understood
-from tests.media.test_fax import t38, udptl
 
 
 @pytest.fixture
@@ -75,28 +73,3 @@ async def test_speech_crosses(
         assert [packet[12:] for packet in there if packet[12:] in came][: len(came) - 1] == came[
             :-1
         ]
-
-
-async def test_fax_between_calls_of_encrypted_audio_is_in_the_clear_and_keys_come_back(
-    talk: SecureTalk,
-) -> None:
-    a, b = talk.secure("A", CM_80), talk.secure("B", None)
-    await talk.invite(a, b)
-    await a.says(b)
-    await b.says(a)
-    optional = replace(a.terms, encryption=type(a.terms.encryption).OPTIONAL)
-    told = await talk.plane.offer(
-        talk.call_id, "B", t38(b), to_tag="A", sender=b.terms, reader=optional
-    )
-    fax = parse(told).fax
-    assert fax is not None
-    a.told_port = fax.port
-    told = await talk.plane.answer(talk.call_id, "B", "A", t38(a), sender=optional, reader=b.terms)
-    assert parse(told).fax is not None
-    a.snd(udptl(1))
-    await b.rcv(udptl(1))
-    b.snd(udptl(2))
-    assert (await a.rtp.receive())[0] == udptl(2)
-    await talk.invite(a, b, again=True)
-    await a.says(b)
-    await b.says(a)

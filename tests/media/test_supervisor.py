@@ -159,6 +159,21 @@ async def test_a_relay_that_hangs_is_noticed_killed_and_replaced_within_three_se
     ]
 
 
+async def test_a_relay_that_is_busy_is_left_alone() -> None:
+    """Its queue is long, and a ping's turn does not come in time; all the while it answers."""
+
+    async def never() -> None:
+        await asyncio.Event().wait()
+
+    async with RelayProcess(OPTIONS) as relay:
+        first = relay.pid
+        relay.plane.ping = never  # type: ignore[method-assign]
+        for _ in range(40):
+            await relay.plane.statistics()
+            await asyncio.sleep(0.1)
+        assert (relay.pid, relay.restarts) == (first, 0)
+
+
 async def test_a_stall_of_our_own_is_not_taken_for_the_relays() -> None:
     async with RelayProcess(OPTIONS) as relay:
         first = relay.pid

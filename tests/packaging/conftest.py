@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from sip.media.recording.keys import new_key
 from tests.ports import free_port, free_ports
 
 ROOT = Path(__file__).parents[2]
@@ -76,6 +77,21 @@ def config_text(ports: Ports) -> str:
 def config_file(tmp_path: Path, config_text: str) -> Path:
     path = tmp_path / "gateway.yaml"
     path.write_text(config_text)
+    return path
+
+
+@pytest.fixture
+def recorded_config(tmp_path: Path, config_text: str) -> Path:
+    """Every call is recorded, but for those of one number."""
+    keys = tmp_path / "recording.keys"
+    keys.write_text(new_key("main", os.urandom(32)))
+    keys.chmod(0o600)
+    path = tmp_path / "gateway.yaml"
+    section = "recording: {directory: recordings, key_file: recording.keys, all: true}\n"
+    quiet = "{agent: agent_sandbox, record: false}                 # method 1"
+    text = config_text.replace("{agent: agent_sandbox}                 # method 1", quiet)
+    assert quiet in text
+    path.write_text(text + section)
     return path
 
 

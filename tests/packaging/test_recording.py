@@ -2,7 +2,6 @@
 
 import io
 import json
-import os
 import re
 import signal
 import subprocess
@@ -16,28 +15,10 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from sip.media.recording.keys import new_key
 from testkit import melody
 from tests.packaging.conftest import Ports, Run, environment
 
 TOKEN = {"Authorization": "Bearer sandbox-admin-token"}
-
-
-@pytest.fixture
-def recorded_config(tmp_path: Path, config_text: str) -> Path:
-    """Every call is recorded, but for those of one number."""
-    keys = tmp_path / "recording.keys"
-    keys.write_text(new_key("main", os.urandom(32)))
-    keys.chmod(0o600)
-    path = tmp_path / "gateway.yaml"
-    section = "recording: {directory: recordings, key_file: recording.keys, all: true}\n"
-    quiet = "{agent: agent_sandbox, record: false}                 # method 1"
-    text = config_text.replace("{agent: agent_sandbox}                 # method 1", quiet)
-    assert quiet in text
-    path.write_text(text + section)
-    return path
 
 
 @contextmanager

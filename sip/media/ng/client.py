@@ -114,6 +114,8 @@ class NgClient(Commands):
         self.address: ControlAddress = ("", 0)
         #: See `MediaPlane.ports`.
         self.ports: tuple[int, int] | None = None
+        #: See `MediaPlane.heard_at`.
+        self.heard_at: float | None = None
         self._pings: set[_Exchange] = set()
 
     @classmethod
@@ -362,6 +364,7 @@ class NgClient(Commands):
 
     def received(self, datagram: bytes) -> None:
         """A datagram from the engine."""
+        self.heard_at = self._clock.now()
         cookie, _, body = datagram.partition(b" ")
         exchange = self._exchanges.get(cookie.decode("ascii", "replace"))
         if exchange is None:

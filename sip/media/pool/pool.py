@@ -90,6 +90,12 @@ class EnginePool:
         told = [ports for e in self.roster if (ports := e.plane.ports) is not None]
         return (sum(used for used, _ in told), sum(all_ for _, all_ in told)) if told else None
 
+    @property
+    def heard_at(self) -> float | None:
+        """When any engine last said anything."""
+        told = [at for e in self.roster if (at := e.plane.heard_at) is not None]
+        return max(told, default=None)
+
     def listen(self, call_id: str, listener: Listener, *, fax_of: str | None = None) -> None:
         """See `MediaPlane.listen`."""
         self._listeners[call_id] = listener

@@ -51,6 +51,8 @@ async def _asked(engine: Engine, clock: Clock) -> Health:
     except MediaError as error:
         return Health.DOWN if error.slug == "refused" else _UNANSWERED[engine.health]
     except TimeoutError:
+        if (engine.plane.heard_at or 0.0) > asked:
+            return Health.UP  # it is busy with what was asked before
         stalled = clock.now() - asked > PING_S + OUR_STALL_S
         return engine.health if stalled else _UNANSWERED[engine.health]
     return Health.UP

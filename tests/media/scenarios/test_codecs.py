@@ -1,16 +1,19 @@
 """Codecs and packet times of either side: passed where both share one, else converted."""
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
 from sip.media.plane import MediaError
+from sip.media.terms import HoldTerms, MediaTerms
 from testkit.melody import AGENT, CALLER, Melody, find, synthesise
 from tests.media.scenarios.differences import differs
 from tests.media.scenarios.test_packets import SILENCE
 from tests.media.talk import Phone, Talk
 from tests.media.test_conversions import NUMBERS, RTPMAPS, connect, names, offer, terms
 from tests.media.test_convert import WRITTEN, read, spoken, understood
+from tests.media.voices import pcm_of, wav
 
 PAIRS = [("PCMU", "PCMA"), ("PCMA", "PCMU"), ("PCMU", "G722"), ("G722", "PCMA"), ("PCMU", "OPUS")]
 
@@ -100,6 +103,23 @@ async def test_who_may_receive_hears_silence_where_nobody_speaks(talk: Talk) -> 
             async with asyncio.timeout(1):
                 packet, _ = await phone.rtp.receive()
             assert set(packet[12:]) <= SILENCE
+
+
+@differs("rtpengine", "hold-music")
+async def test_who_is_held_in_silence_hears_music(talk: Talk, tmp_path: Path) -> None:
+    a, b = talk.phone("A"), talk.phone("B")
+    await talk.connect(a, b)
+    await a.speaks_to(b)
+    await b.speaks_to(a)
+    music = tmp_path / "hold.wav"
+    music.write_bytes(wav(synthesise(AGENT)))
+    held = MediaTerms(hold=HoldTerms(passed=False, music=music))
+    hold = b.sdp().replace("sendrecv", "inactive")
+    a.hear_of(await talk.plane.offer(talk.call_id, "B", hold, to_tag="A", reader=held))
+    listens = a.sdp().replace("sendrecv", "recvonly")
+    b.hear_of(await talk.plane.answer(talk.call_id, "B", "A", listens, sender=held))
+    heard = [(await a.rtp.receive())[0] for _ in range(100)]
+    assert find(AGENT, pcm_of(heard)).heard
 
 
 async def test_who_holds_is_sent_nothing(talk: Talk) -> None:

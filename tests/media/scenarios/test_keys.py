@@ -13,14 +13,15 @@ SSRC = 0x1111
 
 
 async def heard_keys(phone: Phone, payload_type: int = 101) -> list[bytes]:
-    """The packets of keys that arrive until nothing more does."""
+    """The packets of keys that arrive until no more do; what fills gaps never ends."""
     packets: list[bytes] = []
     try:
-        while True:
-            async with asyncio.timeout(0.4):
+        async with asyncio.timeout(0.4) as patience:
+            while True:
                 packet, _ = await phone.rtp.receive()
-            if packet[1] & 0x7F == payload_type:
-                packets.append(packet)
+                if packet[1] & 0x7F == payload_type:
+                    packets.append(packet)
+                    patience.reschedule(asyncio.get_running_loop().time() + 0.4)
     except TimeoutError:
         return packets
 
