@@ -51,7 +51,7 @@ class PassThrough:
     ports: tuple[int, int] | None = None
     heard_at: float | None = None
 
-    def listen(self, call_id: str, listener: Listener) -> None:
+    def listen(self, call_id: str, listener: Listener, *, fax_of: str | None = None) -> None:
         """There is nothing to tell: no packet passes here."""
 
     async def play(

@@ -117,6 +117,10 @@ class Fallback(Model):
     to: Name
 
 
+class FaxTarget(Fallback):
+    """Where a caller goes that turns out to be a fax machine."""
+
+
 class HttpTlsSettings(Model):
     """The certificate that the HTTP side shows, and its key."""
 
@@ -320,6 +324,7 @@ class NumberSettings(Model):
     method: Method | None = None
     variables: dict[str, str] = Field(default={})
     fallback: Fallback | None = None
+    fax: FaxTarget | None = None
     announcement: AnnouncementSettings | None = None
     ringing: SoundName | None = None
     srtp: Literal["required"] | None = None

@@ -56,6 +56,8 @@ def _fallbacks(settings: Settings) -> Iterator[tuple[KeyPath, Fallback]]:
     for number, entry in settings.numbers.items():
         if entry.fallback is not None:
             yield ("numbers", number, "fallback"), entry.fallback
+        if entry.fax is not None:
+            yield ("numbers", number, "fax"), entry.fax
 
 
 def _fallback(settings: Settings, path: KeyPath, fallback: Fallback) -> Iterator[Finding]:

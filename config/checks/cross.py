@@ -22,6 +22,7 @@ def cross_problems(data: Data) -> Iterator[Problem]:
     yield from _sounds(data)
     yield from _application(data)
     yield from _recording(data)
+    yield from _fax(data)
 
 
 def _recording(data: Data) -> Iterator[Problem]:
@@ -38,6 +39,19 @@ def _recording(data: Data) -> Iterator[Problem]:
         yield Problem(("recording",), reason)
 
 
+def _fax(data: Data) -> Iterator[Problem]:
+    """Whose tone nobody can hear would talk to the agent."""
+    for number, entry in mapping(data, "numbers").items():
+        if not mapping(entry, "fax"):
+            continue
+        path = ("numbers", number, "fax")
+        if not softswitch_on(data):
+            yield Problem(path, "needs our own softswitch, and sip.listen is empty")
+        elif {"builtin"} != {*listing(data, "media", "engine")} | _one(data, "media", "engine"):
+            reason = "only the builtin engine hears a fax; media.engine names another one"
+            yield Problem(path, reason)
+
+
 def _one(data: Data, *path: str) -> set[str]:
     """The key's value where it is one text; `builtin` where it is not said."""
     value = mapping(data, *path[:-1]).get(path[-1], "builtin")
@@ -50,9 +64,10 @@ def _dialled(data: Data) -> Iterator[tuple[tuple[str | int, ...], str]]:
     if isinstance(fallback, str):
         yield ("retell", "fallback", "trunk"), fallback
     for number, entry in mapping(data, "numbers").items():
-        fallback = mapping(entry, "fallback").get("trunk")
-        if isinstance(fallback, str):
-            yield ("numbers", number, "fallback", "trunk"), fallback
+        for key in ("fallback", "fax"):
+            target = mapping(entry, key).get("trunk")
+            if isinstance(target, str):
+                yield ("numbers", number, key, "trunk"), target
     for index, route in enumerate(listing(data, "outbound", "routes")):
         for place, name in enumerate(listing(route, "trunks")):
             if isinstance(name, str):

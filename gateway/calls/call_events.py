@@ -51,6 +51,13 @@ class CallChanged:
 
 
 @frozen(kw_only=True)
+class FaxHeard:
+    """The caller is a fax machine."""
+
+    at: float
+
+
+@frozen(kw_only=True)
 class Failed:
     """The application failed while it handled this call."""
 
@@ -65,5 +72,12 @@ class Lost:
 
 
 Event: TypeAlias = (
-    Registered | RegistrationFailed | LegChanged | DialEnded | CallChanged | Failed | Lost
+    Registered
+    | RegistrationFailed
+    | LegChanged
+    | DialEnded
+    | CallChanged
+    | FaxHeard
+    | Failed
+    | Lost
 )

@@ -25,6 +25,7 @@ from gateway.calls.call_events import (
     DialEnded,
     Event,
     Failed,
+    FaxHeard,
     LegChanged,
     Lost,
     Registered,
@@ -61,6 +62,7 @@ from gateway.jambonz.messages import DialResult, LegStatus
 from gateway.jambonz.verbs import Config, Decline, Dial, Hangup, Play, SipTarget, Verbs
 
 DIAL_HOOK: Final = "/dial-action"
+FAX_HOOK: Final = "/fax-heard"
 #: What a dialled leg says once the callee's side has it.
 _RUNG: Final = frozenset({"ringing", "early-media", "in-progress"})
 
@@ -112,7 +114,7 @@ class CallMachine:
             case Dialling():
                 # The ack is due within a second and Retell has two: verbs follow by command.
                 self.phase = Phase.REGISTERING
-                return (Config(),)
+                return (Config(fax_hook=self._fax_hook),)
             case _:
                 assert_never(self.plan)
 
@@ -140,7 +142,8 @@ class CallMachine:
         tried = past.tried if past is not None else []
         if tried:
             self.tried = tried
-            joined = not self._answered_before or tried[-1].code // 100 == 2
+            before = self._answered_before or self._faxes
+            joined = not before or tried[-1].code // 100 == 2
             if self.answered is not None and joined:
                 tried[-1].answered = self.answered
                 self.phase = Phase.TALKING
@@ -168,6 +171,8 @@ class CallMachine:
             case CallChanged(at=at, status=status):
                 self._call(at, status)
                 return ()
+            case FaxHeard(at=at):
+                return self._fax(at)
             case Failed():
                 return self._mistake()
             case Lost(at=at):
@@ -183,8 +188,8 @@ class CallMachine:
 
     @property
     def connected(self) -> Tried | None:
-        """The attempt that was answered, else the last one."""
-        answered = next((tried for tried in self.tried if tried.answered is not None), None)
+        """The attempt that was answered, the last of several, else the last one."""
+        answered = next((each for each in reversed(self.tried) if each.answered is not None), None)
         return answered or (self.tried[-1] if self.tried else None)
 
     # -- what each event does ---------------------------------------------------------------
@@ -220,7 +225,8 @@ class CallMachine:
             if tried.answered is None:
                 tried.answered = at
             self._note_code(tried, status.code, status.reason)
-            self._talking(at)
+            if tried is self.tried[-1]:
+                self._talking(at)
         elif status.final:
             tried.ended = True
             tried.cause = status.cause
@@ -235,6 +241,8 @@ class CallMachine:
             tried.note_sip_call_id(result.sip_call_id)
             tried.detail = result.detail
             self._note_code(tried, result.code, result.reason)
+        if self._faxes and tried is not self.tried[-1]:
+            return ()  # the agent's leg gave way to the fax's
         self._dialled = DialEnded(at=at, result=result)
         if result.status == "completed":
             self._talked(at, result, tried)
@@ -280,6 +288,17 @@ class CallMachine:
         self.far_headers |= extension_headers(status.headers)
         self._over(at, self._heard_verdict(at, status))
 
+    def _fax(self, at: float) -> Verbs:
+        """The caller is a fax machine: nothing but the fax's target is of any use to it."""
+        target = self.plan.fax if isinstance(self.plan, Dialling) else None
+        if target is None or self._faxes or self.phase in (Phase.NEW, Phase.DECLINING):
+            return ()
+        if self.tried and not (self.tried[-1].call_sid or self.tried[-1].ended):
+            self.tried.pop()  # it was not called yet
+        self.phase = Phase.DIALLING
+        self.tried.append(Tried(target, at))
+        return (self._leg_to(target), Hangup())
+
     def _mistake(self) -> Verbs:
         if self.phase is Phase.TALKING:
             self._refusal = OUR_BUG
@@ -297,11 +316,17 @@ class CallMachine:
     def _dial(self, at: float) -> Verbs:
         """The next attempt. Its hangup serves the call that was answered."""
         attempt = self._attempts[len(self.tried)]
-        target = attempt.target or SipTarget(self._uri or "")
         self.phase = Phase.DIALLING
         self.tried.append(Tried(attempt, at))
-        dial = Dial(
-            target=target,
+        verbs = (*self._announcement(), self._leg_to(attempt), Hangup())
+        if len(self.tried) > 1 or not isinstance(self.plan, Dialling):
+            return verbs
+        config = Config(self.plan.recording, None if self._registers else self._fax_hook)
+        return verbs if config == Config() else (config, *verbs)
+
+    def _leg_to(self, attempt: Attempt) -> Dial:
+        return Dial(
+            target=attempt.target or SipTarget(self._uri or ""),
             action_hook=DIAL_HOOK,
             timeout_s=attempt.timeout_s,
             caller_id=attempt.caller_id,
@@ -309,10 +334,17 @@ class CallMachine:
             headers=attempt.headers,
             encrypted=attempt.encrypted,
         )
-        recording = self.plan.recording if isinstance(self.plan, Dialling) else None
-        if recording is not None and len(self.tried) == 1:
-            return (Config(recording), *self._announcement(), dial, Hangup())
-        return (*self._announcement(), dial, Hangup())
+
+    @property
+    def _fax_hook(self) -> str | None:
+        """What is called where the caller is a fax machine, if there is anywhere to send it."""
+        fax = self.plan.fax if isinstance(self.plan, Dialling) else None
+        return None if fax is None else FAX_HOOK
+
+    @property
+    def _faxes(self) -> bool:
+        """Whether the caller is a fax machine, and its target was called."""
+        return bool(self.tried) and self.tried[-1].attempt.role is Role.FAX
 
     def _announcement(self) -> Verbs:
         """What the caller hears before the first attempt."""

@@ -30,6 +30,7 @@ class Role(Enum):
 
     RETELL = "retell"
     FALLBACK = "fallback"
+    FAX = "fax"
     CARRIER = "carrier"
 
 
@@ -251,7 +252,7 @@ def another_may_follow(role: Role, status: str, code: int, early_media: bool) ->
         case Role.CARRIER:
             code = final_code(status, code)
             return code == 408 or 500 <= code <= 599
-        case Role.FALLBACK:
+        case Role.FALLBACK | Role.FAX:
             return False
         case _:
             assert_never(role)

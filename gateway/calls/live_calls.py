@@ -18,12 +18,13 @@ from gateway.calls.call_events import (
     DialEnded,
     Event,
     Failed,
+    FaxHeard,
     LegChanged,
     Lost,
     Registered,
     RegistrationFailed,
 )
-from gateway.calls.call_machine import DIAL_HOOK, CallMachine, Phase
+from gateway.calls.call_machine import DIAL_HOOK, FAX_HOOK, CallMachine, Phase
 from gateway.calls.endings import OUR_BUG, SHUTDOWN, Fault, Refusal, registration_refusal
 from gateway.calls.ladders import Ladders
 from gateway.calls.live_call import LiveCall, Session
@@ -54,6 +55,8 @@ log = structlog.get_logger("gateway.call")
 RECONNECT_S: Final = 60.0
 #: After a call's last status jambonz still sends the dial's hook and closes; then we do.
 LINGER_S: Final = 6.0
+#: What amd's hook is told of a fax.
+TONE: Final = "amd_tone_detected"
 #: How long the messages about a call of a former run wait for its record.
 RECORD_S: Final = 2.0
 
@@ -197,6 +200,8 @@ class LiveCalls:
 
     def hook(self, call: LiveCall, hook: str, data: Mapping[str, Any]) -> Verbs:
         """`verb:hook`: the verbs that acknowledge it; an empty tuple lets the call go on."""
+        if hook == FAX_HOOK and data.get("type") == TONE:
+            return self._step(call, FaxHeard(at=call.clock.now()))
         if hook != DIAL_HOOK:
             return ()
         return self._step(call, DialEnded(at=call.clock.now(), result=DialResult.of(data)))

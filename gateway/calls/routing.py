@@ -4,7 +4,7 @@ The result is a plan of dial attempts, tried one after another, or a refusal.
 """
 
 from collections.abc import Container, Iterable, Mapping
-from dataclasses import field
+from dataclasses import field, replace
 from enum import StrEnum
 from typing import Final, Literal, TypeAlias
 
@@ -116,6 +116,8 @@ class Dialling:
     announcement: AnnouncementSettings | None = None
     #: what the caller hears while somebody is called
     ringing: str | None = None
+    #: where a caller goes that turns out to be a fax machine
+    fax: Attempt | None = None
     recording: str | None = None
 
 
@@ -221,6 +223,7 @@ def _to_agent(settings: Settings, call: NewCall, call_id: str, direction: Direct
         attempts=tuple(attempts),
         announcement=None if outbound else entry.announcement,
         ringing=entry.ringing,
+        fax=None if outbound else _fax(settings, entry, person, headers),
     )
 
 
@@ -305,6 +308,14 @@ def _fallback(
         timeout_s=settings.retell.ring_timeout_s,
         headers=_with_trunk_headers(settings, fallback.trunk, headers if own else {}),
     )
+
+
+def _fax(
+    settings: Settings, entry: NumberSettings, caller: str, headers: Mapping[str, str]
+) -> Attempt | None:
+    if entry.fax is None:
+        return None
+    return replace(_fallback(settings, entry.fax, caller, headers), role=Role.FAX)
 
 
 def _with_trunk_headers(

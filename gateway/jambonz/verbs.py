@@ -117,16 +117,20 @@ class Hangup:
 class Config:
     """Acknowledges a call without answering it; verbs follow by command.
 
-    With the name of a `recording` the call is recorded from when two talk.
+    With the name of a `recording` the call is recorded from when two talk; `fax_hook` is called
+    where the caller is a fax machine.
     """
 
     recording: str | None = None
+    fax_hook: str | None = None
 
     def wire(self) -> Wire:
-        if self.recording is None:
-            return {"verb": "config"}
-        record = {"action": "startCallRecording", "recordingID": self.recording}
-        return {"verb": "config", "record": record}
+        verb: Wire = {"verb": "config"}
+        if self.recording is not None:
+            verb["record"] = {"action": "startCallRecording", "recordingID": self.recording}
+        if self.fax_hook is not None:
+            verb["amd"] = {"actionHook": self.fax_hook}
+        return verb
 
 
 Verb: TypeAlias = Dial | Play | Decline | Hangup | Config

@@ -254,6 +254,16 @@ class Call(Hub):
         await self.answer()
         return not self.over
 
+    def notice_fax(self, heard: Callable[[], None]) -> None:
+        """Have `heard` called, once, if the first leg turns out to be a fax machine.
+
+        Raises MediaError unsupported.
+        """
+        first = self.first
+        if first is not None and not self.over:
+            self.rooms.notice_fax(first)
+            self.on_fax = heard
+
     async def close(self) -> None:
         """Give the media ports back and keep the counters; tell the application nothing more."""
         self.fall_silent()

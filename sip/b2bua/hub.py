@@ -19,7 +19,7 @@ from sip.b2bua.legs.leg import Direction, Leg
 from sip.b2bua.recording import Recording
 from sip.b2bua.rooms import Rooms
 from sip.b2bua.work import Work
-from sip.media.events import Digit, Heard, OneWay, Silent
+from sip.media.events import Digit, FaxTone, Heard, OneWay, Silent
 from sip.media.plane import MediaPlane
 from sip.ua.user_agent import UserAgent
 
@@ -111,6 +111,8 @@ class Hub:
         self.errands = Work(self.broke)
         self.recording = Recording(self.rooms, call_sid, self.errands)
         self._on_status = on_status
+        #: hears, once, that the first leg is a fax machine
+        self.on_fax: Callable[[], None] = _no_matter
         self._names: dict[Leg, str] = {}
         self._numbered = 0
         self._joined: list[tuple[str, str]] = []
@@ -233,7 +235,7 @@ class Hub:
 
     def fall_silent(self) -> None:
         """Tell the application nothing more."""
-        self._on_status = _unheard
+        self._on_status, self.on_fax = _unheard, _no_matter
 
     # activities
 
@@ -348,6 +350,11 @@ class Hub:
             self._hung_up(name, event)
         elif isinstance(event, Silent | OneWay | Heard):
             self._hearing.on(name, event)
+        elif isinstance(event, FaxTone):
+            if name == FIRST:
+                heard, self.on_fax = self.on_fax, _no_matter
+                heard()
+            return
         elif isinstance(event, Digit | Pressed):
             digit = self.keys.on(self, name, leg, event)
             if digit is None:
@@ -422,6 +429,10 @@ class Hub:
             return None, 491
         ended = await asked
         return ended.sdp, ended.status if ended.status >= 300 else 488
+
+
+def _no_matter() -> None:
+    """Default for `on_fax`."""
 
 
 def _unheard(_: LegReport) -> None:

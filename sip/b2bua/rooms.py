@@ -12,7 +12,14 @@ from typing import Any
 
 from sip.b2bua.legs.leg import Leg
 from sip.media.events import Lost, MediaEvent, PartyEvent
-from sip.media.plane import MediaError, MediaPlane, MediaStats, PartyStats, session_id
+from sip.media.plane import (
+    Capability,
+    MediaError,
+    MediaPlane,
+    MediaStats,
+    PartyStats,
+    session_id,
+)
 from sip.media.quality import joined
 from sip.media.session import A_TAG, MediaSession
 
@@ -49,6 +56,8 @@ class Rooms:
         self.on_lost: Callable[[Room], None] = _no_matter
         self._plane = plane
         self._on_media = on_media
+        #: the leg that may be a fax machine
+        self._fax: Leg | None = None
         self._call_sid = call_sid
         self._made = 0
         self._open: list[Room] = []
@@ -78,7 +87,20 @@ class Rooms:
         room = Room(host)
         room.media = MediaSession(self._plane, call_id, on_event=partial(self._said, room))
         self._open.append(room)
+        if host is not None and host is self._fax:
+            room.media.notice_fax()
         return room
+
+    def notice_fax(self, leg: Leg) -> None:
+        """Have `FaxTone` told of `leg` where it is a fax machine: at once where it has no media
+        yet, else from its next description on.
+        """
+        if Capability.FAX_TONE not in self._plane.capabilities:
+            raise MediaError("unsupported", "this media engine cannot hear a fax's calling tone")
+        self._fax = leg
+        for room in self._open:
+            if room.host is leg:
+                room.media.notice_fax()
 
     def hosted_by(self, leg: Leg) -> Room:
         """The room in which `leg` is the host: where it sits, or a new one."""

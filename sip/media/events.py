@@ -60,13 +60,21 @@ class Heard:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FaxTone:
+    """The party is a fax machine that calls: its calling tone (CNG, T.30) was heard. Told once."""
+
+    party: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Lost:
     """The engine knows nothing of the call any more; its audio has ended."""
 
     at: float
 
 
-PartyEvent: TypeAlias = Digit | Played | Silent | OneWay | Heard
+PartyEvent: TypeAlias = Digit | Played | Silent | OneWay | Heard | FaxTone
 MediaEvent: TypeAlias = PartyEvent | Lost
 
 #: Gets the events of one call. It must not block; what it raises is logged.

@@ -99,6 +99,8 @@ class Capability(Enum):
     """Tell that a party is not heard."""
     WITHHOLD = "withhold"
     """Keep what a party says from its other side."""
+    FAX_TONE = "fax-tone"
+    """Tell that a party is a fax machine that calls."""
     SUBSCRIBE = "subscribe"
     """Send a copy of what a party says to somebody who is no party."""
 
@@ -203,8 +205,11 @@ class MediaPlane(Protocol):
         """When it last said anything, by its client's clock; None if it never did."""
         ...
 
-    def listen(self, call_id: str, listener: Listener) -> None:
-        """Tells `listener` the call's events, from its first offer until it is deleted."""
+    def listen(self, call_id: str, listener: Listener, *, fax_of: str | None = None) -> None:
+        """Tells `listener` the call's events, from its next offer until it is deleted.
+
+        `fax_of` is the tag of the party whose calling tone of a fax is one of them.
+        """
         ...
 
     async def offer(

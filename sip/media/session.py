@@ -57,6 +57,7 @@ class MediaSession:
         self._plane = plane
         self._call_id = call_id
         self._on_event = on_event
+        self._fax = False
         self._open = False
         #: whether the engine knows nothing of it any more: an answer can be made ready only after
         #: another offer
@@ -84,8 +85,8 @@ class MediaSession:
         knows. Here and below, `sender` is the side whose description is given, and `reader` the one
         that gets what is returned.
         """
-        if not self._open and self._on_event is not None:
-            self._plane.listen(self._call_id, self._heard)
+        if not self._open:
+            self._listen()
         self._open = True
         self._attempts += 1
         if a_sdp is None and sender.terms.encryption is not Encryption.REQUIRED:
@@ -108,6 +109,18 @@ class MediaSession:
             return tag, _read(sent_to, sdp, reader.address)
         self._offered[A_TAG] = self._said[A_TAG] = a_sdp
         return tag, self._keyed(sdp, tag, reader)
+
+    def notice_fax(self) -> None:
+        """Have `FaxTone` told where the A-leg is a fax machine, from the next offer on."""
+        self._need(Capability.FAX_TONE, "hear a fax's calling tone")
+        self._fax = True
+        if self._open:
+            self._listen()
+
+    def _listen(self) -> None:
+        if self._on_event is not None:
+            fax_of = A_TAG if self._fax else None
+            self._plane.listen(self._call_id, self._heard, fax_of=fax_of)
 
     async def answer_to_a(
         self, b_tag: str, b_sdp: str, *, sender: MediaSide, reader: MediaSide

@@ -145,6 +145,11 @@ CASES: list[tuple[str, Keys, tuple[str, str, str]]] = [
         ("error", "fallback-loops", "numbers.+12125557000.fallback.to"),
     ),
     (
+        "a fax that comes back",
+        {"numbers": {"+12125557000": {"fax": {"trunk": "carrier", "to": "+12125557000"}}}},
+        ("error", "fallback-loops", "numbers.+12125557000.fax.to"),
+    ),
+    (
         "a gateway that is ours",
         carrier(gateways=["sip:8.8.4.4:5060;transport=tcp"]),
         ("error", "leads-to-us", "trunks[0].gateways[0]"),

@@ -282,6 +282,14 @@ outbound:
          "unable to parse string as a number"),
         ("retell: {fallback: {trunk: pbx, to: 1}}", "1: retell.fallback.trunk: there is no trunk "
          "named pbx"),
+        ("numbers: {'+14155550100': {fax: {trunk: fx, to: 1}}}", "1: "
+         "numbers.+14155550100.fax.trunk: there is no trunk named fx"),
+        ("{media: {engine: 'ng:udp:127.0.0.1:2223'}, trunks: [{name: a, gateways: [sip:a]}], "
+         "numbers: {'+14155550100': {fax: {trunk: a, to: 1}}}}", "1: numbers.+14155550100.fax: "
+         "only the builtin engine hears a fax; media.engine names another one"),
+        ("{sip: {listen: []}, trunks: [{name: a}], "
+         "numbers: {'+14155550100': {fax: {trunk: a, to: 1}}}}", "1: numbers.+14155550100.fax: "
+         "needs our own softswitch, and sip.listen is empty"),
         ("trunks: [{name: retell}]", "1: trunks[0].name: retell is the name of the trunk to "
          "Retell (retell.trunk): choose another"),
         ("sip: {tls: {client_certificates: optional}}", "1: sip.tls.client_ca: is required: whose "

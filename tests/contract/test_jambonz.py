@@ -216,6 +216,7 @@ EXAMPLES: Verbs = (
     Decline(486),
     Decline(603, "Decline"),
     Hangup(),
+    Config(fax_hook="/fax-heard"),
     Config(),
 )
 

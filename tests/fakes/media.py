@@ -103,8 +103,10 @@ class FakeMedia:
     async def query(self, call_id: str) -> MediaStats:
         return MediaStats()
 
-    def listen(self, call_id: str, listener: Listener) -> None:
+    def listen(self, call_id: str, listener: Listener, *, fax_of: str | None = None) -> None:
         self._listeners[call_id] = listener
+        if fax_of is not None:
+            self.asked.append(("listen for a fax", call_id, fax_of))
 
     def forget(self, call_id: str) -> None:
         """As an engine that was started again: the next offer of the call gets other ports."""

@@ -123,6 +123,8 @@ class Board(Desk):
         self.sides = a, b
         #: keys that the client was told, with their parties
         self.told: list[tuple[str, Heard]] = []
+        #: what else it was told
+        self.events: list[tuple[str, str]] = []
         self.b.told = HOST, port(self.offer(sdp=a.sdp(self.a.port), notify=1, **a.keys))
         self.a.told = HOST, port(self.answer(sdp=b.sdp(self.b.port), **b.keys))
         self.speaks(0.5)
@@ -220,6 +222,8 @@ class Board(Desk):
             if event["event"] == "digit":
                 assert isinstance(duration, int)
                 self.told.append((str(event["tag"]), Heard(str(event["digit"]), duration)))
+            else:
+                self.events.append((str(event["event"]), str(event["tag"])))
         self.control.handle(b"notice-1 d6:numberi%de6:result2:oke" % last, to, self.now)
 
     def close(self) -> None:

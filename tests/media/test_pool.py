@@ -12,7 +12,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from sip.clock import LoopClock
-from sip.media.events import Digit, Lost, MediaEvent
+from sip.media.events import Digit, FaxTone, Lost, MediaEvent
 from sip.media.plane import Capability, MediaError, Withheld
 from sip.media.pool.lost_calls import WAIT_S
 from sip.media.pool.member import FULL_S, Health, Member
@@ -126,6 +126,28 @@ async def test_calls_go_to_the_least_loaded_and_stay() -> None:
         await y.again("c0")
         assert y.engine_of("c0") == stays
         await y.pool.query("c0")
+
+
+@virtual_time
+async def test_each_engine_of_a_call_listens_for_a_fax_where_the_call_asked() -> None:
+    async with yard("one", "two") as y:
+        y.pool.listen("c", lambda event: y.told.append(("c", event)), fax_of="a")
+        await y.again("c")
+        await y.call("other")
+        first = y.engine_of("c")
+        [second] = {"one", "two"} - {first}
+        heard = FaxTone(party="a", at=1.0)
+        y.engines[first].tell("c", heard)
+        assert y.told == [("c", heard)]
+        y.engines[first].dead = True
+        await asyncio.sleep(2)
+        y.engines[first].open_calls.clear()
+        await y.again("c")
+        for name in (first, second):
+            asked = [one for one in y.engines[name].asked if one[0] == "listen for a fax"]
+            assert asked == [("listen for a fax", "c", "a")]
+        await y.pool.delete("c")
+        assert "c" not in y.pool._fax_of
 
 
 @virtual_time

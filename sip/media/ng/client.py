@@ -155,7 +155,7 @@ class NgClient(Commands):
         """See `MediaPlane.capabilities`."""
         return frozenset()
 
-    def listen(self, call_id: str, listener: Listener) -> None:
+    def listen(self, call_id: str, listener: Listener, *, fax_of: str | None = None) -> None:
         """See `MediaPlane.listen`."""
         self._listeners[call_id] = listener
 

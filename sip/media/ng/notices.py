@@ -7,7 +7,7 @@ from typing import Final
 
 import structlog
 
-from sip.media.events import Digit, Heard, MediaEvent, OneWay, Played, Silent
+from sip.media.events import Digit, FaxTone, Heard, MediaEvent, OneWay, Played, Silent
 from sip.media.ng.bencode import Decoded
 
 log = structlog.get_logger(__name__)
@@ -71,6 +71,8 @@ def _read(event: _Dict, now: float) -> MediaEvent | None:
             return OneWay(party=party, since_s=since_s, at=now)
         case "heard":
             return Heard(party=party, at=now)
+        case "fax-tone":
+            return FaxTone(party=party, at=now)
         case _:
             return None
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import structlog
 
 from sip.clock import Clock, LoopClock
+from sip.media.events import Listener
 from sip.media.ng.bencode import Encodable
 from sip.media.ng.client import TIMEOUT_S, NgClient, play_keys, press_keys
 from sip.media.ng.control_address import ControlAddress
@@ -38,6 +39,8 @@ class RelayClient(NgClient):
         self._silence_s = silence_s
         self._records = records
         self._notices = NoticeReader()
+        #: Of each call that is listened to: the party that may be a fax.
+        self._fax_of: dict[str, str | None] = {}
 
     @classmethod
     async def connect(
@@ -65,6 +68,15 @@ class RelayClient(NgClient):
         if not self._records:
             lacks.add(Capability.RECORD)
         return frozenset(Capability) - lacks
+
+    def listen(self, call_id: str, listener: Listener, *, fax_of: str | None = None) -> None:
+        """See `MediaPlane.listen`."""
+        super().listen(call_id, listener)
+        self._fax_of[call_id] = fax_of
+
+    def _forget(self, call_id: str) -> None:
+        super()._forget(call_id)
+        self._fax_of.pop(call_id, None)
 
     async def ping(self) -> None:
         """See `MediaPlane.ping`."""
@@ -130,7 +142,9 @@ class RelayClient(NgClient):
         if call_id not in self._listeners:
             return {}
         silence = {} if self._silence_s is None else {"silence": round(self._silence_s * 1000)}
-        return {"notify": 1, **silence}
+        fax_of = self._fax_of.get(call_id)
+        fax = {} if fax_of is None else {"fax": fax_of}
+        return {"notify": 1, **silence, **fax}
 
     def _unasked(self, cookie: bytes, body: bytes) -> None:
         if not cookie.startswith(COOKIE):

@@ -58,6 +58,8 @@ class EnginePool:
         self.roster = Roster(self._clock, on_fall=self._lose_all, on_return=self._tidy)
         self._placed: dict[str, Engine] = {}
         self._listeners: dict[str, Listener] = {}
+        #: of each session that is listened to: the party that may be a fax
+        self._fax_of: dict[str, str | None] = {}
         self._lost = LostCalls(self._clock, self._can_go_on, self._tell_lost)
         #: sessions that are being offered to their first engine, or their next
         self._trying: set[str] = set()
@@ -94,12 +96,17 @@ class EnginePool:
         told = [at for e in self.roster if (at := e.plane.heard_at) is not None]
         return max(told, default=None)
 
-    def listen(self, call_id: str, listener: Listener) -> None:
+    def listen(self, call_id: str, listener: Listener, *, fax_of: str | None = None) -> None:
         """See `MediaPlane.listen`."""
         self._listeners[call_id] = listener
+        self._fax_of[call_id] = fax_of
         engine = self._placed.get(call_id)
         if engine is not None:
-            engine.plane.listen(call_id, partial(self._said, call_id, engine))
+            self._listen(call_id, engine)
+
+    def _listen(self, call_id: str, engine: Engine) -> None:
+        said = partial(self._said, call_id, engine)
+        engine.plane.listen(call_id, said, fax_of=self._fax_of[call_id])
 
     async def offer(
         self,
@@ -162,6 +169,7 @@ class EnginePool:
     async def delete(self, call_id: str) -> MediaStats:
         """See `MediaPlane.delete`."""
         self._listeners.pop(call_id, None)
+        self._fax_of.pop(call_id, None)
         self._lost.found(call_id)
         moves = self._moves.pop(call_id, 0)
         engine = self._engine_of(call_id)
@@ -330,7 +338,7 @@ class EnginePool:
         engine.calls[call_id] = None
         engine.left_behind.discard(call_id)
         if call_id in self._listeners:
-            engine.plane.listen(call_id, partial(self._said, call_id, engine))
+            self._listen(call_id, engine)
 
     def _take_out(self, call_id: str) -> None:
         engine = self._placed.pop(call_id, None)

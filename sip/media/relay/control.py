@@ -406,13 +406,14 @@ def _protocol(request: _Request) -> str | None:
 
 
 def _wish(request: _Request) -> Wish | None:
-    """What the client wants to hear of the call: `notify` is there, perhaps with a silence."""
+    """What the client wants to hear of the call: `notify`, perhaps with `silence`, `fax`."""
     if "notify" not in request.keys:
         return None
     silence_ms = _number(request, "silence", 0)
     return Wish(
         client=Client(request.source, request.form),
         silence_s=silence_ms / 1000 if silence_ms > 0 else None,
+        fax=_text(request, "fax") if "fax" in request.keys else None,
     )
 
 

@@ -1,4 +1,4 @@
-"""Who wants to hear of a call, and what: keys, silences, ends of plays."""
+"""Who wants to hear of a call, and what: keys, silences, ends of plays, faxes."""
 
 from __future__ import annotations
 
@@ -13,10 +13,14 @@ from sip.media.silence import Look, Silences
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
-    """What a client asked for with an offer. `silence_s` is None where it asked for no silences."""
+    """What a client asked for with an offer. `silence_s` is None where it asked for no silences.
+
+    `fax` is the tag of the party whose calling tone of a fax it wants to hear of, if of any.
+    """
 
     client: Client
     silence_s: float | None = None
+    fax: str | None = None
 
 
 class Listening:
@@ -51,6 +55,10 @@ class Listening:
     def played(self, tag: str, play_id: int, finished: bool, now: float) -> None:
         """What was played to the party is over."""
         self._tell("played", tag, now, {"play-id": play_id, "finished": int(finished)})
+
+    def fax_tone(self, tag: str, now: float) -> None:
+        """The party is a fax machine that calls."""
+        self._tell("fax-tone", tag, now, {})
 
     def one_way_s(self, tag: str, now: float) -> float:
         """Seconds for which the party should have been heard and was not."""

@@ -21,6 +21,7 @@ from sip.media.relay import fillings
 from sip.media.relay.agreement import Agreement, agree
 from sip.media.relay.convert import Conversion, Relabelling
 from sip.media.relay.endpoint import Ear, Poller, RtpEndpoint
+from sip.media.relay.fax_ear import FaxEar, Tell
 from sip.media.relay.fillings import PASSED
 from sip.media.relay.gaps import Filling, Gap, Gaps
 from sip.media.relay.key_sender import KeyVoice
@@ -59,9 +60,9 @@ class Description(NamedTuple):
 class Party:
     """One party of a call and the port pair that faces it."""
 
-    __slots__ = ("_agreed", "_conversion", "_converted", "_description", "_held", "_rng",
-                 "_staged", "_told", "_told_staged", "_voice", "crypto", "gap", "hold", "keypad",
-                 "meter", "packet_ms", "pair", "player", "rtcp", "rtp", "tag", "told",
+    __slots__ = ("_agreed", "_conversion", "_converted", "_description", "_fax_ear", "_held",
+                 "_rng", "_staged", "_told", "_told_staged", "_voice", "crypto", "gap", "hold",
+                 "keypad", "meter", "packet_ms", "pair", "player", "rtcp", "rtp", "tag", "told",
                  "withheld")  # fmt: skip
 
     def __init__(
@@ -101,6 +102,8 @@ class Party:
         self.hold = PASSED
         self._held = False
         self._voice: Voice | None = None
+        #: What listens, or listened, for the tone of a fax that calls.
+        self._fax_ear: FaxEar | None = None
         self.gap = Gap(self.rtp.outlet, self._filling)
         #: Why what it says does not reach its other side.
         self.withheld: frozenset[Withheld] = frozenset()
@@ -316,6 +319,11 @@ class Party:
         """See `RtpEndpoint.let_be`."""
         self.rtp.let_be(ear)
 
+    def listen_for_fax(self, tell: Tell) -> None:
+        """Tells its calling tone of a fax; without effect where it was listened for before."""
+        if self._fax_ear is None:
+            self._fax_ear = FaxEar(self.rtp, self.codec, tell)
+
     def look(self, now: float) -> None:
         """To be called each second: its leg is measured, and RTCP sent that is due."""
         if self.meter.look(now):
@@ -413,6 +421,8 @@ class Party:
         self.gap.close()
         self.meter.end(self._codec_name, now)
         self.keypad.part()
+        if self._fax_ear is not None:
+            self._fax_ear.close()
         self.rtp.attach(None)
         if self.rtcp.peer is not None and self.rtcp.peer.peer is self.rtcp:
             self.rtcp.peer.peer = None

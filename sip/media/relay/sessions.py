@@ -95,6 +95,14 @@ def _teller(call: Call, party: Party) -> Callable[[Press, float], None]:
     return tell
 
 
+def _fax_teller(call: Call, party: Party) -> Callable[[float], None]:
+    def tell(now: float) -> None:
+        if call.listening is not None:
+            call.listening.fax_tone(party.tag, now)
+
+    return tell
+
+
 def _party_of(call: Call, tag: str) -> Party:
     party = call.parties.get(tag)
     if party is None:
@@ -343,7 +351,7 @@ class Sessions:
             party.attend(call.parties.get(call.peers.get(tag, "")), self._gaps, now)
 
     def _listen(self, call: Call, wish: Wish, now: float) -> None:
-        """Its client hears of the call, and of every party's keys."""
+        """Its client hears of the call, of every party's keys, and of a fax that calls."""
         if call.listening is None or call.listening.wish != wish:
             if call.listening is not None:
                 call.listening.close()
@@ -353,6 +361,9 @@ class Sessions:
         for party in (*call.parties.values(), call.pending):
             if party is not None and party.keypad.tell is None:
                 party.keypad.tell = _teller(call, party)
+        caller = None if wish.fax is None else call.parties.get(wish.fax)
+        if caller is not None:
+            caller.listen_for_fax(_fax_teller(call, caller))
 
     def _receiver(self, call: Call, from_tag: str, to_tag: str | None) -> Party | None:
         """The party that an offer is for, if it exists."""

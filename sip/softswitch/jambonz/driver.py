@@ -8,6 +8,7 @@ verb does is its own business (`verbs/`).
 import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable
+from functools import partial
 from typing import Any
 
 import aiohttp
@@ -16,6 +17,7 @@ import structlog
 from sip.b2bua.call import Call
 from sip.b2bua.call_events import Cause
 from sip.b2bua.leg_report import LegReport
+from sip.media.plane import MediaError
 from sip.softswitch.dialling.dialler import Dialler
 from sip.softswitch.jambonz import messages
 from sip.softswitch.jambonz.link import AppError, AppLink
@@ -222,12 +224,17 @@ class Driver:
         return {"call_sid": status.call_sid, "sip_call_id": status.sip_call_id}
 
     async def ask(self, hook: str, data: Json, *, kind: str = "verb:hook") -> None:
+        await self._asked(hook, data, kind)
+
+    async def _asked(self, hook: str, data: Json, kind: str) -> bool:
+        """Call a hook; whether verbs in its ack took the place of those that were left."""
         try:
             told = await self._socket.hook(hook, self._tagged(data), kind=kind)
             if isinstance(told, list) and told:
                 verbs = self._read(told)
                 self._verbs.clear()
                 self._verbs.extend(verbs)
+                return True
         except AppError as error:
             log.warning(
                 "hook.failed", hook=hook, error=str(error), fault=error.fault.value, **self.log_ids
@@ -241,6 +248,20 @@ class Driver:
                 **self.log_ids,
             )
             self._socket.error(str(error), told)
+        return False
+
+    def listen_for_fax(self, hook: str) -> None:
+        try:
+            self.call.notice_fax(partial(self.call.errands.add, self._fax_heard, hook))
+        except MediaError as error:
+            log.warning("fax.not-heard", error=str(error), **self.log_ids)
+            self._socket.error(f"config: amd: {error.text}", {}, msg="NotSupported")
+
+    async def _fax_heard(self, hook: str) -> None:
+        log.info("fax.heard", **self.log_ids)
+        told = messages.fax_tone(self.info, self.call.status)
+        if await self._asked(hook, told, "verb:hook"):
+            self._interrupt()
 
     def tell(self, hook: str, data: Json) -> None:
         self._socket.tell_hook(hook, self._tagged(data))

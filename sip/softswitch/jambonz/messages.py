@@ -11,6 +11,7 @@ from sip.b2bua.call_events import Cause
 from sip.b2bua.call_state import EndedBy
 from sip.b2bua.leg_report import LegReport, Progress
 from sip.b2bua.legs.leg import Direction
+from sip.media.fax_tone import TONE_HZ
 from sip.media.plane import MediaStats
 from sip.media.session import by_leg
 from sip.softswitch.jambonz.session import Dialled
@@ -95,6 +96,11 @@ def dial_result(
     if child.detail is not None:
         told["dial_detail"] = child.detail
     return told
+
+
+def fax_tone(info: SessionInfo, status: LegReport) -> Json:
+    """What amd's actionHook gets where the caller is a fax machine."""
+    return call_status(info, status) | {"type": "amd_tone_detected", "frequency": TONE_HZ}
 
 
 def media_counters(stats: MediaStats | None) -> Json:

@@ -48,6 +48,10 @@ class Session(Protocol):
     def tell(self, hook: str, data: Json) -> None:
         """Call a hook about something that is over: verbs in its ack are too late."""
 
+    def listen_for_fax(self, hook: str) -> None:
+        """Call a hook, once, if the caller is a fax machine: verbs in its ack take the place of
+        what is being done and of those that are left."""
+
     def note_dropped(self, dropped: Iterable[tuple[str, str]]) -> None:
         """Log the name of each header that does not go on, and why: once a call."""
 

@@ -12,16 +12,18 @@ from gateway.calls.call_events import (
     DialEnded,
     Event,
     Failed,
+    FaxHeard,
     LegChanged,
     Lost,
     Registered,
     RegistrationFailed,
 )
 from gateway.calls.call_machine import CallMachine, Phase
-from gateway.calls.endings import NOT_CONFIGURED, Role
+from gateway.calls.endings import NOT_CONFIGURED, Ending, Fault, Role
 from gateway.calls.routing import Attempt, Dialling, Direction, Refusing, Registration
+from gateway.calls.tried import Past, Tried
 from gateway.jambonz.messages import DialResult, LegStatus
-from gateway.jambonz.verbs import Config, Decline, Dial, PhoneTarget, Verb
+from gateway.jambonz.verbs import Config, Decline, Dial, Hangup, PhoneTarget, Verb
 from gateway.retell.failures import RetellFailure
 
 A, B = "a-sid", "b-sid"
@@ -111,6 +113,7 @@ EVENTS: list[Event] = [
     LegChanged(at=3.0, status=leg("in-progress", 200)),
     ended("busy", 486),
     OVER,
+    FaxHeard(at=3.0),
     Failed(at=3.0),
     Lost(at=3.0),
 ]
@@ -125,11 +128,11 @@ R, D, T, X, O = (  # noqa: E741
 
 # Where each event leads from each phase, in the order of EVENTS. NEW is left by `begin` alone.
 WALK = {
-    R: (D, X, R, R, O, X, O),
-    D: (D, D, T, X, O, X, O),
-    T: (T, T, T, T, O, T, O),
-    X: (X, X, X, X, O, X, O),
-    O: (O, O, O, O, O, O, O),
+    R: (D, X, R, R, O, R, X, O),
+    D: (D, D, T, X, O, D, X, O),
+    T: (T, T, T, T, O, T, T, O),
+    X: (X, X, X, X, O, X, X, O),
+    O: (O, O, O, O, O, O, O, O),
 }
 
 
@@ -144,6 +147,125 @@ def test_phase_after_event(phase: Phase, event: Event) -> None:
     machine = in_phase(phase)
     machine.step(event)
     assert machine.phase is WALK[phase][EVENTS.index(event)]
+
+
+# -- a caller that is a fax machine, of a number that has a target for faxes
+
+
+def of_a_fax(phase: Phase) -> CallMachine:
+    """As `in_phase`, with a target for faxes, a leg that was dialled, and a fallback."""
+    machine = in_phase(phase)
+    assert isinstance(machine.plan, Dialling)
+    fallback, fax = attempt(Role.FALLBACK, "second"), attempt(Role.FAX, "fax-line")
+    machine.plan = replace(machine.plan, attempts=(*machine.plan.attempts, fallback), fax=fax)
+    if phase is Phase.DIALLING:
+        machine.step(LegChanged(at=1.0, status=leg("trying", 100)))
+    return machine
+
+
+def dialled(verbs: tuple[Verb, ...]) -> list[str]:
+    """The trunks that are called."""
+    targets = [verb.target for verb in verbs if isinstance(verb, Dial)]
+    return [target.trunk for target in targets if isinstance(target, PhoneTarget)]
+
+
+HEARD = FaxHeard(at=3.0)
+FAX = "fax-sid"
+
+
+def trunks(machine: CallMachine) -> list[str]:
+    return [tried.attempt.trunk for tried in machine.tried]
+
+
+@pytest.mark.parametrize(
+    ("phase", "tried"),
+    [(T, ["retell", "fax-line"]), (D, ["retell", "fax-line"]), (R, ["fax-line"])],
+)
+def test_a_fax_is_sent_to_its_target_once(phase: Phase, tried: list[str]) -> None:
+    machine = of_a_fax(phase)
+    verbs = machine.step(HEARD)
+    assert dialled(verbs) == ["fax-line"]
+    assert verbs[-1] == Hangup()
+    assert machine.phase is Phase.DIALLING
+    assert machine.step(HEARD) == ()
+    assert trunks(machine) == tried
+
+
+def test_an_agent_that_was_not_called_yet_was_not_tried() -> None:
+    """The announcement was still being played."""
+    machine = of_a_fax(Phase.NEW)
+    machine.begin(0.0)
+    assert dialled(machine.step(HEARD)) == ["fax-line"]
+    assert trunks(machine) == ["fax-line"]
+
+
+def test_the_agents_leg_that_gave_way_ends_nothing() -> None:
+    machine = of_a_fax(Phase.TALKING)
+    machine.step(HEARD)
+    machine.step(LegChanged(at=3.0, status=leg("completed", 200)))
+    assert machine.step(ended("completed", 200)) == ()
+    assert machine.phase is Phase.DIALLING
+    machine.step(LegChanged(at=4.0, status=leg("in-progress", 200, call_sid=FAX)))
+    assert machine.progress[0] is Phase.TALKING
+    assert machine.connected is machine.tried[-1]
+    assert machine.step(ended("completed", 200, call_sid=FAX)) == ()
+    machine.step(CallChanged(at=9.0, status=leg("completed", 200, call_sid=A, by="callee")))
+    assert machine.ending == Ending("callee", "hangup", 200, Fault.NOBODY)
+    assert [tried.code for tried in machine.tried] == [200, 200]
+
+
+def test_one_that_rang_still_and_was_cancelled_brings_no_fallback() -> None:
+    machine = of_a_fax(Phase.DIALLING)
+    machine.step(HEARD)
+    machine.step(LegChanged(at=3.0, status=leg("no-answer", 487)))
+    assert machine.step(ended("no-answer", 487)) == ()
+    assert trunks(machine) == ["retell", "fax-line"]
+
+
+def test_a_target_that_fails_ends_the_call_with_its_cause() -> None:
+    machine = of_a_fax(Phase.TALKING)
+    machine.step(HEARD)
+    machine.step(ended("completed", 200))
+    machine.step(LegChanged(at=4.0, status=leg("busy", 486, call_sid=FAX)))
+    assert machine.step(ended("busy", 486, call_sid=FAX)) == (Hangup(),)
+    machine.step(CallChanged(at=5.0, status=leg("completed", 200, call_sid=A, by="jambonz")))
+    assert machine.ending == Ending("callee", "busy", 200, Fault.CALLEE)
+
+
+def test_a_target_that_fails_before_the_answer_is_what_the_caller_is_told() -> None:
+    machine = of_a_fax(Phase.DIALLING)
+    machine.step(HEARD)
+    machine.step(LegChanged(at=4.0, status=leg("failed", 503, call_sid=FAX)))
+    (verb,) = machine.step(ended("failed", 503, call_sid=FAX))
+    assert verb == Decline(503)
+
+
+@pytest.mark.parametrize(("code", "phase"), [(0, D), (200, T)])
+def test_a_restart_while_the_target_is_called_or_talks(code: int, phase: Phase) -> None:
+    """The caller was answered long before; whether the fax was, its own code says."""
+    machine = of_a_fax(Phase.NEW)
+    machine.resume(5.0)
+    agent = Tried(attempt(Role.RETELL, "retell"), 1.0, code=200)
+    fax = Tried(attempt(Role.FAX, "fax-line"), 4.0, code=code)
+    machine.restore(Past(tried=[agent, fax], answered=2.0, retell_call_id=None, uri=None))
+    assert machine.phase is phase
+    assert machine.step(HEARD) == ()
+
+
+@pytest.mark.parametrize("register", [False, True])
+def test_the_tone_is_asked_for_once_and_before_anybody_is_called(register: bool) -> None:
+    plain = dialling(attempt(Role.RETELL, "" if register else "retell"), register=register)
+    for fax in (None, attempt(Role.FAX, "fax-line")):
+        machine = CallMachine(replace(plain, fax=fax))
+        verbs = machine.begin(0.0)
+        if register:
+            verbs += machine.step(EVENTS[0])
+        asked = [verb.fax_hook for verb in verbs if isinstance(verb, Config)]
+        if fax is not None:
+            assert asked == ["/fax-heard"]
+            assert isinstance(verbs[0], Config)
+        else:
+            assert asked == ([None] if register else [])
 
 
 def test_event_after_the_end_changes_nothing() -> None:

@@ -322,6 +322,32 @@ async def test_a_number_announces_and_plays_while_it_rings(start: Start, tmp_pat
     assert [(a["trunk"], a["code"]) for a in record.attempts] == [("retell", 486), ("pbx", 200)]
 
 
+async def test_a_fax_is_sent_on(start: Start) -> None:
+    """The agent's leg has ended by the redirect when its hook is called."""
+    gateway = await start(numbers={TRUNK_DID: {"fax": {"trunk": "pbx", "to": "+14155550155"}}})
+    async with gateway.jambonz() as jambonz:
+        config, agent, _ = await jambonz.new_call(to=TRUNK_DID)
+        assert config == {"verb": "config", "amd": {"actionHook": "/fax-heard"}}
+        assert agent["target"][0]["trunk"] == "retell"
+        await jambonz.answered()
+        data = {"call_sid": jambonz.call_sid, "type": "amd_human_detected"}
+        person = await jambonz.send("verb:hook", data, hook="/fax-heard")
+        assert await jambonz.ack(person) is None, "that is no fax"
+        told = {**data, "type": "amd_tone_detected", "frequency": 1100}
+        fax, last = await jambonz.ack(await jambonz.send("verb:hook", told, hook="/fax-heard"))
+        assert fax["target"] == [{"type": "phone", "number": "+14155550155", "trunk": "pbx"}]
+        assert fax["callerId"] == "+12125550100"
+        assert last == {"verb": "hangup"}
+        await jambonz.leg("completed", 200)
+        assert await jambonz.dial_ended("completed", 200) is None
+        await jambonz.answered()
+        await jambonz.callee_hangs_up()
+    record = await gateway.record()
+    assert (record.ended_by, record.cause, record.sip_status) == ("callee", "hangup", 200)
+    tried = [(a["trunk"], a["role"], a["code"]) for a in record.attempts]
+    assert tried == [("retell", "retell", 200), ("pbx", "fax", 200)]
+
+
 async def test_a_caller_who_hangs_up_during_the_announcement(start: Start, tmp_path: Path) -> None:
     entry = {"announcement": {"file": "welcome.wav"}}
     gateway = await start(media={"sounds": str(tmp_path)}, numbers={TRUNK_DID: entry})

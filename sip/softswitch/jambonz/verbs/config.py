@@ -3,7 +3,7 @@
 An application that decides later acknowledges `session:new` with it: the call waits for commands.
 `record` has the shape of jambonz's `recordOptions` (verb-specifications 0.1.13), whose recordings
 go to a SIPREC server; ours go to our own recorder, so that the address of a server is refused.
-The command `record` brings the same.
+The command `record` brings the same. Of jambonz's `amd` the tones are here: a fax that calls.
 """
 
 import re
@@ -19,6 +19,7 @@ from sip.softswitch.jambonz.verbs.schema import (
     UNSUPPORTED,
     Shape,
     VerbError,
+    hook,
     text,
 )
 
@@ -47,6 +48,13 @@ class Record:
                 call.recording.end()
 
 
+@frozen(kw_only=True)
+class Amd:
+    """`action_hook` is told where the caller is a fax machine."""
+
+    action_hook: str
+
+
 def _action(what: str, key: str, value: object) -> str:
     if value in (_START, _RESUME, _PAUSE, _STOP):
         return str(value)
@@ -72,6 +80,18 @@ _SHAPE: Final[Shape[Record]] = Shape(
 )
 
 
+#: jambonz's `amd` judges what is said by whoever answers, too, for which it needs speech-to-text.
+_AMD: Final[Shape[Amd]] = Shape(
+    "amd",
+    Amd,
+    {
+        "actionHook": ("action_hook", hook),
+        **dict.fromkeys(("thresholdWordCount", "digitCount", "timers", "recognizer"), UNSUPPORTED),
+    },
+    required="actionHook",
+)
+
+
 def record(what: str, key: str, value: Any) -> Record:
     """Reads the object. Raises VerbError."""
     if not isinstance(value, dict):
@@ -79,15 +99,26 @@ def record(what: str, key: str, value: Any) -> Record:
     return _SHAPE.read(value, lambda _: None)
 
 
+def _amd(what: str, key: str, value: object) -> Amd | None:
+    if not value:
+        return None
+    if not isinstance(value, dict):
+        raise VerbError(f"{what}: {key} must be an object")
+    return _AMD.read(value, lambda _: None)
+
+
 @frozen(kw_only=True)
 class Config:
-    """`record` is what is wanted of the recording, if anything is."""
+    """`record` is what is wanted of the recording, if anything is; `amd` who is told of a fax."""
 
     record: Record | None = None
+    amd: Amd | None = None
 
     def run(self, session: Session) -> None:
         if self.record is not None:
             self.record.apply(session.call)
+        if self.amd is not None:
+            session.listen_for_fax(self.amd.action_hook)
 
 
 VERB: Final[Shape[Verb]] = Shape(
@@ -97,10 +128,11 @@ VERB: Final[Shape[Verb]] = Shape(
         **ANY,
         "reset": NO_EFFECT,  # nothing was set
         "record": ("record", record),
+        "amd": ("amd", _amd),
         **dict.fromkeys(("notifyEvents", "referHook"), UNDONE),
         **dict.fromkeys(
             (
-                *("synthesizer", "recognizer", "bargeIn", "listen", "stream", "amd"),
+                *("synthesizer", "recognizer", "bargeIn", "listen", "stream"),
                 *("transcribe", "fillerNoise", "onHoldMusic", "actionHookDelayAction", "vad"),
                 *("sipRequestWithinDialogHook", "boostAudioSignal", "earlyMedia"),
                 *("ttsStream", "autoStreamTts", "disableTtsCache", "trackTtsPlayout"),
