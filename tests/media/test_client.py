@@ -250,7 +250,7 @@ async def test_a_garbled_reply_is_an_error_of_the_engine(client: NgClient, peer:
             "unknown-call",
         ),
         ({"result": "error", "error-reason": "Failed to parse SDP"}, "bad-sdp"),
-        ({"result": "error", "error-reason": "Unrecognized command"}, "refused"),
+        ({"result": "error", "error-reason": "Unrecognized command"}, "unsupported"),
         ({"result": "load limit"}, "refused"),
         ({}, "refused"),
     ],

@@ -55,9 +55,9 @@ async def test_hold_and_resume(
         ("sendonly", "recvonly"),
         ("sendrecv", "sendrecv"),
     ]
-    # nothing was heard while it was held; after that the greeting, which only then began. Asterisk
-    # records a channel in both directions at once, with holes where one of them is late.
-    assert held["heard"]["packets"] <= 1.5 * SINGING_S / 0.020
+    # silence fills the hold, as the agent may receive; after that the greeting, which only then
+    # began. Asterisk records a channel in both directions at once, with holes where one is late.
+    assert held["heard"]["packets"] >= 0.6 * HELD_S / 0.020
     hears_some(office.asterisk.told(trunk), GREETING, visitor.once)
     at_the_agent = await office.sandbox.heard(call_id, tmp_path / "agent.wav")
     hears(at_the_agent, visitor.once, GREETING)
