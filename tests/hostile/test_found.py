@@ -6,7 +6,7 @@ import pytest
 
 from sip.media.plane import MediaError
 from sip.media.session import MediaSession
-from sip.media.terms import Signalling
+from sip.media.terms import MediaSide, Signalling
 from tests.fakes.media import FakeMedia
 from tests.ladder import PCMU
 
@@ -15,7 +15,8 @@ async def test_an_offer_that_the_media_plane_refused_is_none_that_an_answer_must
     """A re-INVITE with broken SDP is 488; then the other side's re-INVITE crosses. The task that
     carried it used to end with a ParseError, and its re-INVITE without an answer."""
     media = MediaSession(FakeMedia(), "call")
-    there: dict[str, Any] = {"address": "127.0.0.1", "source": Signalling("127.0.0.1")}
+    side = MediaSide("127.0.0.1", Signalling("127.0.0.1"))
+    there: dict[str, Any] = {"sender": side, "reader": side}
     tag, _ = await media.offer_to_b(PCMU, **there)
     await media.answer_to_a(tag, PCMU, **there)
     broken = PCMU.replace("m=audio 40000", "m=audio forty") + "a=sendonly\r\n"
