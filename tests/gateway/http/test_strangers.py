@@ -22,7 +22,9 @@ HOOK = "/webhooks/retell/events"
 class Upload:
     """A webhook's body that is sent bit by bit, and never finished."""
 
-    def __init__(self, gateway: Gateway, length: int, sign: str = signature("x")) -> None:
+    def __init__(self, gateway: Gateway, length: int, sign: str | None = None) -> None:
+        """Without `sign` it is signed now, for five minutes."""
+        sign = signature("x") if sign is None else sign
         self.head = (
             f"POST {HOOK} HTTP/1.1\r\nHost: gateway\r\nContent-Length: {length}\r\n"
             f"X-Retell-Signature: {sign}\r\n\r\n"
