@@ -3,8 +3,9 @@
 import asyncio
 import socket
 import struct
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 import pytest
 
@@ -195,15 +196,31 @@ async def test_a_bye_finds_another_way_than_a_connection_that_vanished() -> None
         await ladder.app.until(lambda: ladder.app.close_codes)
 
 
+@contextmanager
+def deaf_at(port: int) -> Iterator[None]:
+    """Something listens there by TCP, and takes nothing."""
+    with socket.socket() as deaf:
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        give_up_at = time.monotonic() + 5
+        while True:
+            try:
+                deaf.bind(("127.0.0.1", port))
+                break
+            except OSError:  # a connection of a test beside this one, which ends
+                if time.monotonic() > give_up_at:
+                    raise
+                time.sleep(0.05)
+        deaf.listen()
+        yield
+
+
 @virtual_time
 async def test_a_long_request_to_a_deaf_tcp_port_goes_by_udp_and_the_next_at_once() -> None:
     async with make_ladder() as ladder:
         ladder.app.verbs = lambda _: [dial("agent", headers=PADDING), {"verb": "hangup"}]
         await ladder.switch.listen([Endpoint("tcp", "127.0.0.1", 0)])
         agent, now = ladder.peer("agent"), asyncio.get_running_loop().time
-        with socket.socket() as deaf:
-            deaf.bind(("127.0.0.1", agent.port))
-            deaf.listen()
+        with deaf_at(agent.port):
             for most_s in (3.5, 0.5):
                 begun = now()
                 carrier = await calling(ladder)
