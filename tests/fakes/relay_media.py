@@ -14,6 +14,7 @@ from sip.media.relay.notices import Notices
 from sip.media.relay.ports import PortPool
 from sip.media.relay.sessions import Sessions
 from sip.media.relay.timers import Timers
+from tests.ports import engine_ports
 
 HOST = "127.0.0.1"
 
@@ -22,8 +23,10 @@ class RelayMedia(RelayClient):
     """Every description goes through the relay's control; `carry` moves the packets that wait."""
 
     def __init__(
-        self, first_port: int = 22200, pairs: int = 8, timers: Timers | None = None
+        self, first_port: int | None = None, pairs: int = 8, timers: Timers | None = None
     ) -> None:
+        """`first_port` is of this worker's own, if it is not said."""
+        first_port = engine_ports(30_000)[0] if first_port is None else first_port
         super().__init__(LoopClock(), TIMEOUT_S, Form.JSON, silence_s=None)
         self.refuse: None = None
         self._readers: dict[socket.socket, Callable[[float], None]] = {}
