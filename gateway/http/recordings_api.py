@@ -117,7 +117,10 @@ async def command(request: web.Request) -> web.Response:
     if action is None or len(body) != 1:
         detail = f'the body must be {{"action": …}} with one of {", ".join(ACTIONS)}'
         raise ProblemError(400, "bad-body", detail)
-    if not request.app[CALLS].command(record.call_id, "record", {"action": action}):
+    wish = {"action": action}
+    if body["action"] == "start":
+        wish["recordingID"] = record.call_id  # as a recording of the configuration is named
+    if not request.app[CALLS].command(record.call_id, "record", wish):
         raise ProblemError(409, "not-live", f"call {record.call_id} is over")
     log.info("recording.asked", call_id=record.call_id, action=body["action"])
     return web.Response(status=202)

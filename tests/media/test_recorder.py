@@ -7,18 +7,22 @@ import socket
 import struct
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
+from sip.core.sdp_lines import Codec as SdpCodec
 from sip.media.ng.relay import RelayClient
 from sip.media.plane import Capability, MediaError
 from sip.media.recording.decoders import Decoder
 from sip.media.recording.keys import Keys, new_key
 from sip.media.recording.process import Ended, recorder
 from sip.media.recording.vault import VaultReader
+from sip.media.relay import tape
 from sip.media.relay.codecs import CODERS
+from sip.media.relay.endpoint import Ear
 from sip.media.relay.frames import Codec, Frame, Kind, decode
 from sip.media.relay.resample import Doubler
 from sip.media.supervisor import RelayOptions, RelayProcess
@@ -207,3 +211,38 @@ def test_every_codec_is_kept_as_what_was_said(codec: Codec) -> None:
 
 def test_a_payload_that_is_no_opus_is_left_out() -> None:
     assert Decoder(Codec.OPUS).pcm(b"\xff\xff\xff") == b""
+
+
+def test_what_is_said_in_a_pause_is_not_even_sent() -> None:
+    """Also where the recorder's buffer is full and the frame of the pause is lost."""
+    sent: list[Kind] = []
+
+    class Deaf(tape.Recorder):
+        def begin(self, about: dict[str, object], now: float, on_end: Callable[[], None]) -> int:
+            return 1
+
+        def send(self, frame: Frame) -> bool:
+            sent.append(frame.kind)
+            return frame.kind is not Kind.PAUSE
+
+    class Speaker:
+        tag = "a"
+        ears: ClassVar[list[Ear]] = []
+
+        def codec(self, payload_type: int) -> SdpCodec | None:
+            return SdpCodec("PCMU", 8000)
+
+        def listen_in(self, ear: Ear) -> None:
+            self.ears.append(ear)
+
+        def let_be(self, ear: Ear) -> None:
+            self.ears.remove(ear)
+
+    speaker = Speaker()
+    recording = tape.Tape(Deaf.__new__(Deaf), {}, "a", 0.0)
+    recording.hear(speaker)
+    for paused in (False, True, False):
+        if paused or Kind.PAUSE in sent:
+            recording.pause(paused, 1.0)
+        speaker.ears[0](rtp(0, 1, 160, 7), 1.0)
+    assert sent == [Kind.AUDIO, Kind.PAUSE, Kind.RESUME, Kind.AUDIO]

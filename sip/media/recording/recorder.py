@@ -57,9 +57,9 @@ class Recording:
         self._written = began
 
     def hear(self, channel: int, codec: Codec, packet: bytes, now: float) -> None:
-        """What a party said; it is lost while the recording is paused."""
+        """What a party said. The relay sends nothing in a pause: what comes ends it."""
         if self._paused:
-            return
+            self.pause(False)
         key = channel, codec
         decoder = self._decoders.get(key)
         if decoder is None:

@@ -134,6 +134,7 @@ class Tape:
         self._recorder = recorder
         self._left = left
         self._lost = 0
+        self._paused = False
         self._ears: dict[str, tuple[Speaker, Ear]] = {}
         self.over = False
         self._number = recorder.begin({**about, "started_at": time.time()}, now, self._cut)
@@ -150,10 +151,12 @@ class Tape:
         party.listen_in(ear)
 
     def pause(self, paused: bool, now: float) -> None:
-        """What is said from now on is left out, or is not any more."""
-        kind = Kind.PAUSE if paused else Kind.RESUME
-        if not self._recorder.send(Frame(kind, self._number, now)) and not self.over:
-            raise MediaError("refused", "the recorder takes nothing")
+        """What is said from now on is left out, or is not any more.
+
+        It is not even sent to the recorder, so that a frame that is lost reveals nothing.
+        """
+        self._paused = paused
+        self._recorder.send(Frame(Kind.PAUSE if paused else Kind.RESUME, self._number, now))
 
     def end(self, reason: str, now: float) -> None:
         """It is over; without effect if it is already."""
@@ -174,6 +177,8 @@ class Tape:
         channel = _LEFT if party.tag == self._left else _RIGHT
 
         def ear(packet: bytes, now: float) -> None:
+            if self._paused:
+                return
             negotiated = party.codec(packet[1] & 0x7F)
             codec = _CODECS.get(negotiated.name) if negotiated is not None else None
             if codec is None:
