@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from sip.media.detection.found import Found
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Digit:
@@ -68,13 +70,26 @@ class FaxTone:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Detected:
+    """Something was found of who the party is, by the detection of that number.
+
+    Its times are of the audio that came since that began.
+    """
+
+    party: str
+    detection: int
+    found: Found
+    at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Lost:
     """The engine knows nothing of the call any more; its audio has ended."""
 
     at: float
 
 
-PartyEvent: TypeAlias = Digit | Played | Silent | OneWay | Heard | FaxTone
+PartyEvent: TypeAlias = Digit | Played | Silent | OneWay | Heard | FaxTone | Detected
 MediaEvent: TypeAlias = PartyEvent | Lost
 
 #: Gets the events of one call. It must not block; what it raises is logged.

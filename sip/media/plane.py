@@ -15,7 +15,9 @@ from enum import Enum
 from pathlib import Path
 from typing import Final, Literal, NamedTuple, Protocol, TypeAlias
 
+from sip.core.value import frozen
 from sip.errors import Fault, SipError
+from sip.media.detection.terms import DetectionTerms
 from sip.media.events import Listener
 from sip.media.quality import UNMEASURED, Course, Quality
 from sip.media.terms import ANY_TERMS, MediaTerms, Signalling
@@ -32,6 +34,11 @@ MAX_BLOB: Final = 60_000
 #: Seconds without a packet after which a party that may send counts as silent: what a caller takes
 #: for a fault, and longer than any loss that mends itself.
 SILENCE_S: Final = 2.0
+
+#: Why a call is not told who has answered.
+NO_DETECTION: Final = (
+    "this media engine cannot tell a person from an answering machine; the builtin one can"
+)
 
 _FAULTS: Final = {"bad-sdp": Fault.PEER, "no-ports": Fault.OPERATOR}
 
@@ -87,6 +94,8 @@ def call_sid_of(session_id: str) -> str:
 class Capability(Enum):
     """What an engine can do beside relaying; what it cannot is refused as ``unsupported``."""
 
+    __hash__ = object.__hash__  # members are singletons
+
     PLAY = "play"
     """Play a sound to a party, and tell its end."""
     DIGITS = "digits"
@@ -101,6 +110,8 @@ class Capability(Enum):
     """Keep what a party says from its other side."""
     FAX_TONE = "fax-tone"
     """Tell that a party is a fax machine that calls."""
+    DETECTION = "detection"
+    """Tell whether a party is a person, a machine, a fax, or nobody."""
     SUBSCRIBE = "subscribe"
     """Send a copy of what a party says to somebody who is no party."""
 
@@ -135,7 +146,7 @@ class EngineStatistics:
     uptime_s: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class PartyStats:
     """One party's side of the media, RTP only.
 
@@ -176,7 +187,7 @@ class PartyStats:
     samples: Course | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class MediaStats:
     """A call's counters, by party tag. A party that was offered but never answered has none.
 
@@ -205,10 +216,19 @@ class MediaPlane(Protocol):
         """When it last said anything, by its client's clock; None if it never did."""
         ...
 
-    def listen(self, call_id: str, listener: Listener, *, fax_of: str | None = None) -> None:
+    def listen(
+        self,
+        call_id: str,
+        listener: Listener,
+        *,
+        fax_of: str | None = None,
+        detects: bool = False,
+    ) -> None:
         """Tells `listener` the call's events, from its next offer until it is deleted.
 
-        `fax_of` is the tag of the party whose calling tone of a fax is one of them.
+        `fax_of` is the tag of the party whose calling tone of a fax is one of them. With `detects`
+        its parties will perhaps be listened to for who they are: of several engines it gets one
+        that can, if one of those has room.
         """
         ...
 
@@ -279,6 +299,17 @@ class MediaPlane(Protocol):
 
         Returns when the engine has taken it; it is sent after those before it.
         """
+        ...
+
+    async def detect(self, call_id: str, tag: str, number: int, terms: DetectionTerms) -> None:
+        """Listens to the party `tag` from now on for who it is; `Detected` with `number` tells.
+
+        Another detection of the same number gives way.
+        """
+        ...
+
+    async def stop_detecting(self, call_id: str, tag: str, number: int) -> None:
+        """Nothing more is told by that number; without effect where it is over."""
         ...
 
     async def record(self, call_id: str, recording: str, left: str) -> None:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Any, Final, NamedTuple, TypeAlias
+
+from sip.core.value import frozen
 
 #: Seconds between two samples, of a call of an hour or less.
 SAMPLE_S: Final = 5.0
@@ -18,7 +20,7 @@ SAMPLE_S: Final = 5.0
 MAX_SAMPLES: Final = 720
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Quality:
     """The figures of one leg.
 
@@ -150,7 +152,7 @@ def _mean(values: Iterable[int]) -> int:
     return round(sum(known) / len(known)) if known else _NONE
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Course:
     """A leg's quality over time: lists of equal length, a sample each `every_s` seconds from
     `began_ms` (since 1970) on."""

@@ -10,8 +10,9 @@ import re
 import secrets
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Final, ParamSpec
+from typing import Final, ParamSpec, TypeVar
 
+from sip.core.sdp import parse
 from sip.core.sdp_crypto import PREFERENCE, Crypto, Encryption, is_encrypted
 from sip.core.sdp_edits import (
     UNKNOWN,
@@ -23,9 +24,11 @@ from sip.core.sdp_edits import (
 )
 from sip.core.sdp_keys import has_keys, with_keys, without_keys
 from sip.errors import ParseError
+from sip.media.detection.terms import DetectionTerms
 from sip.media.events import Listener, Lost, MediaEvent
 from sip.media.plane import (
     FOREVER,
+    NO_DETECTION,
     Capability,
     MediaError,
     MediaPlane,
@@ -38,9 +41,11 @@ from sip.media.plane import (
 from sip.media.terms import PASSED_HOLD, KeyForm, MediaSide, MediaTerms
 
 P = ParamSpec("P")
+R = TypeVar("R")
 
 
 A_TAG: Final = "a"
+_OFF: Final = Encryption.OFF
 _ONE_WAY: Final = re.compile(r"^a=(?:sendonly|recvonly|inactive)\b", re.MULTILINE)
 
 
@@ -57,7 +62,7 @@ class MediaSession:
         self._plane = plane
         self._call_id = call_id
         self._on_event = on_event
-        self._fax = False
+        self._fax = self._detects = False
         self._open = False
         #: whether the engine knows nothing of it any more: an answer can be made ready only after
         #: another offer
@@ -89,9 +94,10 @@ class MediaSession:
             self._listen()
         self._open = True
         self._attempts += 1
+        _check_fax(a_sdp, reader.terms)
         if a_sdp is None and sender.terms.encryption is not Encryption.REQUIRED:
             # it cannot be asked twice, should it have no encryption
-            sender = sender.encrypted(Encryption.OFF)
+            sender = sender.encrypted(_OFF)
         described = _unknown(sender.terms) if a_sdp is None else a_sdp
         sdp = await self._plane.offer(
             self._call_id,
@@ -110,6 +116,42 @@ class MediaSession:
         self._offered[A_TAG] = self._said[A_TAG] = a_sdp
         return tag, self._keyed(sdp, tag, reader)
 
+    async def offer_to_a(self, *, reader: MediaSide) -> str:
+        """What every peer knows, for an A-leg that we place for no other one: nobody speaks.
+
+        `reader` is the A-leg's side.
+        """
+        self._listen()
+        self._open = True
+        self._attempts += 1
+        nobody = reader.encrypted(_OFF)
+        sdp = await self._plane.offer(
+            self._call_id,
+            self.facing(A_TAG),
+            UNKNOWN,
+            media_address=reader.address,
+            received_from=nobody.source,
+            sender=nobody.terms,
+            reader=reader.terms,
+        )
+        return _read(off_hold, _read(sent_to, sdp, reader.address))
+
+    async def answer_of_a(self, a_sdp: str, *, side: MediaSide) -> None:
+        """What the A-leg answered to `offer_to_a`, early or finally."""
+        nobody = side.encrypted(_OFF)
+        await self._plane.answer(
+            self._call_id,
+            self.facing(A_TAG),
+            A_TAG,
+            a_sdp,
+            media_address=side.address,
+            received_from=side.source,
+            sender=side.terms,
+            reader=nobody.terms,
+        )
+        self._note(A_TAG, a_sdp, side.terms)
+        self._said[A_TAG] = a_sdp
+
     def notice_fax(self) -> None:
         """Have `FaxTone` told where the A-leg is a fax machine, from the next offer on."""
         self._need(Capability.FAX_TONE, "hear a fax's calling tone")
@@ -117,10 +159,16 @@ class MediaSession:
         if self._open:
             self._listen()
 
+    def expect_detection(self) -> None:
+        """Of several engines, have one that can `detect`, from when the session is in none."""
+        self._detects = True
+        if self._open:
+            self._listen()
+
     def _listen(self) -> None:
         if self._on_event is not None:
             fax_of = A_TAG if self._fax else None
-            self._plane.listen(self._call_id, self._heard, fax_of=fax_of)
+            self._plane.listen(self._call_id, self._heard, fax_of=fax_of, detects=self._detects)
 
     async def answer_to_a(
         self, b_tag: str, b_sdp: str, *, sender: MediaSide, reader: MediaSide
@@ -135,7 +183,7 @@ class MediaSession:
         is behind NAT, so that something can be played to it.
         """
         side = side._replace(terms=replace(side.terms, hold=PASSED_HOLD))  # nobody holds it
-        nobody = side.encrypted(Encryption.OFF)
+        nobody = side.encrypted(_OFF)
         b_tag, offered = await self.offer_to_b(a_sdp, sender=side, reader=nobody)
         answer = await self.answer_to_a(
             b_tag, _read(silent_answer, offered), sender=nobody, reader=side
@@ -151,6 +199,7 @@ class MediaSession:
         A hold in which nothing is sent becomes one in which something is heard, where the reader's
         terms want it.
         """
+        _check_fax(sdp, reader.terms)
         described = await self._plane.offer(
             self._call_id,
             offerer,
@@ -218,6 +267,20 @@ class MediaSession:
         """Sends a key as if the party had pressed it: its other side hears it."""
         self._need(Capability.KEYS, "send keys")
         await self._plane.press(self._call_id, party, key, duration_ms)
+
+    async def detect(self, party: str, number: int, terms: DetectionTerms) -> None:
+        """Listens to a party from now on for who it is: `Detected` with `number` tells."""
+        if Capability.DETECTION not in self._plane.capabilities:
+            raise MediaError("unsupported", NO_DETECTION)
+        await self._plane.detect(self._call_id, party, number, terms)
+
+    async def stop_detecting(self, party: str, number: int) -> None:
+        """Nothing more is told by that number; without effect where it is over."""
+        await self._plane.stop_detecting(self._call_id, party, number)
+
+    def facing(self, party: str) -> str:
+        """The tag of whom a party hears."""
+        return f"b{self._attempts}" if party == A_TAG else A_TAG
 
     async def record(self, recording: str) -> None:
         """Begins the recording of that name, or goes on with one that is paused.
@@ -301,6 +364,14 @@ def by_leg(stats: MediaStats) -> dict[str, PartyStats]:
     return {A_TAG if tag == A_TAG else "b": party for tag, party in stats.parties.items()}
 
 
+def _check_fax(sdp: str | None, reader: MediaTerms) -> None:
+    """Fax by T.38 alone is offered to nobody who takes none. Raises `MediaError` bad-sdp."""
+    if sdp is None or reader.t38 or "m=image" not in sdp:
+        return
+    if _read(parse, sdp).fax is not None:
+        raise MediaError("bad-sdp", "the other side takes no fax by T.38: media.t38 of its trunk")
+
+
 def _unknown(terms: MediaTerms) -> str:
     """A party that waits for our offer: where it must be encrypted, with a key that nobody has."""
     if terms.encryption is not Encryption.REQUIRED:
@@ -310,7 +381,7 @@ def _unknown(terms: MediaTerms) -> str:
     return f"{UNKNOWN.replace('RTP/AVP', 'RTP/SAVP')}a=crypto:{key.value}\r\n"
 
 
-def _read(edit: Callable[P, str], *args: P.args, **kwargs: P.kwargs) -> str:
+def _read(edit: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
     """An engine may take what we cannot read: the same as if it had refused it. MediaError."""
     try:
         return edit(*args, **kwargs)

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final
+from typing import Final, NamedTuple
 
 #: Seconds that a party may be silent which told that it would be.
 REST_S: Final = 30.0
@@ -38,8 +38,7 @@ class Sound(Enum):
     ONE_WAY = "one-way"
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
+class Look(NamedTuple):
     """What is known of one party now. `heard_at` is the time of its last packet, if it had one;
     `rests` is true if that was comfort noise."""
 
@@ -88,16 +87,25 @@ class Silences:
 
     def __init__(self, limit_s: float) -> None:
         self.limit_s = limit_s
+        #: Whether there was a look.
+        self.looked = False
         self._parties: dict[str, _Party] = {}
         #: By party: the seconds of its silences that were told as one-way, and are over.
         self._one_way_s: dict[str, float] = {}
 
-    def look(self, looks: Mapping[str, Look], now: float) -> list[Change]:
-        """What changed since the last look. A party that is not looked at is forgotten."""
+    def look(
+        self, looks: Mapping[str, Look], now: float, since: float | None = None
+    ) -> list[Change]:
+        """What changed since the last look. A party that is not looked at is forgotten.
+
+        One that was not looked at before may send since `since`, or since now.
+        """
+        self.looked = True
+        began = now if since is None else since
         may_send = [tag for tag, look in looks.items() if look.may_send]
         for tag in self._parties.keys() - may_send:
             self._end_one_way(tag, now)
-        self._parties = {tag: self._parties.get(tag) or _Party(now) for tag in may_send}
+        self._parties = {tag: self._parties.get(tag) or _Party(began) for tag in may_send}
         for tag, party in self._parties.items():
             heard_at = looks[tag].heard_at
             if heard_at is not None and heard_at > party.since:

@@ -73,7 +73,7 @@ class MediaTerms:
     `dtmf` is the form of its keys; `takes_info` says whether it allows the method INFO.
     `encryption` is SRTP by keys in its descriptions (SDES). `codecs` are those that it may use,
     `packet_time_ms` is the length of the packets that it is sent and asked for; None: as the two
-    sides agree.
+    sides agree. `t38` is whether it takes fax by T.38 (RFC 3362) in place of audio.
     """
 
     dtmf: KeyForm = KeyForm.AUTO
@@ -81,6 +81,7 @@ class MediaTerms:
     encryption: Encryption = Encryption.OFF
     codecs: Codecs = ANY
     packet_time_ms: int | None = None
+    t38: bool = True
 
     hold: HoldTerms = PASSED_HOLD
 

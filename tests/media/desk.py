@@ -13,7 +13,9 @@ from sip.media.relay.notices import Notices
 from sip.media.relay.ports import PortPool
 from sip.media.relay.sessions import Sessions
 from sip.media.relay.timers import NEVER, Timers
+from sip.media.relay.turn import Turn
 from tests.media.talk import PATIENCE_S
+from tests.ports import free_ports
 
 HOST = "127.0.0.8"
 CLIENT = ("127.0.0.1", 40000)
@@ -31,8 +33,10 @@ class Desk:
         self.logged: list[str] = []
         self.watched: dict[socket.socket, Callable[[float], None]] = {}
         self.now = 1000.0
-        self.pool = PortPool(HOST, 22000, 22000 + 2 * pairs - 1, drain_s=0.0, rng=random.Random(7))
+        first = free_ports(2 * pairs, HOST)
+        self.pool = PortPool(HOST, first, first + 2 * pairs - 1, drain_s=0.0, rng=random.Random(7))
         self.timers = Timers()
+        self.turn = Turn()
         self.sent: list[tuple[bytes, object]] = []
         notices = Notices("run", lambda data, to: self.sent.append((data, to)), self.timers, self)
         self.sessions = Sessions(
@@ -60,6 +64,7 @@ class Desk:
         """What was sent to the relay's ports is read."""
         for sock in select.select(list(self.watched), [], [], PATIENCE_S)[0]:
             self.watched[sock](self.now)
+        self.turn.end(self.now)
 
     def passes(self, seconds: float) -> None:
         """Time passes, and each timer fires when it is due."""

@@ -21,9 +21,10 @@ from typing import NamedTuple
 
 from sip.core.info_keys import KEYS
 from sip.media.key_tones import KeyToneReader, key_tone
-from sip.media.ng.bencode import Encodable
+from sip.media.ng.bencode import Decoded, Encodable
 from sip.media.ng.form import Form, decode
 from sip.media.relay.rtp import payload_of
+from sip.media.relay.turn import Turn
 from tests.media.desk import HOST, Desk, port
 from tests.media.talk import PATIENCE_S, key_packets, rtp
 
@@ -119,12 +120,15 @@ class Board(Desk):
         super().__init__(Form.BENCODE)
         self._poll = select.epoll()
         self._readers: dict[int, Callable[[float], None]] = {}
+        self.turn = Turn()
         self.a, self.b = Party(0xA), Party(0xB)
         self.sides = a, b
         #: keys that the client was told, with their parties
         self.told: list[tuple[str, Heard]] = []
         #: what else it was told
         self.events: list[tuple[str, str]] = []
+        #: the same in full
+        self.noticed: list[dict[str, Decoded]] = []
         self.b.told = HOST, port(self.offer(sdp=a.sdp(self.a.port), notify=1, **a.keys))
         self.a.told = HOST, port(self.answer(sdp=b.sdp(self.b.port), **b.keys))
         self.speaks(0.5)
@@ -192,6 +196,7 @@ class Board(Desk):
         by.sendto(packet, to)
         for fd, _ in self._poll.poll(PATIENCE_S):
             self._readers[fd](self.now)
+        self.turn.end(self.now)
 
     # what came of it
 
@@ -224,6 +229,7 @@ class Board(Desk):
                 self.told.append((str(event["tag"]), Heard(str(event["digit"]), duration)))
             else:
                 self.events.append((str(event["event"]), str(event["tag"])))
+                self.noticed.append(event)
         self.control.handle(b"notice-1 d6:numberi%de6:result2:oke" % last, to, self.now)
 
     def close(self) -> None:

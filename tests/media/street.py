@@ -28,7 +28,9 @@ from sip.media.relay.ports import PortPool
 from sip.media.relay.sessions import Sessions
 from sip.media.relay.srtp import Receiver, Sender
 from sip.media.relay.timers import Timers
+from sip.media.relay.turn import Turn
 from tests.media.talk import PATIENCE_S, receiver_report, rtp
+from tests.ports import free_ports
 
 RELAY = "127.0.0.9"
 PHONE = "127.0.0.2"
@@ -109,6 +111,7 @@ class Street:
         self.now = 1000.0
         self._poll = select.epoll()
         self._readers: dict[int, Callable[[float], None]] = {}
+        self.turn = Turn()
         self._sockets: list[socket.socket] = []
         self._requests = 0
         self._last_notice = 0
@@ -117,7 +120,8 @@ class Street:
         self.told: list[tuple[float, str, str]] = []
         notices = Notices("run", self._noticed, timers, self)
         rng = random.Random(7)
-        pool = PortPool(RELAY, 22100, 22107, drain_s=0.0, rng=rng)
+        first = free_ports(8, RELAY)
+        pool = PortPool(RELAY, first, first + 7, drain_s=0.0, rng=rng)
         self._sessions = Sessions(
             pool,
             self,
@@ -242,6 +246,7 @@ class Street:
         by.sendto(packet, (RELAY, port))
         for fd, _ in self._poll.poll(PATIENCE_S):
             self._readers[fd](self.now)
+        self.turn.end(self.now)
 
     def arrived(self, at: socket.socket) -> list[bytes]:
         """All that a socket has received since it was last asked."""

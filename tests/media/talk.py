@@ -103,9 +103,9 @@ class Socket:
             except BlockingIOError:
                 return found
 
-    async def receive(self) -> tuple[bytes, int]:
+    async def receive(self, patience_s: float = PATIENCE_S) -> tuple[bytes, int]:
         """The next datagram and the port it came from."""
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(patience_s):
             data, source = await asyncio.get_running_loop().sock_recvfrom(self._socket, 65535)
         return data, source[1]
 

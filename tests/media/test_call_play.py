@@ -125,3 +125,24 @@ async def test_a_caller_is_greeted_and_then_talks_with_the_agent(plane: NgClient
     assert keys.pressed == [("a", "4"), ("a", "#"), ("a", "7")]
     caller.close()
     agent.close()
+
+
+async def test_one_whom_we_call_hears_a_message_and_is_hung_up(plane: NgClient) -> None:
+    """As after the beep of an answering machine: no other leg was ever there."""
+    person = Phone("person")
+    async with make_stage(plane) as stage:
+        peer, call = stage.peer("person"), stage.call()
+        placing = asyncio.create_task(call.place(stage.servers("person"), timeout_s=30))
+        told(person, await peer.answer_call(sdp=person.sdp()))
+        await placing
+        person.snd(person.voice())
+        async with recording(person) as heard:
+            assert await call.play(wav(melody.synthesise(GREETING))) is True
+            await asyncio.sleep(0.1)
+        call.hangup()
+        await peer.is_hung_up()
+        await call.close()
+        assert call.stats is not None
+        assert call.stats.parties["a"].packets_received == 1
+    assert melody.find(GREETING, pcm(heard)).heard
+    person.close()

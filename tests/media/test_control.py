@@ -199,10 +199,12 @@ def test_what_is_no_ng_message_gets_no_answer(desk: Desk, datagram: bytes) -> No
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(body=st.binary(max_size=100))
 def test_any_body_is_answered(desk: Desk, body: bytes) -> None:
+    """With an error, unless it happens to be a ping."""
     desk.control.forget_replies(float("inf"))
     reply = desk.raw(b"cookie " + body)
     assert reply is not None
-    assert decode(reply.partition(b" ")[2])[0]["result"] == "error"
+    ping = b"ping" in body
+    assert decode(reply.partition(b" ")[2])[0]["result"] in ("error", *(["pong"] if ping else []))
 
 
 KEYS = ["command", "call-id", "from-tag", "to-tag", "sdp", "received-from", "flags",

@@ -13,11 +13,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from sip.core.sdp_crypto import Crypto, Suite
 from sip.media import rtcp
 from sip.media.relay.connected_socket import open_connected
-from sip.media.relay.endpoint import CONNECT_AFTER, MAX_PACKET, RtpEndpoint
-from sip.media.relay.outlet import Outlet
+from sip.media.relay.endpoint import MAX_PACKET
+from sip.media.relay.outlet import Outlet, Traffic
 from sip.media.relay.rtcp_endpoint import RtcpEndpoint
+from sip.media.relay.rtp_endpoint import CONNECT_AFTER, RtpEndpoint
+from sip.media.relay.srtp import Guard, Receiver, Sender
+from sip.media.relay.turn import Turn
 from tests.media.talk import PATIENCE_S, key_packets, receiver_report, rtp
 
 PARTY = "127.0.0.2"
@@ -37,6 +41,7 @@ class Wire(Generic[Kind]):
         ours, theirs, self.party, self.listener, self.second = self._sockets
         self._readers: dict[int, Callable[[float], None]] = {}
         self._poll = select.epoll()
+        self.turn = Turn()
         self.near: Kind = make(ours, self)
         self.far: Kind = make(theirs, self)
         self.near.expect(self.party.getsockname(), 0.0, signalling=None)
@@ -60,6 +65,12 @@ class Wire(Generic[Kind]):
         (by or self.party).sendto(data, self.near.socket.getsockname())
         for fd, _ in self._poll.poll(PATIENCE_S):
             self._readers[fd](at)
+        self.turn.end(at)
+
+    def hears_at(self, address: tuple[str, int]) -> None:
+        """The listener comes back to where it was."""
+        self.listener = _bound(*address)
+        self._sockets.append(self.listener)
 
     def settle(self, ssrc: int = 7) -> int:
         """Packets until the party has a connected socket; the next sequence number."""
@@ -90,10 +101,10 @@ def join(one: RtpEndpoint | RtcpEndpoint, other: RtpEndpoint | RtcpEndpoint) -> 
         one.peer, other.peer = other, one
 
 
-def _bound(host: str) -> socket.socket:
+def _bound(host: str, port: int = 0) -> socket.socket:
     sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     sock.setblocking(False)
-    sock.bind((host, 0))
+    sock.bind((host, port))
     return sock
 
 
@@ -189,7 +200,7 @@ def test_what_reaches_the_second_socket_before_it_is_connected_is_judged(
         wire.party.sendto(rtp(0, 17, 17 * 160, 7), leased.getsockname())
         return connected
 
-    monkeypatch.setattr("sip.media.relay.endpoint.open_connected", with_a_stranger_waiting)
+    monkeypatch.setattr("sip.media.relay.rtp_endpoint.open_connected", with_a_stranger_waiting)
     wire.settle()
     assert wire.near.foreign == 1
     assert wire.heard() == rtp(0, 17, 17 * 160, 7)
@@ -217,7 +228,7 @@ def test_without_a_descriptor_for_a_second_socket_the_leased_socket_goes_on(
     def exhausted(*_: object) -> socket.socket:
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
-    monkeypatch.setattr("sip.media.relay.endpoint.open_connected", exhausted)
+    monkeypatch.setattr("sip.media.relay.rtp_endpoint.open_connected", exhausted)
     seq = wire.settle()
     assert wire.watched == 2
     wire.send(rtp(0, seq, seq * 160, 7))
@@ -339,11 +350,13 @@ def test_what_is_converted_and_protected_is_counted_as_it_leaves(wire: Wire[RtpE
 
     outlet = wire.far.outlet
     outlet.convert(two_in_one, 100.0)
-    outlet.protect(lambda packet: packet + b"seal")
+    key = Crypto(1, Suite.AES_CM_128_HMAC_SHA1_80, bytes(30))
+    outlet.encrypt(Sender(key))
     for seq in range(1, 5):
         wire.send(rtp(0, seq, seq * 160, 7, b"%d" % seq))
-    heard = [wire.heard() for _ in range(3)]
-    assert [packet and packet[12:] for packet in heard] == [b"12seal", b"34seal", None]
+    hearer = Receiver(key)
+    heard = [hearer.unprotect(wire.heard() or b"") for _ in range(3)]
+    assert [packet and packet[12:] for packet in heard] == [b"12", b"34", None]
     assert outlet.sent.packets == 2
 
 
@@ -359,7 +372,7 @@ def test_keys_with_an_ssrc_of_their_own_pass_beside_the_stream(wire: Wire[RtpEnd
     assert keys == [key]
     wire.send(rtp(0, 2, 320, 7))
     assert wire.heard() is not None, "the audio's SSRC is what it was"
-    assert wire.near.stream.lost == 0
+    assert wire.near.stream.losses.lost == 0
     assert wire.near.taken.packets == wire.far.outlet.sent.packets == 3
     wire.send(rtp(0, 901, 4800, 8))
     assert wire.near.refused == 1, "audio of another SSRC is refused as ever"
@@ -395,10 +408,7 @@ def test_an_icmp_error_costs_no_packet(wire: Wire[RtpEndpoint]) -> None:
     address = wire.listener.getsockname()
     wire.listener.close()
     wire.send(rtp(0, 1, 160, 7))  # the answer to this is the ICMP error
-    wire.listener = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    wire.listener.setblocking(False)
-    wire.listener.bind(address)
-    wire._sockets.append(wire.listener)
+    wire.hears_at(address)
     packet = rtp(0, 2, 320, 7)
     # Straight to the reader: the poll would have cleared the error first.
     wire.party.sendto(packet, wire.near.socket.getsockname())
@@ -406,6 +416,65 @@ def test_an_icmp_error_costs_no_packet(wire: Wire[RtpEndpoint]) -> None:
     assert wire.heard() == packet
     assert wire.far.outlet.sent.packets == 2
     assert wire.far.outlet.send_errors == 0
+
+
+KEYS = [Crypto(1, Suite.AES_CM_128_HMAC_SHA1_80, bytes([n]) * 30) for n in (1, 2)]
+
+
+class Sealed:
+    """A party that encrypts, or one that hears what is encrypted, at either end of a wire."""
+
+    def __init__(self, wire: Wire[RtpEndpoint], *, comes: bool, leaves: bool) -> None:
+        self.wire = wire
+        self.sender = Sender(KEYS[0]) if comes else None
+        self.hearer = Receiver(KEYS[1]) if leaves else None
+        if comes:
+            wire.near.stand_guard(Guard(KEYS[0]))
+        if leaves:
+            wire.far.outlet.encrypt(Sender(KEYS[1]))
+        wire.far.stream.negotiate({0: 8000})
+        for seq in range(CONNECT_AFTER):
+            wire.listener.sendto(rtp(0, seq, seq * 160, 9), wire.far.socket.getsockname())
+            wire.far.on_readable(100.0)
+            assert self.says(seq) == self.heard()
+
+    def says(self, seq: int) -> bytes:
+        packet = rtp(0, seq, seq * 160, 7)
+        sealed = packet if self.sender is None else self.sender.protect(packet)
+        assert sealed is not None
+        self.wire.send(sealed)
+        return packet
+
+    def heard(self) -> bytes | None:
+        wire = self.wire.heard()
+        return wire if wire is None or self.hearer is None else self.hearer.unprotect(wire)
+
+
+@pytest.fixture(params=["comes", "leaves", "both"])
+def sealed(wire: Wire[RtpEndpoint], request: pytest.FixtureRequest) -> Sealed:
+    """Who is heard encrypts, or who hears is spoken to so, or both; each by a connected socket."""
+    return Sealed(wire, comes=request.param != "leaves", leaves=request.param != "comes")
+
+
+def test_an_icmp_error_costs_no_encrypted_packet(wire: Wire[RtpEndpoint], sealed: Sealed) -> None:
+    address = wire.listener.getsockname()
+    wire.listener.close()
+    sealed.says(100)
+    wire.hears_at(address)
+    assert sealed.says(101) == sealed.heard()
+    assert wire.far.outlet.sent.packets == CONNECT_AFTER + 2
+    assert wire.far.outlet.send_errors == 0
+
+
+def test_an_encrypted_packet_that_cannot_be_sent_is_counted(
+    wire: Wire[RtpEndpoint], sealed: Sealed
+) -> None:
+    wire.far.outlet.remote = ("255.255.255.255", 9)  # broadcast without leave: EACCES
+    assert wire.far._connected is not None
+    wire.far._connected.shutdown(socket.SHUT_WR)
+    sealed.says(100)
+    assert wire.far.outlet.send_errors == 1
+    assert wire.far.outlet.sent == Traffic(CONNECT_AFTER, CONNECT_AFTER * 172)
 
 
 def test_a_wake_up_without_a_packet_is_nothing(

@@ -253,6 +253,14 @@ async def test_a_ringback_tone_is_heard_in_its_cadence_until_it_is_stopped(line:
     assert not stopped.finished
 
 
+async def test_a_country_that_is_not_known_has_a_ringback_tone_too(line: Line) -> None:
+    await line.answered()
+    await line.session.ring(A_TAG, "")
+    sound = pcm_of(await recorded(line.caller, 0.6))
+    bank = Bank(ringback("").frequencies_hz, 160)
+    assert min(bank.powers(sound[3200:3520])) > 300**2
+
+
 async def test_a_file_is_played_by_its_path(line: Line, tmp_path: Path) -> None:
     """Longer than what goes through a datagram."""
     path = tmp_path / "long.wav"

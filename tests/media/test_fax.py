@@ -9,6 +9,7 @@ from sip.core.message import Request, Response
 from sip.core.sdp import parse
 from sip.media.ng.client import NgClient
 from sip.media.ng.relay import RelayClient
+from sip.media.terms import MediaTerms
 from tests.b2bua.stage import Stage, make_stage
 from tests.media.talk import Phone, Talk, rtp
 
@@ -148,6 +149,24 @@ async def test_who_was_called_changes_the_call_to_fax(
     await person.send("ACK")
     await faxes(caller, callee)
     await faxes(callee, caller)
+
+
+async def test_a_side_whose_trunk_takes_no_fax_is_not_asked(
+    stage: Stage, phones: tuple[Phone, Phone]
+) -> None:
+    """Retell's agents read none: the fax machine hears so before it gives up."""
+    caller, callee = phones
+    carrier, person = stage.peer("carrier"), stage.peer("person")
+    stage.terms["person"] = MediaTerms(t38=False)
+    await talking(stage, caller, callee)
+    await carrier.send("INVITE", sdp=t38(caller))
+    await carrier.expect(100)
+    refused = await carrier.expect(488)
+    assert (refused.headers.get("warning") or "").startswith("304 ")
+    await carrier.send("ACK")
+    await caller.speaks_to(callee)
+    await callee.speaks_to(caller)
+    await person.silence(0.2)
 
 
 async def test_a_side_that_takes_no_fax_leaves_the_audio_as_it_was(

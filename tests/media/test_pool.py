@@ -12,6 +12,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from sip.clock import LoopClock
+from sip.media.detection.terms import DetectionTerms
 from sip.media.events import Digit, FaxTone, Lost, MediaEvent
 from sip.media.plane import Capability, MediaError, Withheld
 from sip.media.pool.lost_calls import WAIT_S
@@ -147,7 +148,40 @@ async def test_each_engine_of_a_call_listens_for_a_fax_where_the_call_asked() ->
             asked = [one for one in y.engines[name].asked if one[0] == "listen for a fax"]
             assert asked == [("listen for a fax", "c", "a")]
         await y.pool.delete("c")
-        assert "c" not in y.pool._fax_of
+        assert "c" not in y.pool._wishes
+
+
+CANNOT = frozenset(Capability) - {Capability.DETECTION}
+
+
+@virtual_time
+async def test_a_call_that_wants_to_know_who_answers_goes_to_an_engine_that_can_tell() -> None:
+    async with yard("one", "two", "three") as y:
+        for name in ("one", "two"):
+            y.engines[name].capabilities = CANNOT
+        assert Capability.DETECTION in y.pool.capabilities
+        for number in range(4):
+            y.pool.listen(f"c{number}", print, detects=True)
+            await y.again(f"c{number}")
+        assert y.spread() == {"one": 0, "two": 0, "three": 4}
+        assert ("detects", "c0") in y.engines["three"].asked
+        await y.pool.detect("c0", "b1", 1, DetectionTerms())
+        assert y.engines["three"].detections[1][:2] == ("c0", "b1")
+        await y.pool.stop_detecting("c0", "b1", 1)
+        assert y.engines["three"].detections == {}
+        assert await y.call("other") in ("one", "two")
+
+
+@virtual_time
+async def test_where_no_such_engine_has_room_the_call_goes_to_another_all_the_same() -> None:
+    async with yard("one", "two", capacity=1) as y:
+        y.engines["one"].capabilities = CANNOT
+        for call_id in ("first", "second"):
+            y.pool.listen(call_id, print, detects=True)
+            await y.again(call_id)
+        assert (y.engine_of("first"), y.engine_of("second")) == ("two", "one")
+        y.engines["two"].capabilities = CANNOT
+        assert Capability.DETECTION not in y.pool.capabilities
 
 
 @virtual_time
@@ -388,7 +422,7 @@ async def test_a_pool_can_what_each_of_its_engines_can() -> None:
     async with yard("one", "two") as y:
         assert y.pool.capabilities == frozenset(Capability)
         y.engines["two"].capabilities = frozenset({Capability.PLAY})
-        assert y.pool.capabilities == {Capability.PLAY}
+        assert y.pool.capabilities == {Capability.PLAY, Capability.DETECTION}
         y.pool.roster.retire("two")
         assert y.pool.capabilities == frozenset(Capability)
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import pytest
 
 from sip.media.ng.bencode import Decoded
-from sip.media.ng.qualities import course_of, quality_of
+from sip.media.ng.qualities import course_of, numbers_of, quality_of
 from sip.media.plane import SILENCE_S
 from sip.media.quality import Course, Quality
 from sip.media.relay.losses import LATE_S
@@ -67,7 +67,7 @@ def converse(street: Street, seconds: float, *speakers: Speaker) -> None:
 
 
 def quality(street: Street) -> Quality:
-    return quality_of(street.caller_stats("delete"), {})
+    return quality_of(numbers_of(street.caller_stats("delete")), {})
 
 
 def jitter_ms(arrivals: Iterable[Arrival]) -> float:
@@ -135,7 +135,7 @@ def test_jitter_is_that_of_rfc_3550_over_the_same_arrivals(street: Street, sprea
     arrived = [Arrival(index, at + rng.uniform(0, 2 * spread_s)) for index, at in spoken(30)]
     hear(street, arrived)
     stats = street.caller_stats("delete")
-    found = quality_of(stats, {})
+    found = quality_of(numbers_of(stats), {})
     reported = stats["jitter us"]
     assert isinstance(reported, int)
     assert reported / 1000 == pytest.approx(jitter_ms(arrived), rel=0.01)
@@ -225,8 +225,8 @@ def test_a_party_that_never_spoke_has_no_course(street: Street) -> None:
     street.passes(100)
     stats = street.caller_stats("delete")
     assert course_of(stats, {}, 0.0) is None
-    assert quality_of(stats, {}).loss_percent is None
-    assert quality_of(stats, {}).mos_avg is None
+    assert quality_of(numbers_of(stats), {}).loss_percent is None
+    assert quality_of(numbers_of(stats), {}).mos_avg is None
 
 
 @pytest.mark.parametrize("spoken_s", [5.0, 5.38, 5.82, 6.98])
@@ -275,7 +275,7 @@ def test_comfort_noise_is_no_dead_audio(street: Street) -> None:
 )
 def test_an_engine_that_says_nonsense_tells_nothing(stats: dict[str, Decoded]) -> None:
     assert course_of(stats, {}, 0.0) is None
-    assert quality_of(stats, {}).loss_percent is None
+    assert quality_of(numbers_of(stats), {}).loss_percent is None
 
 
 def test_what_rtpengine_grades_is_taken_over() -> None:

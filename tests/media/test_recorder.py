@@ -22,9 +22,9 @@ from sip.media.recording.process import Ended, recorder
 from sip.media.recording.vault import VaultReader
 from sip.media.relay import tape
 from sip.media.relay.codecs import CODERS
-from sip.media.relay.endpoint import Ear
 from sip.media.relay.frames import Codec, Frame, Kind, decode
 from sip.media.relay.resample import Doubler
+from sip.media.relay.rtp_endpoint import Ear
 from sip.media.supervisor import RelayOptions, RelayProcess
 from testkit import melody
 from tests.media.talk import Phone, Talk, rtp

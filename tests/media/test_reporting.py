@@ -9,7 +9,7 @@ import pytest
 
 from sip.core.sdp_crypto import Crypto, Suite
 from sip.media import rtcp
-from sip.media.ng.qualities import quality_of
+from sip.media.ng.qualities import numbers_of, quality_of
 from sip.media.relay.reporter import PATIENCE_S
 from sip.media.rtcp import (
     Block,
@@ -234,7 +234,7 @@ def test_a_round_trip_is_measured_by_what_the_party_says_of_our_reports(
     street.passes(at + trip_s + delay_s - street.now)
     block = Block(packet.ssrc, 26, 5, 100, 80, rtcp.middle(packet.ntp), round(delay_s * 65536))
     report(street, phone, street.caller_port, ReceiverReport(phone.ssrc, (block,)))
-    found = quality_of(street.caller_stats("delete"), {})
+    found = quality_of(numbers_of(street.caller_stats("delete")), {})
     late_s = PTIME_S  # told.all has the time of the look
     assert found.round_trip_ms == pytest.approx(1000 * trip_s, abs=1000 * late_s + 1)
     assert found.heard_loss_percent == pytest.approx(100 * 26 / 256, abs=0.01)
@@ -248,7 +248,7 @@ def test_a_round_trip_is_measured_by_reports_that_pass_too(street: Street, phone
     street.passes(0.25)
     block = Block(street.agent.ssrc, 0, 0, 100, 0, rtcp.middle(ntp), 65536 // 10)
     report(street, phone, street.caller_port, ReceiverReport(phone.ssrc, (block,)))
-    found = quality_of(street.caller_stats(), {})
+    found = quality_of(numbers_of(street.caller_stats()), {})
     assert found.round_trip_ms == pytest.approx(150.0, abs=1.0)
 
 
@@ -287,7 +287,7 @@ def test_extended_reports_are_read_and_a_receivers_time_is_told_back(
     (echoes,) = echoed.blocks
     assert isinstance(echoes, Echoes)
     assert (echoes.echoes[0].ssrc, echoes.echoes[0].last_report) == (phone.ssrc, 0x567890AB)
-    assert quality_of(street.caller_stats(), {}).heard_mos == 3.9
+    assert quality_of(numbers_of(street.caller_stats()), {}).heard_mos == 3.9
 
 
 def test_who_offers_extended_reports_gets_our_grades(street: Street) -> None:
@@ -353,7 +353,7 @@ def test_hostile_reports_hurt_nothing(street: Street, phone: Speaker) -> None:
             street.deliver(phone.rtcp, datagram, street.caller_port + 1)
     street.passes(0.1)
     assert street.heard_of(phone) == 1
-    assert quality_of(street.caller_stats(), {}).round_trip_ms is None
+    assert quality_of(numbers_of(street.caller_stats()), {}).round_trip_ms is None
 
 
 def test_a_key_is_no_reason_to_report_other_numbers(street: Street, phone: Speaker) -> None:

@@ -162,7 +162,7 @@ def test_what_no_field_holds_is_not_written() -> None:
         rtcp.write([ReceiverReport(1, tuple([Block(2)] * 32))])
     with pytest.raises(ValueError, match="255"):
         rtcp.write([Names(((1, "x" * 256),))])
-    with pytest.raises(ValueError, match="argument"):
+    with pytest.raises(ValueError, match=r"argument|format"):
         rtcp.write([SenderReport(-1, 0, 0, 0, 0)])
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from sip.core.sdp_crypto import Crypto, Suite
-from sip.media.relay.endpoint import CONNECT_AFTER
+from sip.media.relay.rtp_endpoint import CONNECT_AFTER
 from sip.media.relay.srtp import LATE_S
 from tests.media.street import (
     NAT,
@@ -184,15 +184,16 @@ def test_a_new_source_begins_anew(street: Street) -> None:
     assert street.heard_of(phone, 1.0) >= 49, "one packet is its probation"
 
 
-def test_a_new_key_by_reinvite(street: Street) -> None:
+@pytest.mark.parametrize("suite", SUITES)
+def test_a_new_key_by_reinvite(street: Street, suite: Suite) -> None:
     """Late packets under the old key are taken for a while, and never afterwards."""
-    phone = street.speaker(PHONE, key(1))
+    phone = street.speaker(PHONE, key(1, suite))
     street.invite(phone)
     assert street.heard_of(phone, 1.0) == 50
     late = [(packet, phone.sealed(packet)) for packet in (phone.packet(), phone.packet())]
     old = phone.sender
-    phone.keys = key(2)
-    phone.sender = Speaker(street, PHONE, 0, 0, key(2)).sender
+    phone.keys = key(2, suite)
+    phone.sender = Speaker(street, PHONE, 0, 0, key(2, suite)).sender
     street.invite(phone, again=True)
     packet, wire = late[0]
     street.deliver(phone.rtp, wire, street.caller_port)
@@ -204,7 +205,7 @@ def test_a_new_key_by_reinvite(street: Street) -> None:
     street.passes(LATE_S)
     street.deliver(phone.rtp, late[1][1], street.caller_port)
     assert street.arrived(street.agent.rtp) == []
-    phone.keys, phone.sender = key(1), old
+    phone.keys, phone.sender = key(1, suite), old
     street.invite(phone, again=True)
     street.deliver(phone.rtp, wire, street.caller_port)
     assert street.arrived(street.agent.rtp) == [], "nor when it comes back to its first key"

@@ -15,6 +15,10 @@ def rtp(seq: int, ssrc: int = 0xCAFEBABE, payload: bytes = b"\x55" * 160) -> byt
     return struct.pack("!BBHII", 0x80, 0, seq & 0xFFFF, seq * 160 & 0xFFFFFFFF, ssrc) + payload
 
 
+def report(ssrc: int) -> bytes:
+    return RTCP[:4] + struct.pack("!I", ssrc) + RTCP[8:]
+
+
 def crypto(suite: Suite = Suite.AES_CM_128_HMAC_SHA1_80, first: int = 7) -> Crypto:
     return Crypto(1, suite, bytes((first + i) & 0xFF for i in range(suite.key_size)))
 
@@ -102,8 +106,22 @@ def test_no_context_keeps_account_of_endless_sources() -> None:
     more = rtp(1, ssrc=MAX_SOURCES)
     assert sender.protect(more) is None
     assert receiver.unprotect(reference.protect(more)) is None
+    assert sender.protect(more) is None, "nor when it is tried again"
     assert sender.protect(rtp(2, ssrc=0)) is not None
     assert receiver.unprotect(reference.protect(rtp(2, ssrc=0))) == rtp(2, ssrc=0)
+
+
+def test_no_context_keeps_account_of_endless_sources_of_reports() -> None:
+    sender, receiver, reference = Sender(crypto()), Receiver(crypto()), Reference(crypto())
+    for ssrc in range(MAX_SOURCES):
+        assert sender.protect_rtcp(report(ssrc)) is not None
+        assert receiver.unprotect_rtcp(reference.protect_rtcp(report(ssrc), 1)) == report(ssrc)
+    more = report(MAX_SOURCES)
+    assert sender.protect_rtcp(more) is None
+    assert receiver.unprotect_rtcp(reference.protect_rtcp(more, 1)) is None
+    assert sender.protect_rtcp(report(0)) is not None
+    assert receiver.unprotect_rtcp(reference.protect_rtcp(report(0), 2)) == report(0)
+    assert sender.protect(rtp(1, ssrc=MAX_SOURCES)) is not None, "audio has a place of its own"
 
 
 def test_forged_sources_take_no_place() -> None:
@@ -126,6 +144,29 @@ def test_contexts_do_not_disturb_each_other() -> None:
             packet = sent[i]
             assert packet is not None
             assert receiver.unprotect(packet) == rtp(seq, payload=bytes([i] * (100 + i)))
+
+
+@pytest.mark.parametrize("suite", Suite)
+def test_what_was_decrypted_is_encrypted_for_the_other_side(suite: Suite) -> None:
+    """It lies in the buffer already, unless another packet, or one that was refused, came since."""
+    there, reference = Reference(crypto(suite)), Reference(crypto(suite, 9))
+    receiver, sender, another = (
+        Receiver(crypto(suite)),
+        Sender(crypto(suite, 9)),
+        Sender(crypto(suite, 9)),
+    )
+    for seq in range(1, 40, 4):
+        clear = receiver.unprotect(there.protect(rtp(seq)))
+        assert clear is not None
+        assert sender.protect(clear) == reference.protect(rtp(seq))
+        assert sender.protect(clear) is None, "twice"
+        assert another.protect(clear) == reference.protect(rtp(seq))
+        forged = bytearray(there.protect(rtp(seq + 1, payload=b"\x11" * 160)))
+        forged[-1] ^= 1
+        clear = receiver.unprotect(there.protect(rtp(seq + 2)))
+        assert receiver.unprotect(bytes(forged)) is None
+        assert clear is not None
+        assert sender.protect(clear) == reference.protect(rtp(seq + 2))
 
 
 def test_the_reference_refuses_forgeries() -> None:

@@ -16,6 +16,7 @@ from typing import Final, get_args
 import structlog
 
 from sip.clock import Clock, LoopClock, Timer
+from sip.media.detection.terms import DetectionTerms
 from sip.media.events import Listener, Lost, MediaEvent
 from sip.media.ng import flags
 from sip.media.ng.bencode import Decoded, Encodable
@@ -26,6 +27,7 @@ from sip.media.ng.form import Form, FormError, decode, encode
 from sip.media.ng.reports import stats_of
 from sip.media.plane import (
     MAX_BLOB,
+    NO_DETECTION,
     Capability,
     MediaError,
     MediaSlug,
@@ -77,7 +79,8 @@ class _Exchange:
 
 
 class _Memory:
-    """What an engine wants to be told again: who began the call, and which attempt this is."""
+    """What an engine wants to be told again: who offered last to one without a tag, and which
+    attempt that was."""
 
     __slots__ = ("answered", "attempt", "from_tag")
 
@@ -155,7 +158,14 @@ class NgClient(Commands):
         """See `MediaPlane.capabilities`."""
         return frozenset()
 
-    def listen(self, call_id: str, listener: Listener, *, fax_of: str | None = None) -> None:
+    def listen(
+        self,
+        call_id: str,
+        listener: Listener,
+        *,
+        fax_of: str | None = None,
+        detects: bool = False,
+    ) -> None:
         """See `MediaPlane.listen`."""
         self._listeners[call_id] = listener
 
@@ -203,6 +213,7 @@ class NgClient(Commands):
             if memory.answered:
                 memory.attempt += 1
                 memory.answered = False
+            memory.from_tag = from_tag
             keys["via-branch"] = f"attempt-{memory.attempt}"
         try:
             return _sdp_of(await self.request("offer", keys))
@@ -265,6 +276,14 @@ class NgClient(Commands):
     async def press(self, call_id: str, tag: str, key: str, duration_ms: int) -> None:
         """See `MediaPlane.press`."""
         raise MediaError("unsupported", "this engine has no known way to send a key")
+
+    async def detect(self, call_id: str, tag: str, number: int, terms: DetectionTerms) -> None:
+        """See `MediaPlane.detect`."""
+        raise MediaError("unsupported", NO_DETECTION)
+
+    async def stop_detecting(self, call_id: str, tag: str, number: int) -> None:
+        """See `MediaPlane.stop_detecting`."""
+        raise MediaError("unsupported", NO_DETECTION)
 
     async def record(self, call_id: str, recording: str, left: str) -> None:
         """See `MediaPlane.record`."""

@@ -7,8 +7,9 @@ from typing import Final
 
 import structlog
 
-from sip.media.events import Digit, FaxTone, Heard, MediaEvent, OneWay, Played, Silent
+from sip.media.events import Detected, Digit, FaxTone, Heard, MediaEvent, OneWay, Played, Silent
 from sip.media.ng.bencode import Decoded
+from sip.media.ng.detections import found_of_keys
 
 log = structlog.get_logger(__name__)
 
@@ -73,6 +74,11 @@ def _read(event: _Dict, now: float) -> MediaEvent | None:
             return Heard(party=party, at=now)
         case "fax-tone":
             return FaxTone(party=party, at=now)
+        case "detected":
+            found = found_of_keys(event)
+            if found is None:
+                return None
+            return Detected(party=party, detection=_int(event, "detection"), found=found, at=now)
         case _:
             return None
 

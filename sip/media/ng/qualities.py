@@ -32,29 +32,30 @@ _SCALED: Final = (
 )
 
 
-def quality_of(stats: _Dict, graded: _Dict) -> Quality:
-    """Of a stream's `stats`, and what rtpengine says of its source. Anything may be missing."""
+def quality_of(stats: Mapping[str, int], graded: _Dict) -> Quality:
+    """Of the `numbers_of` a stream, and what rtpengine says of its source: what is not missing."""
     if "expected" not in stats:
         return _of_rtpengine(graded)
+    counted = stats.get
     scaled = {
-        field: round(_int(stats, name) / scale, 3)
-        for name, field, scale in _SCALED
-        if name in stats
+        field: round(stats[name] / scale, 3) for name, field, scale in _SCALED if name in stats
     }
     return Quality(
-        loss_percent=_percent(_int(stats, "lost"), _int(stats, "expected")),
-        reordered=_int(stats, "reordered"),
-        late=_int(stats, "late"),
-        duplicates=_int(stats, "duplicates"),
-        bursts=_int(stats, "bursts"),
-        burst_loss_percent=_percent(_int(stats, "burst lost"), _int(stats, "burst packets")),
-        one_way_s=_int(stats, "one-way ms") / 1000,
+        loss_percent=_percent(counted("lost", 0), counted("expected", 0)),
+        reordered=counted("reordered", 0),
+        late=counted("late", 0),
+        duplicates=counted("duplicates", 0),
+        bursts=counted("bursts", 0),
+        burst_loss_percent=_percent(counted("burst lost", 0), counted("burst packets", 0)),
+        one_way_s=counted("one-way ms", 0) / 1000,
         **scaled,
     )
 
 
 def course_of(stats: _Dict, graded: _Dict, epoch: float) -> Course | None:
     """The samples of a stream; None where there are none. `epoch` is seconds since 1970 now."""
+    if "samples" not in stats and not graded:
+        return None
     samples = _dict(stats.get("samples"))
     columns = [_column(column) for column in _list(samples.get("columns"))]
     interval_ms = _int(samples, "interval ms")
@@ -66,6 +67,11 @@ def course_of(stats: _Dict, graded: _Dict, epoch: float) -> Course | None:
         began_ms=round(epoch * 1000) - _int(samples, "age ms"),
         every_s=interval_ms / 1000,
     )
+
+
+def numbers_of(stats: _Dict) -> dict[str, int]:
+    """What is a number in a stream's `stats`."""
+    return {name: value for name, value in stats.items() if isinstance(value, int)}
 
 
 def _of_rtpengine(graded: _Dict) -> Quality:

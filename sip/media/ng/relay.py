@@ -7,10 +7,12 @@ from collections.abc import Mapping
 import structlog
 
 from sip.clock import Clock, LoopClock
+from sip.media.detection.terms import DetectionTerms
 from sip.media.events import Listener
 from sip.media.ng.bencode import Encodable
 from sip.media.ng.client import TIMEOUT_S, NgClient, play_keys, press_keys
 from sip.media.ng.control_address import ControlAddress
+from sip.media.ng.detections import keys_of_terms
 from sip.media.ng.form import Form, FormError, decode, encode
 from sip.media.ng.notices import COOKIE, NoticeReader
 from sip.media.plane import SILENCE_S, Capability, Playable, RingbackTone
@@ -37,7 +39,7 @@ class RelayClient(NgClient):
         super().__init__(clock, timeout_s, form)
         self._token = token
         self._silence_s = silence_s
-        self._records = records
+        self._capabilities = _capabilities(tells_silences=silence_s is not None, records=records)
         self._notices = NoticeReader()
         #: Of each call that is listened to: the party that may be a fax.
         self._fax_of: dict[str, str | None] = {}
@@ -62,14 +64,16 @@ class RelayClient(NgClient):
     @property
     def capabilities(self) -> frozenset[Capability]:
         """See `MediaPlane.capabilities`."""
-        lacks = {Capability.SUBSCRIBE}
-        if self._silence_s is None:
-            lacks.add(Capability.SILENCE)
-        if not self._records:
-            lacks.add(Capability.RECORD)
-        return frozenset(Capability) - lacks
+        return self._capabilities
 
-    def listen(self, call_id: str, listener: Listener, *, fax_of: str | None = None) -> None:
+    def listen(
+        self,
+        call_id: str,
+        listener: Listener,
+        *,
+        fax_of: str | None = None,
+        detects: bool = False,
+    ) -> None:
         """See `MediaPlane.listen`."""
         super().listen(call_id, listener)
         self._fax_of[call_id] = fax_of
@@ -95,6 +99,15 @@ class RelayClient(NgClient):
             what = play_keys(sound, times)
         keys = {"call-id": call_id, "from-tag": tag, "play-id": play_id, **what}
         await self.request("play media", keys)
+
+    async def detect(self, call_id: str, tag: str, number: int, terms: DetectionTerms) -> None:
+        """See `MediaPlane.detect`."""
+        keys = _detection(call_id, tag, number) | keys_of_terms(terms)
+        await self.request("start detection", keys)
+
+    async def stop_detecting(self, call_id: str, tag: str, number: int) -> None:
+        """See `MediaPlane.stop_detecting`."""
+        await self.request("stop detection", _detection(call_id, tag, number))
 
     async def record(self, call_id: str, recording: str, left: str) -> None:
         """See `MediaPlane.record`."""
@@ -158,3 +171,16 @@ class RelayClient(NgClient):
             self._tell(call_id, event)
         answer = encode({"result": "ok", "number": self._notices.last}, form)
         self._send_datagram(cookie + b" " + answer)
+
+
+def _capabilities(*, tells_silences: bool, records: bool) -> frozenset[Capability]:
+    lacks = {Capability.SUBSCRIBE}
+    if not tells_silences:
+        lacks.add(Capability.SILENCE)
+    if not records:
+        lacks.add(Capability.RECORD)
+    return frozenset(Capability) - lacks
+
+
+def _detection(call_id: str, tag: str, number: int) -> dict[str, Encodable]:
+    return {"call-id": call_id, "from-tag": tag, "detection": number}

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from sip.media.ng.bencode import Decoded
-from sip.media.ng.qualities import course_of, quality_of
+from sip.media.ng.qualities import course_of, numbers_of, quality_of
 from sip.media.plane import MediaStats, PartyStats
 
 _Dict = Mapping[str, Decoded]
@@ -51,30 +51,32 @@ def may_send_of(reply: _Dict) -> frozenset[str]:
 
 def _party(rtp: _Dict, rtcp: _Dict, qualities: _Dict, epoch: float) -> PartyStats:
     stats, rtcp_stats = _dict(rtp.get("stats")), _dict(rtcp.get("stats"))
-    packets = _int(stats, "packets")
+    numbers = numbers_of(stats)
+    counted = numbers.get
+    packets = counted("packets", 0)
     silent_s: float | None = None
     if packets:
         silent_s = max(0.0, epoch - _int(rtp, "last packet"))
-        if "silent ms" in stats:
-            silent_s = _int(stats, "silent ms") / 1000
+        if "silent ms" in numbers:
+            silent_s = counted("silent ms", 0) / 1000
     quality = _dict(qualities.get(str(_int(rtp, "SSRC"))))
     average = _dict(quality.get("average MOS"))
     return PartyStats(
         address=_address(_dict(rtp.get("endpoint"))),
         packets_received=packets,
-        octets_received=_int(stats, "bytes"),
-        packets_sent=_int(stats, "packets sent"),
-        octets_sent=_int(stats, "bytes sent"),
-        lost=_int(stats, "lost") or _int(quality, "cumulative loss"),
-        jitter_ms=_int(stats, "jitter us") / 1000 or float(_int(average, "jitter")),
-        foreign=_int(stats, "foreign"),
-        refused=_int(stats, "refused"),
-        payload_type=_int(stats, "payload type") if "payload type" in stats else None,
+        octets_received=counted("bytes", 0),
+        packets_sent=counted("packets sent", 0),
+        octets_sent=counted("bytes sent", 0),
+        lost=counted("lost", 0) or _int(quality, "cumulative loss"),
+        jitter_ms=counted("jitter us", 0) / 1000 or float(_int(average, "jitter")),
+        foreign=counted("foreign", 0),
+        refused=counted("refused", 0),
+        payload_type=counted("payload type", 0) if "payload type" in numbers else None,
         silent_s=silent_s,
         crypto_suite=_words(rtp.get("crypto suite")),
         rtcp_received=_int(rtcp_stats, "packets"),
         rtcp_sent=_int(rtcp_stats, "packets sent"),
-        quality=quality_of(stats, quality),
+        quality=quality_of(numbers, quality),
         samples=course_of(stats, quality, epoch),
     )
 

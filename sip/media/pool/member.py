@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from sip.media.plane import MediaError, MediaPlane
 
@@ -64,7 +64,8 @@ class Engine:
         #: sessions that it may still have although they were given up or are elsewhere now
         self.left_behind: set[str] = set()
         self._full_until = 0.0
-        self._waiting: set[asyncio.Timeout] = set()
+        #: who waits for what it says
+        self._waiting: set[asyncio.Task[Any]] = set()
 
     @property
     def capacity(self) -> int | None:
@@ -89,21 +90,20 @@ class Engine:
 
     async def asked(self, request: Awaitable[_T]) -> _T:
         """What it says to a request; `MediaError` timeout as soon as it is known to be gone."""
-        scope = asyncio.timeout(None)
-        self._waiting.add(scope)
+        task, waiting = asyncio.current_task(), self._waiting
+        assert task is not None, "a request is awaited in a task"
+        waiting.add(task)
         try:
-            async with scope:
-                return await request
-        except TimeoutError:
-            if not scope.expired():
+            return await request
+        except asyncio.CancelledError:
+            if task in waiting or task.uncancel():  # by somebody else, perhaps as well
                 raise
             raise MediaError("timeout", f"{self.name} is gone") from None
         finally:
-            self._waiting.discard(scope)
+            waiting.discard(task)
 
     def fall(self) -> None:
         """It is gone: nobody need wait for it."""
-        now = asyncio.get_running_loop().time()
         waiting, self._waiting = self._waiting, set()
-        for scope in waiting:
-            scope.reschedule(now)
+        while waiting:
+            waiting.pop().cancel()

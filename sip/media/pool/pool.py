@@ -1,7 +1,8 @@
 """Several media engines as one: a call goes to the least loaded, and stays there.
 
 A pool is a `MediaPlane`. Its engines may be of any kind. What can be asked of it is what each of
-them can, so that no call depends on where it went.
+them can, so that no call depends on where it went. A call that says beforehand that it wants to
+know who its parties are goes to an engine that can tell.
 
 When an engine is gone, the calls in it are told `Lost`, one after another (`lost_calls`); the next
 offer of such a call, which its peers hear of by re-INVITE, goes to another engine.
@@ -13,13 +14,14 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 from typing import Final
 
 import structlog
 
 from sip.clock import Clock, LoopClock
 from sip.log_throttle import Throttle
+from sip.media.detection.terms import DetectionTerms
 from sip.media.events import Listener, Lost, MediaEvent
 from sip.media.plane import (
     Capability,
@@ -45,6 +47,16 @@ FULL_AGAIN_S: Final = 60.0
 _SAME_ELSEWHERE: Final = frozenset({"bad-sdp", "bad-audio", "unsupported"})
 
 
+#: What a call goes to an engine for that can do it.
+_CHOSEN_FOR: Final = frozenset({Capability.DETECTION})
+
+
+@lru_cache(maxsize=16)
+def _joint(each: tuple[frozenset[Capability], ...]) -> frozenset[Capability]:
+    by_choice = _CHOSEN_FOR.intersection(frozenset[Capability]().union(*each))
+    return frozenset(Capability).intersection(*each) | by_choice
+
+
 class EnginePool:
     """A `MediaPlane` of several engines; made by `EnginePool(members)`, which must be reachable.
 
@@ -58,8 +70,9 @@ class EnginePool:
         self.roster = Roster(self._clock, on_fall=self._lose_all, on_return=self._tidy)
         self._placed: dict[str, Engine] = {}
         self._listeners: dict[str, Listener] = {}
-        #: of each session that is listened to: the party that may be a fax
-        self._fax_of: dict[str, str | None] = {}
+        #: of each session that is listened to: the party that may be a fax, and whether it is to
+        #: be told who its parties are
+        self._wishes: dict[str, tuple[str | None, bool]] = {}
         self._lost = LostCalls(self._clock, self._can_go_on, self._tell_lost)
         #: sessions that are being offered to their first engine, or their next
         self._trying: set[str] = set()
@@ -80,9 +93,9 @@ class EnginePool:
 
     @property
     def capabilities(self) -> frozenset[Capability]:
-        """What each of its engines can do beside relaying."""
-        each = [engine.plane.capabilities for engine in self.roster.in_use]
-        return frozenset(Capability).intersection(*each)
+        """What each of its engines can do beside relaying; and detection if one can, as a call that
+        wants it goes there."""
+        return _joint(tuple([engine.plane.capabilities for engine in self.roster.in_use]))
 
     @property
     def ports(self) -> tuple[int, int] | None:
@@ -96,17 +109,25 @@ class EnginePool:
         told = [at for e in self.roster if (at := e.plane.heard_at) is not None]
         return max(told, default=None)
 
-    def listen(self, call_id: str, listener: Listener, *, fax_of: str | None = None) -> None:
+    def listen(
+        self,
+        call_id: str,
+        listener: Listener,
+        *,
+        fax_of: str | None = None,
+        detects: bool = False,
+    ) -> None:
         """See `MediaPlane.listen`."""
         self._listeners[call_id] = listener
-        self._fax_of[call_id] = fax_of
+        self._wishes[call_id] = fax_of, detects
         engine = self._placed.get(call_id)
         if engine is not None:
             self._listen(call_id, engine)
 
     def _listen(self, call_id: str, engine: Engine) -> None:
         said = partial(self._said, call_id, engine)
-        engine.plane.listen(call_id, said, fax_of=self._fax_of[call_id])
+        fax_of, detects = self._wishes[call_id]
+        engine.plane.listen(call_id, said, fax_of=fax_of, detects=detects)
 
     async def offer(
         self,
@@ -169,7 +190,7 @@ class EnginePool:
     async def delete(self, call_id: str) -> MediaStats:
         """See `MediaPlane.delete`."""
         self._listeners.pop(call_id, None)
-        self._fax_of.pop(call_id, None)
+        self._wishes.pop(call_id, None)
         self._lost.found(call_id)
         moves = self._moves.pop(call_id, 0)
         engine = self._engine_of(call_id)
@@ -204,6 +225,16 @@ class EnginePool:
         """See `MediaPlane.press`."""
         engine = self._engine_of(call_id)
         await engine.asked(engine.plane.press(call_id, tag, key, duration_ms))
+
+    async def detect(self, call_id: str, tag: str, number: int, terms: DetectionTerms) -> None:
+        """See `MediaPlane.detect`."""
+        engine = self._engine_of(call_id)
+        await engine.asked(engine.plane.detect(call_id, tag, number, terms))
+
+    async def stop_detecting(self, call_id: str, tag: str, number: int) -> None:
+        """See `MediaPlane.stop_detecting`."""
+        engine = self._engine_of(call_id)
+        await engine.asked(engine.plane.stop_detecting(call_id, tag, number))
 
     async def record(self, call_id: str, recording: str, left: str) -> None:
         """See `MediaPlane.record`."""
@@ -293,7 +324,8 @@ class EnginePool:
         tried: list[Engine] = []
         failed: MediaError | None = None
         while True:
-            engine = self.roster.choose(tried)
+            _, detects = self._wishes.get(call_id, (None, False))
+            engine = self.roster.choose(tried, _CHOSEN_FOR if detects else frozenset())
             if engine is None:
                 # a relay that died is there again in half a second: a call had better wait
                 if failed is None and await self.roster.some_back():

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 import structlog
 
 from sip.clock import Clock
-from sip.media.plane import MediaError
+from sip.media.plane import Capability, MediaError
 from sip.media.pool.member import Engine, Health, Member
 from sip.media.pool.watch import watch
 
@@ -69,10 +69,16 @@ class Roster:
         """Every engine as it is now."""
         return [EngineState(e.name, e.health, len(e.calls), e.retiring) for e in self]
 
-    def choose(self, tried: Collection[Engine] = ()) -> Engine | None:
-        """The least loaded that takes calls: by how full each is where all tell, else by calls."""
+    def choose(
+        self, tried: Collection[Engine] = (), wanted: frozenset[Capability] = frozenset()
+    ) -> Engine | None:
+        """The least loaded that takes calls: by how full each is where all tell, else by calls.
+
+        Of those that take calls, ones that can do what is `wanted` come first.
+        """
         now = self._clock.now()
         free = [e for e in self if e.takes_calls(now) and e not in tried]
+        free = [e for e in free if wanted <= e.plane.capabilities] or free
         if not free:
             return None
         if any(engine.capacity is None for engine in free):

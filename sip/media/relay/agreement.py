@@ -7,7 +7,7 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import NamedTuple
 
-from sip.core.sdp_codecs import TELEPHONE_EVENT
+from sip.core.sdp_codecs import BESIDE_SPEECH, TELEPHONE_EVENT
 from sip.core.sdp_lines import Codec
 from sip.media.relay.rewrite import Codecs
 from sip.media.relay.ways import Way, untouched, ways
@@ -47,6 +47,18 @@ def agree(own: Codecs, told: Codecs, heard: Codecs) -> Agreement:
     theirs = {number: codec for number, codec in own if number not in dict(told)}
     found |= ways(theirs, heard)
     return _agreed(keys | {number: way.source for number, way in found.items()}, found)
+
+
+@lru_cache(maxsize=256)
+def fits(answer: Codecs, offer: Codecs, strip: tuple[str, ...]) -> bool:
+    """Whether an answer of these codecs can answer that offer, less `strip`, as it is.
+
+    Nearly all can. False where `sip.core.sdp_codecs.answered` must be asked.
+    """
+    offered = {(codec.name, codec.rate) for _, codec in offer if codec.name not in strip}
+    named = {(codec.name, codec.rate) for _, codec in answer}
+    speech = any(name not in BESIDE_SPEECH for name, _ in named)
+    return speech and named <= offered and all(name for name, _ in named)
 
 
 def _shared(one: Codecs, other: Codecs) -> dict[int, Codec]:

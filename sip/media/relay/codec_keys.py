@@ -17,6 +17,7 @@ from sip.media.plane import MediaError
 #: Packet times that audio is packed in, in ms.
 PACKET_MS: Final = (10, 20, 30, 40, 60)
 
+_KEYS: Final = frozenset({"codec", "ptime", "ptime-reverse"})
 _MAX_NAMES: Final = 64
 
 
@@ -34,8 +35,14 @@ class Asked(NamedTuple):
         return offered(offer, self.wanted, self.receiver_ms)
 
 
+#: What nearly every client asks for.
+_NOTHING: Final = Asked()
+
+
 def read(keys: Mapping[str, Decoded]) -> Asked:
     """What a request asks for. Raises `MediaError` refused."""
+    if _KEYS.isdisjoint(keys):
+        return _NOTHING
     codec = keys.get("codec", {})
     if not isinstance(codec, Mapping):
         raise MediaError("refused", "key 'codec' is not a dictionary")

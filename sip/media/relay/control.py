@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import lru_cache, partial
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -19,16 +19,17 @@ from sip.core.info_keys import KEYS, LEAST_MS, MOST_MS, USUAL_MS
 from sip.core.sdp import Media
 from sip.core.sdp_crypto import CLEAR, ENCRYPTED
 from sip.media.ng.bencode import Decoded, Encodable
+from sip.media.ng.detections import terms_of_keys
 from sip.media.ng.form import Form, FormError, decode, encode
 from sip.media.plane import MediaError, Withheld, call_sid_of
-from sip.media.relay import codec_keys, rewrite, wav
-from sip.media.relay.fillings import HoldSound
+from sip.media.relay import codec_keys, report, rewrite, wav
+from sip.media.relay.fillings import PASSED, HoldSound
 from sip.media.relay.key_sender import PAUSE_MS, VOLUME, Keystroke
 from sip.media.relay.listening import Wish
 from sip.media.relay.notices import Client, Notices, Problems
 from sip.media.relay.party import Description, Party
 from sip.media.relay.rewrite import ReceivedSdp, Transport
-from sip.media.relay.sessions import Call, Offer, Sessions
+from sip.media.relay.sessions import Offer, Sessions
 from sip.media.relay.sounds import Sounds
 from sip.media.relay.wav import Clip
 from sip.media.ringback import ringback
@@ -90,6 +91,8 @@ class Control:
             "play media": self._play,
             "stop media": self._stop_play,
             "play DTMF": self._press,
+            "start detection": self._detect,
+            "stop detection": self._stop_detecting,
             "start recording": self._record,
             "pause recording": self._pause_recording,
             "stop recording": self._stop_recording,
@@ -218,12 +221,12 @@ class Control:
             unsent = party.rtp.outlet.send_errors
             if unsent:
                 self._problems.problem("relay.send-errors", **ids, party=party.tag, packets=unsent)
-        return _report(call, now)
+        return {"result": "ok", **report.of_call(call, now)}
 
     def _query(self, request: _Request, now: float) -> Reply:
         call = self._sessions.find(_text(request, "call-id"))
         call.note_silences(now)
-        return _report(call, now)
+        return {"result": "ok", **report.of_call(call, now)}
 
     def _play(self, request: _Request, now: float) -> Reply:
         clip = self._sound(request)
@@ -242,14 +245,15 @@ class Control:
         """What is to be played: in the request itself, by its path on this host, or a tone."""
         if "blob" in request.keys:
             return wav.read(_text(request, "blob").encode("utf-8", "surrogateescape"))
-        if "ringback" in request.keys:
-            return self._sounds.ringback(ringback(_text(request, "ringback")))
+        country = request.keys.get("ringback")
+        if isinstance(country, str):  # "" is none in particular
+            return self._sounds.ringback(ringback(country))
         return self._sounds.file(Path(_text(request, "file")))
 
     def _hold(self, request: _Request) -> HoldSound:
         """What the reader of the description hears on hold; silence in the stead of a bad file."""
         if "hold" not in request.keys:
-            return HoldSound()
+            return PASSED
         music = None
         if "hold-music" in request.keys:
             try:
@@ -266,6 +270,20 @@ class Control:
         self._sessions.press(
             _text(request, "call-id"), _text(request, "from-tag"), _keystroke(request), now
         )
+        return {"result": "ok"}
+
+    def _detect(self, request: _Request, now: float) -> Reply:
+        call_id, tag = _text(request, "call-id"), _text(request, "from-tag")
+        try:
+            terms = terms_of_keys(request.keys)
+        except ValueError as error:
+            raise MediaError("refused", str(error)) from None
+        self._sessions.detect(call_id, tag, _number(request, "detection", 0), terms, now)
+        return {"result": "ok"}
+
+    def _stop_detecting(self, request: _Request, now: float) -> Reply:
+        call_id, tag = _text(request, "call-id"), _text(request, "from-tag")
+        self._sessions.stop_detecting(call_id, tag, _number(request, "detection", 0))
         return {"result": "ok"}
 
     def _record(self, request: _Request, now: float) -> Reply:
@@ -328,39 +346,6 @@ class Control:
         return {"result": "ok", "sdp": sdp.rewritten(address, facing.pair.port, *described)}
 
 
-def _report(call: Call, now: float) -> Reply:
-    parties = call.parties.items()
-    return {"result": "ok", "tags": {tag: _party_report(party, now) for tag, party in parties}}
-
-
-def _party_report(party: Party, now: float) -> Encodable:
-    rtp, rtcp = party.rtp, party.rtcp
-    stream, sent = rtp.stream, rtp.outlet.sent
-    stats: dict[str, Encodable] = {
-        "packets": stream.packets,
-        "bytes": stream.octets,
-        "packets sent": sent.packets,
-        "bytes sent": sent.octets,
-        "lost": stream.lost,
-        "jitter us": round(stream.jitter_ms * 1000),
-        "foreign": rtp.foreign + rtcp.foreign,
-        "refused": rtp.refused + rtcp.refused,
-    }
-    silent_s = stream.silent_s(now)
-    if silent_s is not None:
-        stats["payload type"] = stream.payload_type
-        stats["silent ms"] = round(silent_s * 1000)
-    stats |= party.meter.stats(now)
-    rtp_report: dict[str, Encodable] = {"stats": stats}
-    if party.crypto.suite is not None:
-        rtp_report["crypto suite"] = party.crypto.suite.value[0]
-    address = rtp.source or rtp.latch.expected
-    if address is not None:
-        rtp_report["endpoint"] = {"address": address[0], "port": address[1]}
-    rtcp_report = {"stats": {"packets": rtcp.packets, "packets sent": rtcp.packets_sent}}
-    return {"tag": party.tag, "medias": [{"streams": [rtp_report, rtcp_report]}]}
-
-
 def _error(error: MediaError) -> Reply:
     return {"result": "error", "error-reason": str(error)}
 
@@ -419,11 +404,16 @@ def _wish(request: _Request) -> Wish | None:
 
 def _terms(request: _Request) -> MediaTerms:
     """The terms of the party whose SDP it is; the keys are our own."""
+    dtmf = _text(request, "dtmf") if "dtmf" in request.keys else KeyForm.AUTO.value
+    return _terms_of(dtmf, request.keys.get("takes-info") == 1)
+
+
+@lru_cache(maxsize=64)
+def _terms_of(dtmf: str, takes_info: bool) -> MediaTerms:
     try:
-        dtmf = KeyForm(request.keys.get("dtmf", KeyForm.AUTO.value))
+        return MediaTerms(dtmf=KeyForm(dtmf), takes_info=takes_info)
     except ValueError as error:
         raise MediaError("refused", str(error)) from None
-    return MediaTerms(dtmf=dtmf, takes_info=request.keys.get("takes-info") == 1)
 
 
 def _keystroke(request: _Request) -> Keystroke:

@@ -9,8 +9,8 @@ from typing import Final
 
 from sip.core.sdp_lines import Codec
 from sip.media.fax_tone import FaxToneReader
-from sip.media.relay.endpoint import RtpEndpoint
 from sip.media.relay.rtp import payload_of
+from sip.media.relay.rtp_endpoint import RtpEndpoint
 from sip.media.tones import RATE_HZ
 
 #: Samples of a party that are listened to: T.30 lets a caller call for 40 s at most, and some of

@@ -111,7 +111,7 @@ class Gaps:
         self._shares: tuple[dict[Gap, None], ...] = tuple({} for _ in range(_SHARES))
         self._watched: dict[Gap, int] = {}
         self._filling: dict[Gap, None] = {}
-        self._turn = 0
+        self._turn = self._next_share = 0
         self._due = 0.0
 
     @property
@@ -124,7 +124,7 @@ class Gaps:
         if gap.since is not None:
             return
         gap.since = now
-        share = min(range(_SHARES), key=lambda index: len(self._shares[index]))
+        share = self._next_share = (self._next_share + 1) % _SHARES
         self._shares[share][gap] = None
         self._watched[gap] = share
         if self._timer is None:

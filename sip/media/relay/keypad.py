@@ -11,17 +11,23 @@ from __future__ import annotations
 
 import audioop
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Final, NamedTuple
 
+from sip.core.sdp_codecs import TELEPHONE_EVENT
 from sip.media.key_tones import KeyToneReader
 from sip.media.relay.dtmf import RELEASE_S, KeyReader, Press, has_key
-from sip.media.relay.endpoint import Ear, RtpEndpoint
 from sip.media.relay.key_sender import Held, KeySender, KeyVoice
+from sip.media.relay.rewrite import Codecs
 from sip.media.relay.rtp import payload_of
+from sip.media.relay.rtp_endpoint import Ear, RtpEndpoint
 from sip.media.relay.timers import Timer, Timers
 from sip.media.relay.voice import Voice
 from sip.media.relay.wav import Coding
-from sip.media.terms import KeyForm
+from sip.media.terms import KeyForm, MediaTerms
+
+#: The laws of G.711, by the names that SDP gives them.
+_LAWS: Final = {"PCMU": Coding.PCMU, "PCMA": Coding.PCMA}
 
 _DECODE: Final = {Coding.PCMU: audioop.ulaw2lin, Coding.PCMA: audioop.alaw2lin}
 
@@ -55,11 +61,29 @@ class KeyTerms(NamedTuple):
 UNKNOWN: Final = KeyTerms(KeyForm.AUTO)
 
 
+def key_terms(codecs: Codecs, terms: MediaTerms) -> KeyTerms:
+    """How a party that described `codecs` sends and takes keys, its own terms being `terms`."""
+    return _key_terms(codecs, terms.dtmf, terms.takes_info)
+
+
+@lru_cache(maxsize=256)
+def _key_terms(codecs: Codecs, dtmf: KeyForm, takes_info: bool) -> KeyTerms:
+    events = [KeyVoice(n, codec.rate) for n, codec in codecs if codec.name == TELEPHONE_EVENT]
+    form = dtmf.settled(events=bool(events), info=takes_info)
+    if form is KeyForm.EVENTS:
+        clocks = [codec.rate for _, codec in codecs if codec.name != TELEPHONE_EVENT]
+        fitting = [each for each in events if each.rate_hz in clocks[:1]]
+        return KeyTerms(form, (fitting or events)[0], clean=dtmf is KeyForm.EVENTS)
+    if form.by_info:
+        return KeyTerms(form)
+    return KeyTerms(form, laws={n: _LAWS[codec.name] for n, codec in codecs if codec.name in _LAWS})
+
+
 class Keypad:
     """One party's keys. `join` says whose other side it is, and again after each negotiation."""
 
-    __slots__ = ("_deadline", "_ear", "_endpoint", "_held", "_passing", "_peer", "_reader",
-                 "_sender", "_taken", "_timer", "_timers", "_tones", "_voice", "tell",
+    __slots__ = ("_deadline", "_ear", "_endpoint", "_held", "_listens", "_passing", "_peer",
+                 "_reader", "_sender", "_taken", "_timer", "_timers", "_tones", "_voice", "tell",
                  "terms")  # fmt: skip
 
     def __init__(
@@ -86,6 +110,7 @@ class Keypad:
         self._deadline = 0.0
         endpoint.stream.on_key = self.take
         self._ear: Ear = self.hear  # one object, by which it is let be
+        self._listens = False
 
     def join(self, peer: Keypad) -> None:
         """`peer` is the other side, and both sides' `terms` are known."""
@@ -240,6 +265,7 @@ class Keypad:
 
     def _listen(self) -> None:
         """Whether its audio is looked at depends on its terms."""
-        self._endpoint.let_be(self._ear)
-        if self.terms.laws:
-            self._endpoint.listen_in(self._ear)
+        listens = bool(self.terms.laws)
+        if listens is not self._listens:
+            self._listens = listens
+            (self._endpoint.listen_in if listens else self._endpoint.let_be)(self._ear)

@@ -73,6 +73,10 @@ class Keys:
         if not media.codecs:  # it has no audio now, and what it has else is not encrypted by us
             return
         self._protocol = media.protocol
+        if not media.keys:
+            self.guard = self.sender = None
+            self._told = ()
+            return
         pair = taken_up(self._told, media.keys)
         line = chosen(media.keys, available())
         if pair is not None:
@@ -93,7 +97,7 @@ class Keys:
         if not media.codecs:
             return
         self._protocol = media.protocol
-        pair = taken_up(self._told, media.keys)
+        pair = taken_up(self._told, media.keys) if media.keys else None
         if pair is not None:
             self._apply(*pair, now)
         else:  # another fork may still take one of our lines up

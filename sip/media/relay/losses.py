@@ -62,8 +62,20 @@ class Losses:
 
     @property
     def lost(self) -> int:
-        """Numbers without a packet so far."""
+        """Numbers without a packet so far. Unlike RFC 3550 A.3's, duplicates hide none."""
         return self.passed_over - self.reordered
+
+    def stats(self) -> dict[str, int]:
+        """The counters, by the names of a reply."""
+        return {
+            "lost": self.lost,
+            "reordered": self.reordered,
+            "late": self.late,
+            "duplicates": self.duplicates,
+            "bursts": self.bursts,
+            "burst packets": self.burst_packets,
+            "burst lost": self.burst_lost,
+        }
 
     def pass_over(self, first: int, count: int, now: float) -> None:
         """The numbers from `first` on were left out, `count` of them."""

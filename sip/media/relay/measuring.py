@@ -37,18 +37,19 @@ class _Counts(NamedTuple):
 
 
 class Measuring:
-    """What is known of a party's stream, by looks at it. Times are monotonic seconds."""
+    """What is known of a stream that was heard, by looks at it. Times are monotonic seconds."""
 
     __slots__ = ("_before", "_began", "_drift", "_jitter_looks", "_jitter_sum", "_media_s",
                  "_mos_packets", "_mos_sum", "_sampled_at", "_ssrc", "_timestamp", "jitter_max_ms",
                  "mos_min", "samples", "stream")  # fmt: skip
 
-    def __init__(self, stream: RtpStream, now: float) -> None:
+    def __init__(self, stream: RtpStream, began: float) -> None:
+        """`began` is when the first sample does."""
         self.stream = stream
         self.samples = Samples()
         self.jitter_max_ms = 0.0
         self.mos_min: float | None = None
-        self._began = self._sampled_at = now
+        self._began = self._sampled_at = began
         self._before = _Counts()
         self._drift = ClockDrift()
         self._jitter_sum = 0.0
@@ -63,10 +64,7 @@ class Measuring:
     def look(self, now: float) -> bool:
         """To be called each second; true if a sample is due."""
         stream = self.stream
-        heard_at = stream.heard_at
-        if heard_at is None:  # its time begins when it first speaks
-            self._began = self._sampled_at = now
-            return False
+        heard_at = stream.last_at
         if now - heard_at < 1.0:
             self._look_at_clock(heard_at)
             jitter_ms = stream.jitter_ms
@@ -78,8 +76,6 @@ class Measuring:
 
     def close(self, now: float, *, codec: Codec, round_trip_ms: float | None = None) -> None:
         """The call is over: what came since the last sample is judged too, if it is enough."""
-        if self.stream.heard_at is None:
-            return
         if self._mos_packets == 0 or now - self._sampled_at >= SAMPLE_S / 2:
             self.sample(now, codec=codec, round_trip_ms=round_trip_ms)
 

@@ -13,13 +13,13 @@ from __future__ import annotations
 import os
 import random
 import socket
-import struct
 from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple, Protocol
 
 from sip.media.relay.latch import SocketAddress
 from sip.media.relay.numbering import Numbering, Numbers
 from sip.media.relay.rtp import DEFAULT_CLOCK_RATE_HZ, HEADER, HEADER_SIZE, RtpStream
+from sip.media.relay.srtp import Sender
 
 _VERSION: Final = 0x8000
 _MARKER: Final = 0x0080
@@ -29,14 +29,10 @@ QUIET_S: Final = 10.0
 
 _write = os.write
 _unpack = HEADER.unpack_from
-_KIND = struct.Struct("!H")
 
 #: The other side's packets, made into packets with the codecs, sizes and numbers of a stream
 #: that the party understands; none while nothing is complete.
 Convert = Callable[[bytes, float], Iterable[bytes]]
-
-#: A packet, made ready for the wire; None for one that must not be sent.
-Protect = Callable[[bytes], bytes | None]
 
 #: Packets in a row that cannot be encrypted, after which the party gets a stream of our own: its
 #: speaker began its numbers anew (RFC 3711 9.1 allows none to be used twice).
@@ -92,17 +88,17 @@ class Outlet:
     """The way out to one party. `sock` is its leased socket."""
 
     __slots__ = ("_connected_fd", "_convert", "_counted", "_keying", "_leave_out", "_muted",
-                 "_numbering", "_octets", "_overheard", "_packets", "_passed_before", "_protect",
-                 "_rng", "_socket", "_source", "_unsealed", "_withheld", "datagrams", "fd",
-                 "rate_hz", "remote", "sealed_fd", "send_errors")  # fmt: skip
+                 "_numbering", "_octets", "_overheard", "_packets", "_passed_before", "_rng",
+                 "_socket", "_source", "_withheld", "datagrams", "fd", "rate_hz", "remote",
+                 "sealed", "send_errors", "sender")  # fmt: skip
 
     def __init__(self, sock: socket.socket, rng: random.Random) -> None:
         self._socket = sock
         self._rng = rng
         #: The connected socket's descriptor where the other side may write to it; else -1.
         self.fd = -1
-        #: The same where packets are encrypted on the way, by `pass_sealed`, and nothing else.
-        self.sealed_fd = -1
+        #: What encrypts where nothing else is done on the way, and where to write then; else None.
+        self.sealed: Sender | None = None
         self._connected_fd = -1
         #: Where packets for the party go; None while it is unknown, or on hold by ``c=0.0.0.0``.
         self.remote: SocketAddress | None = None
@@ -113,8 +109,8 @@ class Outlet:
         self.datagrams = False
         self._numbering: Numbering | None = None
         self._convert: Convert | None = None
-        self._protect: Protect | None = None
-        self._unsealed = 0
+        #: What encrypts all that the party hears; None for a party in the clear.
+        self.sender: Sender | None = None
         self._withheld = self._muted = False
         self._overheard = False
         #: Whether keys are sent, and nothing else; and whether the packet that is just being
@@ -136,7 +132,8 @@ class Outlet:
 
     def hear(self, source: Source | None) -> None:
         """The party hears `source` from now on, or nobody."""
-        self._counted = self._counted.plus(self._forwarded)
+        if self._source is not None:
+            self._counted = self._counted.plus(self._forwarded)
         self._source = source
         if source is not None:
             self._passed_before = source.passed
@@ -189,8 +186,9 @@ class Outlet:
 
     def overhear(self, overheard: bool) -> None:
         """What the other side says must be looked at before it passes."""
-        self._overheard = overheard
-        self._choose()
+        if overheard is not self._overheard:
+            self._overheard = overheard
+            self._choose()
 
     def convert(self, convert: Convert | None, now: float) -> None:
         """The other side's packets go through `convert` from now on."""
@@ -199,25 +197,12 @@ class Outlet:
         self._convert = convert
         self._choose()
 
-    def protect(self, protect: Protect | None) -> None:
-        """Whatever leaves goes through `protect` last."""
-        self._protect = protect
+    def encrypt(self, sender: Sender | None) -> None:
+        """Whatever leaves is encrypted last, by `sender`."""
+        self.sender = sender
         self._choose()
 
     # packets
-
-    def pass_sealed(self, packet: bytes, now: float) -> bool:
-        """As `pass_on`, for where `sealed_fd` is a socket."""
-        assert self._protect is not None
-        wire = self._protect(packet)
-        if wire is None:
-            return self._not_sealed(now)
-        self._unsealed = 0
-        try:
-            _write(self.sealed_fd, wire)
-        except OSError:  # an ICMP error's, and no reason to lose this packet
-            return self._send_leased(wire)
-        return True
 
     def pass_on(self, packet: bytes, now: float) -> bool:
         """Sends what the other side said, if it is to be heard. The packet is RTP."""
@@ -234,8 +219,8 @@ class Outlet:
             return False
         if self._numbering is None:
             return self._send(packet, now)
-        _, _, timestamp, ssrc = _unpack(packet)
-        return self._send_as(packet, self._numbering.beside(ssrc, timestamp, now), now)
+        kind, _, timestamp, ssrc = _unpack(packet)
+        return self._send_as(packet, kind, self._numbering.beside(ssrc, timestamp, now), now)
 
     def pass_datagram(self, packet: bytes) -> bool:
         """Sends what is no RTP as it came, and never encrypted."""
@@ -282,7 +267,8 @@ class Outlet:
     @property
     def sent(self) -> Traffic:
         """What was sent to the party. What is forwarded is not counted packet by packet."""
-        return self._counted.plus(self._forwarded).plus(Traffic(self._packets, self._octets))
+        sent = self._counted.plus(self._forwarded)
+        return sent.plus(Traffic(self._packets, self._octets)) if self._packets else sent
 
     @property
     def spoken_at(self) -> float | None:
@@ -334,7 +320,11 @@ class Outlet:
             self._withheld or self._muted or self._overheard or self._numbering is not None
         )
         fd = self._connected_fd if direct else -1
-        self.fd, self.sealed_fd = (fd, -1) if self._protect is None else (-1, fd)
+        sender = self.sender
+        if sender is None:
+            self.fd, self.sealed = fd, None
+        else:
+            self.fd, self.sealed, sender.fd = -1, sender if fd >= 0 else None, fd
 
     def _renumber(self, now: float) -> Numbering:
         """The numbers of what the party hears, which are ours from now on."""
@@ -366,13 +356,12 @@ class Outlet:
         numbering = self._numbering
         if numbering is None:
             return self._send(packet, now)
-        _, seq, timestamp, ssrc = _unpack(packet)
+        kind, seq, timestamp, ssrc = _unpack(packet)
         numbers = numbering.passed(ssrc, seq, timestamp, now)
-        return numbers is not None and self._send_as(packet, numbers, now)
+        return numbers is not None and self._send_as(packet, kind, numbers, now)
 
-    def _send_as(self, packet: bytes, numbers: Numbers, now: float) -> bool:
+    def _send_as(self, packet: bytes, kind: int, numbers: Numbers, now: float) -> bool:
         assert self._numbering is not None
-        (kind,) = _KIND.unpack_from(packet)
         if numbers.begins:
             kind |= _MARKER
         header = HEADER.pack(kind, numbers.seq, numbers.timestamp, self._numbering.ssrc)
@@ -381,21 +370,23 @@ class Outlet:
     def _send(self, packet: bytes, now: float) -> bool:
         """By the connected socket where there is one."""
         wire = packet
-        if self._protect is not None:
-            sealed = self._protect(packet)
+        sender = self.sender
+        if sender is not None:
+            sealed = sender.protect(packet)
             if sealed is None:
-                return self._not_sealed(now)
+                self.not_sealed(sender, now)
+                return False
             wire = sealed
-            self._unsealed = 0
+            sender.unsealed = 0
         try:
             if self._connected_fd >= 0:
                 _write(self._connected_fd, wire)
                 return self._count(packet)
         except OSError:
             pass  # an ICMP error's, and no reason to lose this packet
-        return self._send_leased(wire) and self._count(packet)
+        return self.send_leased(wire) and self._count(packet)
 
-    def _send_leased(self, wire: bytes) -> bool:
+    def send_leased(self, wire: bytes) -> bool:
         """No ICMP error reaches the leased socket."""
         remote = self.remote
         assert remote is not None
@@ -406,15 +397,14 @@ class Outlet:
             return False
         return True
 
-    def _not_sealed(self, now: float) -> bool:
+    def not_sealed(self, sender: Sender, now: float) -> None:
         """A packet's number was used. If that goes on, what follows gets numbers of our own."""
-        self._unsealed += 1
-        if self._unsealed == MAX_UNSEALED:
-            self._unsealed = 0
+        sender.unsealed += 1
+        if sender.unsealed == MAX_UNSEALED:
+            sender.unsealed = 0
             self._counted = self._counted.plus(self._forwarded)
             self._numbering = Numbering.fresh(self._rng, now, self.rate_hz)
             self._choose()
-        return False
 
     def _count(self, packet: bytes) -> bool:
         """It was sent; what is forwarded is counted where it arrived."""

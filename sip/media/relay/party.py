@@ -9,7 +9,6 @@ from sip.core.sdp import Media
 from sip.core.sdp_codecs import (
     AS_IT_CAME,
     COMFORT_NOISE,
-    TELEPHONE_EVENT,
     NoCodecError,
     Wanted,
     answered,
@@ -18,28 +17,25 @@ from sip.core.sdp_codecs import (
 from sip.core.sdp_lines import Codec
 from sip.media.plane import MediaError, Withheld
 from sip.media.relay import fillings
-from sip.media.relay.agreement import Agreement, agree
+from sip.media.relay.agreement import Agreement, agree, fits
 from sip.media.relay.convert import Conversion, Relabelling
-from sip.media.relay.endpoint import Ear, Poller, RtpEndpoint
+from sip.media.relay.detections import Detections
+from sip.media.relay.endpoint import Poller
 from sip.media.relay.fax_ear import FaxEar, Tell
 from sip.media.relay.fillings import PASSED
 from sip.media.relay.gaps import Filling, Gap, Gaps
-from sip.media.relay.key_sender import KeyVoice
-from sip.media.relay.keypad import UNKNOWN, Keypad, KeyTerms
+from sip.media.relay.keypad import Keypad, key_terms
 from sip.media.relay.keys import Keys
 from sip.media.relay.meter import Meter
 from sip.media.relay.player import Player
 from sip.media.relay.ports import PortPair
 from sip.media.relay.rewrite import Codecs, RemoteMedia
 from sip.media.relay.rtcp_endpoint import RtcpEndpoint
+from sip.media.relay.rtp_endpoint import Ear, RtpEndpoint
 from sip.media.relay.timers import Timers
 from sip.media.relay.voice import Voice, voice
-from sip.media.relay.wav import Coding
 from sip.media.relay.ways import one_to_one, ways
-from sip.media.terms import ANY_TERMS, KeyForm, MediaTerms, Signalling
-
-#: The laws of G.711, by the names that SDP gives them.
-_LAWS = {"PCMU": Coding.PCMU, "PCMA": Coding.PCMA}
+from sip.media.terms import ANY_TERMS, MediaTerms, Signalling
 
 
 class Description(NamedTuple):
@@ -60,10 +56,10 @@ class Description(NamedTuple):
 class Party:
     """One party of a call and the port pair that faces it."""
 
-    __slots__ = ("_agreed", "_conversion", "_converted", "_description", "_fax_ear", "_held",
-                 "_rng", "_staged", "_told", "_told_staged", "_voice", "crypto", "gap", "hold",
-                 "keypad", "meter", "packet_ms", "pair", "player", "rtcp", "rtp", "tag", "told",
-                 "withheld")  # fmt: skip
+    __slots__ = ("_agreed", "_conversion", "_converted", "_description", "_detections",
+                 "_fax_ear", "_held", "_rng", "_staged", "_timers", "_told", "_told_staged",
+                 "_voice", "crypto", "gap", "hold", "keypad", "meter", "packet_ms", "pair",
+                 "player", "rtcp", "rtp", "tag", "told", "withheld")  # fmt: skip
 
     def __init__(
         self,
@@ -104,9 +100,18 @@ class Party:
         self._voice: Voice | None = None
         #: What listens, or listened, for the tone of a fax that calls.
         self._fax_ear: FaxEar | None = None
+        self._detections: Detections | None = None
+        self._timers = timers
         self.gap = Gap(self.rtp.outlet, self._filling)
         #: Why what it says does not reach its other side.
         self.withheld: frozenset[Withheld] = frozenset()
+
+    @property
+    def detections(self) -> Detections:
+        """What listens for who it is."""
+        if self._detections is None:
+            self._detections = Detections(self.rtp, self.codec, self._timers)
+        return self._detections
 
     @property
     def described(self) -> bool:
@@ -138,6 +143,7 @@ class Party:
         resumes = description.sends and before is not None and not before.sends
         media, signalling = description.media, description.signalling
         self.meter.described(media.audio)
+        self.keypad.terms = key_terms(media.codecs, description.terms)
         self.rtp.expect(media.rtp, now, signalling=signalling, resumes=resumes)
         self.rtcp.expect(media.rtcp, now, signalling=signalling, resumes=resumes)
 
@@ -158,9 +164,11 @@ class Party:
         fax = self._faxes
         guard = None if fax else self.crypto.guard
         sender = None if fax else self.crypto.sender
+        if not (guard or sender or self.rtcp.guard or self.rtcp.protect):
+            return  # in the clear, as before
         self.rtp.stand_guard(guard)
         self.rtcp.guard = guard
-        self.rtp.outlet.protect(None if sender is None else sender.protect)
+        self.rtp.outlet.encrypt(sender)
         self.rtcp.protect = None if sender is None else sender.protect_rtcp
 
     def offered(self, told: Codecs) -> None:
@@ -179,6 +187,9 @@ class Party:
         ours = None if offer is None else offer.media.audio
         if offer is None or ours is None or theirs is None:
             return None
+        codecs = description.media.codecs, offer.media.codecs
+        if self.packet_ms is None and fits(*codecs, offer.wanted.strip):
+            return None
         try:
             told = answered(ours, theirs, offer.wanted, self.packet_ms)
         except NoCodecError as error:
@@ -196,12 +207,11 @@ class Party:
         """
         self.rtp.attach(other.rtp)
         self.rtcp.peer, other.rtcp.peer = other.rtcp, self.rtcp
-        for party, hearer in ((self, other), (other, self)):
-            told = (*party._told, *party._told_staged)
-            agreed = agree(party._codecs(), told, hearer._codecs())
+        ours, theirs = self._codecs(), other._codecs()
+        for party, own, heard in ((self, ours, theirs), (other, theirs, ours)):
+            agreed = agree(own, party._told + party._told_staged, heard)
             party.rtp.stream.negotiate(agreed.rates_hz, agreed.key_types)
             party._agreed = agreed
-            party.keypad.terms = party._key_terms()
         self.keypad.join(other.keypad)
         self._hear(other, now)
         other._hear(self, now)
@@ -378,24 +388,6 @@ class Party:
         way = None if found is None else found.get(number)
         return number if way is None else way.payload_type
 
-    def _key_terms(self) -> KeyTerms:
-        """How it sends and takes keys, as far as it has described itself."""
-        description = self._description
-        if description is None:
-            return UNKNOWN
-        codecs, terms = description.media.codecs, description.terms
-        events = [KeyVoice(n, codec.rate) for n, codec in codecs if codec.name == TELEPHONE_EVENT]
-        form = terms.dtmf.settled(events=bool(events), info=terms.takes_info)
-        if form is KeyForm.EVENTS:
-            clocks = [codec.rate for _, codec in codecs if codec.name != TELEPHONE_EVENT]
-            fitting = [each for each in events if each.rate_hz in clocks[:1]]
-            clean = terms.dtmf is KeyForm.EVENTS
-            return KeyTerms(form, (fitting or events)[0], clean=clean)
-        if form.by_info:
-            return KeyTerms(form)
-        laws = {n: _LAWS[codec.name] for n, codec in codecs if codec.name in _LAWS}
-        return KeyTerms(form, laws=laws)
-
     @property
     def rests(self) -> bool:
         """Whether it sends nothing for now and said so: the last that came was comfort noise."""
@@ -423,6 +415,8 @@ class Party:
         self.keypad.part()
         if self._fax_ear is not None:
             self._fax_ear.close()
+        if self._detections is not None:
+            self._detections.close()
         self.rtp.attach(None)
         if self.rtcp.peer is not None and self.rtcp.peer.peer is self.rtcp:
             self.rtcp.peer.peer = None

@@ -15,15 +15,15 @@ import ipaddress
 import random
 import socket
 from collections import deque
-from dataclasses import dataclass
-from typing import Final
+from functools import cache
+from typing import Final, NamedTuple
 
 from sip.errors import Fault, SipError
 
-#: Octets that a socket may hold of what arrives while the relay is busy or not scheduled. Linux
-#: doubles the figure and counts 2,304 of it for a packet off a network card: 113 packets, the 2.2 s
-#: of a stream of 20 ms packets, or 1.1 s of one of 10 ms. A pause of the signalling needs none of
-#: it, as the relay is a process of its own.
+#: Octets, at least, that a socket of audio may hold of what arrives while the relay is busy or not
+#: scheduled. Linux doubles the figure and counts 2,304 of it for a packet off a network card: 113
+#: packets, the 2.2 s of a stream of 20 ms packets, or 1.1 s of one of 10 ms. A pause of the
+#: signalling needs none of it, as the relay is a process of its own.
 RECEIVE_BUFFER: Final = 131_072
 
 #: Octets that may wait for the network card: the same for what leaves, of half the time.
@@ -32,6 +32,9 @@ SEND_BUFFER: Final = 65_536
 #: Pairs tried for one lease at most where other programs have them, so that no request takes long.
 MAX_TRIES: Final = 256
 
+_CHANCES: Final = 64
+
+_KIND: Final = int(socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
 _FOREIGN: Final = (errno.EADDRINUSE, errno.EACCES)
 _NO_FILES: Final = (errno.EMFILE, errno.ENFILE)
 
@@ -42,8 +45,7 @@ class NoPortsError(SipError):
     fault = Fault.OPERATOR
 
 
-@dataclass(frozen=True, slots=True)
-class PortPair:
+class PortPair(NamedTuple):
     """Two bound, non-blocking UDP sockets. `PortPool.release` closes them."""
 
     port: int
@@ -76,6 +78,8 @@ class PortPool:
         self._resting: deque[tuple[float, int]] = deque()
         self._foreign: deque[tuple[float, int]] = deque()
         self._leased = 0
+        #: Numbers of 0 to 1 drawn ahead, as the system's are dear one by one.
+        self._chances: list[float] = []
 
     @property
     def leased(self) -> int:
@@ -131,24 +135,26 @@ class PortPool:
         free = self._free
         if not free:
             return self._resting.popleft()[1] if self._resting else None
-        index = int(self._rng.random() * len(free))
+        if not self._chances:
+            self._chances = [self._rng.random() for _ in range(_CHANCES)]
+        index = int(self._chances.pop() * len(free))
         free[index], free[-1] = free[-1], free[index]
         return free.pop()
 
     def _bind(self, port: int) -> PortPair:
         rtp = self._socket(port)
         try:
+            set_buffers(rtp)
             return PortPair(port, rtp, self._socket(port + 1))
         except OSError:
             rtp.close()
             raise
 
     def _socket(self, port: int) -> socket.socket:
-        sock = socket.socket(self._family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        sock = socket.socket(self._family, _KIND)
         try:
             if self._family == socket.AF_INET6:
                 sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            set_buffers(sock)
             sock.bind((self.host, port))
         except OSError:
             sock.close()
@@ -157,9 +163,22 @@ class PortPool:
 
 
 def set_buffers(sock: socket.socket) -> None:
-    """Gives a media socket room for what arrives and leaves meanwhile."""
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+    """Gives a socket of audio room for what arrives and leaves meanwhile."""
+    for option, size in _too_small():
+        sock.setsockopt(socket.SOL_SOCKET, option, size)
+
+
+@cache
+def _too_small() -> tuple[tuple[int, int], ...]:
+    """The buffers of which this system gives less by itself, and what is to be asked for.
+
+    RTCP, a packet in some seconds, needs no more than that.
+    """
+    wanted = (socket.SO_RCVBUF, RECEIVE_BUFFER), (socket.SO_SNDBUF, SEND_BUFFER)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        return tuple(
+            [each for each in wanted if sock.getsockopt(socket.SOL_SOCKET, each[0]) < 2 * each[1]]
+        )
 
 
 def _said(error: OSError) -> str:

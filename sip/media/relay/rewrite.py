@@ -47,6 +47,9 @@ _UNSAID = Codec("", DEFAULT_CLOCK_RATE_HZ)
 #: Payload types with their codecs, in the order of the description.
 Codecs: TypeAlias = tuple[tuple[int, Codec], ...]
 
+#: Patterns that are remembered at most.
+_MAX_PATTERNS: Final = 512
+
 #: Longest description of which something is remembered, in characters; and lines that are one
 #: call's own or secret, so that nothing is: an address that is a name stands for the sender's.
 _MAX_REMEMBERED: Final = 1024
@@ -99,7 +102,7 @@ class RemoteMedia(NamedTuple):
             return self
         host = self.rtp[0]
         rtp, rtcp = _socket_address(host, port), _socket_address(host, port + 1)
-        return self._replace(rtp=rtp, rtcp=rtcp)
+        return RemoteMedia(rtp, rtcp, *self[2:])
 
 
 class Pattern:
@@ -166,15 +169,12 @@ def read(text: str, version: int, *, offer: bool, signalling_ip: str | None = No
     before, _, audio = rest.partition(_AUDIO)
     port, _, after = audio.partition(" ")
     session = _SESSION.fullmatch(start)
-    if (
-        session is not None
-        and _PORT.fullmatch(port)
-        and int(port) < 65535
-        and len(text) <= _MAX_REMEMBERED
-        and not _OWN_LINE.search(text)
-    ):
-        pattern = _remembered(before, after, version)
-        return ReceivedSdp(pattern.media.at(int(port)), session[1], pattern)
+    if session is not None and _PORT.fullmatch(port) and int(port) < 65535:
+        pattern = _PATTERNS.get((before, after, version))
+        if pattern is None and len(text) <= _MAX_REMEMBERED and not _OWN_LINE.search(text):
+            pattern = _remember(before, after, version)
+        if pattern is not None:
+            return ReceivedSdp(pattern.media.at(int(port)), session[1], pattern)
     sdp = _parsed(text)
     origin = sdp.origin
     media = _remote_media(sdp, version, offer=offer, signalling_ip=signalling_ip)
@@ -184,7 +184,7 @@ def read(text: str, version: int, *, offer: bool, signalling_ip: str | None = No
 
 def remembered() -> int:
     """How many patterns are remembered."""
-    return _remembered.cache_info().currsize
+    return len(_PATTERNS)
 
 
 def own_address(text: str, version: int) -> str:
@@ -204,11 +204,18 @@ def normal_address(text: str) -> str | None:
         return None
 
 
-@lru_cache(maxsize=512)
-def _remembered(before: str, after: str, version: int) -> Pattern:
-    """The pattern of a description, from its origin's address to its audio's port and after it."""
+#: What is remembered, by what stands from a description's origin to its audio's port and after it,
+#: and the address family.
+_PATTERNS: Final[dict[tuple[str, str, int], Pattern]] = {}
+
+
+def _remember(before: str, after: str, version: int) -> Pattern:
     sdp = _parsed(f"v=0\r\no=- 0 0 IN {before}{_AUDIO}{_ANY_PORT} {after}")
-    return Pattern(sdp, _remote_media(sdp, version, offer=True, signalling_ip=None))
+    pattern = Pattern(sdp, _remote_media(sdp, version, offer=True, signalling_ip=None))
+    if len(_PATTERNS) >= _MAX_PATTERNS:
+        del _PATTERNS[next(iter(_PATTERNS))]  # the oldest
+    _PATTERNS[before, after, version] = pattern
+    return pattern
 
 
 def _parsed(text: str) -> SessionDescription:
@@ -308,6 +315,8 @@ def _connected(theirs: Connection | None, ours: Connection) -> Connection | None
 
 def _transported(after: str, transport: Transport) -> str:
     """What follows the audio's port, with another protocol, and keys at the end of the medium."""
+    if not transport.keys and after.startswith(f" {transport.protocol} "):
+        return after
     _, _, formats = after.split(" ", 2)
     audio, others, rest = formats.partition("\r\nm=")
     end = "\r\n" if others else ""

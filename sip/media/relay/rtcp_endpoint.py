@@ -20,15 +20,17 @@ class RtcpEndpoint(Endpoint):
     numbers of ours they would speak of a stream that the party does not know.
     """
 
-    __slots__ = ("_heard_at", "_outlet", "_ssrc", "guard", "packets", "packets_sent", "peer",
-                 "protect", "remote", "reporter", "send_errors")  # fmt: skip
+    __slots__ = ("_heard_at", "_outlet", "_rng", "_ssrc", "guard", "packets", "packets_sent",
+                 "peer", "protect", "remote", "reporter", "send_errors")  # fmt: skip
 
     def __init__(
         self, sock: socket.socket, poller: Poller, outlet: Outlet, rng: random.Random
     ) -> None:
         """`outlet` is the way of audio to the same party."""
         super().__init__(sock, poller)
-        self.reporter = Reporter(rng)
+        #: Made once there is RTCP, theirs or ours: many calls are over before.
+        self.reporter: Reporter | None = None
+        self._rng = rng
         self.peer: RtcpEndpoint | None = None
         self.remote: SocketAddress | None = None
         self.send_errors = 0
@@ -40,6 +42,12 @@ class RtcpEndpoint(Endpoint):
         self._ssrc = b""
         self.packets = 0
         self.packets_sent = 0
+
+    def reporting(self) -> Reporter:
+        """The `reporter`, made where there is none yet."""
+        if self.reporter is None:
+            self.reporter = Reporter(self._rng)
+        return self.reporter
 
     def _aim(self, remote: SocketAddress | None) -> None:
         self.remote = remote
@@ -66,14 +74,14 @@ class RtcpEndpoint(Endpoint):
             return
         self._heard_at, self._ssrc = now, ssrc
         self.packets += 1
-        self.reporter.heard(packet, self._outlet.audio(now), now)
+        self.reporting().heard(packet, self._outlet.audio(now), now)
         if self.peer is not None:
             self.peer.pass_on(packet, now)
 
     def pass_on(self, packet: bytes, now: float) -> None:
         """The other side's RTCP, if it tells the party anything."""
         if self._outlet.forwards and self.send(packet):
-            self.reporter.passed(packet, now)
+            self.reporting().passed(packet, now)
 
     def send(self, packet: bytes) -> bool:
         """Sends RTCP to the party, if it is known where."""

@@ -203,6 +203,26 @@ class RtpStream:
         if self._losses is not None:
             self._losses.close()
 
+    def stats(self, now: float) -> dict[str, int]:
+        """All that is counted of it, in whole numbers, by the names of a reply.
+
+        What was out of the ordinary is told only where something was.
+        """
+        expected = self.expected
+        packets = expected - self._gaps + self._behind
+        stats = {
+            "packets": packets,
+            "bytes": self._octets_before + packets * self._size,
+            "jitter us": round(self._jitter_s * 1e6),
+            "expected": expected,
+        }
+        if self._losses is not None:
+            stats |= self.losses.stats()
+        if self.payload_type >= 0:
+            stats["payload type"] = self.payload_type
+            stats["silent ms"] = round((now - self._arrival_s) * 1000)
+        return stats
+
     @property
     def packets(self) -> int:
         """Packets taken."""
@@ -214,14 +234,14 @@ class RtpStream:
         return self._octets_before + self.packets * self._size
 
     @property
+    def size(self) -> int:
+        """Octets of the last packet taken."""
+        return self._size
+
+    @property
     def expected(self) -> int:
         """Packets that the sequence numbers promised (RFC 3550 A.3)."""
         return self._expected_before + self._expected()
-
-    @property
-    def lost(self) -> int:
-        """Packets missing so far. Unlike RFC 3550 A.3's, duplicates hide none."""
-        return 0 if self._losses is None else self._losses.lost
 
     @property
     def losses(self) -> Losses:
@@ -265,11 +285,6 @@ class RtpStream:
     def heard_at(self) -> float | None:
         """The time of the last packet; None if there was none."""
         return None if self.payload_type < 0 else self._arrival_s
-
-    def silent_s(self, now: float) -> float | None:
-        """Seconds since the last packet; None if there was none."""
-        heard_at = self.heard_at
-        return None if heard_at is None else now - heard_at
 
     def _expected(self) -> int:
         if self.ssrc < 0:

@@ -26,6 +26,7 @@ from sip.media.relay.problems import ProblemLog
 from sip.media.relay.sessions import Sessions
 from sip.media.relay.tape import Recorder
 from sip.media.relay.timers import NEVER, Timers
+from sip.media.relay.turn import AT_ONCE, Turn
 
 #: Without a timer, whatever is to be done arrives on a descriptor, signals too.
 FOREVER = -1
@@ -84,6 +85,7 @@ class RelayServer:
         #: By descriptor; a list, as it is asked for every packet.
         self._readers: list[Callable[[float], None] | None] = []
         self._control_waits = False
+        self.turn = Turn()
         self._timers = Timers()
         self._control_socket = ControlSocket(options.control, options.token, self._timers, problems)
         pool = PortPool(
@@ -153,6 +155,7 @@ class RelayServer:
         poll = self._epoll.poll
         readers = self._readers
         timers = self._timers
+        end_turn = self.turn.end
         busy, served, look = False, 0, 0.0
         while not self._stopping:
             due = timers.next_due
@@ -164,10 +167,12 @@ class RelayServer:
             if now >= look:
                 busy, served, look = served > BUSY_EVENTS, 0, now + LOOK_S
             try:
-                for fd, _ in events:
-                    reader = readers[fd]
-                    if reader is not None:  # a packet in this turn may have closed it
-                        reader(now)
+                for first in range(0, len(events), AT_ONCE):
+                    for fd, _ in events[first : first + AT_ONCE]:
+                        reader = readers[fd]
+                        if reader is not None:  # a packet in this turn may have closed it
+                            reader(now)
+                    end_turn(now)
                 if now >= due:
                     timers.run(now)
             except Exception as error:
@@ -189,7 +194,8 @@ class RelayServer:
 
     def _watch(self, fd: int, reader: Callable[[float], None]) -> None:
         self._epoll.register(fd, select.EPOLLIN)
-        self._readers += [None] * (fd + 1 - len(self._readers))
+        if fd >= len(self._readers):
+            self._readers += [None] * (fd + 1 - len(self._readers))
         self._readers[fd] = reader
 
     def close(self) -> None:

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from sip.core.sdp import Media
+from sip.media.detection.found import Found
+from sip.media.detection.terms import DetectionTerms
 from sip.media.plane import MediaError, Withheld, call_sid_of
 from sip.media.relay.dtmf import Press
 from sip.media.relay.endpoint import Poller
@@ -132,6 +134,8 @@ class Sessions:
         self._gaps = gaps or Gaps(timers)
         self._notices = notices
         self._rng = rng
+        #: For what need not be secret: unlike the other it asks the system for nothing.
+        self._jitter = random.Random(rng.getrandbits(64))
         self._pool = pool
         self._poller = poller
         self._calls: dict[str, Call] = {}
@@ -232,7 +236,7 @@ class Sessions:
         for one, other in ((sender, receiver), (receiver, sender)):
             other.rtp.outlet.mute(bool(one.withheld), now)
         if call.watch is None:
-            call.watch = Watch(call.joined, self._timers, self._rng, now)
+            call.watch = Watch(call.joined, self._timers, self._jitter, now)
         if call.listening is not None:
             call.listening.renew(now)
         return sender, told
@@ -277,6 +281,23 @@ class Sessions:
     def stop_play(self, call_id: str, tag: str, now: float) -> None:
         """Ends what is played to a party."""
         _party_of(self.find(call_id), tag).stop_play(now)
+
+    def detect(
+        self, call_id: str, tag: str, number: int, terms: DetectionTerms, now: float
+    ) -> None:
+        """Listens to a party from now on for who it is; its client is told what is found."""
+        call = self.find(call_id)
+        party = _party_of(call, tag)
+
+        def tell(found: Found, now: float) -> None:
+            if call.listening is not None:
+                call.listening.detected(party.tag, number, found, now)
+
+        party.detections.begin(number, party.codecs, terms, tell, now)
+
+    def stop_detecting(self, call_id: str, tag: str, number: int) -> None:
+        """Nothing more is told by that number."""
+        _party_of(self.find(call_id), tag).detections.end(number)
 
     def press(self, call_id: str, tag: str, stroke: Keystroke, now: float) -> None:
         """A key as if the party had pressed it: its other side is sent it, and nothing is told."""
@@ -355,9 +376,9 @@ class Sessions:
         if call.listening is None or call.listening.wish != wish:
             if call.listening is not None:
                 call.listening.close()
-            call.listening = Listening(
-                call.call_id, wish, self._notices, self._timers, call.looks, now
-            )
+            call.listening = Listening(call.call_id, wish, self._notices, self._timers, call.looks)
+            if call.watch is not None:  # before its first answer nobody may speak to anybody
+                call.listening.renew(now)
         for party in (*call.parties.values(), call.pending):
             if party is not None and party.keypad.tell is None:
                 party.keypad.tell = _teller(call, party)

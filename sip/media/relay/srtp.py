@@ -1,22 +1,27 @@
 """SRTP and SRTCP (RFC 3711) over libsrtp: what arrives is proven and decrypted, what leaves is
 encrypted.
 
-A context holds one side's key. libsrtp keeps in it, for each SSRC, the roll-over counter and which
-packets came already, so that a context lasts as long as its key does: over re-INVITEs, holds and
-changes of route. A new SSRC begins at roll-over 0.
+A context holds one side's key, for RTP or for RTCP. libsrtp keeps in it, for each SSRC, the
+roll-over counter and which packets came already, so that a context lasts as long as its key does:
+over re-INVITEs, holds and changes of route. A new SSRC begins at roll-over 0.
 
 pylibsrtp's own methods allocate two objects a packet; here its binding works in one buffer for all
-contexts, which takes 40 % less time. The relay is one thread.
+contexts. The relay is one thread.
+
+What a packet waits for is less the cipher than memory: contexts of hundreds of calls do not fit the
+processor's nearer caches. So a context is small, and that of RTCP is one of its own, made when
+there is RTCP, for reports are rare and packets are many.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from pylibsrtp import Error as SrtpError
-from pylibsrtp import Policy, Session
+from pylibsrtp import Policy
 from pylibsrtp._binding import ffi, lib
 
 from sip.core.sdp_crypto import PREFERENCE, Crypto, Suite
@@ -28,16 +33,16 @@ _TRAILER: Final = 160
 #: Seconds for which packets under a key that was changed may still be on their way.
 LATE_S: Final = 2.0
 
-_buffer: Final = ffi.new("char[]", _LONGEST + _TRAILER)
-_octets: Final = ffi.buffer(_buffer)
-_size: Final = ffi.new("int *")
+_memory: Final = ffi.new("char[]", _LONGEST + _TRAILER)
+_octets: Final = ffi.buffer(_memory)
+_buffer: Final = ffi.cast("void *", _memory)
+_length: Final = ffi.new("int *")
+#: The same, in the form that Python reads and writes the fastest.
+_size: Final = memoryview(ffi.buffer(_length)).cast("i")
 
 #: Sources (SSRC) for which one context keeps account. A call has a handful; whoever names more by
 #: its key is not to fill the memory.
 MAX_SOURCES: Final = 256
-
-#: Where a packet names its source.
-_RTP_SOURCE, _RTCP_SOURCE = slice(8, 12), slice(4, 8)
 
 #: Makes one packet of another; None for one that must not be taken, or sent.
 Change = Callable[[bytes], bytes | None]
@@ -56,39 +61,114 @@ _AES_256_CM: Final = frozenset({Suite.AES_256_CM_HMAC_SHA1_80, Suite.AES_256_CM_
 #: The first members of libsrtp's `srtp_crypto_policy_t`: cipher, octets of its key and salt.
 _ICM_128, _ICM_256 = (1, 30), (5, 46)
 
+#: The halves of libsrtp's `srtp_policy_t`.
+_Half = Literal["rtp", "rtcp"]
 
-class Sender:
+
+class _Context:
+    """One side's key for RTP or RTCP, and the sources of which libsrtp keeps account with it."""
+
+    __slots__ = ("_context", "_known", "_last", "crypto")
+
+    def __init__(self, crypto: Crypto, ssrc_type: int, half: _Half) -> None:
+        self.crypto = crypto
+        self._context = _context(crypto, ssrc_type, half)
+        self._known: set[bytes] = set()
+        #: The source of the last packet.
+        self._last = b""
+
+    def _meet(self, source: bytes) -> bool:
+        """Another source than the last one's: may there be one more?"""
+        if source not in self._known:
+            if len(self._known) >= MAX_SOURCES:  # libsrtp keeps account of it now
+                lib.srtp_remove_stream(self._context, int.from_bytes(source, sys.byteorder))
+                return False
+            self._known.add(source)
+        self._last = source
+        return True
+
+
+def _changing(function: Any, first: int) -> Callable[[Any, bytes], bytes | None]:
+    """A method that has `function` of libsrtp change a packet, whose source is at `first`.
+
+    Each encrypted packet passes here once or twice: one call of Python more would be a tenth of
+    all that its encryption takes.
+    """
+    last = first + 4
+
+    def change(self: _Context, packet: bytes) -> bytes | None:
+        length = len(packet)
+        if length > _LONGEST:
+            return None
+        _octets[0:length] = packet
+        _size[0] = length
+        if function(self._context, _buffer, _length):
+            return None
+        changed: bytes = _octets[0 : _size[0]]
+        source = changed[first:last]
+        if source != self._last and not self._meet(source):
+            return None
+        return changed
+
+    return change
+
+
+class Sender(_Context):
     """Encrypts what we send to one party.
 
     `protect` and `protect_rtcp` return a packet as it is sent; None for one that was sent before,
     or is out of date: to encrypt another one under its number would give both away.
     """
 
-    __slots__ = ("_session", "crypto", "protect", "protect_rtcp")
+    __slots__ = ("_reports", "fd", "unsealed")
 
     def __init__(self, crypto: Crypto) -> None:
-        self.crypto = crypto
-        self._session = _session(crypto, Policy.SSRC_ANY_OUTBOUND)
-        known: set[bytes] = set()
-        self.protect = _change(lib.srtp_protect, self._session, _RTP_SOURCE, known)
-        self.protect_rtcp = _change(lib.srtp_protect_rtcp, self._session, _RTCP_SOURCE, known)
+        super().__init__(crypto, Policy.SSRC_ANY_OUTBOUND, "rtp")
+        self._reports: _ReportSender | None = None
+        #: Where its outlet has what is encrypted written to; -1 for nowhere.
+        self.fd = -1
+        #: Packets that it did not encrypt, one after another up to the last.
+        self.unsealed = 0
+
+    protect = _changing(lib.srtp_protect, 8)
+
+    def protect_rtcp(self, packet: bytes) -> bytes | None:
+        if self._reports is None:
+            self._reports = _ReportSender(self.crypto, Policy.SSRC_ANY_OUTBOUND, "rtcp")
+        return self._reports.protect(packet)
 
 
-class Receiver:
+class _ReportSender(_Context):
+    __slots__ = ()
+
+    protect = _changing(lib.srtp_protect_rtcp, 4)
+
+
+class Receiver(_Context):
     """Proves and decrypts what one party sends.
 
     `unprotect` and `unprotect_rtcp` return a packet in the clear; None if it is forged, damaged, or
     was here before.
     """
 
-    __slots__ = ("_session", "crypto", "unprotect", "unprotect_rtcp")
+    __slots__ = ("_reports",)
 
     def __init__(self, crypto: Crypto) -> None:
-        self.crypto = crypto
-        self._session = _session(crypto, Policy.SSRC_ANY_INBOUND)
-        known: set[bytes] = set()
-        self.unprotect = _change(lib.srtp_unprotect, self._session, _RTP_SOURCE, known)
-        self.unprotect_rtcp = _change(lib.srtp_unprotect_rtcp, self._session, _RTCP_SOURCE, known)
+        super().__init__(crypto, Policy.SSRC_ANY_INBOUND, "rtp")
+        self._reports: _ReportReceiver | None = None
+
+    unprotect = _changing(lib.srtp_unprotect, 8)
+
+    def unprotect_rtcp(self, packet: bytes) -> bytes | None:
+        if self._reports is None:
+            self._reports = _ReportReceiver(self.crypto, Policy.SSRC_ANY_INBOUND, "rtcp")
+        return self._reports.unprotect(packet)
+
+
+class _ReportReceiver(_Context):
+    __slots__ = ()
+
+    unprotect = _changing(lib.srtp_unprotect_rtcp, 4)
 
 
 class Guard:
@@ -120,9 +200,10 @@ class Guard:
         return self.open_late(packet, now) if clear is None else clear
 
     def open_late(self, packet: bytes, now: float) -> bytes | None:
-        """The same by the key before the present one."""
-        before = self._before
-        return None if before is None or now >= self._until else before.unprotect(packet)
+        """The same of a packet that is not by the party's key, but perhaps by the one before."""
+        if self._before is None or now >= self._until:
+            return None
+        return self._before.unprotect(packet)
 
     def open_rtcp(self, packet: bytes, now: float) -> bytes | None:
         """The same for a compound of RTCP."""
@@ -132,42 +213,19 @@ class Guard:
         return clear
 
 
-def _change(function: Any, session: Session, where: slice, known: set[bytes]) -> Change:
-    """A function of libsrtp on one context; its names are local, as each packet passes here.
-
-    `known` are the context's sources. `_held` keeps the context in memory for as long as its
-    function is in use.
-    """
-    context, buffer, octets, size = session._srtp[0], _buffer, _octets, _size
-    last = b""
-
-    def change(packet: bytes, *, _held: Session = session) -> bytes | None:
-        nonlocal last
-        length = len(packet)
-        source = packet[where]
-        if length > _LONGEST or (
-            source != last and source not in known and len(known) >= MAX_SOURCES
-        ):
-            return None
-        octets[0:length] = packet
-        size[0] = length
-        if function(context, buffer, size):
-            return None
-        if source != last:
-            known.add(source)
-            last = source
-        changed: bytes = octets[0 : size[0]]
-        return changed
-
-    return change
-
-
-def _session(crypto: Crypto, ssrc_type: int) -> Session:
+def _context(crypto: Crypto, ssrc_type: int, half: _Half) -> Any:
+    """A session of libsrtp. pylibsrtp's own keeps a buffer beside each."""
     policy = Policy(key=crypto.key, ssrc_type=ssrc_type, srtp_profile=_PROFILES[crypto.suite])
+    used, unused = policy._policy.rtp, policy._policy.rtcp
+    if half == "rtcp":
+        used, unused = unused, used
+    _leave_out(unused)
     if crypto.suite in _AES_256_CM:
-        for part in (policy._policy.rtp, policy._policy.rtcp):
-            _make_256(part)
-    return Session(policy)
+        _make_256(used)
+    made = ffi.new("srtp_t *")
+    if lib.srtp_create(made, policy._policy):
+        raise SrtpError(f"libsrtp makes no context for {crypto.suite.name}")
+    return ffi.gc(made[0], lib.srtp_dealloc)
 
 
 def _make_256(part: Any) -> None:
@@ -176,6 +234,13 @@ def _make_256(part: Any) -> None:
     if (members[0], members[1]) != _ICM_128:
         raise SrtpError("this libsrtp has its policies in another form")
     members[0], members[1] = _ICM_256
+
+
+def _leave_out(part: Any) -> None:
+    """Nothing is prepared for this half of a policy, if libsrtp can do with the other alone."""
+    members = ffi.cast("int *", ffi.addressof(part))
+    if (members[0], members[1]) == _ICM_128:  # a half of GCM goes with its other half
+        members[0] = members[2] = members[3] = members[4] = members[5] = 0
 
 
 #: A packet in the clear, and what the RFCs' arithmetic makes of it with the key 00 01 02 …

@@ -14,9 +14,10 @@ from typing import Final, Protocol
 
 from sip.core.sdp_lines import Codec as SdpCodec
 from sip.media.plane import MediaError
-from sip.media.relay.endpoint import Ear, Poller
+from sip.media.relay.endpoint import Poller
 from sip.media.relay.frames import BUFFER, MAX_FRAME, Codec, Frame, Kind, decode
 from sip.media.relay.notices import Problems
+from sip.media.relay.rtp_endpoint import Ear
 
 #: Frames lost one after another after which a recording is given up: 5 s of two parties.
 MAX_LOST: Final = 500

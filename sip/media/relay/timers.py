@@ -24,29 +24,38 @@ class Timer:
 
 
 class Timers:
-    """`next_due` is when `run` has something to do, in monotonic seconds, or `NEVER`."""
+    """Those of one loop."""
 
     def __init__(self) -> None:
-        self.next_due = NEVER
         self._count = 0
         self._heap: list[tuple[float, int, Timer]] = []
+
+    @property
+    def next_due(self) -> float:
+        """When `run` has something to do, in monotonic seconds, or `NEVER`.
+
+        Most timers are cancelled long before they are due: nobody wakes up for one.
+        """
+        heap = self._heap
+        while heap and heap[0][2].callback is None:
+            heapq.heappop(heap)
+        return heap[0][0] if heap else NEVER
 
     def at(self, due: float, callback: Callable[[float], None]) -> Timer:
         """Calls `callback(now)` once, at `due` or as soon after it as the loop turns."""
         timer = Timer(due, callback)
         self._count += 1
         heapq.heappush(self._heap, (due, self._count, timer))
-        self.next_due = self._heap[0][0]
         return timer
 
     def run(self, now: float) -> None:
-        """Calls what is due. What is started meanwhile and due by then is called too."""
+        """Calls what is due. What is started meanwhile and due by then is called too.
+
+        A callback's fault stops the others until the next run.
+        """
         heap = self._heap
-        try:
-            while heap and heap[0][0] <= now:
-                timer = heapq.heappop(heap)[2]
-                callback, timer.callback = timer.callback, None
-                if callback is not None:
-                    callback(now)
-        finally:  # a callback's fault must not stop the others
-            self.next_due = heap[0][0] if heap else NEVER
+        while heap and heap[0][0] <= now:
+            timer = heapq.heappop(heap)[2]
+            callback, timer.callback = timer.callback, None
+            if callback is not None:
+                callback(now)
