@@ -3,12 +3,14 @@
 A gateway at 200 calls/s holds some 300,000 objects in ended transactions, which RFC 3261 has it
 remember for 32 s. The collector's runs over old objects walk all of them, for up to a quarter of a
 second, and find nothing of ours: calls free themselves by reference counts. So what lives at the
-start is frozen, only what was made a moment ago is looked at while calls are up, and full runs wait
-for moments without calls. In such moments, memory that a storm of messages has left unused goes
-back to the system too.
+start is put aside, and what is made while calls are up soon after: `gc.freeze` takes the same time
+for one object as for a million. A sample is looked at; only where it holds garbage, as libraries
+leave some, is all that follows looked at while it is new. What is put aside is looked at now and
+then, in a moment without calls. In such moments, memory that a storm of messages has left unused
+goes back to the system too.
 
 Python would look at new objects when enough of them were made: in the middle of a message, and
-mostly of an INVITE, which makes the most. They are looked at between messages instead.
+mostly of an INVITE, which makes the most. It is done between messages instead.
 """
 
 import asyncio
@@ -18,48 +20,72 @@ from collections.abc import Callable
 
 #: How often to look whether there are many new objects, in seconds.
 YOUNG_S = 0.25
-#: Allocations before the youngest objects are looked at. A call leaves some fifty for the half
-#: minute of its transactions, so this is every hundredth call; while it is up it has hundreds, of
-#: which a run less often has the fewer to look at. At four times as many, the pause would be twenty
-#: milliseconds where calls are long.
+#: Allocations before the youngest objects are put aside, or looked at. A call leaves some fifty for
+#: the half minute of its transactions; while it is up it has hundreds. To look at what fifty calls
+#: a quarter of a second have made takes four milliseconds.
 YOUNG = 5_000
+#: Of so many times the one is a sample, and looked at.
+SAMPLED = 16
+#: The share of garbage in a sample from which on all that follows is looked at.
+MUCH = 0.02
 #: Allocations before they are looked at in the middle of whatever goes on.
 MOST_YOUNG = 50_000
 #: Runs of one generation before the next older is looked at too: never of itself.
 NEVER = 1_000_000_000
 #: How often to look whether there is a moment without calls, in seconds.
 EVERY_S = 60.0
-#: A full run after this many looks, calls or not: libraries leave a few cycles behind.
-AT_LATEST = 10
+#: What was put aside is looked at after this many looks, if there is no call; it is done together
+#: with all that lives since the start, and takes a fifth of a second.
+SELDOM = 10
+#: The same, calls or not.
+AT_LATEST = 60
 
 
 def spare() -> None:
-    """Collect once, freeze what is left, and seldom look at old objects from now on."""
-    gc.collect()
-    gc.freeze()
+    """Collect once, put aside what is left, and seldom look at old objects from now on."""
+    _collect_all()
     gc.set_threshold(MOST_YOUNG, NEVER, NEVER)
 
 
 async def collect(busy: Callable[[], bool]) -> None:
     """Run the collector between messages, and in full when no call is up, for ever."""
-    missed = 0
+    looks, put_aside = 0, False
     while True:
-        await _collect_young(EVERY_S)
-        if busy() and missed < AT_LATEST:
-            missed += 1
-            continue
-        missed = 0
-        gc.collect()
-        if not busy():
+        put_aside |= await _collect_young(EVERY_S)
+        looks += put_aside
+        calm = not busy()
+        if looks >= (SELDOM if calm else AT_LATEST):
+            _collect_all()
+            looks, put_aside = 0, False
+        elif calm:
+            gc.collect()
+        if calm:
             give_back()
 
 
-async def _collect_young(for_s: float) -> None:
-    """Look at new objects whenever they are many, for `for_s` seconds."""
+async def _collect_young(for_s: float) -> bool:
+    """Put new objects aside whenever they are many, or look at them, for `for_s` seconds. Returns
+    whether any were put aside."""
+    unseen, put_aside = 0, False
     for _ in range(round(for_s / YOUNG_S)):
         await asyncio.sleep(YOUNG_S)
-        if gc.get_count()[0] > YOUNG:
-            gc.collect(0)
+        many = gc.get_count()[0]
+        if many <= YOUNG:
+            continue
+        if unseen:
+            unseen -= 1
+            put_aside = True
+            gc.freeze()
+        elif gc.collect(0) < many * MUCH:
+            unseen = SAMPLED - 1
+    return put_aside
+
+
+def _collect_all() -> None:
+    """Look at everything, also at what was put aside, and put aside what is left."""
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
 
 
 def give_back() -> None:

@@ -12,8 +12,11 @@ SipError
 ├── MediaError, NoPortsError     sip.media: the media engine did not do what it was asked
 ├── KeyFileError, VaultError      sip.media.recording: a file of keys, or a recording, is no such
 ├── FormError, BencodeError, RtcpError, AddressRefusedError   sip.media: what came is not to be used
+├── StreamError        sip.streams: what a media stream says cannot be read
 ├── DialError          sip.softswitch.dialling: nothing can be dialled
 ├── TrunkFullError     sip.softswitch.trunks: no room for one more call
+├── ReplacesError      sip.softswitch.replacements: no leg that may be replaced is meant
+├── PlaceError         sip.softswitch.placing: a call that is asked for cannot be placed
 ├── RegisterError, OutOfOrderError   sip.softswitch.registration: a REGISTER is not served
 └── AppError, VerbError, SoundError   sip.softswitch.jambonz: the application is away, sends
                        nonsense, or wants a file played that is not there

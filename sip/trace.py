@@ -10,8 +10,9 @@ from __future__ import annotations
 import re
 from collections import OrderedDict
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Final, Literal
+from itertools import count
+from operator import itemgetter
+from typing import Final, Literal, NamedTuple
 
 from sip.clock import Clock
 from sip.core.message import Request, Response
@@ -43,8 +44,7 @@ _PLAIN: Final = bytes(range(0x20, 0x7F)) + b"\r\n"
 Direction = Literal["in", "out"]
 
 
-@dataclass(frozen=True, slots=True)
-class Traced:
+class Traced(NamedTuple):
     """One message as a ladder shows it; `at` is seconds since 1970, `peer` `udp:192.0.2.1:5060`.
 
     `left_out` messages of its dialog passed just before it and are not kept.
@@ -69,8 +69,9 @@ class Traced:
         return f"{line.removeprefix('SIP/2.0 ')[:_MAX_SUMMARY]} ({method})"
 
 
-#: When by the monotonic clock, which way, whose, ours, the bytes.
-_Noted = tuple[float, Direction, object, object, bytes]
+#: The how manieth of all, when by the monotonic clock, which way, whose, ours, the bytes. A clock
+#: may stand still while several pass.
+_Noted = tuple[int, float, Direction, object, object, bytes]
 
 
 class _Dialog:
@@ -117,6 +118,7 @@ class Trace:
         self._dialog_bytes = dialog_bytes
         self._calls = _Pool(budget_bytes)
         self._strangers = _Pool(int(budget_bytes * STRANGERS_SHARE))
+        self._numbers = count()
         #: what is taken out of a message before it is shown
         self.redaction = redaction or Redaction()
 
@@ -148,7 +150,7 @@ class Trace:
             pool[sip_call_id] = dialog
         if len(data) > MAX_MESSAGE_BYTES:
             data = data[:MAX_MESSAGE_BYTES]
-        dialog.messages.append((now, direction, peer, local, data))
+        dialog.messages.append((next(self._numbers), now, direction, peer, local, data))
         size = len(data) + _OVERHEAD
         dialog.size += size
         pool = dialog.pool
@@ -180,29 +182,33 @@ class Trace:
             return []
         first = min((dialog for _, dialog in dialogs), key=lambda dialog: dialog.messages[0][0])
         found = [
-            (noted, name, dialog.left_out if place == dialog.gap else 0)
+            (*noted, name, dialog.left_out if place == dialog.gap else 0)
             for name, dialog in dialogs
             for place, noted in enumerate(dialog.messages)
         ]
-        found.sort(key=lambda one: one[0][0])
+        found.sort(key=itemgetter(0))
+        messages = self._shown([data for _, _, _, _, _, data, _, _ in found])
+        zero = first.epoch_at_zero
         return [
-            Traced(
-                at=first.epoch_at_zero + now,
-                direction=direction,
-                peer=str(peer),
-                local=str(local),
-                sip_call_id=name,
-                message=self._shown(data),
-                left_out=left_out,
+            Traced(zero + now, direction, str(peer), str(local), name, message, left_out)
+            for (_, now, direction, peer, local, _, name, left_out), message in zip(
+                found, messages, strict=True
             )
-            for (now, direction, peer, local, data), name, left_out in found
         ]
 
-    def _shown(self, data: bytes) -> str:
-        """A message without its secrets, and with a sign in place of what would move a cursor.
+    def _shown(self, messages: list[bytes]) -> list[str]:
+        """Messages without their secrets, and with a sign in place of what would move a cursor.
 
-        Most have nothing of that kind, which is told in a twentieth of the time of a search.
+        Most calls have nothing of that kind, which is told of all their messages at once.
         """
+        whole = b"\0".join(messages)
+        if whole.translate(None, _PLAIN) == b"\0" * (len(messages) - 1):
+            text = whole.decode()
+            if self.redaction.spares(text):
+                return text.split("\0")
+        return list(map(self._shown_alone, messages))
+
+    def _shown_alone(self, data: bytes) -> str:
         message = self.redaction.of(data.decode(errors="replace"))
         plain = data.isascii() and not data.translate(None, _PLAIN)
         return message if plain else _HARMFUL.sub(REPLACEMENT, message)

@@ -167,7 +167,7 @@ class Response(_Message):
 
     @property
     def to_tag(self) -> str | None:
-        """The tag that the peer put to our To, also where it broke the rest of that field."""
+        """The tag in To, also where the rest of that field is broken."""
         try:
             return self.to.tag
         except ParseError:
@@ -245,7 +245,8 @@ def make_response(
         if name in source:
             fields[name] = (shown, [source[name][1][0]])
     if to_tag is not None and "to" in fields and not _has_tag(request):
-        fields["to"][1][0] += f";tag={to_tag}"
+        # some end it with a semicolon, which is read over; two together nobody could read
+        fields["to"][1][0] = fields["to"][1][0].rstrip("; \t") + f";tag={to_tag}"
     echoed = "timestamp" if status == 100 else "record-route"
     if echoed in source and (status == 100 or (status < 300 and request.method in _MAKES_DIALOG)):
         fields[echoed] = (wire_name(echoed), source[echoed][1][:])

@@ -10,7 +10,7 @@ from typing import Final
 
 from sip.core.sdp import DIRECTIONS, Media, parse
 from sip.core.sdp_codecs import OURS, name_of
-from sip.core.sdp_lines import Attribute, Connection
+from sip.core.sdp_lines import Attribute, Codec, Connection
 
 #: Codec name of DTMF as events (RFC 4733).
 TELEPHONE_EVENT: Final = "telephone-event"
@@ -113,6 +113,49 @@ def same_session(left: str | None, right: str | None) -> bool:
     if left is None or right is None:
         return left is right
     return _without_origin(left) == _without_origin(right)
+
+
+def still_holds(told: str, answered: str, wanted: str) -> bool:
+    """Whether a peer need not hear of `wanted`, which was offered `told` and `answered` it.
+
+    It may have been offered more codecs; each that it took is among those of `wanted`. Where it
+    sends, in which directions, and the keys are what it was told (RFC 3264 8, RFC 4568).
+    """
+    before, after, heard = parse(told), parse(wanted), parse(answered)
+    if len(before.media) != len(after.media) or before.audio is None or after.audio is None:
+        return False
+    if heard.audio is None or before.connection != after.connection:
+        return False
+    return (
+        set(heard.audio.formats) <= set(after.audio.formats)
+        and _goes_on(before.audio, after.audio)
+        and all(
+            old == new
+            for old, new in zip(before.media, after.media, strict=True)
+            if old is not before.audio
+        )
+    )
+
+
+def _goes_on(told: Media, wanted: Media) -> bool:
+    """Whether audio that was `told` of covers what is `wanted`."""
+    same = (told.port, told.protocol, told.connection, told.direction)
+    codecs, known = wanted.rtpmap(), told.rtpmap()
+    return (
+        same == (wanted.port, wanted.protocol, wanted.connection, wanted.direction)
+        and set(wanted.formats) <= set(told.formats)
+        and set(wanted.values("crypto")) <= set(told.values("crypto"))
+        and all(number in known and _same_codec(codecs[number], known[number]) for number in codecs)
+        and all(
+            wanted.fmtp(number) == told.fmtp(number)
+            for number, codec in codecs.items()
+            if codec.name.lower() != TELEPHONE_EVENT
+        )
+    )
+
+
+def _same_codec(left: Codec, right: Codec) -> bool:
+    return (name_of(left), left.rate) == (name_of(right), right.rate)
 
 
 def _silent_media(audio: Media) -> Iterable[str]:

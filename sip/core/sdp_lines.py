@@ -85,12 +85,7 @@ def read_body(
     are nobody's to remember.
     """
     short = len(text) <= MAX_REMEMBERED and "crypto:" not in text and "key-mgmt:" not in text
-    return _remembered(text) if short else _read(text)
-
-
-def remembered() -> int:
-    """How many texts are remembered."""
-    return _remembered.cache_info().currsize
+    return remembered(text) if short else _read(text)
 
 
 def read_rtpmap(value: str) -> tuple[int, Codec] | None:
@@ -127,7 +122,8 @@ def _read(text: str) -> tuple[Connection | None, tuple[Attribute, ...], tuple[Li
 
 
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
-_remembered = lru_cache(maxsize=512)(_read)
+#: `read_body` of texts that peers say again and again.
+remembered: Final = lru_cache(maxsize=512)(_read)
 
 
 def _read_connection(value: str) -> Connection | None:

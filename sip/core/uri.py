@@ -237,11 +237,14 @@ def _params_text(params: Params) -> str:
 
 
 def _unescape(text: str) -> str:
-    """Without escapes, but for those of control characters: nobody wants to meet them."""
-    if "%" not in text:
-        return text
-    plain = decode_text(unquote_to_bytes(text))
-    return plain if plain.isprintable() else HARMFUL.sub(lambda match: quote(match[0]), plain)
+    """Without escapes, but for control characters, which are escaped whether they came so or not:
+    nobody wants to meet them."""
+    plain = decode_text(unquote_to_bytes(text)) if "%" in text else text
+    return plain if plain.isprintable() else HARMFUL.sub(_escaped, plain)
+
+
+def _escaped(match: re.Match[str]) -> str:
+    return quote(match[0], errors="replace")
 
 
 def decode_text(raw: bytes) -> str:

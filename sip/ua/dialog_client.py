@@ -20,6 +20,8 @@ log = structlog.get_logger(__name__)
 
 #: Requests that refresh the target of the dialog (RFC 3261 12.2, RFC 3311 5.1).
 REFRESHING = frozenset({"INVITE", "UPDATE"})
+#: Further ones that have a Contact (RFC 3515 2.1, RFC 6665 8.2).
+_WITH_CONTACT = REFRESHING | {"REFER", "NOTIFY"}
 
 
 class DialogClient:
@@ -35,6 +37,7 @@ class DialogClient:
         advertise: str = "auto",
         domain: str | None = None,
         supported: str = "",
+        allow: str = ALLOW,
         symmetric: bool = False,
         secure: bool = False,
     ) -> None:
@@ -42,7 +45,7 @@ class DialogClient:
         its call has been challenged for.
 
         `advertise` is the policy for our address, `domain` stands in its place in Via and Contact,
-        `supported` is our Supported header. `secure`: our Contact is a sips URI.
+        `supported` and `allow` are our headers of that name. `secure`: our Contact is a sips URI.
         """
         self.dialog = dialog
         self._ua = ua
@@ -51,6 +54,7 @@ class DialogClient:
         self._advertise = advertise
         self._domain = domain
         self._supported = supported
+        self._allow = allow
         self._symmetric = symmetric
         self._secure = secure
         self._acks: dict[int, tuple[bytes, Flow]] = {}
@@ -66,6 +70,7 @@ class DialogClient:
             advertise=self._advertise,
             domain=self._domain,
             supported=self._supported,
+            allow=self._allow,
             symmetric=self._symmetric,
             secure=self._secure,
         )
@@ -120,9 +125,10 @@ class DialogClient:
                 for name, value in proofs:
                     request.headers.add(name, value)
             host = self._host(flow)
-            if method in REFRESHING:
+            if method in _WITH_CONTACT:
                 request.headers.add("contact", self._ua.contact(flow, host, secure=self._secure))
-                request.headers.add("allow", ALLOW)
+            if method in REFRESHING:
+                request.headers.add("allow", self._allow)
                 request.headers.add("supported", self._supported)
             self._ua.send(
                 request,

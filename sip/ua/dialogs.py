@@ -58,7 +58,11 @@ class Dialogs:
     def user_of(self, request: Request) -> DialogUser | None:
         """Who gets `request`; None outside our dialogs."""
         tag = request.to.tag
-        found = self._users.get((request.call_id, tag)) if tag else None
+        return self.find(request.call_id, tag) if tag else None
+
+    def find(self, sip_call_id: str, local_tag: str) -> DialogUser | None:
+        """Who gets the requests of this dialog; None where there is no such dialog."""
+        found = self._users.get((sip_call_id, local_tag))
         return None if found is None else found[1]
 
     def drop_since(self, opened: int, sip_call_id: str) -> None:

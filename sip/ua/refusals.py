@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from sip.core import reliable, session_timer
+from sip.core import refer, reliable, replaces, session_timer
 from sip.core.body import SDP, takes_session, understood
 from sip.core.info_keys import KINDS
 from sip.core.message import Request
@@ -10,14 +10,18 @@ from sip.core.validation import MAGIC_COOKIE
 from sip.errors import ParseError
 
 #: Methods that we take part in; the rest of RFC 3261 8.2.1 is 405.
-ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, UPDATE, INFO"
-#: Extensions that a peer may require of us (RFC 3262, RFC 4028).
-SUPPORTED = f"{reliable.TAG}, {session_timer.TIMER}"
+ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, UPDATE, INFO, NOTIFY"
+#: The same where a peer may refer us to others: in a dialog every REFER is heard, and refused in
+#: words where it may not.
+ALLOW_REFER = f"{ALLOW}, REFER"
+#: Extensions that a peer may require of us (RFC 3262, RFC 4028, RFC 4488, RFC 3891).
+SUPPORTED = ", ".join((reliable.TAG, session_timer.TIMER, refer.NO_SUBSCRIPTION, replaces.TAG))
 
 #: The rest of what a response to OPTIONS says of us, beside Allow and Supported (RFC 3261 11.2).
 CAPABILITIES = (("Accept", SDP), ("Accept-Encoding", "identity"), ("Accept-Language", "en"))
 
 _ALLOWED = frozenset(ALLOW.split(", "))
+_IN_DIALOG = frozenset(ALLOW_REFER.split(", "))
 _EXTENSIONS = frozenset(SUPPORTED.split(", "))
 #: The same of a registrar: Path (RFC 3327), a Contact for all numbers of a PBX (RFC 6140).
 _OF_REGISTRAR = _EXTENSIONS | {"path", "gin"}
@@ -25,7 +29,7 @@ _OF_REGISTRAR = _EXTENSIONS | {"path", "gin"}
 _SESSION = frozenset({"INVITE", "UPDATE", "PRACK"})
 #: Methods that exist; one that is not among them is 501 (RFC 3261 21.5.2).
 _KNOWN = _ALLOWED | {
-    *("REGISTER", "REFER", "NOTIFY", "SUBSCRIBE", "MESSAGE", "PUBLISH"),
+    *("REGISTER", "REFER", "SUBSCRIBE", "MESSAGE", "PUBLISH"),
 }
 
 Headers = tuple[tuple[str, str], ...]
@@ -50,7 +54,7 @@ class Refusals:
         `in_dialog` says that a dialog of ours is known to be meant. Raises ParseError(400) for an
         INVITE whose dialog could never be spoken in.
         """
-        allowed = _ALLOWED if in_dialog else self._outside
+        allowed = _IN_DIALOG if in_dialog else self._outside
         if request.method not in allowed:
             status = 405 if request.method in _KNOWN else 501
             return status, (("Allow", self.allow),)
@@ -62,8 +66,8 @@ class Refusals:
             return 420, (("Unsupported", ", ".join(sorted(unsupported))),)
         if not in_dialog and request.max_forwards == 0 and request.method != "OPTIONS":
             return 483, ()
-        if not in_dialog and request.to.tag:
-            return 481, ()
+        if not in_dialog and (request.to.tag or request.method == "NOTIFY"):
+            return 481, ()  # RFC 6665 4.1.3: of no subscription of ours
         if request.body and request.method in _SESSION and not _readable(request):
             accept = ("Accept", f"{SDP}, multipart/mixed")
             return 415, (accept, ("Accept-Encoding", "identity"))

@@ -62,7 +62,7 @@ class ServerTransaction(Transaction):
         if self.answered and self.machine.state is not State.ACCEPTED:
             return
         self._last = response.to_bytes()
-        self.to_tag = self.to_tag or response.to.tag
+        self.to_tag = self.to_tag or response.to_tag
         if response.status < 200:
             self._step(Input.PROVISIONAL, response)
             return

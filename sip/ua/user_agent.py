@@ -310,6 +310,10 @@ class UserAgent:
         """Requests with this Call-ID and our tag go to `user` from now on."""
         self._dialogs.open(sip_call_id, local_tag, user)
 
+    def dialog_user(self, sip_call_id: str, local_tag: str) -> DialogUser | None:
+        """Who gets the requests of this dialog; None where there is no such dialog."""
+        return self._dialogs.find(sip_call_id, local_tag)
+
     def close_dialog(self, sip_call_id: str, local_tag: str) -> None:
         """Forget a dialog, if it is there."""
         self._dialogs.close(sip_call_id, local_tag)

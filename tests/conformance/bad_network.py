@@ -106,7 +106,8 @@ class Phone:
 
     It rings for some time within `rings_s`, and hangs up what it took for `ends`, after so many
     seconds; other calls the caller ends. `reliable`: it demands reliable provisional responses of
-    whom it calls, and sends them itself (RFC 3262). `login` answers the challenges of its calls.
+    whom it calls, and sends them itself (RFC 3262). `login` answers the challenges of its calls,
+    which come from `number`.
     """
 
     def __init__(
@@ -118,6 +119,7 @@ class Phone:
         ends: str = "",
         reliable: bool = False,
         login: tuple[str, str] | None = None,
+        number: str = "+12125550101",
     ) -> None:
         self.socket = _bound("127.0.0.1", 0)
         self.address = ("127.0.0.1", self.socket.getsockname()[1])
@@ -131,6 +133,7 @@ class Phone:
         self._ends = ends
         self._reliable = reliable
         self._login = login
+        self._number = number
         self._tasks: set[asyncio.Task[None]] = set()
 
     def open(self) -> None:
@@ -225,7 +228,7 @@ class Phone:
             headers.add("to", str(invite.from_))
             uri = str(invite.contact.uri)
         else:
-            headers.add("from", f"<sip:+12125550101@127.0.0.1>;tag={half.tag}")
+            headers.add("from", f"<sip:{self._number}@127.0.0.1>;tag={half.tag}")
             headers.add("to", f"<{uri}>" if answer is None else str(answer.to))
             if answer is not None and answer.contact is not None:
                 uri = str(answer.contact.uri)

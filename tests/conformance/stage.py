@@ -19,7 +19,7 @@ from sip.core.uri import Uri
 from sip.softswitch.trunks.trunk import Trunk
 from sip.transport.endpoint import Endpoint
 from tests.ladder import PCMU, Ladder, Peer, dial, make_ladder
-from tests.ports import free_port
+from tests.ports import bound_tcp, free_port
 from tests.virtual import virtual_time
 
 #: When a message came, in seconds since one began to watch, and its method or status.
@@ -39,9 +39,10 @@ class TcpPeer(Peer):
 
     async def connect(self) -> None:
         """Connect to the gateway from the port that its trunk knows."""
-        self._reader, self._writer = await asyncio.open_connection(
-            self.gateway.host, self.gateway.port, local_addr=("127.0.0.1", self.port)
-        )
+        sock = bound_tcp(self.port)
+        loop = asyncio.get_running_loop()
+        await loop.sock_connect(sock, (self.gateway.host, self.gateway.port))
+        self._reader, self._writer = await asyncio.open_connection(sock=sock)
 
     async def listen(self) -> None:
         """Wait for the gateway to connect."""

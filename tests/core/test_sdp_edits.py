@@ -11,6 +11,7 @@ from sip.core.sdp_edits import (
     same_session,
     sent_to,
     silent_answer,
+    still_holds,
 )
 from sip.errors import ParseError
 
@@ -114,3 +115,41 @@ def test_what_is_no_description_is_said_to_be_none() -> None:
     for edit in (off_hold, on_hold, silent_answer):
         with pytest.raises(ParseError):
             edit("hello")
+
+
+def told(formats: str = "0 8 101", port: int = 30000, **lines: str) -> str:
+    """What we say to a peer of its audio, at our port."""
+    more = "".join(f"a={line}\r\n" for line in lines.values())
+    return (
+        f"v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n"
+        f"m=audio {port} RTP/AVP {formats}\r\na=rtpmap:101 telephone-event/8000\r\n{more}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("wanted", "holds"),
+    [
+        (told("8 101"), True),
+        (told("8 101", ptime="ptime:20"), True),
+        (told("8 101", events="fmtp:101 0-15"), True),
+        (told("101 8"), True),
+        (told("8"), False),  # it took keys, too
+        (told("0 101"), False),  # it took another codec
+        (told("8 9 101"), False),  # it was not offered that
+        (told("8 101", port=30002), False),
+        (told("8 101", hold="inactive"), False),
+        (told("8 101").replace("192.0.2.1", "192.0.2.2"), False),
+        (told("8 101", key="crypto:1 AES_CM_128_HMAC_SHA1_80 inline:x"), False),
+        (told("8 101", codec="rtpmap:8 G726-32/8000"), False),
+        (told("8 101", codec="fmtp:8 mode=1"), False),
+    ],
+)
+def test_a_peer_that_chose_of_our_offer_need_not_hear_of_what_it_chose(
+    wanted: str, holds: bool
+) -> None:
+    """RFC 3264 8: no new offer where nothing changes."""
+    assert still_holds(told(), told("8 101", port=40000), wanted) is holds
+
+
+def test_a_peer_that_refused_its_audio_is_to_hear_of_any() -> None:
+    assert not still_holds(told(), told("8", port=0), told("8"))

@@ -152,3 +152,13 @@ def test_equal_uris(a: str, b: str) -> None:
 def test_unequal_uris(a: str, b: str) -> None:
     """The examples of RFC 3261 19.1.4."""
     assert not same_uri(Uri.parse(a), Uri.parse(b))
+
+
+def test_a_control_character_is_an_escape_however_it_came() -> None:
+    """A C1 control (U+0080) as a byte pair of UTF-8, and escaped."""
+    raw, escaped = (
+        Uri.parse("sip:0\x80@192.0.2.1;a=\x80"),
+        Uri.parse("sip:0%C2%80@192.0.2.1;a=%C2%80"),
+    )
+    assert raw == escaped
+    assert str(raw) == "sip:0%C2%80@192.0.2.1;a=%C2%80"

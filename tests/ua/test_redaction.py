@@ -33,7 +33,9 @@ def message(*fields: str, body: str = "") -> str:
     ],
 )  # fmt: skip
 def test_header(line: str, shown: str) -> None:
-    assert Redaction(["X-Trunk-Secret"]).of(message(line)) == message(shown)
+    redaction = Redaction(["X-Trunk-Secret"])
+    assert redaction.of(message(line)) == message(shown)
+    assert shown == line or not redaction.spares(message("Subject: a", line))
 
 
 @pytest.mark.parametrize(
@@ -60,7 +62,14 @@ def test_header(line: str, shown: str) -> None:
 )
 def test_body(kind: str, body: str, shown: str) -> None:
     fields = (f"Content-Type: {kind}", f"Content-Length: {len(body)}")
-    assert Redaction().of(message(*fields, body=body)) == message(*fields, body=shown)
+    whole = message(*fields, body=body)
+    assert Redaction().of(whole) == message(*fields, body=shown)
+    assert shown == body or not Redaction().spares(whole)
+
+
+def test_a_message_without_secrets_is_spared() -> None:
+    sdp = "v=0\r\nc=IN IP4 192.0.2.1\r\nm=audio 4000 RTP/AVP 0\r\n"
+    assert Redaction().spares(message("Contact: <sip:a@192.0.2.1:5060>", body=sdp))
 
 
 def test_the_length_in_bytes_stays() -> None:

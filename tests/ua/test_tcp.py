@@ -12,6 +12,7 @@ from sip.core.uri import Uri
 from sip.softswitch.trunks.trunk import Trunk
 from sip.transport.endpoint import Endpoint
 from tests.ladder import DID, PCMU, Ladder, dial, make_ladder
+from tests.ports import bound_tcp
 from tests.virtual import virtual_time
 
 
@@ -56,8 +57,9 @@ class TcpPeer:
 async def connected(ladder: Ladder, *, known: bool = True) -> AsyncIterator[TcpPeer]:
     """A TCP listener of the switch, and a connection to it from the carrier's own port or not."""
     endpoint = await ladder.switch.ua.listen(Endpoint("tcp", "127.0.0.1", 0))
-    source = ("127.0.0.1", ladder.peer("carrier").port) if known else None
-    reader, writer = await asyncio.open_connection("127.0.0.1", endpoint.port, local_addr=source)
+    source = bound_tcp(ladder.peer("carrier").port if known else 0)
+    await asyncio.get_running_loop().sock_connect(source, ("127.0.0.1", endpoint.port))
+    reader, writer = await asyncio.open_connection(sock=source)
     try:
         yield TcpPeer(reader, writer)
     finally:

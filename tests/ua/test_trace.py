@@ -131,6 +131,19 @@ async def test_what_is_forgotten_takes_no_room() -> None:
 
 
 @virtual_time
+async def test_what_passes_while_the_clock_stands_still_stays_in_order() -> None:
+    """uvloop's clock has milliseconds: an answer must not stand before what it answers."""
+    noting = Noting()
+    noting.request("INVITE", "a")
+    noting.request("INVITE", "b", way="out")
+    noting.note(text("SIP/2.0 180 Ringing", "b", method="INVITE"))
+    noting.note(text("SIP/2.0 180 Ringing", "a", method="INVITE"), "out")
+    shown = noting.trace.ladder(["a", "b"])
+    assert len({one.at for one in shown}) == 1
+    assert [one.sip_call_id for one in shown] == ["a", "b", "b", "a"]
+
+
+@virtual_time
 async def test_a_clock_that_is_set_changes_no_order(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two legs, and the wall clock goes back an hour between the first one's messages."""
     noting = Noting()
@@ -198,3 +211,24 @@ async def test_what_moves_a_terminals_cursor_is_shown_as_a_sign(sent: str, shown
     )
     (traced,) = noting.trace.ladder(["call"])
     assert traced.message == f"{before}\r\nSubject: {shown}\r\n\r\n{after}"
+
+
+@virtual_time
+async def test_what_one_message_hides_changes_no_other() -> None:
+    """A ladder is looked through as a whole: a zero byte in a message is not its end."""
+    noting = Noting()
+    noting.request("INVITE", "call", "v=0\0o=-\x1b[2J")
+    noting.request("INFO", "call", "Signal=7")
+    noting.request("BYE", "call")
+    first, second, third = (traced.message for traced in noting.trace.ladder(["call"]))
+    assert first.endswith("v=0\ufffdo=-\ufffd[2J")
+    assert second.endswith("Signal=*")
+    assert third == text("BYE sip:b@192.0.2.2 SIP/2.0", "call").decode()
+    noting.request("INVITE", "plain")
+    noting.request("BYE", "plain")
+    noting.note(text("OPTIONS sip:b@192.0.2.2 SIP/2.0", "plain", "a\0b"))
+    assert [traced.message[-3:] for traced in noting.trace.ladder(["plain"])] == [
+        "\n\r\n",
+        "\n\r\n",
+        "a\ufffdb",
+    ]

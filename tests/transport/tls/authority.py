@@ -31,6 +31,20 @@ def _alternative(name: str) -> x509.GeneralName:
         return x509.DNSName(name)
 
 
+#: What an authority's key may be used for: Python 3.13 and newer ask for it (RFC 5280 4.2.1.3).
+_SIGNS = x509.KeyUsage(
+    key_cert_sign=True,
+    crl_sign=True,
+    digital_signature=True,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    encipher_only=False,
+    decipher_only=False,
+)
+
+
 class Authority:
     """A certificate authority that writes PEM files into a directory."""
 
@@ -49,7 +63,11 @@ class Authority:
             .public_key(self.key.public_key())
             .not_valid_before(day(-30))
             .not_valid_after(day(30))
-            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True),
+            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+            .add_extension(
+                x509.SubjectKeyIdentifier.from_public_key(self.key.public_key()), critical=False
+            )
+            .add_extension(_SIGNS, critical=True),
         )
 
     @functools.cached_property
@@ -104,8 +122,11 @@ class Authority:
 
     @staticmethod
     def _sign(signer: "Authority", builder: x509.CertificateBuilder) -> x509.Certificate:
+        # Python 3.13 and newer take no certificate without it (RFC 5280 4.2.1.1)
+        by = x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.key.public_key())
         return (
             builder.issuer_name(_name(signer.name))
+            .add_extension(by, critical=False)
             .serial_number(x509.random_serial_number())
             .sign(signer.key, hashes.SHA256())
         )
