@@ -3,8 +3,10 @@
 import asyncio
 import re
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Final, TypeAlias
 
+from sip.b2bua.asking import ask_anew
 from sip.b2bua.call_events import Described, Offer
 from sip.b2bua.hub import Hub
 from sip.b2bua.legs.leg import Leg
@@ -13,10 +15,6 @@ from sip.core.sdp_edits import off_hold, on_hold, same_session
 from sip.errors import ParseError
 from sip.media.plane import MediaError
 from sip.media.session import A_TAG
-
-#: Seconds until a leg that cannot be offered its new media now, since an offer is open, is asked
-#: again (RFC 3261 14.1).
-OFFER_AGAIN_S: Final = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
 
 #: The key in a line of SDP.
 _KEY: Final = re.compile(r"\binline:([^|\s]+)")
@@ -39,10 +37,13 @@ class Bridge:
         self.guest = guest
         self.seat = seat
         self.talking = False
+        #: what the host is to be told, where the media was made anew for a guest that waits
+        self.renewed: str | None = None
         self._call = call
         self._media = seat.room.media
         self._tags = {host: A_TAG, guest: seat.tag}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._rebuilding: asyncio.Task[None] | None = None
 
     @property
     def lost(self) -> bool:
@@ -68,6 +69,11 @@ class Bridge:
         """The host was answered before this guest came and must hear of its media."""
         self._spawn(self._tell_host(sdp))
 
+    def set_right(self, leg: Leg) -> None:
+        """`leg` has taken what held elsewhere, and that nobody waits for any more."""
+        if self._rebuilding is None or self._rebuilding.done():  # else it is told anyhow
+            self._spawn(self.bring_back(leg))
+
     def move_host(self, sdp: str, moved: Callable[[bool], None]) -> None:
         """The host sits in another room and must come here; `moved` hears whether it did."""
 
@@ -87,6 +93,15 @@ class Bridge:
         """
         return await self._update_host(await self.answer(self.guest.remote_sdp or ""))
 
+    async def bring_back(self, leg: Leg) -> None:
+        """`leg`, one of the two, was told of another room and is to stay here after all."""
+        other = self._other(leg)
+        with suppress(MediaError, ParseError):
+            sdp = await self._reoffer(other, other.remote_sdp or "")
+            answer, _ = await ask_anew(self._call, leg, sdp)
+            if answer is not None:
+                await self._move(leg, answer)
+
     def rebuild(self, moved: Callable[[Leg | None, int], None], *, host: bool = True) -> None:
         """The media engine lost this room: make its media anew and tell both legs by re-INVITE,
         or the guest alone.
@@ -102,18 +117,62 @@ class Bridge:
                 outcome = None, 503
             moved(*outcome)
 
-        self._spawn(work())
+        if self._rebuilding is not None:  # its engine is gone in turn
+            self._rebuilding.cancel()
+        self._rebuilding = self._spawn(work())
 
     async def renew(self) -> str:
         """As `rebuild`, for a guest that has just answered: what its host is to be told.
 
         Raises MediaError where the guest refuses.
         """
-        answer, status = await self._ask_anew(self.guest, await self._offer_guest())
+        answer, status = await ask_anew(self._call, self.guest, await self._offer_guest())
         if answer is None:
             text = f"the callee refuses its new media with {status}, the engine being gone"
             raise MediaError("refused", text)
         return await self.answer(answer)
+
+    @property
+    def busy(self) -> bool:
+        """Whether an offer is on its way from one to the other."""
+        return bool(self._tasks)
+
+    async def succeed(self, before: Leg, leg: Leg) -> tuple[str | None, int]:
+        """`leg` takes the place of `before`: what it is to be answered.
+
+        None, and the status that refuses it, where the other side does not go along: then all is
+        as it was. Whoever is not answered after all gives the place back.
+        """
+        other = self._other(before)
+        self._change_leg(before, leg)
+        if leg.remote_sdp is None:  # it waits for our offer: what held for the one before
+            return self._fresh_offer(before, other), 200
+        try:
+            sdp = await self._reoffer(leg, leg.remote_sdp)
+            answer, status = other.remote_sdp, 200
+            if not same_session(sdp, other.local_sdp):
+                answer, status = await self._call.ask(other, sdp)
+            if answer is not None:
+                return await self._reanswer(leg, answer), 200
+        except (MediaError, ParseError) as error:
+            status = _refusal(error)
+        self._change_leg(leg, before)
+        with suppress(MediaError, ParseError):
+            await self._restore(before)
+        return None, status
+
+    async def give_back(self, leg: Leg, before: Leg) -> None:
+        """`leg` got the place of `before`, and does not take it."""
+        self._change_leg(leg, before)
+        with suppress(MediaError, ParseError):
+            await self._take_back(before)
+
+    def _change_leg(self, before: Leg, leg: Leg) -> None:
+        if self.host is before:
+            self.host = leg
+        else:
+            self.guest = leg
+        self._tags[leg] = self._tags.pop(before)
 
     def close(self) -> None:
         """Stop negotiating; an open re-INVITE is refused, as its other side is gone."""
@@ -124,10 +183,11 @@ class Bridge:
         if seat is not None and seat.room is self.seat.room:  # else it negotiates elsewhere
             self.host.refuse(487)
 
-    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+    def _spawn(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     def _other(self, leg: Leg) -> Leg:
         return self.guest if leg is self.host else self.host
@@ -204,7 +264,9 @@ class Bridge:
                 raise
             return await self._rebuild_in_turn(told[self.guest])
         known = {leg: leg.remote_sdp for leg in told}
-        answers = await asyncio.gather(*(self._ask_anew(leg, sdp) for leg, sdp in told.items()))
+        answers = await asyncio.gather(
+            *(ask_anew(self._call, leg, sdp) for leg, sdp in told.items())
+        )
         for leg, (answer, status) in zip(told, answers, strict=True):
             if answer is None:
                 return leg, status
@@ -214,20 +276,22 @@ class Bridge:
 
     async def _rebuild_in_turn(self, to_guest: str) -> Refusal:
         """What the guest said last does not fit the new engine's offer: it is asked first."""
-        answer, status = await self._ask_anew(self.guest, to_guest)
+        answer, status = await ask_anew(self._call, self.guest, to_guest)
         if answer is None:
             return self.guest, status
-        answer, status = await self._ask_anew(self.host, await self.answer(answer))
+        answer, status = await ask_anew(self._call, self.host, await self.answer(answer))
         if answer is None:
             return self.host, status
         await self._move(self.host, answer)
         return WELL
 
     async def _rebuild_for_guest(self) -> Refusal:
-        answer, status = await self._ask_anew(self.guest, await self._offer_guest())
+        answer, status = await ask_anew(self._call, self.guest, await self._offer_guest())
         if answer is None:
             return self.guest, status
-        await self.answer(answer)
+        self.renewed = await self.answer(answer)
+        if self.talking:  # the host has come meanwhile, and knows the ports of the lost engine
+            await self._tell_host(self.renewed)
         return WELL
 
     async def _offer_guest(self) -> str:
@@ -237,22 +301,11 @@ class Bridge:
         )
         return offer
 
-    async def _ask_anew(self, leg: Leg, sdp: str) -> tuple[str | None, int]:
-        """Offer `sdp` to `leg`, and again where an offer of its own was open meanwhile."""
-        for wait_s in OFFER_AGAIN_S:
-            answer, status = await self._call.ask(leg, sdp)
-            if answer is not None or status != 491 or leg.gone:
-                return answer, status
-            waited = asyncio.Event()
-            self._call.ua.clock.call_later(wait_s, waited.set)
-            await waited.wait()
-        return await self._call.ask(leg, sdp)
-
     async def _tell_host(self, sdp: str) -> None:
         await self._update_host(sdp)
 
     async def _update_host(self, sdp: str) -> bool:
-        answer, _ = await self._call.ask(self.host, sdp)
+        answer, _ = await ask_anew(self._call, self.host, sdp)
         if answer is None:
             return False
         await self._move(self.host, answer)
@@ -290,6 +343,26 @@ class Bridge:
             sender=other.media_side,
             reader=offerer.media_side,
         )
+
+
+async def bring_to_host(call: Hub, host: Leg, guest: Leg) -> tuple[Bridge, str] | None:
+    """Have a guest that sits elsewhere change to its host's room by a re-INVITE.
+
+    What joins them there, and the host's description, which may be the one that it has. None where
+    the host is no host where it sits, or the guest refuses. Raises MediaError.
+    """
+    seat = call.rooms.seat(host)
+    if seat is None or seat.tag != A_TAG:
+        return None
+    tag, offer = await seat.room.media.offer_to_b(
+        host.remote_sdp, sender=host.media_side, reader=guest.media_side
+    )
+    answer, _ = await ask_anew(call, guest, offer)
+    if answer is None:
+        return None
+    bridge = Bridge(call, host, guest, Seat(seat.room, tag))
+    call.rooms.sit(guest, bridge.seat)
+    return bridge, await bridge.answer(answer)
 
 
 #: How a side says that it does not like an offer (RFC 3261 14.2): the session goes on.

@@ -4,7 +4,9 @@ What the media plane says of a leg (`sip.media.events`) comes to the call among 
 """
 
 from enum import Enum
+from typing import Protocol
 
+from sip.core.refer import Refer
 from sip.core.value import frozen
 from sip.media.events import PartyEvent
 
@@ -39,6 +41,7 @@ class Cause(Enum):
     MEDIA = "media"
     RTP_TIMEOUT = "rtp-timeout"
     MEDIA_NOT_MOVED = "media-not-moved"
+    NOT_JOINED = "not-joined"
     NO_PORTS = "no-ports"
     SHUTDOWN = "shutdown"
     # why a leg was not placed at all
@@ -119,6 +122,81 @@ class Pressed(CallEvent):
     duration_ms: int
 
 
+class Referral(Protocol):
+    """The peer's wish that we call somebody, by REFER; the peer hears how that goes.
+
+    Whoever takes it says `accept` or `refuse`, and after `accept` in the end `end`. What comes too
+    late, as the peer or its wish is gone, is without effect.
+    """
+
+    @property
+    def asked(self) -> Refer:
+        """What is wished."""
+        ...
+
+    def accept(self) -> None:
+        """It will be done: 202, and a NOTIFY of 100."""
+        ...
+
+    def refuse(self, status: int, reason: str | None = None) -> None:
+        """It will not be done; the leg goes on."""
+        ...
+
+    def progress(self, status: int, reason: str | None = None) -> None:
+        """Whom we call answered so, provisionally."""
+        ...
+
+    def end(self, status: int, reason: str | None = None) -> None:
+        """What came of it: a final status."""
+        ...
+
+
+@frozen(kw_only=True)
+class Referred(CallEvent):
+    """The peer sent REFER. What nobody accepts within seconds is refused by the leg, with 603."""
+
+    referral: Referral
+
+
+class Stage(Enum):
+    """How far a REFER of ours is; the value is the slug in logs. Each of the last three ends it,
+    but DONE may follow UNKNOWN: what was waited for in vain comes late."""
+
+    ACCEPTED = "accepted"
+    """the peer will do it"""
+    PROGRESS = "progress"
+    """whom it calls has answered provisionally"""
+    DONE = "done"
+    """whom it calls has given the final status, which may be a failure"""
+    REFUSED = "refused"
+    """the peer will not do it"""
+    UNKNOWN = "unknown"
+    """it accepted or hung up, and nothing tells what came of it"""
+
+    @property
+    def final(self) -> bool:
+        return self in (Stage.DONE, Stage.REFUSED, Stage.UNKNOWN)
+
+
+@frozen(kw_only=True)
+class ReferNews(CallEvent):
+    """What became of our REFER so far.
+
+    `status` and `reason` are what the peer said: of the REFER itself, or of the call that it makes.
+    Where that is UNKNOWN, `status` is the one that the REFER was accepted with; 0 where the peer
+    hung up without an answer to it.
+    """
+
+    stage: Stage
+    status: int
+    reason: str
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether the peer says that the other side has answered it."""
+        return self.stage is Stage.DONE and self.status < 300
+
+
 @frozen(kw_only=True)
 class Disconnect(CallEvent):
     """The leg is over. `headers` are those of the peer's BYE that may interest the application."""
@@ -144,5 +222,8 @@ class Fail(CallEvent):
     detail: str | None = None
 
 
-LegEvent = Ring | Connect | Confirm | Offer | OfferEnded | Described | Pressed | Disconnect | Fail
+LegEvent = (
+    Ring | Connect | Confirm | Offer | OfferEnded | Described | Pressed
+    | Referred | ReferNews | Disconnect | Fail
+)  # fmt: skip
 Event = LegEvent | PartyEvent

@@ -17,9 +17,9 @@ class EndedBy(Enum):
     """Who hung up; the value is the word in a stored state."""
 
     CALLER = "caller"
-    """the peer of a leg that came to us"""
+    """the peer of a leg that came to us, or of the one that the call began with"""
     CALLEE = "callee"
-    """the peer of a leg that we placed"""
+    """the peer of another leg that we placed"""
     APPLICATION = "application"
     """we: by command, by a limit of ours, or because a peer fell silent"""
 
@@ -41,7 +41,8 @@ class Doing:
 class CallState:
     """One call. Times are the clock's monotonic seconds.
 
-    `legs` are in the order in which they came to the call; the call lasts as long as its `first`.
+    `legs` are in the order in which they came to the call; the call lasts as long as its `first`:
+    the one that it began with, until that has brought its guest to somebody else and left.
     Legs that are over stay, the last few of them. `joined` are pairs of legs that hear each
     other. `doing` is empty where the call waits for what the application wants next.
     """

@@ -6,20 +6,32 @@ call is an *activity*; the hub knows none in particular. `Call` adds what an app
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, TypeVar
 
-from sip.b2bua.call_events import Cause, Disconnect, Event, Headers, OfferEnded, Pressed, Side
+from sip.b2bua.call_events import (
+    Cause,
+    Disconnect,
+    Event,
+    Headers,
+    OfferEnded,
+    Pressed,
+    Referral,
+    Side,
+)
 from sip.b2bua.call_state import PEER_OF, CallState, Doing, EndedBy
+from sip.b2bua.detections import Detections
 from sip.b2bua.hearing import Hearing
 from sip.b2bua.keys import Keys
 from sip.b2bua.leg_report import LegReport
 from sip.b2bua.legs.leg import Direction, Leg
+from sip.b2bua.muting import Muting
 from sip.b2bua.recording import Recording
 from sip.b2bua.rooms import Rooms
 from sip.b2bua.work import Work
-from sip.media.events import Digit, FaxTone, Heard, OneWay, Silent
+from sip.core.value import changed
+from sip.media.events import Detected, Digit, FaxTone, Heard, OneWay, Silent
 from sip.media.plane import MediaPlane
 from sip.ua.user_agent import UserAgent
 
@@ -27,8 +39,8 @@ A = TypeVar("A")
 
 #: The name of the leg that a call begins with.
 FIRST = "a"
-#: Reports that are kept of legs that are over, beside the first leg's.
-MAX_ENDED = 8
+#: Reports that are kept of legs that are over, beside the first leg's: more than ring at once.
+MAX_ENDED = 16
 
 
 class Activity(Protocol):
@@ -91,28 +103,36 @@ class Hub:
         direction: Direction,
         on_status: Callable[[LegReport], None],
         rtp_timeout_s: float | None = None,
+        call_sid: str | None = None,
     ) -> None:
-        """`direction` is that of the first leg; `on_status` hears what happened to any leg.
+        """`direction` is that of the first leg; `on_status` hears what happened to any leg;
+        `call_sid` is the call's id where somebody has chosen it already.
 
         `rtp_timeout_s` is how long a leg that talks may send no RTP; None is for ever.
         """
         self.rtp_timeout_s = rtp_timeout_s
         self.ua = ua
-        call_sid = ua.ids.sid()
+        call_sid = call_sid or ua.ids.sid()
         now = ua.clock.now()
         #: what the first leg last reported
         self.status = LegReport(call_sid=call_sid, direction=direction, since=now)
         #: what every leg last reported, by name
         self.reports = {FIRST: self.status}
+        #: the leg that the call lasts as long as
+        self.root = FIRST
         #: the legs that are there now
         self.legs: dict[str, Leg] = {}
         self.rooms = Rooms(plane, call_sid, self.handle)
         #: what has to be done apart from any activity
         self.errands = Work(self.broke)
         self.recording = Recording(self.rooms, call_sid, self.errands)
+        self.muting = Muting(call_sid, self.legs, self.rooms, self.errands)
+        self.detections = Detections(ua.clock, self.legs, self.rooms, self.errands)
         self._on_status = on_status
         #: hears, once, that the first leg is a fax machine
         self.on_fax: Callable[[], None] = _no_matter
+        #: hears which leg asks for a transfer
+        self.on_refer: Callable[[str, Referral], None] = _declined
         self._names: dict[Leg, str] = {}
         self._numbered = 0
         self._joined: list[tuple[str, str]] = []
@@ -130,7 +150,7 @@ class Hub:
     def state(self) -> CallState:
         """The call as a value, as it is now."""
         return CallState(
-            first=FIRST,
+            first=self.root,
             legs=dict(self.reports),
             joined=tuple(self._joined),
             doing=tuple(
@@ -160,18 +180,40 @@ class Hub:
         self.legs[name] = leg
         self._names[leg] = name
 
+    def change_leg(self, name: str, leg: Leg) -> None:
+        """`leg` is `name` from now on, and sits where the one before did, which is not heard any
+        more. To the application it is the same leg."""
+        before = self.legs[name]
+        self.rooms.change_leg(before, leg)
+        self.recording.change_leg(before, leg)
+        self.remove(before)
+        self.legs[name] = leg
+        self._names[leg] = name
+        self.note(name, changed(self.reports[name], sip_call_id=leg.sip_call_id))
+
     def remove(self, leg: Leg) -> None:
         """`leg` is done with: what it still says is not heard. Its report stays."""
         name = self._names.pop(leg, None)
         if name is not None:
             self._hearing.forget(name)
             self.keys.forget(name)
-            if name != FIRST:
+            self.muting.forget(name)
+            self.detections.forget(name)
+            if name != self.root:
                 self.legs.pop(name, None)
         self.rooms.leave(leg)
+        self._unask(leg)
+
+    def _unask(self, leg: Leg) -> None:
+        """Its answer to an offer of ours is of no interest any more."""
         asked = self._asked.pop(leg, None)
         if asked is not None and not asked.done():
             asked.set_result(OfferEnded(at=self.ua.clock.now(), status=481, sdp=None))
+
+    @property
+    def over(self) -> bool:
+        """Whether the leg is gone that the call lasts as long as."""
+        return self.reports[self.root].final
 
     def name_of(self, leg: Leg) -> str | None:
         """The name of a leg that is there."""
@@ -207,7 +249,11 @@ class Hub:
     def _forget_ended(self) -> None:
         """An application may dial for hours: only the last legs that are over are remembered."""
         if len(self.reports) > MAX_ENDED:
-            ended = [name for name, one in self.reports.items() if one.final and name != FIRST]
+            ended = [
+                name
+                for name, one in self.reports.items()
+                if one.final and name not in (FIRST, self.root)
+            ]
             for name in ended[: 1 - MAX_ENDED]:
                 del self.reports[name]
 
@@ -216,15 +262,21 @@ class Hub:
         assert self.partner(one) is self.partner(other) is None, "a leg has one partner at a time"
         self._joined.append((one, other))
         self._hearing.joined(one, other)
-        if one == FIRST and other in self.legs:
+        self.reseated((one, other))
+        if one == self.root and other in self.legs:
             self.recording.joined(self.legs[other])
         self._changed()
+
+    def reseated(self, names: Iterable[str]) -> None:
+        """These legs have perhaps other media than before: what is done in it goes on there."""
+        self.muting.follow(names)
+        self.detections.follow(names)
 
     def parted(self, one: str, other: str) -> None:
         """`one` and `other` hear each other no more."""
         self._joined.remove((one, other))
         self._hearing.parted(one, other)
-        if one == FIRST and other in self.legs:
+        if one == self.root and other in self.legs:
             self.recording.parted(self.legs[other])
         self._changed()
 
@@ -235,7 +287,8 @@ class Hub:
 
     def fall_silent(self) -> None:
         """Tell the application nothing more."""
-        self._on_status, self.on_fax = _unheard, _no_matter
+        self._on_status, self.on_fax, self.on_refer = _unheard, _no_matter, _declined
+        self.detections.close()
 
     # activities
 
@@ -248,7 +301,11 @@ class Hub:
     def _start(self, activity: Activity, outcome: asyncio.Future[Any]) -> None:
         self._runs.insert(0, _Run(activity, self.ua.clock.now(), outcome))
         self._changed()
-        activity.start(self)
+        try:
+            activity.start(self)
+        except Exception:  # it has not begun, so that it cannot be stopped either
+            self._end(activity)
+            raise
 
     def follow(self, activity: Activity, successor: Activity) -> None:
         """`activity` is over and `successor` takes its place, without a gap for events."""
@@ -261,7 +318,7 @@ class Hub:
         run = self._end(activity)
         if run is not None and not run.outcome.done():
             run.outcome.set_result(outcome)
-        if self.status.final:
+        if self.over:
             self.end_all()
 
     def fail(self, activity: Activity, error: Exception) -> None:
@@ -277,6 +334,13 @@ class Hub:
             outcome = activity.stop()
             if not run.outcome.done():
                 run.outcome.set_result(outcome)
+
+    def outcome_of(self, activity: Activity) -> asyncio.Future[Any] | None:
+        """What gets the outcome of an activity, and of what follows it; None where it is over."""
+        for run in self._runs:
+            if run.activity is activity:
+                return run.outcome
+        return None
 
     def stop_for(self, outcome: asyncio.Future[Any]) -> None:
         """End what runs for the sake of `outcome`."""
@@ -294,6 +358,10 @@ class Hub:
         for run in tuple(self._runs):
             if isinstance(run.activity, kind):
                 yield run.activity
+
+    def doing(self, name: str) -> list[Activity]:
+        """The activities that are about a leg, newest first."""
+        return [run.activity for run in self._runs if name in run.activity.legs]
 
     def _end(self, activity: Activity) -> _Run | None:
         for run in self._runs:
@@ -345,11 +413,14 @@ class Hub:
             asked = self._asked.pop(leg, None)
             if asked is not None and not asked.done():
                 asked.set_result(event)
-            return
+                return
         if isinstance(event, Disconnect):
             self._hung_up(name, event)
         elif isinstance(event, Silent | OneWay | Heard):
             self._hearing.on(name, event)
+        elif isinstance(event, Detected):
+            self.detections.on(event)
+            return
         elif isinstance(event, FaxTone):
             if name == FIRST:
                 heard, self.on_fax = self.on_fax, _no_matter
@@ -366,7 +437,7 @@ class Hub:
                 break
         if isinstance(event, Disconnect) and self.reports[name].final:
             self.remove(leg)
-            if name == FIRST:
+            if name == self.root:
                 self.end_all()
 
     @property
@@ -385,17 +456,19 @@ class Hub:
             report = report.failed(now, 487, "Request Terminated", event.cause, event.headers)
         else:
             return  # it answered and hung up at once: who places it sees to both in turn
-        if name == FIRST or self.partner(name) == FIRST:
-            peer = PEER_OF[report.direction]
+        if self.root in (name, self.partner(name)):
+            peer = EndedBy.CALLER if name == FIRST else PEER_OF[report.direction]
             self.hung_up_by(peer if event.by is Side.PEER else EndedBy.APPLICATION)
         self.tell(name, report)
 
     def end_all(self) -> None:
-        """The first leg is gone, and the call with it: end everything, hang up the other legs."""
+        """The root is gone, and the call with it: end everything, hang up the other legs."""
         self.stop_all()
         for name, leg in tuple(self.legs.items()):
-            if name != FIRST:
+            if name != self.root:
                 self.hang_up_leg(name, leg)
+            else:
+                self._unask(leg)
 
     def hang_up_leg(self, name: str, leg: Leg, parting: Parting | None = None) -> None:
         """Hang `leg` up of our own accord, whatever its state; `parting` is why, if not as all."""
@@ -429,6 +502,11 @@ class Hub:
             return None, 491
         ended = await asked
         return ended.sdp, ended.status if ended.status >= 300 else 488
+
+
+def _declined(_: str, referral: Referral) -> None:
+    """Default for `on_refer`."""
+    referral.refuse(603)
 
 
 def _no_matter() -> None:

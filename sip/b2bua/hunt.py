@@ -42,7 +42,8 @@ class Attempt:
     may say nothing at all, `post_dial_s` those that it may say 100 and no more; `routes` are Route
     values; a 3xx is followed to `redirect_hosts` alone.
     `on_outcome` gets the final status, None without any, and then why if it is known. `detail` is
-    a sentence for the record where the attempt is not the plain one.
+    a sentence for the record where the attempt is not the plain one; `sip_call_id` the Call-ID of
+    its INVITE, where somebody has been told it already.
     """
 
     uri: str
@@ -60,6 +61,7 @@ class Attempt:
     redirect_hosts: frozenset[str] = frozenset()
     on_outcome: Callable[[int | None, str | None], None] = _unnoted
     detail: str | None = None
+    sip_call_id: str | None = None
 
     @property
     def media_side(self) -> MediaSide:
@@ -138,6 +140,7 @@ class Hunt:
                         routes=(),
                         target=None,
                         redirect_hosts=frozenset(),
+                        sip_call_id=None,
                     )
             except (ParseError, ResolveError, OSError):
                 continue  # the next contact may be better
@@ -152,6 +155,7 @@ def _in_the_clear(attempt: Attempt, status: int) -> Attempt | None:
     return replace(
         attempt,
         options=replace(options, media=options.media.encrypted(Encryption.OFF)),
+        sip_call_id=None,
         detail=f"encrypted media was refused ({status}): asked again in the clear",
     )
 

@@ -17,7 +17,7 @@ import structlog
 
 from sip.b2bua.call_events import Event, Pressed
 from sip.b2bua.legs.leg import Leg
-from sip.b2bua.rooms import Rooms
+from sip.b2bua.rooms import Rooms, Seat
 from sip.b2bua.work import Work
 from sip.clock import Clock, Timer
 from sip.media.events import Digit
@@ -105,6 +105,19 @@ class Keys:
         self._of_media(call, leg).received += 1
         self._send_on(call, name, leg, digit, by_media=isinstance(event, Digit))
         return digit
+
+    async def press(self, call: KeyCall, name: str, key: str, duration_ms: int) -> None:
+        """Send a leg's peer a key of ours. Raises MediaError where it cannot be sent."""
+        leg = call.legs.get(name)
+        seat = call.rooms.seat(leg) if leg is not None else None
+        if leg is None or seat is None:
+            raise MediaError("refused", "the leg has no media to send keys to")
+        if leg.keys.form.by_info:
+            if not leg.keys.press(key, duration_ms):
+                raise MediaError("refused", "the leg is not up, or too many keys wait")
+        else:
+            await seat.room.media.press(_facing(call, name, seat), key, duration_ms)
+        self._sent(call, name, leg)
 
     def forget(self, name: str) -> None:
         """The leg is over."""
@@ -210,6 +223,15 @@ class Keys:
     def _of_media(self, call: KeyCall, leg: Leg) -> _Count:
         seat = call.rooms.seat(leg)
         return self._counts.setdefault(seat.tag if seat is not None else "", _Count())
+
+
+def _facing(call: KeyCall, name: str, seat: Seat) -> str:
+    """The tag of whom a leg hears: the other leg in its room, or nobody's."""
+    partner = call.partner(name)
+    other = call.rooms.seat(call.legs[partner]) if partner in call.legs else None
+    if other is not None and other.room is seat.room:
+        return other.tag
+    return seat.room.media.facing(seat.tag)
 
 
 class _Media(Protocol):

@@ -43,6 +43,7 @@ class Moving:
         """Bring everybody in `room` to another engine."""
         call = self._call
         call.recording.lost(room)
+        call.detections.lost(room)
         for playing in call.running(Playing):
             if playing.room is room:
                 call.finish(playing, False)
@@ -80,6 +81,7 @@ class Moving:
         if not status:
             log.info("media.moved", **ids)
             self._call.recording.moved()
+            self._call.reseated(self._call.legs)
             return
         if refusing is None:
             log.error("media.not-moved", reason="no engine takes the call", **ids)

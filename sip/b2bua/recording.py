@@ -73,6 +73,11 @@ class Recording:
             if self._room is not None:
                 self._work.add(self._follow)
 
+    def change_leg(self, before: Leg, leg: Leg) -> None:
+        """`leg` has taken the place of `before`, and goes into the same file."""
+        if self._guest is before:
+            self._guest = leg
+
     def lost(self, room: Room) -> None:
         """The engine of a room is gone, and its recording ends where it is."""
         if self._room is room:

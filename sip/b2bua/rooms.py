@@ -13,6 +13,7 @@ from typing import Any
 from sip.b2bua.legs.leg import Leg
 from sip.media.events import Lost, MediaEvent, PartyEvent
 from sip.media.plane import (
+    NO_DETECTION,
     Capability,
     MediaError,
     MediaPlane,
@@ -26,7 +27,7 @@ from sip.media.session import A_TAG, MediaSession
 
 @dataclass(slots=True, eq=False)
 class Room:
-    """One media session. `host` is None where a guest was placed for no leg in particular."""
+    """One media session. `host` is None until the leg is made that is offered it."""
 
     host: Leg | None
     media: MediaSession = field(init=False)
@@ -58,6 +59,8 @@ class Rooms:
         self._on_media = on_media
         #: the leg that may be a fax machine
         self._fax: Leg | None = None
+        #: whether legs will be listened to for who they are
+        self._detects = False
         self._call_sid = call_sid
         self._made = 0
         self._open: list[Room] = []
@@ -76,6 +79,17 @@ class Rooms:
         """`leg` takes `seat`, and leaves the one that it had."""
         self._seats[leg] = seat
 
+    def change_leg(self, before: Leg, leg: Leg) -> None:
+        """`leg` takes the place of `before`, unless it has one of its own already."""
+        seat = self._seats.pop(before, None)
+        if seat is not None and leg not in self._seats:
+            self._seats[leg] = seat
+        for room in self._open:
+            if room.host is before:
+                room.host = leg
+        if self._fax is before:
+            self._fax = leg
+
     def leave(self, leg: Leg) -> None:
         """`leg` is over."""
         self._seats.pop(leg, None)
@@ -89,7 +103,19 @@ class Rooms:
         self._open.append(room)
         if host is not None and host is self._fax:
             room.media.notice_fax()
+        if self._detects:
+            room.media.expect_detection()
         return room
+
+    def expect_detection(self) -> None:
+        """Have media of an engine that can tell who a party is, where there are several: at once
+        where there is no media yet. Raises MediaError unsupported where there is no such engine.
+        """
+        if Capability.DETECTION not in self._plane.capabilities:
+            raise MediaError("unsupported", NO_DETECTION)
+        self._detects = True
+        for room in self._open:
+            room.media.expect_detection()
 
     def notice_fax(self, leg: Leg) -> None:
         """Have `FaxTone` told of `leg` where it is a fax machine: at once where it has no media

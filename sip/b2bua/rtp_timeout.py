@@ -53,6 +53,11 @@ class RtpTimeout:
             self._cancel(leg)
             self._wait(leg, self._clock.now())
 
+    def forget(self, leg: Leg) -> None:
+        """Another leg takes its place."""
+        self._since.pop(leg, None)
+        self._cancel(leg)
+
     def stop(self) -> None:
         """They talk no more."""
         for leg in tuple(self._timers):

@@ -176,9 +176,11 @@ class OperatorView:
             {
                 "source": entry.source,
                 "trunk": entry.trunk,
+                "from": entry.caller,
                 "to": entry.number,
                 "reason": entry.reason,
                 "detail": entry.detail,
+                "fix": entry.fix or None,
                 "fault": entry.fault.value,
                 "sip_status": entry.status,
                 "count": entry.count,

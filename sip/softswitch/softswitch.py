@@ -12,8 +12,10 @@ from sip.b2bua.call import Call
 from sip.b2bua.leg_report import LegReport
 from sip.b2bua.legs.inbound import InboundLeg
 from sip.b2bua.legs.inbound import refusal as refusal_of
+from sip.b2bua.legs.leg import Direction, MakeLeg
 from sip.clock import Clock
 from sip.core.message import Request
+from sip.core.replaces import Replaces, read_replaces
 from sip.core.timers import Timers
 from sip.core.uri import join_hostport
 from sip.errors import Fault
@@ -28,12 +30,14 @@ from sip.softswitch.dialling.header_policy import told_headers
 from sip.softswitch.dialling.identity import inbound_identity
 from sip.softswitch.jambonz.driver import Driver
 from sip.softswitch.jambonz.link import AppLink
-from sip.softswitch.jambonz.session_info import SessionInfo
+from sip.softswitch.jambonz.session_info import InviteInfo, StreamInfo
 from sip.softswitch.jambonz.sounds import NO_SOUNDS, Sounds
 from sip.softswitch.listeners import ListenerSpec
-from sip.softswitch.registration.bindings import Bindings
+from sip.softswitch.placing import Placed, PlaceError, prepared
+from sip.softswitch.registration.bindings import Bindings, Location
 from sip.softswitch.registration.registrar import Registrar
 from sip.softswitch.registration.registrations import Registrations
+from sip.softswitch.replacements import ReplacesError, replace
 from sip.softswitch.shared import BindingStore
 from sip.softswitch.trunks.health import TrunkHealth
 from sip.softswitch.trunks.limits import RETRY_AFTER_S
@@ -119,9 +123,15 @@ class Softswitch:
             trunks=trunks,
             health=self.health,
             locations=lambda trunk: self.bindings.of(trunk, clock.now()),
+            users=self._users,
             service_route=self.registrations.route,
         )
         self._intake = Intake(limits, self.dialler.limits)
+
+    def _users(self, name: str, realm: str | None) -> dict[str, list[Location]]:
+        """Who registered as that user; our own realm stands for any host of ours."""
+        host = None if realm == self._realm else realm
+        return self.bindings.of_user(name, host, self.ua.clock.now())
 
     async def listen(self, listeners: Iterable[Endpoint | ListenerSpec]) -> None:
         """Open the listeners. Raises OSError for the first that cannot be."""
@@ -213,12 +223,12 @@ class Softswitch:
         return len(self._calls)
 
     def drain(self) -> None:
-        """Take no new calls, for good. Those that ring are refused, so that another gateway is
-        tried while somebody still waits; those that talk go on."""
+        """Take and place no new calls, for good. Callers who wait are refused, so that another
+        gateway is tried meanwhile; callees ring on, and those that talk go on."""
         self._draining = True
         for driver in tuple(self._calls.values()):
             first = driver.call.first
-            if first is not None and not first.up:
+            if first is not None and not first.up and first.direction is Direction.INBOUND:
                 driver.shut_down(DRAIN_RETRY_AFTER_S)
 
     async def none_left(self) -> None:
@@ -246,6 +256,65 @@ class Softswitch:
         self._gatekeeper.close()
         if self.turned_away_by_reason:
             log.info("requests.turned-away", by_reason=dict(self.turned_away_by_reason))
+
+    def place(self, body: object, *, call_sid: str | None = None) -> Placed:
+        """Place a call and run it as the application says; `body` is jambonz's of its REST API.
+
+        `call_sid` is the call's id if the caller has chosen one. What comes of it the application
+        hears. Raises PlaceError: nothing was sent.
+        """
+        if self._draining:
+            raise PlaceError(503, "this gateway stops, and places no more calls", Fault.OPERATOR)
+        if any(driver.call.call_sid == call_sid for driver in self._calls.values()):
+            raise PlaceError(400, f"call {call_sid} is up already", Fault.APPLICATION)
+        driver, place, placed = prepared(
+            body,
+            call_sid,
+            link=self._link,
+            dialler=self.dialler,
+            intake=self._intake,
+            sounds=self._sounds,
+            make_call=partial(Call, self.ua, self._media, rtp_timeout_s=self._rtp_timeout_s),
+        )
+        driver.call.start()
+        self._run(driver, place)
+        return placed
+
+    def take_stream(self, info: StreamInfo, first: MakeLeg) -> Call:
+        """Run a call that `first(on_event)` brings, whatever that leg speaks.
+
+        Its application hears of it as of any other. Raises FullError: then no leg was made.
+        """
+        if self._draining:
+            raise FullError("draining", "this gateway stops, and takes no more calls")
+        trunk = self.dialler.trunks.named(info.trunk) or Trunk(name=info.trunk)
+        place = self._intake.take(trunk, self._clock.now())
+
+        def make_call(on_status: _OnStatus) -> Call:
+            timeout_s = self._rtp_timeout_s
+            return Call(
+                self.ua, self._media, on_status=on_status, first=first, rtp_timeout_s=timeout_s
+            )
+
+        try:
+            driver = Driver(self._link, self.dialler, info, make_call, self._sounds)
+            driver.call.start()
+            self._run(driver, place)
+        except Exception:
+            place.give_back()
+            raise
+        return driver.call
+
+    def give_up(self, call_sid: str) -> None:
+        """End a call that was placed: its leg is not answered yet, or has just been."""
+        for driver in self._calls.values():
+            if driver.call.call_sid == call_sid:
+                driver.end()
+
+    def _run(self, driver: Driver, place: Place) -> None:
+        task = asyncio.get_running_loop().create_task(driver.run())
+        self._calls[task] = driver
+        task.add_done_callback(partial(self._forget, place))
 
     # requests outside dialogs
 
@@ -279,6 +348,10 @@ class Softswitch:
     def _admit(self, transaction: ServerTransaction, judgement: Judgement) -> None:
         request, trunk = transaction.request, judgement.trunk
         assert trunk is not None, "an admitted request is of a trunk"
+        replaces = read_replaces(request)
+        if replaces is not None:
+            self._replace(transaction, trunk, replaces)
+            return
         if self._draining:
             self._refuse(transaction, trunk, "draining", "draining", DRAIN_RETRY_AFTER_S)
             return
@@ -287,13 +360,41 @@ class Softswitch:
         except FullError as error:
             self._refuse(transaction, trunk, error.limit, str(error))
             return
-        cannot = refusal_of(request, trunk.leg)
-        if cannot is not None:
+        if self._cannot_take(transaction, trunk):
             place.give_back()
-            self._gatekeeper.refuse(request, transaction.flow, cannot[0])
-            self._answer(transaction, *cannot)
             return
         self._take(transaction, trunk, judgement.username, place)
+
+    def _cannot_take(self, transaction: ServerTransaction, trunk: Trunk) -> bool:
+        """Whether an INVITE asks for what a leg of its trunk does not do: then it is refused."""
+        cannot = refusal_of(transaction.request, trunk.leg)
+        if cannot is not None:
+            self._gatekeeper.refuse(transaction.request, transaction.flow, cannot[0])
+            self._answer(transaction, *cannot)
+        return cannot is not None
+
+    def _replace(self, transaction: ServerTransaction, trunk: Trunk, replaces: Replaces) -> None:
+        """No new call begins, so that there is always room, and a switch that drains takes it."""
+        request = transaction.request
+        if self._cannot_take(transaction, trunk):
+            return
+        calls = [driver.call for driver in self._calls.values()]
+        try:
+            replace(self.ua, calls, transaction, trunk, replaces)
+        except ReplacesError as error:
+            log.info(
+                "call.not-replaced",
+                sip_call_id=request.call_id,
+                trunk=trunk.name,
+                replaces=replaces.sip_call_id,
+                reason=str(error),
+                fault=error.fault.value,
+            )
+            self._gatekeeper.refuse(request, transaction.flow, error.status)
+            self._answer(transaction, error.status, reason=error.reason)
+            return
+        if self._trace is not None:
+            self._trace.keep(request.call_id)
 
     def _take(
         self, transaction: ServerTransaction, trunk: Trunk, username: str | None, place: Place
@@ -303,7 +404,7 @@ class Softswitch:
         try:
             driver = self._driver(transaction, trunk, username)
             driver.call.start()
-            task = asyncio.get_running_loop().create_task(driver.run())
+            self._run(driver, place)
         except Exception:
             call_id = transaction.request.call_id
             log.exception("call.not-taken", sip_call_id=call_id, trunk=trunk.name)
@@ -316,8 +417,6 @@ class Softswitch:
             return
         if self._trace is not None:
             self._trace.keep(transaction.request.call_id)
-        self._calls[task] = driver
-        task.add_done_callback(partial(self._forget, place))
 
     def _driver(self, transaction: ServerTransaction, trunk: Trunk, username: str | None) -> Driver:
         """A call that `trunk` explains and its driver; `username` is what the peer proved.
@@ -327,7 +426,7 @@ class Softswitch:
         request, flow = transaction.request, transaction.flow
         identity = inbound_identity(request, trunk)
         told, passed = told_headers(request, trunk, identity)
-        info = SessionInfo(
+        info = InviteInfo(
             invite=request,
             source=flow.remote.host,
             local=join_hostport(self.ua.host(flow), flow.local.port),
@@ -395,13 +494,16 @@ class Softswitch:
         transaction: ServerTransaction,
         status: int,
         headers: Iterable[tuple[str, str]] = (),
+        *,
+        reason: str | None = None,
     ) -> None:
         fields = list(headers)
         if transaction.request.method == "OPTIONS":
             allow, supported = self.ua.refusals.allow, SUPPORTED
             fields += [("Allow", allow), ("Supported", supported), *CAPABILITIES]
         tag = self.ua.ids.tag()
-        response = self.ua.response(transaction.request, status, to_tag=tag, headers=fields)
+        request = transaction.request
+        response = self.ua.response(request, status, reason, to_tag=tag, headers=fields)
         transaction.respond(response)
 
 

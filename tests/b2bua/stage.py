@@ -5,6 +5,7 @@ import functools
 import socket
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -50,11 +51,11 @@ class Servers:
     """Attempts to place a leg, one a peer."""
 
     def __init__(
-        self, ua: UserAgent, peers: tuple[Peer, ...], terms: dict[str, MediaTerms]
+        self, ua: UserAgent, peers: tuple[Peer, ...], options: Callable[[str], LegOptions]
     ) -> None:
         self._ua = ua
         self._left = list(peers)
-        self._terms = terms
+        self._options = options
 
     async def next(self) -> Attempt | None:
         """The next peer's."""
@@ -71,7 +72,7 @@ class Servers:
             no_response_s=8.0,
             media_address="127.0.0.1",
             target=target,
-            options=LegOptions(media=self._terms.get(peer.name, ANY_TERMS)),
+            options=self._options(peer.name),
         )
 
 
@@ -87,6 +88,8 @@ class Stage:
         self.calls: list[Call] = []
         #: how the trunk of a peer wants its media
         self.terms: dict[str, MediaTerms] = {}
+        #: how the trunk of a peer wants its legs otherwise
+        self.legs: dict[str, LegOptions] = {}
         #: what the application was told
         self.reports: list[LegReport] = []
         self.states: list[CallState] = []
@@ -96,7 +99,7 @@ class Stage:
 
     def servers(self, *names: str) -> Servers:
         """Attempts at the peers of these names, in turn."""
-        return Servers(self.ua, tuple(self.peers[name] for name in names), self.terms)
+        return Servers(self.ua, tuple(self.peers[name] for name in names), self._options)
 
     def call(self, first: MakeLeg | None = None) -> Call:
         """A call that begins with `first`, or with a leg that the story places."""
@@ -134,8 +137,13 @@ class Stage:
 
     def _on_request(self, transaction: ServerTransaction) -> None:
         assert transaction.request.method == "INVITE"
-        options = LegOptions(media=self.terms.get("carrier", ANY_TERMS))
+        options = self._options("carrier")
         self.call(partial(InboundLeg, self.ua, transaction, options=options))
+
+    def _options(self, peer: str) -> LegOptions:
+        """How the trunk of a peer wants its legs."""
+        wanted = self.legs.get(peer, LegOptions())
+        return replace(wanted, media=self.terms.get(peer, ANY_TERMS))
 
 
 @asynccontextmanager

@@ -111,6 +111,6 @@ async def test_options_are_answered_with_all_that_we_can(ladder: Ladder) -> None
         assert answer.headers.get("accept-encoding") == "identity"
         assert answer.headers.get("accept-language") == "en"
         assert {"invite", "options", "update"} <= answer.headers.tokens("allow")
-        assert answer.headers.tokens("supported") == {"100rel", "timer"}
+        assert {"100rel", "timer"} <= answer.headers.tokens("supported")
     await carrier.hang_up()
     await agent.is_hung_up()

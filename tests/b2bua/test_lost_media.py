@@ -180,6 +180,48 @@ async def test_a_caller_that_waits_alone_is_moved_too(ladder: Ladder) -> None:
 
 
 @ladder_test
+async def test_a_call_that_ends_while_its_caller_is_being_moved_is_over(ladder: Ladder) -> None:
+    """We hang up, and the caller never answers the re-INVITE."""
+    ladder.app.verbs = lambda _: [{"verb": "answer"}, {"verb": "pause", "length": 60}]
+    carrier = ladder.peer("carrier")
+    await carrier.send("INVITE", sdp=PCMU, to=DID)
+    await carrier.expect(100)
+    await carrier.expect(200, of="INVITE")
+    await carrier.send("ACK")
+    lose(ladder)
+    await carrier.expect("INVITE")
+    await ladder.app.command("call:status", {"call_status": "completed"})
+    await carrier.is_hung_up()
+    await ladder.app.until(lambda: ladder.app.close_codes)
+    assert ladder.ending == ("jambonz", "completed", 200)
+
+
+@ladder_test
+async def test_an_engine_that_dies_twice_leaves_nobody_with_the_first_ones_ports(
+    ladder: Ladder,
+) -> None:
+    """An offer of the agent's is open meanwhile: neither was told of the first."""
+    carrier, agent = ladder.peer("carrier"), ladder.peer("agent")
+    await ladder.call_up()
+    await agent.send("INVITE", sdp=PCMU + "a=sendonly\r\n")
+    await agent.expect(100)
+    await carrier.expect("INVITE")
+    lose(ladder)
+    await asyncio.sleep(1)
+    lose(ladder)
+    await asyncio.sleep(2.5)
+    await carrier.send(200, sdp=PCMU)
+    await carrier.expect("ACK")
+    await agent.expect(200, of="INVITE")
+    await agent.send("ACK")
+    ports = {await take(agent), await take(carrier)}
+    assert await carrier.drain(10) == []
+    assert await agent.drain(0) == []
+    assert ports == ladder.media.ports_now
+    await ladder.hung_up_by("agent")
+
+
+@ladder_test
 async def test_without_any_engine_the_call_ends(ladder: Ladder) -> None:
     carrier, agent = ladder.peer("carrier"), ladder.peer("agent")
     await ladder.call_up()
@@ -293,12 +335,37 @@ async def test_a_leg_that_we_placed_and_that_is_alone_moves_too(stage: Stage) ->
     first = await person.answer_call(sdp=sdp_at(PERSON))
     await placing
     stage.media.forget(call.status.call_sid)
-    assert port_in(await takes(person, sdp_at(PERSON))) != port_in(first)
+    moved = await takes(person, sdp_at(PERSON))
+    assert port_in(moved) != port_in(first)
 
     dialling = stage.dial(call, "agent")
     invite = await agent.answer_call(sdp=sdp_at(AGENT))
-    moved = await takes(person, sdp_at(PERSON))
+    await person.silence(1)
     assert stage.hears(moved) == AGENT
+    assert stage.hears(invite) == PERSON
+    call.hangup()
+    await agent.is_hung_up()
+    await person.is_hung_up()
+    await dialling
+
+
+@staged
+async def test_a_leg_that_we_place_alone_moves_once_it_has_answered(stage: Stage) -> None:
+    """The engine is gone while it rings, heard or not: it cannot be told before."""
+    person, agent = stage.peer("person"), stage.peer("agent")
+    call = stage.call()
+    placing = asyncio.create_task(call.place(stage.servers("person"), timeout_s=30))
+    first = await person.expect("INVITE")
+    stage.media.forget(call.status.call_sid)
+    await person.send(183, sdp=sdp_at(PERSON))
+    await asyncio.sleep(1)
+    await person.send(200, sdp=sdp_at(PERSON))
+    await person.expect("ACK")
+    await placing
+    assert port_in(await takes(person, sdp_at(PERSON))) != port_in(first)
+    dialling = stage.dial(call, "agent")
+    invite = await agent.answer_call(sdp=sdp_at(AGENT))
+    await person.silence(1)
     assert stage.hears(invite) == PERSON
     call.hangup()
     await agent.is_hung_up()

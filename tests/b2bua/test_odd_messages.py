@@ -3,7 +3,7 @@
 import pytest
 from structlog.testing import capture_logs
 
-from sip.core.message import Request, make_response
+from sip.core.message import Request, Response, make_response
 from tests.ladder import DID, PCMU, Ladder, Peer, dial, ladder_test, make_ladder
 from tests.virtual import virtual_time
 
@@ -168,3 +168,23 @@ async def test_a_response_that_cannot_be_used_is_told_once(ladder: Ladder) -> No
     assert "Malformed CSeq" in told[0]["reason"]
     await carrier.expect(603)
     await carrier.send("ACK")
+
+
+@pytest.mark.parametrize("end", [";", " ;", "; "])
+@pytest.mark.parametrize("method", ["OPTIONS", "INVITE", "BYE"])
+@virtual_time
+async def test_our_tag_stands_behind_a_to_that_ends_in_a_semicolon(method: str, end: str) -> None:
+    """It was put behind a second one, which nobody could read: we neither, and the answer was the
+    request's last sign of life."""
+    async with make_ladder() as ladder:
+        carrier = ladder.peer("carrier")
+        ladder.app.verbs = lambda _: [{"verb": "sip:decline", "status": 486}]
+        sdp = PCMU if method == "INVITE" else None
+        request = carrier._request(method, DID, (), sdp, again=False)
+        request.headers.set("to", f"<sip:{DID}@127.0.0.1>{end}")
+        await carrier.transmit(request.to_bytes())
+        answer = await carrier.next()
+        while isinstance(answer, Response) and answer.status < 200:
+            answer = await carrier.next()
+        assert answer.to.tag
+        await ladder.settled()

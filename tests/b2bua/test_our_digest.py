@@ -1,5 +1,6 @@
 """Our digest through a whole call: RFC 3261 22.2 and 22.3, RFC 7616 3.4, RFC 4028 7.3."""
 
+import asyncio
 import re
 
 import pytest
@@ -164,3 +165,35 @@ async def test_each_proxy_on_the_way_gets_its_own_proof(ladder: Ladder) -> None:
     invite = await refuse(second, 407, of_realm("two", "b2"), of_realm("three", "c1"), foreign)
     assert realms(invite) == {"one": "a1", "two": "b2", "three": "c1"}
     await refused_to_the_end(carrier, second)
+
+
+@ladder_with(trunks_to=billed)
+async def test_a_refer_is_challenged(ladder: Ladder) -> None:
+    """RFC 3515 2.4.6: its NOTIFYs are named after the REFER that was let in."""
+    carrier, second, _ = await called(ladder)
+    await second.send(200, sdp=PCMU)
+    await second.expect("ACK")
+    await carrier.expect(200, of="INVITE")
+    await carrier.send("ACK")
+    [driver] = ladder.switch._calls.values()
+    refer = driver.call.refer("sip:200@pbx.test", leg="b1", wait_s=15, bye_s=5)
+    referring = asyncio.create_task(refer)
+    asked: Request = await second.expect("REFER")
+    assert proof(asked, PROXY) is None
+    await second.send(407, answering="REFER", headers=challenge(407, "n1"))
+    proven: Request = await second.expect("REFER")
+    assert proof(proven, PROXY) == ("n1", "00000001")
+    assert proven.headers.get("refer-to") == asked.headers.get("refer-to")
+    await second.send(202, answering="REFER")
+    headers = (
+        ("Event", f"refer;id={proven.cseq.number}"),
+        ("Subscription-State", "terminated;reason=noresource"),
+        ("Content-Type", "message/sipfrag"),
+    )
+    await second.send("NOTIFY", headers=headers, sdp="SIP/2.0 486 Busy Here\r\n")
+    await second.expect(200, of="NOTIFY")
+    assert (await referring).status == 486
+    await carrier.hang_up()
+    bye: Request = await second.expect("BYE")
+    assert proof(bye, PROXY) == ("n1", "00000002")
+    await second.send(200, answering="BYE")

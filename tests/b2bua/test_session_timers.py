@@ -171,3 +171,25 @@ async def test_a_refused_refresh_is_made_again_until_the_session_expires(ladder:
     await agent.send(200, answering="UPDATE", headers=(expires("120;refresher=uac"),))
     assert await agent.drain(55) == []
     await hang_up(ladder)
+
+
+@ladder_test
+async def test_a_refresh_closes_no_offer_of_the_peer(ladder: Ladder) -> None:
+    """RFC 3261 14.2: its second offer is refused while the first is open, UPDATE or not."""
+    carrier, agent = ladder.peer("carrier"), ladder.peer("agent")
+    allow = ("Allow", "INVITE, ACK, BYE, UPDATE")
+    await up(ladder, callee=(TIMER, expires("300;refresher=uac"), allow))
+    await agent.expect("UPDATE", within_s=151)
+    await agent.send("INVITE", sdp=PCMU + "a=sendonly\r\n")
+    await agent.expect(100)
+    await carrier.expect("INVITE")
+    await agent.send(200, answering="UPDATE", headers=(TIMER, expires("300;refresher=uac")))
+    await agent.send("INVITE", sdp=PCMU + "a=inactive\r\n")
+    second = await agent.expect(500)
+    assert second.headers.get("retry-after")
+    await agent.send("ACK")
+    await carrier.send(200, sdp=PCMU)
+    await carrier.expect("ACK")
+    await agent.expect(200, of="INVITE")
+    await agent.send("ACK")
+    await hang_up(ladder)

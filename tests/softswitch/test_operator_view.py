@@ -160,9 +160,11 @@ def test_refused_calls() -> None:
     assert shown == {
         "source": BEHIND_NAT.hostport,
         "trunk": None,
+        "from": shown["from"],
         "to": "+14155550177",
         "reason": "unknown-source",
         "detail": "why",
+        "fix": None,
         "fault": "operator",
         "sip_status": None,
         "count": 1,

@@ -1,6 +1,6 @@
 """A call waits for what its application wants next: each leg is attended to by itself."""
 
-from sip.b2bua.call_events import Described, Event, Offer
+from sip.b2bua.call_events import Described, Event, Offer, Referred
 from sip.b2bua.hub import Hub
 from sip.b2bua.legs.leg import Leg
 from sip.b2bua.rooms import seat_of_host
@@ -18,9 +18,16 @@ class Idle:
         self._call = call
 
     def on(self, leg: Leg, event: Event) -> bool:
-        """Answer a re-INVITE or UPDATE of a leg that has no other leg to talk to."""
+        """Answer a re-INVITE or UPDATE of a leg that has no other leg to talk to.
+
+        A REFER is the application's.
+        """
         if isinstance(event, Offer | Described):
             self._call.errands.add(self._attend, leg, event)
+        elif isinstance(event, Referred):
+            name = self._call.name_of(leg)
+            if name is not None:
+                self._call.on_refer(name, event.referral)
         return True
 
     def stop(self) -> None:

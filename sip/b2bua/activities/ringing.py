@@ -13,11 +13,11 @@ from sip.b2bua.leg_report import LegReport, Progress
 from sip.b2bua.legs.leg import Direction, Leg
 from sip.b2bua.legs.outbound import Invitation, OutboundLeg
 from sip.b2bua.media_failure import media_failure
-from sip.b2bua.rooms import Room, Seat
+from sip.b2bua.rooms import Room, Seat, seat_of_host
 from sip.b2bua.work import Work
 from sip.clock import Timer
 from sip.core.common_codec import has_common_codec
-from sip.core.sdp_crypto import Encryption, is_accepted
+from sip.core.sdp_crypto import is_accepted
 from sip.media.plane import MediaError
 
 #: Makes the activity that follows an answer, from the bridge, the names of host and guest, and
@@ -36,7 +36,6 @@ _MISTAKES: Final = {
         "it answered without a key that takes up our offer (RFC 4568 5.1.3)",
     ),
 }
-_OFF: Final = Encryption.OFF
 
 
 class Ringing:
@@ -58,12 +57,14 @@ class Ringing:
         timeout_s: float,
         successor: Successor | None = None,
         meanwhile: Meanwhile | None = None,
+        apart: bool = False,
     ) -> None:
         """`leg` is the name of the new leg; an answer has to come within `timeout_s` in all.
 
         With a `successor` that is what goes on after the answer, and has the outcome; without one
         the leg waits, and the outcome is there with its answer. `meanwhile` is what a host hears
-        that talks to no other.
+        that talks to no other. `apart` is for a leg that rings beside others for the same host: it
+        gets a room of its own, and `meanwhile` alone tells the host how far they are.
         """
         self.legs = (leg,) if host is None else (host, leg)
         self._attempts = attempts
@@ -72,6 +73,7 @@ class Ringing:
         self._timeout_s = timeout_s
         self._successor = successor
         self._meanwhile = meanwhile
+        self._apart = apart
         #: this attempt is heard, though it has not answered
         self._heard = False
         self._attempt: Attempt | None = None
@@ -153,19 +155,23 @@ class Ringing:
 
     async def _ring(self, event: Ring) -> None:
         sdp = None
-        bridge = self._bridge
-        if event.sdp is not None and bridge is not None and self._mistake(event.sdp) is None:
+        bridge = None if self._apart else self._bridge  # of several that ring, none is heard
+        if event.sdp is not None and self._mistake(event.sdp) is None:
             # with another engine there is media again once the leg can be told of it
-            sdp = await bridge.answer(event.sdp) if not bridge.lost else None
+            if bridge is not None and not bridge.lost:
+                sdp = await bridge.answer(event.sdp)
+            elif await self._describe_alone(event.sdp):
+                sdp = event.sdp
         self._pass_ringing(event, sdp)
 
     def _pass_ringing(self, event: Ring, sdp: str | None) -> None:
         early_media = sdp is not None
-        self._heard = self._heard or early_media
-        if self._host is not None and not self._host_talks:
+        talks = self._host_talks
+        self._heard = self._heard or (early_media and not talks)
+        if self._host is not None and not talks and not self._apart:
             self._host.ring(event.status, event.reason, sdp=sdp)
-            if self._meanwhile is not None and not self._heard:
-                self._meanwhile.rings()
+        if self._meanwhile is not None and not self._heard:
+            self._meanwhile.rings()
         if self._meanwhile is not None and self._heard:
             self._meanwhile.over()
         progress = Progress.EARLY_MEDIA if early_media else Progress.RINGING
@@ -183,16 +189,18 @@ class Ringing:
             return
         if self._meanwhile is not None:
             self._meanwhile.over()
-        sdp = ""
+        sdp, described = "", True
         if bridge is not None:
             sdp = await (bridge.renew() if bridge.lost else bridge.answer(event.sdp or ""))
         else:
-            await self._describe_alone(event.sdp or "")
+            described = await self._describe_alone(event.sdp or "")
         self._call.tell(self._name, self._report.answered(event.at))
         self._hunt.answered(attempt)
         self._limit.cancel()
         if bridge is None or self._host_name is None:
             self._call.finish(self, self._report)
+            if not described and self._room is not None:
+                self._call.rooms.on_lost(self._room)  # now that it can be told of another
         elif self._successor is not None:
             following = self._successor(bridge, (self._host_name, self._name), sdp)
             self._call.follow(self, following)
@@ -224,14 +232,16 @@ class Ringing:
             self._call.remove(self._leg)
         await self._after(fail)
 
-    async def _describe_alone(self, sdp: str) -> None:
-        """What a leg that was placed for no other one answered: its party is known by it."""
+    async def _describe_alone(self, sdp: str) -> bool:
+        """What a leg that was placed for no other one answered: its party is known by it.
+
+        False where there is another, or the engine is gone that made the offer.
+        """
         leg, room = self._leg, self._room
-        seat = self._call.rooms.seat(leg) if leg is not None else None
-        if leg is not None and room is not None and seat is not None:
-            await room.media.answer_to_a(
-                seat.tag, sdp, sender=leg.media_side, reader=leg.media_side
-            )
+        if self._host_name is not None or leg is None or room is None or room.media.lost:
+            return False
+        await room.media.answer_of_a(sdp, side=leg.media_side)
+        return True
 
     async def _after(self, event: Fail) -> None:
         """An attempt failed: go on hunting, if that may help."""
@@ -240,6 +250,9 @@ class Ringing:
         self._leg = self._bridge = None
         if bridge is not None:
             bridge.close()
+        if self._host is None:  # the next one that is offered something is another party
+            self._room = None
+            self._call.errands.add(self._call.rooms.close_empty)
         await self._hunt.failed(attempt, event, early_media=self._report.early_media)
         await self._try_next()
 
@@ -255,35 +268,45 @@ class Ringing:
         self._heard = False
         if not call.errands.idle:
             await call.errands.done()
-        room = self._room = self._room or self._find_room()
-        host = self._host
-        tag, offer = await room.media.offer_to_b(
-            host.remote_sdp if host is not None else None,
-            sender=host.media_side if host is not None else attempt.media_side.encrypted(_OFF),
-            reader=attempt.media_side,
-        )
-        leg = self._leg = self._make_leg(attempt, offer)
-        seat = Seat(room, tag)
-        call.add(self._name, leg)
-        call.rooms.sit(leg, seat)
-        if host is not None:
-            self._bridge = Bridge(call, host, leg, seat)
+        leg = self._leg = await self._new_leg(attempt)
         call.note(
             self._name, self._report.tried(call.ua.clock.now(), leg.sip_call_id, attempt.detail)
         )
         leg.start()
-        if self._meanwhile is not None and not self._host_talks:
+        if self._meanwhile is not None:
             self._meanwhile.dialled()
         if self._leg is leg and not self._report.final:  # it may have failed on the spot
             call.tell(self._name, self._report)
             self._pass_kept()
 
-    def _find_room(self) -> Room:
+    async def _new_leg(self, attempt: Attempt) -> OutboundLeg:
+        """The leg of an attempt, with what it is offered; it has its seat."""
         if self._host is None:
-            return self._call.rooms.open(None)
-        if self._host_talks:  # that room has a guest
-            return self._call.rooms.open(self._host)
-        return self._call.rooms.hosted_by(self._host)
+            return await self._new_host(attempt)
+        call, host = self._call, self._host
+        room = self._room = self._room or self._find_room(host)
+        tag, offer = await room.media.offer_to_b(
+            host.remote_sdp, sender=host.media_side, reader=attempt.media_side
+        )
+        leg, seat = self._make_leg(attempt, offer), Seat(room, tag)
+        call.add(self._name, leg)
+        call.rooms.sit(leg, seat)
+        self._bridge = Bridge(call, host, leg, seat)
+        return leg
+
+    async def _new_host(self, attempt: Attempt) -> OutboundLeg:
+        """One that is placed for no other: others may come to its room."""
+        room = self._room = self._call.rooms.open(None)
+        offer = await room.media.offer_to_a(reader=attempt.media_side)
+        leg = room.host = self._make_leg(attempt, offer)
+        self._call.add(self._name, leg)
+        self._call.rooms.sit(leg, seat_of_host(room))
+        return leg
+
+    def _find_room(self, host: Leg) -> Room:
+        if self._apart or self._host_talks:  # that room has a guest, or may have another
+            return self._call.rooms.open(host)
+        return self._call.rooms.hosted_by(host)
 
     def _make_leg(self, attempt: Attempt, offer: str) -> OutboundLeg:
         invitation = Invitation(
@@ -294,6 +317,7 @@ class Ringing:
             headers=attempt.headers,
             routes=attempt.routes,
             max_forwards=self._host.hops_left if self._host is not None else 70,
+            sip_call_id=attempt.sip_call_id,
         )
         return OutboundLeg(
             self._call.ua,
@@ -320,7 +344,7 @@ class Ringing:
     @property
     def _host_is_here(self) -> bool:
         """Whether the host sits in the room that the new leg comes to, and nowhere else."""
-        if self._host is None:
+        if self._host is None or self._apart:
             return False
         if self._room is None:
             return not self._host_talks

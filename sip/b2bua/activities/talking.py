@@ -2,16 +2,17 @@
 
 import structlog
 
-from sip.b2bua.bridge import Bridge
-from sip.b2bua.call_events import Cause, Described, Disconnect, Event, Offer
+from sip.b2bua.activities.transferring import Leaving, Transferring
+from sip.b2bua.bridge import Bridge, bring_to_host
+from sip.b2bua.call_events import Cause, Described, Disconnect, Event, Offer, OfferEnded
 from sip.b2bua.call_state import EndedBy
-from sip.b2bua.hub import FIRST, Hub, Parting
+from sip.b2bua.hub import Hub, Parting
 from sip.b2bua.leg_report import LegReport
-from sip.b2bua.legs.leg import Leg
+from sip.b2bua.legs.leg import Direction, Leg
 from sip.b2bua.rooms import seat_of_host
 from sip.b2bua.rtp_timeout import REASON, RtpTimeout
 from sip.clock import Timer
-from sip.core.sdp_edits import same_session
+from sip.core.sdp_edits import same_session, still_holds
 from sip.media.events import Heard, OneWay, Silent
 
 log = structlog.get_logger(__name__)
@@ -64,8 +65,20 @@ class Talking:
         seat = call.rooms.seat(self.host)
         if seat is None or seat.room is not bridge.seat.room:
             bridge.move_host(self._sdp, self._moved)
-        elif told is not None and not same_session(self._sdp, told):
+        elif told is not None and not self._is_told(told):
             bridge.tell_host(self._sdp)
+        for transferring in call.running(Transferring):
+            transferring.joined(self.legs)
+
+    def _is_told(self, told: str) -> bool:
+        """Whether the host, which was `told` that, knows all that it must of the guest's media.
+
+        One that we placed alone took its codecs of many: where the guest takes them, it does.
+        """
+        if same_session(self._sdp, told):
+            return True
+        placed = self.host.direction is Direction.OUTBOUND
+        return placed and still_holds(told, self.host.remote_sdp or "", self._sdp)
 
     def on(self, leg: Leg, event: Event) -> bool:
         """Offers cross; the first to hang up ends it."""
@@ -77,6 +90,9 @@ class Talking:
                     self._timeout.renegotiated()
                 self._bridge.negotiate(leg, event)
                 return True
+            case OfferEnded(status=200):  # of somebody who has given way to this
+                self._bridge.set_right(leg)
+                return True
             case Silent() | OneWay() | Heard():
                 if self._timeout is not None:
                     self._timeout.on(leg, event)
@@ -86,14 +102,47 @@ class Talking:
 
     def stop(self) -> LegReport:
         """Hang up the guest; something else is wanted of the host."""
+        self._part()
+        self._call.hang_up_leg(self.legs[1], self.guest, self._parting)
+        return self._call.reports[self.legs[1]]
+
+    def give_way(self, staying: Leg) -> None:
+        """One stays and gets another to talk to: the other is hung up, at once or after a while.
+
+        Where the one that the call lasts as long as leaves, it lasts as long as the other then.
+        """
+        call = self._call
+        stays, leaves = self.legs if staying is self.host else self.legs[::-1]
+        waits = [one.dismiss_s for one in call.running(Transferring) if one.legs[0] == stays]
+        self._part()
+        if call.root == leaves:
+            call.root = stays
+        call.follow(self, Leaving(leaves, waits[0] if waits else 0.0, about=self.legs[1]))
+
+    async def renew(self) -> None:
+        """The engine has dropped the guest for another that did not come: offer it media anew."""
+        brought = await bring_to_host(self._call, self.host, self.guest)
+        if brought is not None:
+            self._bridge.close()
+            self._bridge, _ = brought
+            self._bridge.talking = True
+
+    def _part(self) -> None:
         if self._limit is not None:
             self._limit.cancel()
         if self._timeout is not None:
             self._timeout.stop()
         self._bridge.close()
         self._call.parted(*self.legs)
-        self._call.hang_up_leg(self.legs[1], self.guest, self._parting)
-        return self._call.reports[self.legs[1]]
+
+    def change_leg(self, before: Leg, leg: Leg) -> None:
+        """`leg` has taken the place of one of the two."""
+        if self.host is before:
+            self.host = leg
+        else:
+            self.guest = leg
+        if self._timeout is not None:
+            self._timeout.forget(before)
 
     @property
     def bridge(self) -> Bridge:
@@ -125,13 +174,14 @@ class Talking:
         self._end()
         if leg is self.host:
             call.hang_up_leg(name, leg, parting)
-            if name == FIRST:
+            if name == call.root:
                 call.end_all()
 
     def _moved(self, done: bool) -> None:
         """The host heard of its new room. Where it stays, both hear silence."""
         if done:
             self._call.rooms.sit(self.host, seat_of_host(self._bridge.seat.room))
+            self._call.reseated(self.legs)
             self._call.errands.add(self._call.rooms.close_empty)
         else:
             self._end()

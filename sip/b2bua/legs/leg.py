@@ -10,6 +10,7 @@ from enum import Enum
 from typing import Protocol
 
 from sip.b2bua.call_events import Event, Headers
+from sip.core.body import Body
 from sip.media.terms import KeyForm, MediaSide
 
 
@@ -106,6 +107,33 @@ class Leg(Protocol):
 
     def accept(self, sdp: str) -> bool:
         """Answer the peer's open `Offer`; False where it was refused or withdrawn meanwhile."""
+        ...
+
+    def refer(
+        self, refer_to: str, *, referred_by: str | None, headers: Headers, wait_s: float
+    ) -> bool:
+        """Ask the peer to call somebody else, by REFER; what becomes of it comes as `ReferNews`.
+
+        `refer_to` and `referred_by` are URIs, or addresses as a header has them; `headers` go into
+        the REFER; `wait_s` seconds after it has accepted, the outcome is unknown. False where the
+        peer cannot be asked: it is not up, speaks no SIP, or was asked before and is not done.
+        Raises ValueError for a value that no header can hold.
+        """
+        ...
+
+    def send(
+        self,
+        method: str,
+        *,
+        body: Body | None,
+        headers: Headers,
+        told: Callable[[int | None], None],
+    ) -> bool:
+        """Send the peer a request that leaves the session as it is, such as INFO or MESSAGE.
+
+        `told` gets its final status, None if none came. False where the peer cannot be sent any: it
+        is not up, or speaks no SIP.
+        """
         ...
 
     @property

@@ -73,7 +73,9 @@ class Negotiation:
         self._timer: SessionTimer | None = None
 
     def stop(self) -> None:
-        """The dialog is on its way out: refresh and retry no more."""
+        """The dialog is on its way out: refresh and retry no more. What the peer has open is
+        refused (RFC 3261 15.1.2)."""
+        self.refuse(487)
         if self._timer is not None:
             self._timer.stop()
             self._timer = None
@@ -84,7 +86,6 @@ class Negotiation:
     def end(self) -> None:
         """The dialog is over: what is still asked of it has no effect."""
         self.stop()
-        self._close()
         self._deferred = None
         self._port = NO_DIALOG
 
@@ -133,6 +134,8 @@ class Negotiation:
         if self._port.unconfirmed:
             self._deferred = sdp
             return True
+        if self._retry is not None:  # one is to be made again
+            return False
         if not self._port.confirmed or not self._offers.step(OfferInput.SEND_OFFER):
             return False
         self._send_offer(sdp, 0)
@@ -170,6 +173,7 @@ class Negotiation:
                 self._offer_ended(response.status)
 
         def retry() -> None:
+            self._retry = None
             if self._port.confirmed and self._offers.step(OfferInput.SEND_OFFER):
                 self._send_offer(sdp, attempt + 1)
             else:
@@ -336,7 +340,8 @@ class Negotiation:
             self._offers.step(OfferInput.SEND_OFFER)
 
         def ended(response: Response | None) -> None:
-            self._offers.step(OfferInput.CLOSE)
+            if not update:  # an UPDATE offered nothing: what is open now is the peer's
+                self._offers.step(OfferInput.CLOSE)
             if response is None or response.status in (408, 481):
                 self._port.give_up(Side.PEER, Cause.DIALOG_LOST)
             elif response.status < 300:

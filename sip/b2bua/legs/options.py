@@ -4,9 +4,12 @@ from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
 
+from sip.core.refer import NO_SUBSCRIPTION
 from sip.core.reliable import TAG
+from sip.core.replaces import TAG as REPLACES
 from sip.core.session_timer import TIMER, Mode, Policy
 from sip.media.terms import ANY_TERMS, MediaTerms
+from sip.ua.refusals import ALLOW, ALLOW_REFER
 
 
 class Reliable(Enum):
@@ -30,7 +33,9 @@ class LegOptions:
     name that stands in Contact and Via in its place. `symmetric` sends requests in the dialog to
     where the peer's came from, whatever its Contact says: right for a peer behind NAT. `media` is
     how the peer wants its media; `reinvites` is false for one that cannot take a re-INVITE with
-    another session description.
+    another session description. `takes_refer`: the peer may refer us to others (RFC 3515).
+    `trunk` is the trunk's name: it alone may replace the leg (RFC 3891); nobody may where it has
+    none.
     """
 
     advertise: str = "auto"
@@ -40,6 +45,13 @@ class LegOptions:
     symmetric: bool = False
     media: MediaTerms = ANY_TERMS
     reinvites: bool = True
+    takes_refer: bool = False
+    trunk: str = ""
+
+    @property
+    def allow(self) -> str:
+        """Our Allow header. Without REFER, some peers transfer calls by themselves."""
+        return ALLOW_REFER if self.takes_refer else ALLOW
 
     @cached_property
     def supported(self) -> str:
@@ -49,6 +61,10 @@ class LegOptions:
             tags.append(TAG)
         if self.session_timer.mode is not Mode.OFF:
             tags.append(TIMER)
+        if self.takes_refer:
+            tags.append(NO_SUBSCRIPTION)
+        if self.trunk:
+            tags.append(REPLACES)
         return ", ".join(tags)
 
 

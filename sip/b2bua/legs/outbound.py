@@ -2,9 +2,10 @@
 
 from sip.b2bua.call_events import Cause, Connect, Fail, Headers, Ring
 from sip.b2bua.legs.early_dialogs import EarlyDialog, EarlyDialogs, LateAnswers
+from sip.b2bua.legs.endings import failure_status, passing_headers
 from sip.b2bua.legs.leg import Direction, OnEvent
 from sip.b2bua.legs.options import DEFAULT, LegOptions, Reliable
-from sip.b2bua.legs.sip_leg import SipLeg, failure_status, passing_headers
+from sip.b2bua.legs.sip_leg import SipLeg
 from sip.b2bua.legs.state import LegState
 from sip.core.body import SDP, session_description
 from sip.core.dialog import Dialog, is_secure
@@ -17,7 +18,6 @@ from sip.core.reliable import TAG, RAck, read_rseq
 from sip.core.value import changed, frozen
 from sip.transport.endpoint import Flow
 from sip.ua.client_transaction import ClientTransaction
-from sip.ua.refusals import ALLOW
 from sip.ua.transaction import Failure
 from sip.ua.user_agent import UserAgent
 
@@ -31,7 +31,10 @@ MAX_RAISES = 2
 
 @frozen(kw_only=True)
 class Invitation:
-    """What to dial: Request-URI, identities, offer; `routes` are Route values, first hop first."""
+    """What to dial: Request-URI, identities, offer; `routes` are Route values, first hop first.
+
+    `sip_call_id` is its Call-ID, a new one if there is none.
+    """
 
     uri: str
     caller: NameAddr
@@ -40,6 +43,7 @@ class Invitation:
     headers: Headers = ()
     routes: tuple[str, ...] = ()
     max_forwards: int = 70
+    sip_call_id: str | None = None
 
 
 class OutboundLeg(SipLeg):
@@ -63,7 +67,7 @@ class OutboundLeg(SipLeg):
             ua,
             flow,
             on_event,
-            sip_call_id=ua.ids.sip_call_id(),
+            sip_call_id=invitation.sip_call_id or ua.ids.sip_call_id(),
             credentials=credentials,
             options=options,
         )
@@ -77,6 +81,7 @@ class OutboundLeg(SipLeg):
         self._transaction: ClientTransaction | None = None
         self._provisional = False
         self._cancelled = False
+        self._parting: Headers = ()
         self.negotiation.say(invitation.sdp)
 
     def start(self) -> None:
@@ -100,13 +105,17 @@ class OutboundLeg(SipLeg):
 
     def hangup(self, headers: Headers = ()) -> None:
         """End the leg, whatever its state: CANCEL before the answer, BYE after it."""
-        self.cancel()
+        self.cancel(headers)
         self.bye(headers)
 
-    def cancel(self) -> None:
-        """Give the attempt up; emits nothing more. RFC 3261 9.1: CANCEL waits for a provisional."""
+    def cancel(self, headers: Headers = ()) -> None:
+        """Give the attempt up; emits nothing more. RFC 3261 9.1: CANCEL waits for a provisional.
+
+        `headers` say why (RFC 3326), in the CANCEL or in the BYE to an answer that crosses it.
+        """
         if self.state is not LegState.STARTING:
             return
+        self._parting = headers
         self._leave()
         if self._provisional:
             self._send_cancel()
@@ -130,8 +139,8 @@ class OutboundLeg(SipLeg):
         request = Request("INVITE", wanted.uri, fields, (self.local_sdp or "").encode())
         self.secure = is_secure(request)
         contact = self.ua.contact(self.flow, host, secure=self.secure)
-        supported = self.options.supported
-        fields.extend((("contact", contact), ("allow", ALLOW), ("supported", supported)))
+        allow, supported = self.options.allow, self.options.supported
+        fields.extend((("contact", contact), ("allow", allow), ("supported", supported)))
         if self.options.reliable is Reliable.REQUIRE:
             fields.add("require", TAG)
         fields.extend(self.negotiation.request_headers())
@@ -151,9 +160,9 @@ class OutboundLeg(SipLeg):
 
     def _on_response(self, response: Response) -> None:
         assert self._transaction is not None, "a response answers an INVITE"
-        self._stop("no response")
+        self.stop_timer("no response")
         if response.status > 100:
-            self._stop("no progress")
+            self.stop_timer("no progress")
         if response.status < 200:
             self._on_provisional(self._transaction.request, response)
         elif response.status < 300:
@@ -207,7 +216,7 @@ class OutboundLeg(SipLeg):
         transaction.on_response = LateAnswers(transaction, self._early, self.client).take
         if self.state is LegState.LEAVING:  # RFC 3261 9.1: the answer crossed our CANCEL
             self._stop_all()
-            self._send_bye()
+            self._send_bye(self._parting)
             return
         self.state = LegState.UP
         self.settled = True
@@ -302,7 +311,7 @@ class OutboundLeg(SipLeg):
         if self._cancelled or self._transaction is None:
             return
         self._cancelled = True
-        self._transaction.cancel((), lambda _: None)
+        self._transaction.cancel(self._parting, lambda _: None)
         self.start_timer("cancelled", self.ua.timers.give_up_s, self._abandon)
 
     def _abandon(self) -> None:

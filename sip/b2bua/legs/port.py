@@ -1,12 +1,15 @@
-"""What a negotiation asks of the dialog that it is held in."""
+"""What a negotiation, and a REFER, ask of the dialog that they are held in."""
 
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from sip.b2bua.call_events import Cause, Event, Headers, Side
+from sip.b2bua.legs.options import LegOptions
+from sip.core.body import Body
 from sip.core.message import Request, Response
 from sip.transport.endpoint import Flow
 from sip.ua.server_transaction import ServerTransaction
+from sip.ua.user_agent import UserAgent
 
 
 class Port(Protocol):
@@ -64,6 +67,66 @@ class Port(Protocol):
 
     def give_up(self, by: Side, cause: Cause, headers: Headers = ()) -> None:
         """The dialog cannot go on: hang up with `headers`, tell the call."""
+        ...
+
+
+class ReferPort(Protocol):
+    """A dialog, as far as REFERs in it are concerned."""
+
+    @property
+    def ua(self) -> UserAgent: ...
+
+    @property
+    def sip_call_id(self) -> str: ...
+
+    @property
+    def options(self) -> LegOptions: ...
+
+    @property
+    def up(self) -> bool:
+        """Answered, by either side."""
+        ...
+
+    @property
+    def confirmed(self) -> bool:
+        """Answered and acknowledged: both sides may send requests."""
+        ...
+
+    @property
+    def gone(self) -> bool:
+        """Whether it is over, or about to be."""
+        ...
+
+    @property
+    def next_cseq(self) -> int:
+        """The CSeq of the next request of ours in it."""
+        ...
+
+    def emit(self, event: Event) -> None:
+        """Tell the call."""
+        ...
+
+    def request(
+        self,
+        method: str,
+        *,
+        body: Body | None = None,
+        headers: Headers = (),
+        on_end: Callable[[Response | None], None],
+    ) -> None:
+        """Send a request in the dialog; `on_end` gets its final response, None without one."""
+        ...
+
+    def response_headers(self, flow: Flow) -> Headers:
+        """Contact, Allow and Supported of a response."""
+        ...
+
+    def start_timer(self, name: str, delay_s: float, callback: Callable[[], None]) -> None:
+        """Call `callback` after `delay_s`, unless the dialog ends before."""
+        ...
+
+    def stop_timer(self, name: str) -> None:
+        """Forget that timer, if it runs."""
         ...
 
 

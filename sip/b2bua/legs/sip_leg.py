@@ -8,10 +8,13 @@ as text.
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 from sip.b2bua.call_events import Cause, Confirm, Disconnect, Event, Headers, Pressed, Side
+from sip.b2bua.legs.endings import passing_headers
 from sip.b2bua.legs.leg import Direction, OnEvent, unheard
 from sip.b2bua.legs.leg_keys import LegKeys
+from sip.b2bua.legs.leg_refers import LegRefers
 from sip.b2bua.legs.negotiation import Negotiation
 from sip.b2bua.legs.options import DEFAULT, LegOptions
 from sip.b2bua.legs.state import LegState
@@ -25,9 +28,8 @@ from sip.core.warning import EXPLAINED, warning
 from sip.media.terms import MediaSide, Signalling
 from sip.transport.endpoint import DEFAULT_PORT, Flow
 from sip.ua.dialog_client import DialogClient
-from sip.ua.refusals import ALLOW, CAPABILITIES
+from sip.ua.refusals import CAPABILITIES
 from sip.ua.server_transaction import ServerTransaction
-from sip.ua.transaction import Failure
 from sip.ua.unacked_2xx import Unacked2xx
 from sip.ua.user_agent import UserAgent
 
@@ -71,6 +73,8 @@ class SipLeg(ABC):
         self._emit_to = on_event
         #: the peer's keys, as far as they cross by signalling
         self.keys = LegKeys(self, options.media.dtmf)
+        #: REFERs, once there is one
+        self._refers: LegRefers | None = None
         self._bye_when_acked: Headers | None = None
         self._timers: dict[str, Timer] = {}
         self._success: Unacked2xx | None = None
@@ -163,7 +167,9 @@ class SipLeg(ABC):
         if self.state is LegState.ANSWERED:
             self._bye_when_acked = headers
         elif self.state is LegState.UP:
-            self._send_bye(headers)
+            send = partial(self._send_bye, headers)
+            if self._refers is None or not self._refers.before_bye(send):
+                send()
 
     def reoffer(self, sdp: str) -> bool:
         """Send a re-INVITE; its outcome comes as `OfferEnded`. False if an offer is open."""
@@ -176,6 +182,37 @@ class SipLeg(ABC):
     def refuse(self, status: int, headers: Sequence[tuple[str, str]] = ()) -> None:
         """Refuse the peer's open offer; the session stays as it was (RFC 3261 14.2)."""
         self.negotiation.refuse(status, headers)
+
+    def refer(
+        self, refer_to: str, *, referred_by: str | None, headers: Headers, wait_s: float
+    ) -> bool:
+        """Ask the peer to call somebody else; what becomes of it comes as `ReferNews`."""
+        return self.refers.refer(refer_to, referred_by=referred_by, headers=headers, wait_s=wait_s)
+
+    def send(
+        self,
+        method: str,
+        *,
+        body: Body | None,
+        headers: Headers,
+        told: Callable[[int | None], None],
+    ) -> bool:
+        """Send the peer a request that leaves the session as it is."""
+        if not self.confirmed:
+            return False
+
+        def ended(response: Response | None) -> None:
+            told(response.status if response is not None else None)
+
+        self.request(method, body=body, headers=headers, on_end=ended)
+        return True
+
+    @property
+    def refers(self) -> LegRefers:
+        """REFERs and their NOTIFYs, both ways."""
+        if self._refers is None:
+            self._refers = LegRefers(self)
+        return self._refers
 
     # what the user agent brings
 
@@ -196,6 +233,10 @@ class SipLeg(ABC):
             self._on_prack(transaction)
         elif request.method == "INFO":
             self._on_info(transaction)
+        elif request.method == "REFER":
+            self.refers.on_refer(transaction)
+        elif request.method == "NOTIFY":
+            self.refers.on_notify(transaction)
         else:
             headers = (*self.response_headers(transaction.flow), *CAPABILITIES)
             transaction.respond(self.ua.response(request, 200, headers=headers))
@@ -216,6 +257,8 @@ class SipLeg(ABC):
         self._success = None
         if self.state is LegState.ANSWERED:
             self.state = LegState.UP
+            if self._refers is not None:
+                self._refers.confirmed()
             self.emit(Confirm(at=self.ua.clock.now()))
         if self.state is not LegState.UP:  # the call hung up as soon as it heard of it
             return
@@ -229,6 +272,7 @@ class SipLeg(ABC):
 
     def drop(self) -> None:
         """Forget the leg at once; the other side will find out."""
+        self._emit_to = unheard
         self._end()
         if self._client is not None:
             self._client.close()
@@ -271,6 +315,11 @@ class SipLeg(ABC):
         """Whether the peer takes requests of this method."""
         return self.negotiation.allows(method)
 
+    @property
+    def next_cseq(self) -> int:
+        """The CSeq of the next request of ours in the dialog."""
+        return self.client.dialog.local_cseq + 1
+
     def refresh_target(self, request: Request) -> None:
         """The peer's Contact may have moved (RFC 3261 12.2.2)."""
         if self.dialog is not None:
@@ -293,6 +342,7 @@ class SipLeg(ABC):
                 advertise=self.options.advertise,
                 domain=self.options.contact_domain,
                 supported=self.options.supported,
+                allow=self.options.allow,
                 symmetric=self.options.symmetric,
                 secure=self.secure,
             )
@@ -303,7 +353,8 @@ class SipLeg(ABC):
         host = self.host(flow)
         if self._said is None or self._said[0] is not flow or self._said[1] != host:
             contact = self.ua.contact(flow, host, secure=self.secure)
-            fields = ("Contact", contact), ("Allow", ALLOW), ("Supported", self.options.supported)
+            allow, supported = self.options.allow, self.options.supported
+            fields = ("Contact", contact), ("Allow", allow), ("Supported", supported)
             self._said = flow, host, fields
         return self._said[2]
 
@@ -368,6 +419,8 @@ class SipLeg(ABC):
     def _leave(self) -> None:
         self.state = LegState.LEAVING
         self._stop_all()
+        if self._refers is not None:
+            self._refers.end()
 
     def _end(self, event: Event | None = None) -> None:
         """The last thing a leg does, with its last word.
@@ -379,6 +432,8 @@ class SipLeg(ABC):
         self.negotiation.end()
         self.keys.end()
         self.ua.close_dialog(self.sip_call_id, self.local_tag)
+        if self._refers is not None:
+            self._refers.end()
         if event is not None:
             self.emit(event)
         self._emit_to = unheard
@@ -389,10 +444,11 @@ class SipLeg(ABC):
 
     def start_timer(self, name: str, delay_s: float, callback: Callable[[], None]) -> None:
         """Call `callback` after `delay_s`, unless the leg ends before."""
-        self._stop(name)
+        self.stop_timer(name)
         self._timers[name] = self.ua.clock.call_later(delay_s, callback)
 
-    def _stop(self, name: str) -> None:
+    def stop_timer(self, name: str) -> None:
+        """Forget that timer, if it runs."""
         timer = self._timers.pop(name, None)
         if timer is not None:
             timer.cancel()
@@ -405,23 +461,3 @@ class SipLeg(ABC):
         for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()
-
-
-def passing_headers(message: Request | Response) -> Headers:
-    """Headers that tell the application why a leg ended: X-*, Reason (RFC 3326), Warning and
-    Error-Info (RFC 3261 20.43, 20.18), Retry-After."""
-    return tuple(
-        (name, value)
-        for key, (name, lines) in message.headers.fields.items()
-        if key[:2] == "x-" or key in ("reason", "retry-after", "warning", "error-info")
-        for value in lines
-    )
-
-
-def failure_status(failure: Failure) -> tuple[int, str, Cause]:
-    """RFC 3261 8.1.3.1: what no response at all counts as."""
-    match failure:
-        case Failure.TIMEOUT:
-            return 408, "Request Timeout", Cause.SILENT
-        case Failure.UNREACHABLE:
-            return 503, "Service Unavailable", Cause.UNREACHABLE

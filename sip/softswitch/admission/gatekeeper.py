@@ -33,7 +33,7 @@ from sip.softswitch.admission.evidence import (
 from sip.softswitch.admission.ignored_log import IgnoredLog
 from sip.softswitch.admission.known_peers import Peers
 from sip.softswitch.admission.packet_rates import Rates
-from sip.softswitch.admission.refused_calls import Refused
+from sip.softswitch.admission.refused_calls import Refused, RefusedCalls
 from sip.softswitch.trunks.trunk import Trunk, Trunks
 from sip.transport.endpoint import Endpoint, Flow
 
@@ -72,6 +72,8 @@ class Judgement:
     trunk: Trunk | None = None
     username: str | None = None
     stale: bool = False
+    #: credentials of a trunk that wants more than these
+    incomplete: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +141,7 @@ class Gatekeeper:
         #: packets and connections turned away unread, by reason
         self.turned_away: Counter[str] = Counter()
         #: calls refused before any application heard of them
-        self.refused = Refused(clock)
+        self.refused = Refused(clock, self._on_silence)
         self._ignored_log = IgnoredLog(clock, self.bans.banned)
 
     def configure(self, trunks: Trunks) -> None:
@@ -152,6 +154,7 @@ class Gatekeeper:
 
     def close(self) -> None:
         """Log what waits to be logged."""
+        self.refused.close()
         self._ignored_log.close()
 
     # before a message is read
@@ -273,14 +276,20 @@ class Gatekeeper:
     def _log_ignored(self, request: Request, flow: Flow) -> None:
         reason = self.why_unknown(request, flow)
         slug = "proof-missing" if self._standing(flow).trunks else "unknown-source"
-        self._note(request, flow, slug, reason, Fault.OPERATOR, None)
-        self._ignored_log.note("request.ignored", flow.remote, request.method, reason)
+        fix = self._note(request, flow, slug, reason, Fault.OPERATOR, None)
+        self._ignored_log.note("request.ignored", flow.remote, request.method, reason, fix)
 
     def _note(
         self, request: Request, flow: Flow, why: str, detail: str, fault: Fault, status: int | None
-    ) -> None:
+    ) -> str:
+        """Keep a call that was refused; the sentence that mends it."""
         trunk = self._likely(flow)
-        self.refused.note(request, flow.remote, trunk, why, detail, fault, status)
+        entry = self.refused.note(request, flow.remote, trunk, why, detail, fault, status)
+        return "" if entry is None else entry.fix
+
+    def _on_silence(self, source: Endpoint, entry: RefusedCalls) -> None:
+        """A call that was challenged never came back."""
+        self._ignored_log.note("request.no-credentials", source, "INVITE", entry.detail, entry.fix)
 
     def _likely(self, flow: Flow) -> str | None:
         """The trunk that a request is probably of, by its address alone."""
@@ -319,15 +328,17 @@ class Gatekeeper:
                 for name in self._secret_headers:
                     request.headers.remove(name)
             case Verdict.CHALLENGE if judgement.stale or judgement.reason == _NO_CREDENTIALS:
-                self.refused.came_back(request, flow.remote)
+                if judgement.stale:
+                    self.refused.came_back(request, flow.remote)
                 self.refused.challenged(request, flow.remote, trunk=self._likely(flow))
             case Verdict.CHALLENGE:
                 self.refused.came_back(request, flow.remote)
                 why = judgement.reason
-                self._note(request, flow, "wrong-credentials", why, Fault.PEER, 407)
-                self._ignored_log.note(
-                    "request.challenged-again", flow.remote, request.method, judgement.reason
-                )
+                slug, event = "wrong-credentials", "request.challenged-again"
+                if judgement.incomplete:
+                    slug, event = "proof-missing", "request.proof-missing"
+                fix = self._note(request, flow, slug, why, Fault.PEER, 407)
+                self._ignored_log.note(event, flow.remote, request.method, why, fix)
             case Verdict.IGNORE:
                 self._log_ignored(request, flow)
         return judgement
@@ -386,10 +397,28 @@ class Gatekeeper:
             case Outcome.WRONG:
                 if self._is_new(request, host):
                     self._offended(flow, Offence.DIGEST)
-                elsewhere = self._trunks.by_login(result.username)
-                foreign = elsewhere is not None and elsewhere not in logins
-                reason = "login from a foreign address" if foreign else "wrong credentials"
-                return Judgement(verdict=Verdict.CHALLENGE, reason=reason)
+                return self._wrong_login(request, flow, result.username, logins)
+
+    def _wrong_login(
+        self, request: Request, flow: Flow, username: str, logins: list[Trunk]
+    ) -> Judgement:
+        """What is wrong with credentials of that user name, as far as it can be told."""
+        known = self._trunks.by_login(username)
+        incomplete = known is not None and known not in logins
+        if known is not None and incomplete and known in self._standing(flow).candidates:
+            reason = f"the login of trunk {known.name}, but {missing(known, request, flow)}"
+            return Judgement(verdict=Verdict.CHALLENGE, reason=reason, incomplete=True)
+        reason = self._why_wrong(username, logins)
+        return Judgement(verdict=Verdict.CHALLENGE, reason=reason)
+
+    def _why_wrong(self, username: str, logins: list[Trunk]) -> str:
+        shown = "".join(letter for letter in username if letter.isprintable())[:64]
+        known = self._trunks.by_login(username)
+        if known is None:
+            return f"wrong credentials: no login has the user name {shown!r}"
+        if known not in logins:
+            return "login from a foreign address"
+        return f"wrong credentials: {shown!r} has another password here"
 
     def _is_new(self, request: Request, host: str) -> bool:
         """Whether this request of a wrong password is not one that was judged before: a challenge

@@ -28,11 +28,12 @@ class IgnoredLog:
         self._clock = clock
         self._banned = banned
         self._logged: OrderedDict[tuple[str, str], float] = OrderedDict()
-        self._waiting: list[tuple[str, Endpoint, str, str]] = []
+        self._waiting: list[tuple[str, Endpoint, str, str, str]] = []
         self._timer: Timer | None = None
 
-    def note(self, event: str, source: Endpoint, method: str, reason: str) -> None:
-        """One line of this event for `source`, unless one was lately, or many of others."""
+    def note(self, event: str, source: Endpoint, method: str, reason: str, fix: str = "") -> None:
+        """One line of this event for `source`, unless one was lately, or many of others. `fix` is
+        the sentence that mends it, if that is known."""
         now = self._clock.now()
         while self._logged and next(iter(self._logged.values())) <= now - LOG_AGAIN_S:
             self._logged.popitem(last=False)
@@ -42,7 +43,7 @@ class IgnoredLog:
         self._logged[key] = now
         if len(self._logged) > MAX_LINES:
             return
-        self._waiting.append((event, source, method, reason))
+        self._waiting.append((event, source, method, reason, fix))
         if self._timer is None:
             self._timer = self._clock.call_later(LOG_AFTER_S, self._flush)
 
@@ -55,6 +56,7 @@ class IgnoredLog:
     def _flush(self) -> None:
         self._timer = None
         waiting, self._waiting = self._waiting, []
-        for event, source, method, reason in waiting:
+        for event, source, method, reason, fix in waiting:
             if not self._banned(source.host, self._clock.now()):
-                log.warning(event, source=str(source), method=method, reason=reason)
+                more = {"fix": fix} if fix else {}
+                log.warning(event, source=str(source), method=method, reason=reason, **more)

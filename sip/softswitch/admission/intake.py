@@ -1,4 +1,4 @@
-"""Room for the calls that come: their trunk's first, then that of all.
+"""Room for the calls that come: their trunk's first, then that of all; and for those we place.
 
 A trunk is refused for itself before it takes from the others, so that one that goes mad, or
 somebody who forges its address, leaves them the rest. What it may do alone it may do: only channels
@@ -7,6 +7,7 @@ are kept free for others; a call a second or two more, when they come, is no har
 
 from collections import Counter
 from math import ceil
+from typing import Final
 
 from config.settings import LimitSettings
 from sip.errors import Fault, SipError
@@ -22,6 +23,10 @@ class FullError(SipError):
     def __init__(self, limit: str, reason: str) -> None:
         super().__init__(reason)
         self.limit = limit
+
+
+#: Who brings the calls that we place: no trunk, and none has this name.
+_OURS: Final = ""
 
 
 class Place:
@@ -42,7 +47,7 @@ class Place:
 
 
 class Intake:
-    """Counts the calls that came, by trunk and in all, and those of the last second."""
+    """Counts the calls, by the trunk that brings them and in all, and those of the last second."""
 
     def __init__(self, limits: LimitSettings, trunks: TrunkLimits) -> None:
         """`trunks` counts the calls of trunks both ways, ours with those that come."""
@@ -64,7 +69,7 @@ class Intake:
 
     @property
     def calls(self) -> int:
-        """Calls that came and are not over."""
+        """Calls that came or were placed, and are not over."""
         return self._calls.total()
 
     def take(self, trunk: Trunk, now: float) -> Place:
@@ -92,6 +97,20 @@ class Intake:
                 window.add(now)
         self._calls[name] += 1
         return Place(self, name, slot)
+
+    def place(self, trunk: Trunk, now: float) -> Place:
+        """Room for a call that we place by `trunk` at the time `now`. Raises FullError.
+
+        How many a second is the trunk's to say, and of whoever has them placed.
+        """
+        if self.calls >= self._limits.calls:
+            raise FullError("limits.calls", f"limits.calls: {self._limits.calls} are up")
+        try:
+            slot = self._trunks.place(trunk, now)
+        except TrunkFullError as error:
+            raise FullError("trunks[].max_calls", str(error)) from None
+        self._calls[_OURS] += 1
+        return Place(self, _OURS, slot)
 
     def leave(self, trunk: str) -> None:
         """A call that `trunk` brought is over."""

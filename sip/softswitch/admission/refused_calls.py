@@ -2,11 +2,11 @@
 many there were by reason. They have no record, and who looks for a missing call looks here."""
 
 from collections import Counter, OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from sip.clock import Clock
+from sip.clock import Clock, Timer
 from sip.core.message import Request
 from sip.errors import Fault, ParseError
 from sip.transport.endpoint import Endpoint
@@ -21,6 +21,9 @@ _MAX_TEXT: Final = 64
 
 NO_CREDENTIALS: Final = "no-credentials"
 
+#: What the operator can do about a refusal, by trunk, reason and the caller's number; "" where that
+#: is not known.
+Advice: TypeAlias = Callable[[str | None, str, str], str]
 #: Host, trunk, reason.
 _Key: TypeAlias = tuple[str, str | None, str]
 
@@ -29,8 +32,9 @@ _Key: TypeAlias = tuple[str, str | None, str]
 class RefusedCalls:
     """Calls that one source was refused for one reason.
 
-    `reason` is a slug or the key of a limit, `detail` a sentence; `number` is the last one that was
-    called, `status` None where there was no answer. Times are seconds since 1970.
+    `reason` is a slug or the key of a limit, `detail` a sentence, and `fix` one that mends it, ""
+    where nobody knows; `number` is the last one that was called, and `caller` whoever called it;
+    `status` is None where there was no answer. Times are seconds since 1970.
     """
 
     source: str
@@ -44,6 +48,8 @@ class RefusedCalls:
     first: float
     last: float
     sip_call_id: str = ""
+    caller: str = ""
+    fix: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +63,17 @@ class _Challenged:
 class Refused:
     """What was refused; bounded whatever arrives."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        on_silence: Callable[[Endpoint, RefusedCalls], None] = lambda source, entry: None,
+    ) -> None:
+        """`on_silence` hears of a call that was asked for credentials, and never brought any."""
         self._clock = clock
+        self._on_silence = on_silence
+        self._timer: Timer | None = None
+        #: set by whoever knows the peers
+        self.advise: Advice = _no_advice
         self._of_trunks: OrderedDict[_Key, RefusedCalls] = OrderedDict()
         self._of_strangers: OrderedDict[_Key, RefusedCalls] = OrderedDict()
         #: first challenges, by Call-ID, the oldest first
@@ -86,11 +101,12 @@ class Refused:
         detail: str,
         fault: Fault,
         status: int | None,
-    ) -> None:
+    ) -> RefusedCalls | None:
         """An INVITE is refused. One that is sent again, or that comes back with a further
-        challenge's answer, is the same call."""
+        challenge's answer, is the same call. Returns what there is of such calls, None of another
+        request."""
         if request.method != "INVITE":
-            return
+            return None
         entries = self._of_strangers if trunk is None else self._of_trunks
         key, now = (source.host, trunk, reason), self._clock.epoch()
         sip_call_id = (request.headers.get("call-id") or "")[:_MAX_TEXT]
@@ -107,6 +123,15 @@ class Refused:
             self._counts[reason] += 1
         entry.source, entry.trunk, entry.number = source.hostport, trunk, _number(request)
         entry.detail, entry.last, entry.sip_call_id = detail, now, sip_call_id
+        entry.caller = _caller(request)
+        entry.fix = self.advise(trunk, reason, entry.caller)
+        return entry
+
+    def close(self) -> None:
+        """Wait for nobody any more."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def challenged(self, request: Request, source: Endpoint, *, trunk: str | None) -> None:
         """An INVITE was asked for credentials; unless it comes with them, that was a refusal."""
@@ -115,16 +140,29 @@ class Refused:
             due = self._clock.now() + CREDENTIALS_S
             challenged = _Challenged(due, source, request, trunk)
             self._challenged.setdefault(request.call_id, challenged)
+            if self._timer is None:
+                self._timer = self._clock.call_later(CREDENTIALS_S, self._due)
 
     def came_back(self, request: Request, source: Endpoint) -> None:
         """A challenged INVITE brought credentials, whatever they are. It should have the Call-ID
-        that it had (RFC 3261 8.1.3.5); else it counts for the oldest one of its source."""
+        that it had (RFC 3261 8.1.3.5); else it is the oldest one of its source that has the same
+        caller and the same number."""
         if self._challenged.pop(request.call_id, None) is not None:
             return
+        same = source.host, _caller(request), _number(request)
         for sip_call_id, challenged in self._challenged.items():
-            if challenged.source.host == source.host:
+            first = challenged.request
+            if (challenged.source.host, _caller(first), _number(first)) == same:
                 del self._challenged[sip_call_id]
                 return
+
+    def _due(self) -> None:
+        self._timer = None
+        self._settle()
+        first = next(iter(self._challenged.values()), None)
+        if first is not None:
+            wait_s = max(first.due - self._clock.now(), 0.0)
+            self._timer = self._clock.call_later(wait_s, self._due)
 
     def _settle(self) -> None:
         """Who was challenged and has not come back, has been refused."""
@@ -134,7 +172,7 @@ class Refused:
             if first.due > now and len(self._challenged) < MAX_CHALLENGED:
                 return
             self._challenged.popitem(last=False)
-            self.note(
+            entry = self.note(
                 first.request,
                 first.source,
                 trunk=first.trunk,
@@ -143,6 +181,8 @@ class Refused:
                 fault=Fault.OPERATOR,
                 status=407,
             )
+            if entry is not None:
+                self._on_silence(first.source, entry)
 
 
 def _no_credentials(trunk: str | None) -> str:
@@ -150,10 +190,26 @@ def _no_credentials(trunk: str | None) -> str:
     return f"asked for credentials, it sent none: give the peer user name and password of {whose}"
 
 
+def _no_advice(_: str | None, __: str, ___: str) -> str:
+    """Default for `advise`: nothing is known of the peers."""
+    return ""
+
+
 def _number(request: Request) -> str:
     """The number that was called, fit to be shown."""
     try:
-        user = request.request_uri.user or ""
+        return _shown(request.request_uri.user)
     except ParseError:
         return ""
-    return "".join(letter for letter in user if letter.isprintable())[:_MAX_TEXT]
+
+
+def _caller(request: Request) -> str:
+    """The number in From, fit to be shown."""
+    try:
+        return _shown(request.from_.uri.user)
+    except ParseError:
+        return ""
+
+
+def _shown(user: str | None) -> str:
+    return "".join(letter for letter in user or "" if letter.isprintable())[:_MAX_TEXT]

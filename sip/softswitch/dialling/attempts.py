@@ -53,7 +53,8 @@ class Hop:
 class InviteDetails:
     """What every INVITE of a dial says. `headers` are the application's, as far as they pass.
 
-    `options` are the trunk's manners, as far as the application does not say otherwise.
+    `options` are the trunk's manners, as far as the application does not say otherwise;
+    `sip_call_id` is the Call-ID of the first INVITE, where somebody has been told it already.
     """
 
     trunk: Trunk
@@ -61,6 +62,7 @@ class InviteDetails:
     caller: Caller
     headers: Headers
     credentials: Credentials | None
+    sip_call_id: str | None = None
 
 
 class TrunkAttempts:
@@ -73,6 +75,7 @@ class TrunkAttempts:
         self._hop: Hop | None = None
         self._targets: deque[Target] = deque()
         self._first: Attempt | None = None
+        self._sip_call_id = details.sip_call_id
         #: why what was passed over could not be tried
         self.problems: list[str] = []
         self.causes: set[Cause] = set()
@@ -126,6 +129,7 @@ class TrunkAttempts:
         details, trunk = self._details, self._details.trunk
         ours = self._ua.host(flow, trunk.leg.advertise)
         caller, identity = outbound_identity(trunk, details.caller, ours)
+        sip_call_id, self._sip_call_id = self._sip_call_id, None
         return Attempt(
             uri=hop.uri,
             flow=flow,
@@ -141,6 +145,7 @@ class TrunkAttempts:
             target=target,
             redirect_hosts=trunk.redirect_hosts,
             on_outcome=partial(_note, hop, last),
+            sip_call_id=sip_call_id,
         )
 
 

@@ -1,6 +1,6 @@
 """Places calls: from what an application wants to dial to the attempts of a trunk."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Protocol
@@ -17,7 +17,7 @@ from sip.softswitch.dialling.called_number import dialled_uri
 from sip.softswitch.dialling.header_policy import NOTHING, Passed, outgoing_headers, passing
 from sip.softswitch.dialling.identity import Caller
 from sip.softswitch.dialling.numbers import dialling_problem
-from sip.softswitch.dialling.targets import DialTarget, PhoneTarget, SipTarget
+from sip.softswitch.dialling.targets import DialTarget, SipTarget, UserTarget
 from sip.softswitch.trunks.health import AlwaysUp, Health
 from sip.softswitch.trunks.limits import Slot, TrunkFullError, TrunkLimits
 from sip.softswitch.trunks.trunk import Trunk, Trunks
@@ -64,6 +64,11 @@ def _nowhere(_: str) -> tuple[RegisteredPeer, ...]:
     return ()
 
 
+def _nobody(_: str, __: str | None) -> Mapping[str, Sequence[RegisteredPeer]]:
+    """Default for `users`."""
+    return {}
+
+
 def _direct(_: str) -> tuple[str, ...]:
     """Default for `service_route`: no registrar told us one."""
     return ()
@@ -73,7 +78,8 @@ def _direct(_: str) -> tuple[str, ...]:
 class Dialler:
     """Knows the trunks and what is known of their peers just now.
 
-    `locations(trunk)` are the places where a trunk's peer registered with us,
+    `locations(trunk)` are the places where a trunk's peer registered with us, `users(name, realm)`
+    those where anybody registered as that user, by trunk, best first;
     `service_route(trunk)` is the Route that a registrar told us (RFC 3608).
     """
 
@@ -82,6 +88,7 @@ class Dialler:
     limits: TrunkLimits = field(default_factory=TrunkLimits)
     health: Health = field(default_factory=AlwaysUp)
     locations: Callable[[str], Sequence[RegisteredPeer]] = _nowhere
+    users: Callable[[str, str | None], Mapping[str, Sequence[RegisteredPeer]]] = _nobody
     service_route: Callable[[str], tuple[str, ...]] = _direct
 
     def trunk_of(self, target: DialTarget) -> Trunk:
@@ -89,6 +96,10 @@ class Dialler:
         if isinstance(target, SipTarget):
             return self.trunks.at(target.uri) or _PLAIN
         name = target.trunk
+        if isinstance(target, UserTarget):
+            name = next(self._trunks_of(target), None)
+            if name is None:
+                raise _not_registered(target)
         if not name:
             raise DialError(404, "Dial Names No Trunk", Cause.NO_SUCH_TRUNK, Fault.APPLICATION)
         trunk = self.trunks.named(name)
@@ -116,7 +127,7 @@ class Dialler:
             return NOTHING
         if trunk is _PLAIN:
             return passing(given, None)
-        called = target.number if isinstance(target, PhoneTarget) else target.uri.user or ""
+        called = target.uri.user or "" if isinstance(target, SipTarget) else target.called
         return outgoing_headers(given, trunk, caller=caller.number, called=called)
 
     async def attempts(
@@ -127,10 +138,12 @@ class Dialler:
         headers: Headers,
         *,
         encrypted: bool = False,
+        sip_call_id: str | None = None,
     ) -> TrunkAttempts:
         """How to dial: at least one attempt. Raises DialError where nothing can be tried.
 
-        `encrypted` demands encrypted media, whatever the trunk says of it.
+        `encrypted` demands encrypted media, whatever the trunk says of it; `sip_call_id` is the
+        Call-ID of the first INVITE, where it is chosen already.
         """
         credentials = trunk.credentials
         if isinstance(target, SipTarget):
@@ -138,12 +151,18 @@ class Dialler:
             hops = [self._through(trunk, uri, trunk.gateway_at(uri))]
             if target.auth is not None:
                 credentials = Credentials(*target.auth)
+        elif isinstance(target, UserTarget):
+            places = self.users(target.name, target.realm).get(trunk.name, ())
+            hops = [*self._registered(places, lambda uri: uri.replace(user=target.name))]
+            if not hops:
+                raise _not_registered(target)
         else:
             number = target.number
             problem = dialling_problem(number)
             if problem is not None:
                 raise DialError(484, problem, Cause.BAD_NUMBER, Fault.APPLICATION)
-            hops = [*self._registered(trunk, number)] if trunk.registrar else []
+            places = self.locations(trunk.name) if trunk.registrar else ()
+            hops = [*self._registered(places, lambda uri: dialled_uri(uri, number, trunk))]
             for gateway in trunk.gateways:
                 hops.append(self._through(trunk, dialled_uri(gateway, number, trunk), gateway))
             if not hops:
@@ -152,7 +171,12 @@ class Dialler:
         if encrypted:
             options = replace(options, media=options.media.encrypted(Encryption.REQUIRED))
         details = InviteDetails(
-            trunk=trunk, options=options, caller=caller, headers=headers, credentials=credentials
+            trunk=trunk,
+            options=options,
+            caller=caller,
+            headers=headers,
+            credentials=credentials,
+            sip_call_id=sip_call_id,
         )
         attempts = TrunkAttempts(self.ua, details, hops)
         if not await attempts.begin():
@@ -178,11 +202,20 @@ class Dialler:
             note=partial(health.note, trunk.name, gateway or uri),
         )
 
-    def _registered(self, trunk: Trunk, number: str) -> Iterator[Hop]:
+    def _trunks_of(self, target: UserTarget) -> Iterator[str]:
+        """Whose peer registered as that user, the newest first."""
+        for trunk in self.users(target.name, target.realm):
+            if target.trunk in (None, trunk):
+                yield trunk
+
+    @staticmethod
+    def _registered(
+        places: Iterable[RegisteredPeer], called: Callable[[Uri], Uri]
+    ) -> Iterator[Hop]:
         """RFC 3261 16.5: the Request-URI is the registered Contact to the letter, since peers know
-        their calls by its parameters; the number stands in To."""
-        for location in self.locations(trunk.name):
-            to = dialled_uri(location.uri, number, trunk)
+        their calls by its parameters; who is called stands in To."""
+        for location in places:
+            to = called(location.uri)
             yield Hop(
                 uri=_request_uri(location, to),
                 to=_as_callee(to),
@@ -222,6 +255,11 @@ def _as_callee(uri: Uri) -> Uri:
     if uri.port is None and params == uri.params:
         return uri
     return uri.replace(params=params, port=None)
+
+
+def _not_registered(target: UserTarget) -> DialError:
+    reason = f"User {target.called} Is Not Registered"
+    return DialError(480, reason, Cause.NOT_REGISTERED, Fault.PEER)
 
 
 def _no_way(trunk: Trunk) -> DialError:

@@ -5,6 +5,7 @@ negotiates an extension never crosses, whatever a policy says.
 """
 
 import json
+import re
 from base64 import urlsafe_b64decode
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -23,7 +24,13 @@ from sip.softswitch.trunks.trunk import Trunk
 MAX_LINE: Final = 1024
 
 #: Headers between this switch and its application: a peer may neither send nor receive them.
-OUR_WORD: Final = frozenset({"x-authenticated-user", "x-forwarded-for", "x-originating-carrier"})
+OUR_WORD: Final = frozenset(
+    {"x-authenticated-user", "x-forwarded-for", "x-originating-carrier", "x-gateway-verstat"}
+)
+#: In which we tell the application what came of a network's check of the caller's signature: the
+#: parameter of the caller's URI (3GPP TS 24.229 7.2A.20), which stands where it may not be told.
+VERSTAT: Final = "X-Gateway-Verstat"
+_VERSTAT: Final = re.compile(r";verstat=([A-Za-z0-9-]{1,64})", re.IGNORECASE)
 
 #: Hop-by-hop, of one dialog, or of one body; and what identifies us to our own peer.
 NEVER: Final = OUR_WORD | frozenset(
@@ -50,6 +57,8 @@ _READ: Final = frozenset(
         *("supported", "require", "allow", "allow-events", "accept", "session-expires", "min-se"),
         *("date", "expires", "privacy", "user-agent", "server", "organization", "subject"),
         *("priority", "content-type", "content-length", "content-disposition", "mime-version"),
+        # how far the peer vouches for the caller (ATIS-1000074)
+        *("p-attestation-indicator", "p-origination-id"),
     }
 )
 #: Lists (RFC 3261 7.3.1): several lines mean the same as one with commas.
@@ -118,6 +127,9 @@ def told_headers(
             told[key] = lines[0]
         elif key not in NEVER:
             others += ((name, line) for line in lines)
+    verstat = _verstat_of(invite, trunk)
+    if verstat is not None:
+        told[VERSTAT] = verstat
     if not others:
         return told, NOTHING
     passed = passing(_tellable(others, invite, trunk, identity), trunk.pass_headers.inbound)
@@ -129,6 +141,16 @@ def told_headers(
         elif key in _LISTS:
             told[shown] = f"{told[shown]}, {value}"
     return told, passed
+
+
+def _verstat_of(invite: Request, trunk: Trunk) -> str | None:
+    """By the first of the headers that the trunk is believed in which says so."""
+    for header in trunk.caller_id.accept:
+        for value in invite.headers.get_all(FIELDS[header]):
+            found = _VERSTAT.search(value)
+            if found is not None:
+                return found[1]
+    return None
 
 
 def outgoing_headers(given: Headers, trunk: Trunk, *, caller: str, called: str) -> Passed:

@@ -68,12 +68,14 @@ class Identity:
 class Caller:
     """The caller that a B-leg shows: a number or ANONYMOUS.
 
-    `withheld` is the number of an anonymous caller, for trunks that carry it in a private header.
+    `withheld` is the number of an anonymous caller, for trunks that carry it in a private header;
+    `host` the domain of its URI, where that is not the trunk's to say.
     """
 
     number: str
     name: str | None = None
     withheld: str | None = None
+    host: str | None = None
 
 
 def inbound_identity(invite: Request, trunk: Trunk) -> Identity:
@@ -119,7 +121,7 @@ def outbound_identity(trunk: Trunk, caller: Caller, host: str) -> tuple[NameAddr
     `caller_id.send`, or like any other where the trunk has `privacy: false`.
     """
     settings = trunk.caller_id
-    domain = settings.from_domain or trunk.leg.contact_domain or host
+    domain = caller.host or settings.from_domain or trunk.leg.contact_domain or host
     unnamed = _unnamed(caller.number)
     number = caller.withheld or "" if unnamed else caller.number
     hidden = unnamed and (settings.privacy or not number)

@@ -1,4 +1,6 @@
-"""What can be dialled: a number by way of a trunk, or a SIP URI."""
+"""What can be dialled: a number by way of a trunk, a SIP URI, or a user that registered with us."""
+
+from typing import TypeAlias
 
 from sip.b2bua.call_events import Headers
 from sip.core.uri import Uri
@@ -13,6 +15,11 @@ class PhoneTarget:
     trunk: str | None = None
     headers: Headers = ()
 
+    @property
+    def called(self) -> str:
+        """Who is called, in a word."""
+        return self.number
+
 
 @frozen(kw_only=True)
 class SipTarget:
@@ -22,5 +29,28 @@ class SipTarget:
     auth: tuple[str, str] | None = None
     headers: Headers = ()
 
+    @property
+    def called(self) -> str:
+        """Who is called, in a word."""
+        return str(self.uri)
 
-DialTarget = PhoneTarget | SipTarget
+
+@frozen(kw_only=True)
+class UserTarget:
+    """Who registered with us as `name@realm`, or as `name` at whichever host if `realm` is None.
+
+    `trunk` is the trunk whose peer it is, None for any.
+    """
+
+    name: str
+    realm: str | None = None
+    trunk: str | None = None
+    headers: Headers = ()
+
+    @property
+    def called(self) -> str:
+        """Who is called, in a word."""
+        return self.name if self.realm is None else f"{self.name}@{self.realm}"
+
+
+DialTarget: TypeAlias = PhoneTarget | SipTarget | UserTarget

@@ -6,37 +6,43 @@ verb does is its own business (`verbs/`).
 """
 
 import asyncio
-from collections import deque
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import ClassVar
 
 import aiohttp
 import structlog
 
 from sip.b2bua.call import Call
 from sip.b2bua.call_events import Cause
+from sip.b2bua.call_state import EndedBy
 from sip.b2bua.leg_report import LegReport
-from sip.media.plane import MediaError
 from sip.softswitch.dialling.dialler import Dialler
 from sip.softswitch.jambonz import messages
+from sip.softswitch.jambonz.application import Application
+from sip.softswitch.jambonz.callee import accepts
+from sip.softswitch.jambonz.commands import COMMANDS, Commands
+from sip.softswitch.jambonz.detecting import Detecting
 from sip.softswitch.jambonz.link import AppError, AppLink
-from sip.softswitch.jambonz.session import Dialled, Verb
+from sip.softswitch.jambonz.runner import Runner
+from sip.softswitch.jambonz.session import Verb
 from sip.softswitch.jambonz.session_info import SessionInfo
 from sip.softswitch.jambonz.socket import LAST_ACK_S, AppSocket, Json
 from sip.softswitch.jambonz.sounds import NO_SOUNDS, Sounds
-from sip.softswitch.jambonz.verbs import JAMBONZ_COMMANDS, parse_verbs
+from sip.softswitch.jambonz.transfers import Transfers
+from sip.softswitch.jambonz.verbs import JAMBONZ_COMMANDS
 from sip.softswitch.jambonz.verbs.config import record
 from sip.softswitch.jambonz.verbs.schema import KNOWN_TO_JAMBONZ, VerbError
 
 log = structlog.get_logger(__name__)
 
-#: Characters of a header's name in the log.
-MAX_SHOWN = 64
-
 
 class Driver:
-    """One call and its application: the `Session` of its verbs. `run` lasts as long as the call."""
+    """One call and its application. `run` lasts as long as the call."""
+
+    #: whether the application hears of the call before it has taken it: jambonz says nothing of one
+    #: that came before the first ack
+    tells_at_once: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -50,15 +56,6 @@ class Driver:
         self.dialler = dialler
         self.sounds = sounds
         self.info = info
-        self.customer_data: Json = {}
-        self.dialled = Dialled()
-        self._dropped: set[str] = set()
-        self._verbs: deque[Verb] = deque()
-        #: the task of this call, while it runs a verb or waits for commands
-        self._doing: asyncio.Task[Any] | None = None
-        self._interrupted = False
-        #: nothing is being done: the call waits for commands
-        self._waiting = True
         #: the application gave verbs that can be run
         self._started = False
         self.call = make_call(self._on_status)
@@ -69,16 +66,24 @@ class Driver:
             on_command=self._on_command,
             on_gone=self._on_gone,
         )
+        self.application = Application(self._socket, self.call, info)
+        self._detecting = Detecting(self.application, partial(self._redirect, queued=False))
+        #: the verbs that `session:new` brought, and those after them
+        self.main = self._runner(_no_outcome)
+        self._commands = Commands(self.application, partial(self._runner, _no_outcome))
+        #: what runs beside them
+        self._transfers = Transfers(self.application, self.main, self._runner)
+        self.call.on_refer = self._transfers.heard
 
     async def run(self) -> None:
         """Run the call until it is over and the application knows."""
         try:
-            self.note_dropped(self.info.untold)
-            await self._do(self._begin())
+            self.application.note_dropped(self.info.untold)
+            await self.main.do(self._begin())
             if self._started:
                 await self._work()
         except Exception:
-            log.exception("call.broke", **self.log_ids)
+            log.exception("call.broke", **self.application.log_ids)
             self.call.reject(500, None)
         finally:
             self.call.hangup()
@@ -86,13 +91,13 @@ class Driver:
 
     def end(self, cause: Cause | None = None) -> None:
         """Hang up, whatever is going on: by command, or for a `cause` of the softswitch's own."""
-        self._verbs.clear()
+        self.main.clear()
         self.call.hangup(cause=cause)
         self._interrupt()
 
     def shut_down(self, retry_after_s: int) -> None:
         """The same because the switch is closing; both peers and the application are told so."""
-        self._verbs.clear()
+        self.main.clear()
         self.call.shut_down(retry_after_s)
         self._interrupt()
 
@@ -104,84 +109,78 @@ class Driver:
         told: object = None
         try:
             told = await self._socket.open(session)
-            verbs = self._read(told)
+            verbs = self.application.read(told)
             if not verbs:
                 raise VerbError("no application provided")
         except (AppError, VerbError) as error:
-            log.error("call.no-verbs", error=str(error), fault=error.fault.value, **self.log_ids)
+            log.error(
+                "call.no-verbs",
+                error=str(error),
+                fault=error.fault.value,
+                **self.application.log_ids,
+            )
             if isinstance(error, VerbError):
                 self._socket.error(str(error), told)
             # jambonz answers 480 (JAMBONES_WEBHOOK_ERROR_RETURN); the reason stays in the log
             self.call.reject(480, None)
             return
         self._started = True
-        self._verbs.extend(verbs)
+        self._detecting.application_knows()
+        self.main.give(verbs)
         self._on_status(self.call.status)
 
     async def _work(self) -> None:
         """Run verb after verb; wait for commands when none is left."""
+        main = self.main
         while not self.call.over:
-            if self._verbs:
-                work = self._verbs.popleft().run(self)
-                if work is None:
-                    continue
-                self._waiting = False
-            elif self._socket.gone:
+            if await main.step():
+                continue
+            if self._socket.gone:
                 return
-            else:
-                work = self.call.idle()
-            await self._do(work)
-            self._waiting = True
+            await main.do(self.call.idle())
 
-    async def _do(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run it until it is done or interrupted.
-
-        It runs in the call's own task, since a task for every verb costs more than most verbs. An
-        interruption cancels that task and is taken back here.
-        """
-        task = self._doing = asyncio.current_task()
-        assert task is not None
-        try:
-            await work
-            if self._interrupted:
-                # in its very last step: the cancellation is still to be raised
-                await asyncio.sleep(0)
-        except asyncio.CancelledError:
-            if not self._interrupted:
-                raise
-        finally:
-            self._doing = None
-        if self._interrupted:
-            self._interrupted = False
-            if task.uncancel():  # the switch is closing as well
-                raise asyncio.CancelledError
+    def _runner(self, note_outcome: Callable[[int, str], None], leg: str | None = None) -> Runner:
+        return Runner(
+            self.application,
+            self.dialler,
+            self.sounds,
+            self._detecting.want,
+            note_outcome,
+            accepts,
+            leg,
+        )
 
     def _interrupt(self) -> None:
-        """Stop what is being done; the next verb takes its place."""
+        """Stop what is being done."""
         if self._started:
-            self._stop()
-
-    def _stop(self) -> None:
-        if self._doing is not None and not self._interrupted:
-            self._interrupted = True
-            self._doing.cancel()
+            self._transfers.stop()
+            self.main.interrupt()
 
     async def _finish(self) -> None:
         """Give back the media, say the last word, close the socket."""
+        await self._detecting.close()
+        await self._transfers.close()
+        await self._commands.close()
         await self.call.close()
-        if not self._started:
+        self.main.close()
+        if not (self._started or self.tells_at_once):
             await self._socket.close(aiohttp.WSCloseCode.GOING_AWAY)
             return
-        last = messages.call_status(self.info, self.call.status, ended_by=self.call.ended_by)
+        last = messages.call_status(self.info, self.call.status, ended_by=self._ended_by)
         last["media"] = messages.media_counters(self.call.stats)
-        self._socket.status(self._tagged(last))
+        self._socket.status(self.application.tagged(last))
         await self._socket.close()
+
+    @property
+    def _ended_by(self) -> EndedBy | None:
+        """Who ended the call, if there was one."""
+        return self.call.ended_by
 
     # what the application says unasked
 
     def _on_gone(self) -> None:
         """jambonz: verbs that are queued still run; a call that only waits for commands ends."""
-        if not self._verbs and self._waiting:
+        if self.main.empty and self.main.waiting and self._transfers.none:
             self._interrupt()
 
     def _on_command(self, command: Json) -> None:
@@ -193,104 +192,56 @@ class Driver:
     def _command(self, name: str, data: object, command: Json) -> None:
         match name, data:
             case "redirect", list():
-                verbs = self._read(data)
-                queued = bool(command.get("queueCommand"))
-                if not queued:
-                    self._verbs.clear()
-                self._verbs.extend(verbs)
-                if not queued or self._waiting:
-                    self._interrupt()
+                self._redirect(self.application.read(data), bool(command.get("queueCommand")))
+            case "transfer", list():
+                self._transfers.commanded(self.application.read(data), command.get("callSid"))
             case "record", _:
                 record("record", "data", data).apply(self.call)
             case "call:status", {"call_status": "completed" | "no-answer"}:
                 self.end()
+            case _ if name in COMMANDS:
+                self._commands.run(name, data, command)
             case _ if name in JAMBONZ_COMMANDS:
                 raise VerbError(f"command {name!r} with this data is {KNOWN_TO_JAMBONZ}")
             case _:
                 raise VerbError(f"command {name!r} is not known")
 
-    def _read(self, data: object) -> list[Verb]:
-        """The verbs of an ack or a command. Raises VerbError.
-
-        The application hears what of them is taken although it is not done; the call goes on.
-        """
-        return parse_verbs(data, lambda text: self._socket.error(text, data, msg="NotSupported"))
-
-    # what verbs may ask of us: `Session`
-
-    @property
-    def log_ids(self) -> dict[str, str]:
-        status = self.call.status
-        return {"call_sid": status.call_sid, "sip_call_id": status.sip_call_id}
-
-    async def ask(self, hook: str, data: Json, *, kind: str = "verb:hook") -> None:
-        await self._asked(hook, data, kind)
-
-    async def _asked(self, hook: str, data: Json, kind: str) -> bool:
-        """Call a hook; whether verbs in its ack took the place of those that were left."""
-        try:
-            told = await self._socket.hook(hook, self._tagged(data), kind=kind)
-            if isinstance(told, list) and told:
-                verbs = self._read(told)
-                self._verbs.clear()
-                self._verbs.extend(verbs)
-                return True
-        except AppError as error:
-            log.warning(
-                "hook.failed", hook=hook, error=str(error), fault=error.fault.value, **self.log_ids
-            )
-        except VerbError as error:
-            log.warning(
-                "hook.bad-verbs",
-                hook=hook,
-                error=str(error),
-                fault=error.fault.value,
-                **self.log_ids,
-            )
-            self._socket.error(str(error), told)
-        return False
-
-    def listen_for_fax(self, hook: str) -> None:
-        try:
-            self.call.notice_fax(partial(self.call.errands.add, self._fax_heard, hook))
-        except MediaError as error:
-            log.warning("fax.not-heard", error=str(error), **self.log_ids)
-            self._socket.error(f"config: amd: {error.text}", {}, msg="NotSupported")
-
-    async def _fax_heard(self, hook: str) -> None:
-        log.info("fax.heard", **self.log_ids)
-        told = messages.fax_tone(self.info, self.call.status)
-        if await self._asked(hook, told, "verb:hook"):
-            self._interrupt()
-
-    def tell(self, hook: str, data: Json) -> None:
-        self._socket.tell_hook(hook, self._tagged(data))
-
-    def note_dropped(self, dropped: Iterable[tuple[str, str]]) -> None:
-        for name, why in dropped:
-            if name.lower() not in self._dropped:
-                self._dropped.add(name.lower())
-                log.info("header.dropped", header=name[:MAX_SHOWN], reason=why, **self.log_ids)
+    def _redirect(self, verbs: list[Verb], queued: bool) -> None:
+        runner = self._transfers.current
+        if queued:
+            runner.give(verbs)
+            if runner.waiting and self._started:
+                runner.interrupt()
+            return
+        for transfer in self._transfers.undecided:
+            transfer.stop()
+        runner.clear()
+        runner.give(verbs)
+        if self._started:
+            runner.interrupt()
 
     # what the application hears
 
     def _on_status(self, status: LegReport) -> None:
+        first = status is self.call.status
         if status.final and status.detail is not None:
             log.warning(
                 "leg.failed",
                 reason=status.detail,
                 leg_sip_call_id=status.sip_call_id,
-                **self.log_ids,
+                **self.application.log_ids,
             )
-        if status is self.call.status and status.final:
+        if self.call.over:
             self._hurry()
-        if not self._started:
-            return  # jambonz says nothing before the first ack
-        if status is not self.call.status:
-            told = messages.child_status(self.info, self.call.status, status, self.dialled)
-            self._socket.status(told)
+        self._detecting.on_status(status)
+        if not (self._started or self.tells_at_once):
+            return
+        if not first:
+            self._transfers.on_status(status)
+            dialled = self.application.dialled(status.call_sid)
+            self._socket.status(messages.child_status(self.info, self.call.status, status, dialled))
         elif not status.final:  # the last word comes with the media's counters
-            self._socket.status(self._tagged(messages.call_status(self.info, status)))
+            self._socket.status(self.application.tagged(messages.call_status(self.info, status)))
 
     def _hurry(self) -> None:
         """The call is over: its application is not waited for as one that may still decide."""
@@ -300,9 +251,8 @@ class Driver:
 
     def _give_up(self) -> None:
         if not self._started:
-            self._stop()
+            self.main.interrupt()
 
-    def _tagged(self, data: Json) -> Json:
-        if self.customer_data:
-            data["customerData"] = self.customer_data
-        return data
+
+def _no_outcome(_: int, __: str) -> None:
+    """Nobody asked for a transfer."""

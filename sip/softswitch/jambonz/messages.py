@@ -11,6 +11,7 @@ from sip.b2bua.call_events import Cause
 from sip.b2bua.call_state import EndedBy
 from sip.b2bua.leg_report import LegReport, Progress
 from sip.b2bua.legs.leg import Direction
+from sip.core.refer import Refer
 from sip.media.fax_tone import TONE_HZ
 from sip.media.plane import MediaStats
 from sip.media.session import by_leg
@@ -29,6 +30,8 @@ _PROGRESS = {
 }
 #: The same of a leg that was never answered, by its SIP status; any other is "failed".
 _FAILED = {486: "busy", 600: "busy", 487: "no-answer"}
+#: What amd's actionHook is told where the caller is a fax machine.
+FAX_TONE: Json = {"type": "amd_tone_detected", "frequency": TONE_HZ, "tone": "fax"}
 #: jambonz's `call_termination_by`.
 _ENDED_BY = {
     EndedBy.CALLER: "caller",
@@ -47,9 +50,8 @@ def status_word(report: LegReport) -> str:
 
 
 def new_session(info: SessionInfo, status: LegReport) -> Json:
-    """`session:new` for a call that came. It is trying, also where the caller already gave up."""
-    trying = {"sip_status": 100, "sip_reason": "Trying", "call_status": "trying"}
-    return _a_leg(info, status) | trying | info.details()
+    """`session:new`: of a call that came at once, of one that we place when it is answered."""
+    return _a_leg(info, status) | info.details()
 
 
 def call_status(info: SessionInfo, status: LegReport, *, ended_by: EndedBy | None = None) -> Json:
@@ -98,9 +100,21 @@ def dial_result(
     return told
 
 
-def fax_tone(info: SessionInfo, status: LegReport) -> Json:
-    """What amd's actionHook gets where the caller is a fax machine."""
-    return call_status(info, status) | {"type": "amd_tone_detected", "frequency": TONE_HZ}
+def refer(call_sid: str, other: str, asked: Refer) -> Json:
+    """What a referHook gets beside the keys of the leg `call_sid` that sent REFER: what it asks
+    for. `other` is who is to be brought to somebody else."""
+    by = asked.referred_by
+    details = {
+        **{_snake(name): value for name, value in asked.headers},
+        "sip_refer_to": asked.refer_to.text,
+        "refer_to_user": asked.refer_to.user,
+        "sip_referred_by": "" if by is None else by.text,
+        "referred_by_user": "" if by is None else by.user,
+        "sip_user_agent": asked.user_agent or "",
+        "referring_call_sid": call_sid,
+        "referred_call_sid": other,
+    }
+    return {"refer_details": details}
 
 
 def media_counters(stats: MediaStats | None) -> Json:
@@ -119,11 +133,10 @@ def _a_leg(info: SessionInfo, status: LegReport) -> Json:
     """The A-leg and how far it is."""
     return {
         "call_sid": status.call_sid,
-        "direction": "inbound",
+        "direction": info.direction,
         "from": info.caller.shown,
         "to": info.number,
-        "originating_sip_ip": info.source,
-        "originating_sip_trunk_name": info.trunk,
+        **info.origin(),
         "call_id": status.sip_call_id,
         "sip_status": status.sip_status,
         "sip_reason": status.sip_reason,

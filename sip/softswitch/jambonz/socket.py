@@ -53,6 +53,9 @@ class AppSocket:
         self._on_command = on_command
         self._on_gone = on_gone
         self._first: Json = {}
+        self._first_msgid = ""
+        #: the application has been sent `session:new`: it can be reminded of the call
+        self._introduced = False
         self._socket: Socket | None = None
         #: the application has taken the call, on the socket that there is now
         self._connected = False
@@ -73,21 +76,47 @@ class AppSocket:
 
     async def open(self, session: Json) -> object:
         """Connect and send `session:new`; returns the data of its ack. Raises AppError."""
-        self._first = session
+        await self.connect()
+        self.introduce(session)
+        return await self.accepted()
+
+    async def connect(self) -> None:
+        """Connect, and send what was said before. Raises AppError."""
         self._socket = await self._link.socket()
         self._connected = True
         self._socket.start(self._take, self._closed)
-        msgid = self._ids.msgid()
-        self._opening = self._expect_ack(msgid)
-        self._put(self._envelope("session:new", msgid, session))
-        return await self._acknowledged("session:new", msgid, self._opening)
+        self._send_waiting(self._socket)
 
-    async def hook(self, hook: str, data: Json, *, kind: str = "verb:hook") -> object:
+    def introduce(self, session: Json) -> None:
+        """Send `session:new`. As in jambonz, what is said before names no call in its envelope."""
+        self._first, self._first_msgid = session, self._ids.msgid()
+        self._opening = self._expect_ack(self._first_msgid)
+        self._introduced = self._connected
+        self._put(self._envelope("session:new", self._first_msgid, session))
+
+    async def accepted(self) -> object:
+        """The data of the ack to `session:new`, which was sent. Raises AppError."""
+        assert self._opening is not None, "an ack is to what was sent"
+        return await self._acknowledged("session:new", self._first_msgid, self._opening)
+
+    async def hook(
+        self,
+        hook: str,
+        data: Json,
+        *,
+        kind: str = "verb:hook",
+        within_s: float = ACK_TIMEOUT_S,
+    ) -> object:
         """Send `verb:hook`, or another kind; returns the data of its ack, None if it has none.
 
         Raises AppError when the application is gone or does not acknowledge in time.
         """
-        return await self._ask(kind, data, hook=hook)
+        if self.gone:
+            raise AppError("the application has left the call")
+        msgid = self._ids.msgid()
+        acknowledged = self._expect_ack(msgid)
+        self._put(self._envelope(kind, msgid, data, hook))
+        return await self._acknowledged(kind, msgid, acknowledged, within_s)
 
     def tell_hook(self, hook: str, data: Json) -> None:
         """Send `verb:hook` about what is over: its ack changes nothing, and only `close` waits."""
@@ -134,23 +163,19 @@ class AppSocket:
 
     # sending
 
-    async def _ask(self, kind: str, data: Json, *, hook: str | None = None) -> object:
-        if self.gone:
-            raise AppError("the application has left the call")
-        msgid = self._ids.msgid()
-        acknowledged = self._expect_ack(msgid)
-        self._put(self._envelope(kind, msgid, data, hook))
-        return await self._acknowledged(kind, msgid, acknowledged)
-
     def _expect_ack(self, msgid: str) -> asyncio.Future[object]:
         acknowledged = self._acks[msgid] = asyncio.get_running_loop().create_future()
         return acknowledged
 
     async def _acknowledged(
-        self, kind: str, msgid: str, acknowledged: asyncio.Future[object]
+        self,
+        kind: str,
+        msgid: str,
+        acknowledged: asyncio.Future[object],
+        within_s: float = ACK_TIMEOUT_S,
     ) -> object:
         loop = asyncio.get_running_loop()
-        until = loop.time() + ACK_TIMEOUT_S
+        until = loop.time() + within_s
         if self._until is not None:
             until = min(until, self._until)
         # a seventh of what asyncio.timeout costs
@@ -158,7 +183,7 @@ class AppSocket:
         try:
             return await acknowledged
         except TimeoutError:
-            waited = f"{ACK_TIMEOUT_S:g} s" if self._until is None else "time: the call is over"
+            waited = f"{within_s:g} s" if self._until is None else "time: the call is over"
             raise AppError(f"the application did not acknowledge {kind} in {waited}") from None
         finally:
             late.cancel()
@@ -181,7 +206,9 @@ class AppSocket:
             self._outbox.append(text)
 
     def _envelope(self, kind: str, msgid: str, data: Json, hook: str | None = None) -> str:
-        message: Json = {"type": kind, "msgid": msgid, "call_sid": self._call_sid, "data": data}
+        message: Json = {"type": kind, "msgid": msgid, "data": data}
+        if self._first:
+            message["call_sid"] = self._call_sid
         if hook is not None:
             message["hook"] = hook
         return orjson.dumps(message).decode()
@@ -230,17 +257,14 @@ class AppSocket:
     async def _reconnect(self) -> None:
         """As jambonz does: the original payload again, and an ack within 5 s or the call ends.
 
-        Verbs in that ack are those of `session:new`'s, where the socket took that ack with it.
+        Verbs in that ack are those of `session:new`'s, where the socket took that ack with it. An
+        application that was not told of the call yet has nothing to take back.
         """
         try:
             self._socket = socket = await self._link.reconnect()
-            msgid = self._ids.msgid()
-            acknowledged = self._expect_ack(msgid)
             socket.start(self._take, self._closed)
-            socket.send(self._envelope("session:reconnect", msgid, self._first), _ignore)
-            told = await self._acknowledged("session:reconnect", msgid, acknowledged)
-            if told and self._opening is not None and not self._opening.done():
-                self._opening.set_result(told)
+            if self._introduced:
+                await self._remind(socket)
         except AppError as error:
             log.error(
                 "application.lost",
@@ -253,6 +277,19 @@ class AppSocket:
         finally:
             self._reconnecting = None
         self._connected = True
+        self._introduced = bool(self._first)
+        self._send_waiting(socket)
+
+    async def _remind(self, socket: Socket) -> None:
+        """`session:reconnect`, and its ack. Raises AppError."""
+        msgid = self._ids.msgid()
+        acknowledged = self._expect_ack(msgid)
+        socket.send(self._envelope("session:reconnect", msgid, self._first), _ignore)
+        told = await self._acknowledged("session:reconnect", msgid, acknowledged)
+        if told and self._opening is not None and not self._opening.done():
+            self._opening.set_result(told)
+
+    def _send_waiting(self, socket: Socket) -> None:
         waiting, self._outbox = self._outbox, deque()
         for text in waiting:
             socket.send(text, self._outbox.append)

@@ -140,6 +140,20 @@ class Bindings:
         """The bindings of one address of record."""
         return [b for b in self.live(now) if (b.trunk, b.aor) == (trunk, aor)]
 
+    def of_user(self, user: str, host: str | None, now: float) -> dict[str, list[Location]]:
+        """Where to find who registered as `user`, by trunk, best first as in `of`.
+
+        `host` is that of its address of record; None is any.
+        """
+        found = [one for one in self.live(now) if _is_of(one, user, host)]
+        found.sort(key=lambda binding: (-binding.q, -binding.registered_at))
+        places: dict[str, list[Location]] = {}
+        for binding in found:
+            place = self._location(binding)
+            if place is not None:
+                places.setdefault(binding.trunk, []).append(place)
+        return places
+
     def _location(self, binding: Binding) -> Location | None:
         flow = self._flows.get(_key(binding))
         if flow is not None and flow.closed:
@@ -309,6 +323,11 @@ class Bindings:
         except (ValueError, ParseError):
             return None
         return binding if left_s > 0 else None
+
+
+def _is_of(binding: Binding, user: str, host: str | None) -> bool:
+    name, _, at = binding.aor.rpartition("@")
+    return name == user and (host is None or at == host.lower())
 
 
 def _key(binding: Binding) -> tuple[str, str, str]:

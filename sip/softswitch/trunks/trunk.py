@@ -6,7 +6,7 @@ configuration, laid over its profile.
 
 import functools
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 
 from config.settings import (
@@ -20,6 +20,7 @@ from config.settings import (
     RegistrationSettings,
     Settings,
 )
+from config.transfer_settings import TrunkTransferSettings
 from config.values import Source
 from sip.b2bua.call_events import Headers
 from sip.b2bua.legs.options import DEFAULT, LegOptions, Reliable
@@ -68,9 +69,13 @@ class Trunk:
     called_number: CalledNumberSettings = field(default_factory=CalledNumberSettings)
     headers: Headers = ()
     pass_headers: PassHeaderSettings = field(default_factory=PassHeaderSettings)
+    transfer: TrunkTransferSettings = field(default_factory=TrunkTransferSettings)
     max_calls: int | None = None
     calls_per_second: int | None = None
     accept_per_second: int | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "leg", replace(self.leg, trunk=self.name))
 
     @classmethod
     def of(
@@ -113,6 +118,7 @@ class Trunk:
             called_number=settings.called_number,
             headers=tuple(settings.headers.items()),
             pass_headers=settings.pass_headers,
+            transfer=settings.transfer,
             max_calls=settings.max_calls,
             calls_per_second=settings.calls_per_second,
             accept_per_second=settings.accept_per_second,
@@ -214,6 +220,7 @@ def _leg_options(settings: PeerSettings, hold: HoldTerms) -> LegOptions:
         symmetric=settings.registrar,
         media=_media_terms(settings.media, hold),
         reinvites=settings.media.reinvite,
+        takes_refer=settings.transfer.accepts(settings.kind),
     )
 
 
@@ -223,5 +230,6 @@ def _media_terms(settings: MediaTermsSettings, hold: HoldTerms) -> MediaTerms:
         encryption=Encryption(settings.srtp),
         codecs=Codecs(settings.codecs, ordered=settings.codec_order == "listed"),
         packet_time_ms=settings.packet_time_ms,
+        t38=settings.t38,
         hold=hold,
     )

@@ -12,12 +12,12 @@ from tests.virtual import virtual_time
 
 
 def proof(
-    challenge: Response, password: str, username: str = "retell"
+    challenge: Response, password: str, username: str = "retell", to: str = DID
 ) -> tuple[tuple[str, str], ...]:
     value = answer_challenges(
         challenge.headers.get_all("proxy-authenticate"),
         method="INVITE",
-        uri=f"sip:{DID}@127.0.0.1",
+        uri=f"sip:{to}@127.0.0.1",
         username=username,
         password=password,
         cnonce="c0ffee",
@@ -95,7 +95,7 @@ async def test_a_wrong_password_from_a_configured_address_is_challenged_again_an
             await retell.send("ACK")
         await retell.drain(40)
     [told] = log.warning.call_args_list
-    assert told.kwargs["reason"] == "wrong credentials"
+    assert told.kwargs["reason"] == "wrong credentials: 'retell' has another password here"
     assert ladder.app.frames == []
 
 

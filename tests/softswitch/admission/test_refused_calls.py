@@ -2,14 +2,16 @@
 
 import asyncio
 import socket
+from unittest.mock import patch
 
 from config.settings import LimitSettings
 from sip.clock import LoopClock
+from sip.core.message import Request
 from sip.errors import Fault
 from sip.softswitch.admission import refused_calls
 from sip.softswitch.admission.refused_calls import Refused
 from sip.transport.endpoint import Endpoint
-from tests.ladder import DID, PCMU, Ladder, ladder_test, ladder_with
+from tests.ladder import CALLER, DID, PCMU, Ladder, ladder_test, ladder_with
 from tests.softswitch.admission.test_gatekeeper import challenged, proof
 from tests.softswitch.invites import invite
 from tests.virtual import virtual_time
@@ -60,6 +62,56 @@ async def test_a_peer_that_has_no_credentials(ladder: Ladder) -> None:
     await asyncio.sleep(33)
     assert shown(ladder) == [("retell", DID, "no-credentials", "operator", 407, 1)]
     assert "user name and password" in ladder.gatekeeper.refused.list()[0].detail
+
+
+@ladder_test
+async def test_the_log_says_that_nothing_came_back_and_what_mends_it(ladder: Ladder) -> None:
+    """Nobody asks for the list: it is told all the same, once for each source in a while."""
+    ladder.gatekeeper.refused.advise = lambda *about: " ".join(map(str, about))
+    with patch("sip.softswitch.admission.ignored_log.log") as log:
+        for _ in range(3):
+            await challenged(ladder.peer("retell"))
+            await asyncio.sleep(10)
+        await asyncio.sleep(40)
+    [told] = log.warning.call_args_list
+    assert told.args == ("request.no-credentials",)
+    assert "sent none" in told.kwargs["reason"]
+    assert told.kwargs["fix"] == f"retell no-credentials {CALLER}"
+    [entry] = ladder.gatekeeper.refused.list()
+    assert (entry.count, entry.caller, entry.fix) == (3, CALLER, told.kwargs["fix"])
+
+
+def of_another_dialog(uri: str) -> Request:
+    request = invite(uri=uri)
+    request.headers.remove("call-id")
+    request.headers.add("call-id", "2@192.0.2.1")
+    return request
+
+
+@virtual_time
+async def test_who_has_no_credentials_is_not_lost_among_those_who_have() -> None:
+    """A peer may keep a nonce, and send its proof with the first INVITE; or begin a dialog anew."""
+    refused, source = Refused(LoopClock()), Endpoint("udp", "192.0.2.1", 5060)
+    one, other = "sip:+14155550177@192.0.2.2", "sip:+14155550178@192.0.2.2"
+    refused.challenged(invite(uri=one), source, trunk="retell")
+    refused.came_back(of_another_dialog(other), source)
+    await asyncio.sleep(33)
+    assert refused.counts == {"no-credentials": 1}
+    refused.challenged(invite(uri=one), source, trunk="retell")
+    refused.came_back(of_another_dialog(one), source)
+    await asyncio.sleep(33)
+    assert refused.counts == {"no-credentials": 1}
+
+
+@ladder_test
+async def test_a_user_name_that_nobody_has(ladder: Ladder) -> None:
+    retell = ladder.peer("retell")
+    challenge = await challenged(retell)
+    await retell.send("INVITE", sdp=PCMU, headers=proof(challenge, "s3cret", username="Retell"))
+    await retell.expect(407)
+    await retell.send("ACK")
+    [entry] = ladder.gatekeeper.refused.list()
+    assert entry.detail == "wrong credentials: no login has the user name 'Retell'"
 
 
 @ladder_test

@@ -492,7 +492,7 @@ async def test_headers_pass_by_the_trunks_policy_and_the_log_says_which_do_not(
     headers = {"X-Order": "1", "X-Account": "8", "Subject": "hello", "X-Long": "1" * 2000}
     ladder.app.verbs = lambda _: [dial("agent", headers=headers), dial("agent", headers=headers)]
     ladder.app.hooks.clear()
-    with patch("sip.softswitch.jambonz.driver.log") as log:
+    with patch("sip.softswitch.jambonz.application.log") as log:
         carrier, agent = await call(ladder), ladder.peer("agent")
         invite = await agent.expect("INVITE")
         await agent.send(486)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from sip.softswitch.jambonz.driver import Driver
+from sip.softswitch.jambonz.runner import Runner
 from sip.softswitch.jambonz.session import Session
 from sip.softswitch.jambonz.verbs import VERBS
 from sip.softswitch.jambonz.verbs.schema import ANY, Shape
@@ -15,11 +15,13 @@ DECLINE = {"verb": "sip:decline", "status": 486}
 
 
 class Curious:
-    """A verb that the application interrupts in its very last step."""
+    """A verb that is interrupted in its very last step."""
 
     async def run(self, session: Session) -> None:
-        assert isinstance(session, Driver)
-        session._command("redirect", [{"verb": "config"}, DECLINE], {})
+        assert isinstance(session, Runner)
+        session.clear()
+        session.give(session.application.read([{"verb": "config"}, DECLINE]))
+        session.interrupt()
 
 
 class Stubborn:

@@ -244,7 +244,7 @@ async def test_redirect_asks_by_session_redirect(ladder: Ladder) -> None:
 async def test_verbs_of_the_first_ack_that_are_refused_are_told_before_the_close(
     ladder: Ladder,
 ) -> None:
-    ladder.app.verbs = lambda _: [{"verb": "gather"}]
+    ladder.app.verbs = lambda _: [{"verb": "conference"}]
     carrier = ladder.peer("carrier")
     await carrier.send("INVITE", sdp=PCMU)
     await carrier.expect(100)
@@ -255,8 +255,8 @@ async def test_verbs_of_the_first_ack_that_are_refused_are_told_before_the_close
     [error] = ladder.app.told("jambonz:error")
     assert error["data"] == {
         "msg": "InvalidMessage",
-        "details": "verb 'gather' is known to jambonz, not supported here",
-        "content": [{"verb": "gather"}],
+        "details": "verb 'conference' is known to jambonz, not supported here",
+        "content": [{"verb": "conference"}],
     }
 
 
@@ -264,15 +264,14 @@ async def test_verbs_of_the_first_ack_that_are_refused_are_told_before_the_close
 async def test_what_is_taken_and_not_done_is_told_and_the_call_goes_on(ladder: Ladder) -> None:
     ladder.app.verbs = lambda _: [
         {"verb": "config", "notifyEvents": True},
-        dial("agent", anchorMedia=False, referHook="/refer"),
+        dial("agent", anchorMedia=False),
         HANGUP,
     ]
     await ladder.call_up()
     told = [frame["data"] for frame in ladder.app.told("jambonz:error")]
-    assert [data["msg"] for data in told] == ["NotSupported"] * 3
+    assert [data["msg"] for data in told] == ["NotSupported"] * 2
     assert [data["details"].partition(" is ")[0] for data in told] == [
         "config: notifyEvents",
         "dial: anchorMedia false",
-        "dial: referHook",
     ]
     await ladder.hung_up_by("agent")

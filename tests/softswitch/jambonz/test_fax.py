@@ -127,8 +127,15 @@ async def test_an_engine_that_cannot_is_told_in_words(ladder: Ladder) -> None:
         ({"actionHook": {"url": "/x"}}, None),
         ("/x", "amd must be an object"),
         ({"timers": {}}, "actionHook is missing"),
-        ({"actionHook": "/x", "thresholdWordCount": 9}, "thresholdWordCount is known to jambonz"),
+        ({"actionHook": "/x", "thresholdWordCount": 9, "digitCount": 0}, None),
+        ({"actionHook": "/x", "thresholdWordCount": 5}, "thresholdWordCount is known to jambonz"),
+        ({"actionHook": "/x", "digitCount": 4}, "judged by sound, not words"),
+        ({"actionHook": "/x", "recognizer": {"vendor": "x"}}, "recognizer is known to jambonz"),
         ({"actionHook": "/x", "colour": 9}, "unknown property colour"),
+        ({"actionHook": "/x", "timers": {"toneTimeoutMs": 9000}}, None),
+        ({"actionHook": "/x", "timers": {"toneTimeoutMs": 0}}, "milliseconds above 0"),
+        ({"actionHook": "/x", "timers": {"noSpeechTimeoutMs": 60_000}}, "decision_ms"),
+        ({"actionHook": "/x", "timers": {"wait": 1}}, "amd: timers: unknown property wait"),
     ],
 )
 def test_what_amd_takes(amd: object, words: str | None) -> None:

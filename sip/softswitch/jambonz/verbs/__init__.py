@@ -1,6 +1,7 @@
 """The verbs of jambonz that we run, one file each.
 
-Every module here but `schema` names its verb's shape `VERB`, and is found by being here.
+Every module here but `amd`, `schema` and `targets` names its verb's shape `VERB`, and is found by
+being here.
 """
 
 from importlib import import_module
@@ -10,10 +11,13 @@ from typing import Final
 from sip.softswitch.jambonz.session import Verb
 from sip.softswitch.jambonz.verbs.schema import KNOWN_TO_JAMBONZ, Shape, Tell, VerbError
 
+#: What verbs have in common, and parts of one.
+_PARTS: Final = frozenset({"amd", "schema", "targets"})
+
 
 def _found() -> dict[str, Shape[Verb]]:
     """The shape of every verb, by the verb's name."""
-    names = (module.name for module in iter_modules(__path__) if module.name != "schema")
+    names = (module.name for module in iter_modules(__path__) if module.name not in _PARTS)
     shapes = (import_module(f"{__name__}.{name}").VERB for name in names)
     return {shape.what: shape for shape in shapes}
 
@@ -26,9 +30,9 @@ VERBS: Final = _found()
 #: that it takes for some of them.
 JAMBONZ_VERBS: Final = frozenset(
     {
-        *("alert", "conference", "dequeue", "dialogflow", "dtmf", "dub", "enqueue", "gather"),
+        *("alert", "conference", "dequeue", "dialogflow", "dub", "enqueue"),
         *("leave", "lex", "listen", "llm", "message", "pipeline", "rasa", "record"),
-        *("rest:dial", "say", "sip:refer", "sip:request", "stream", "transcribe"),
+        *("rest:dial", "say", "stream", "transcribe"),
     }
 )
 

@@ -3,7 +3,7 @@
 An application that decides later acknowledges `session:new` with it: the call waits for commands.
 `record` has the shape of jambonz's `recordOptions` (verb-specifications 0.1.13), whose recordings
 go to a SIPREC server; ours go to our own recorder, so that the address of a server is refused.
-The command `record` brings the same. Of jambonz's `amd` the tones are here: a fax that calls.
+The command `record` brings the same.
 """
 
 import re
@@ -11,7 +11,9 @@ from typing import Any, Final
 
 from sip.b2bua.call import Call
 from sip.core.value import frozen
+from sip.softswitch.jambonz.amd import Amd
 from sip.softswitch.jambonz.session import Session, Verb
+from sip.softswitch.jambonz.verbs.amd import amd
 from sip.softswitch.jambonz.verbs.schema import (
     ANY,
     NO_EFFECT,
@@ -48,13 +50,6 @@ class Record:
                 call.recording.end()
 
 
-@frozen(kw_only=True)
-class Amd:
-    """`action_hook` is told where the caller is a fax machine."""
-
-    action_hook: str
-
-
 def _action(what: str, key: str, value: object) -> str:
     if value in (_START, _RESUME, _PAUSE, _STOP):
         return str(value)
@@ -80,18 +75,6 @@ _SHAPE: Final[Shape[Record]] = Shape(
 )
 
 
-#: jambonz's `amd` judges what is said by whoever answers, too, for which it needs speech-to-text.
-_AMD: Final[Shape[Amd]] = Shape(
-    "amd",
-    Amd,
-    {
-        "actionHook": ("action_hook", hook),
-        **dict.fromkeys(("thresholdWordCount", "digitCount", "timers", "recognizer"), UNSUPPORTED),
-    },
-    required="actionHook",
-)
-
-
 def record(what: str, key: str, value: Any) -> Record:
     """Reads the object. Raises VerbError."""
     if not isinstance(value, dict):
@@ -99,26 +82,25 @@ def record(what: str, key: str, value: Any) -> Record:
     return _SHAPE.read(value, lambda _: None)
 
 
-def _amd(what: str, key: str, value: object) -> Amd | None:
-    if not value:
-        return None
-    if not isinstance(value, dict):
-        raise VerbError(f"{what}: {key} must be an object")
-    return _AMD.read(value, lambda _: None)
-
-
 @frozen(kw_only=True)
 class Config:
-    """`record` is what is wanted of the recording, if anything is; `amd` who is told of a fax."""
+    """`record` is what is wanted of the recording, if anything is; `amd` who is told who the first
+    leg's peer is, or that a caller is a fax machine.
+
+    `refer_hook` hears of each REFER for which the dial names no hook of its own.
+    """
 
     record: Record | None = None
     amd: Amd | None = None
+    refer_hook: str | None = None
 
     def run(self, session: Session) -> None:
         if self.record is not None:
             self.record.apply(session.call)
         if self.amd is not None:
-            session.listen_for_fax(self.amd.action_hook)
+            session.detect(self.amd, None)
+        if self.refer_hook is not None:
+            session.hear_of_refers(self.refer_hook)
 
 
 VERB: Final[Shape[Verb]] = Shape(
@@ -128,8 +110,9 @@ VERB: Final[Shape[Verb]] = Shape(
         **ANY,
         "reset": NO_EFFECT,  # nothing was set
         "record": ("record", record),
-        "amd": ("amd", _amd),
-        **dict.fromkeys(("notifyEvents", "referHook"), UNDONE),
+        "amd": ("amd", amd),
+        "referHook": ("refer_hook", hook),
+        "notifyEvents": UNDONE,
         **dict.fromkeys(
             (
                 *("synthesizer", "recognizer", "bargeIn", "listen", "stream"),

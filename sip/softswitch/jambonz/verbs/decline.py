@@ -3,6 +3,7 @@
 from typing import Final
 
 from sip.b2bua.call_events import Headers
+from sip.core.reasons import reason_phrase
 from sip.core.value import frozen
 from sip.softswitch.jambonz.session import Session, Verb
 from sip.softswitch.jambonz.verbs.schema import ANY, Shape, VerbError, headers, text
@@ -10,7 +11,8 @@ from sip.softswitch.jambonz.verbs.schema import ANY, Shape, VerbError, headers, 
 
 @frozen(kw_only=True)
 class Decline:
-    """Without effect on a call that is answered. `reason` is the phrase; RFC 3261's if None."""
+    """Without effect on a call that is answered, but as what a transfer has come to. `reason` is
+    the phrase; RFC 3261's if None."""
 
     status: int
     reason: str | None = None
@@ -18,6 +20,7 @@ class Decline:
 
     def run(self, session: Session) -> None:
         session.call.reject(self.status, self.reason, self.headers)
+        session.note_outcome(self.status, self.reason or reason_phrase(self.status))
 
 
 def _failure(what: str, key: str, value: object) -> int:

@@ -1,4 +1,7 @@
-"""`hangup`: ends the call, with BYE if it is answered and with 603 if it is not."""
+"""`hangup`: ends the call, with BYE if it is answered and with 603 if it is not.
+
+A callee that is asked whether it takes the call does not, by it.
+"""
 
 from typing import Final
 
@@ -15,7 +18,7 @@ class Hangup:
     headers: Headers = ()
 
     def run(self, session: Session) -> None:
-        session.call.hangup(self.headers)
+        session.hang_up(self.headers)
 
 
 VERB: Final[Shape[Verb]] = Shape("hangup", Hangup, {**ANY, "headers": ("headers", headers)})

@@ -14,6 +14,7 @@ from sip.softswitch.jambonz.sounds import SoundError
 from sip.softswitch.jambonz.verbs.schema import (
     ANY,
     UNSUPPORTED,
+    Property,
     Shape,
     VerbError,
     flag,
@@ -39,22 +40,26 @@ class Play:
     async def run(self, session: Session) -> None:
         clock = session.call.ua.clock
         began = clock.now()
-        reason = "playCompleted"
+        reason = "playCompleted" if await self.say(session) else "playFailed"
+        if self.action_hook is not None:
+            await session.ask(self.action_hook, self._result(reason, clock.now() - began))
+
+    async def say(self, session: Session) -> bool:
+        """Play it; false where it cannot be played, which is logged."""
         try:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self.timeout_s):
                     await self._play(session)
         except (SoundError, MediaError) as error:
             log.error("play.failed", error=str(error), fault=error.fault.value, **session.log_ids)
-            reason = "playFailed"
-        if self.action_hook is not None:
-            await session.ask(self.action_hook, self._result(reason, clock.now() - began))
+            return False
+        return True
 
     async def _play(self, session: Session) -> None:
         files = [session.sounds.file(name) for name in self.names]
         call = session.call
         if len(files) == 1:
-            await call.play(files[0], times=self.times, early=self.early)
+            await call.play(files[0], leg=session.leg, times=self.times, early=self.early)
             return
         for _ in range(self.times):
             if not await self._play_each(session, files):
@@ -62,7 +67,7 @@ class Play:
 
     async def _play_each(self, session: Session, files: list[Path]) -> bool:
         for file in files:
-            if not await session.call.play(file, early=self.early):
+            if not await session.call.play(file, leg=session.leg, early=self.early):
                 return False
         return True
 
@@ -101,18 +106,21 @@ def _seconds(what: str, key: str, value: object) -> float:
     raise VerbError(f"{what}: {key} must be a number of seconds above 0")
 
 
+_SOUND: Final[dict[str, Property]] = {
+    **ANY,
+    "url": ("names", _names),
+    "loop": ("times", _times),
+    "earlyMedia": ("early", flag),
+    "timeoutSecs": ("timeout_s", _seconds),
+    "seekOffset": UNSUPPORTED,
+}
+
+#: What other verbs have played.
+SOUND: Final[Shape[Play]] = Shape("play", Play, _SOUND, required="url")
+
 VERB: Final[Shape[Verb]] = Shape(
     "play",
     Play,
-    {
-        **ANY,
-        "url": ("names", _names),
-        "loop": ("times", _times),
-        "earlyMedia": ("early", flag),
-        "timeoutSecs": ("timeout_s", _seconds),
-        "actionHook": ("action_hook", hook),
-        "id": ("verb_id", text),
-        "seekOffset": UNSUPPORTED,
-    },
+    {**_SOUND, "actionHook": ("action_hook", hook), "id": ("verb_id", text)},
     required="url",
 )
