@@ -5,12 +5,15 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel
 
-from config.settings import ListenSettings, Settings, SipSettings
+from config.settings import ListenSettings, OutboundSettings, Settings, SipSettings
 
-#: Groups that take effect at once, whole; of `http` the token does, of `sip` the certificates, of
-#: `media` what is not our own relay's. All else, sockets and what was opened at the start, wants a
-#: restart.
-_AT_ONCE = frozenset({"retell", "trunks", "numbers", "outbound", "limits", "log"})
+#: Groups that take effect at once, whole; of `http` the tokens and our public URL do, of `sip` the
+#: certificates, of `media` what is not our own relay's. All else wants a restart: sockets, and what
+#: was opened at the start.
+_AT_ONCE = frozenset(
+    {"retell", "trunks", "numbers", "outbound", "inbound", "limits", "log"}
+    | {"transfer", "directory", "schedules", "streams", "twilio", "provision"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +32,8 @@ def reload(now: Settings, wanted: Settings) -> Reload:
     # the engines change under open calls; our own relay does not
     ours = {key: getattr(now.media, key) for key in ("ports", "processes", "advertise")}
     media = wanted.media.model_copy(update=ours)
-    http = now.http.model_copy(update={"admin_token": wanted.http.admin_token})
+    tokens = {key: getattr(wanted.http, key) for key in ("admin_token", "tokens", "public_url")}
+    http = now.http.model_copy(update=tokens)
     settings = wanted.model_copy(
         update={**kept, "http": http, "media": media, "sip": _sip(now.sip, wanted.sip)}
     )
@@ -55,6 +59,8 @@ def differences(one: object, other: object, path: str = "") -> Iterator[str]:
     """The keys that differ: of a mapping each entry, of named entries each name, else the key."""
     if one == other:
         return
+    if _other_file(one, other):
+        yield f"{path}.rates_file"
     if isinstance(one, BaseModel) and type(one) is type(other):
         for name, field in type(one).model_fields.items():
             key = f"{path}.{field.alias or name}" if path else name
@@ -67,6 +73,14 @@ def differences(one: object, other: object, path: str = "") -> Iterator[str]:
         yield from differences(_by_name(one), _by_name(other), path)
     else:
         yield path
+
+
+def _other_file(one: object, other: object) -> bool:
+    """Whether all that differs of the rates is what their file held."""
+    if not (isinstance(one, OutboundSettings) and isinstance(other, OutboundSettings)):
+        return False
+    same = (one.rates, one.rates_file) == (other.rates, other.rates_file)
+    return same and one.every_rate() != other.every_rate()
 
 
 def _is_named(value: object) -> bool:

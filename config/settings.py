@@ -8,14 +8,34 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import BeforeValidator, Field, PrivateAttr, SecretStr, ValidationError
 
+from config.agent_settings import AgentSettings, Method
+from config.callback_settings import CallbackSettings
 from config.checks.cross import cross_problems
+from config.directory_settings import ClosedSettings, EntrySettings
+from config.guard_settings import GuardSettings
+from config.jambonz_settings import JambonzSettings
+from config.money_settings import (
+    InboundSettings,
+    NumberInboundSettings,
+    RateSettings,
+    RatesFile,
+    SpendSettings,
+)
 from config.problems import ConfigError, model_problems
+from config.provision_settings import ProvisionSettings
+from config.queue_settings import QueueSettings
+from config.rates_file import Listed, read_rates
 from config.reading import profiles
 from config.reading.environment import read_environment, read_file
 from config.reading.source import Source as ReadSource
+from config.retell_api_settings import BreakerSettings, ConcurrencySettings
+from config.route_settings import RouteSettings
+from config.schedule_settings import ScheduleSettings
+from config.stream_settings import StreamSettings
 from config.texts import (
+    E164,
     ApplicationUrl,
     Country,
     Engines,
@@ -25,9 +45,9 @@ from config.texts import (
     IpAddress,
     Name,
     NumberKey,
-    Prefix,
     Processes,
     PublicAddress,
+    PublicUrl,
     ReadableFile,
     ReadableFolder,
     Secret,
@@ -35,6 +55,7 @@ from config.texts import (
     SoundName,
     StorageUrl,
 )
+from config.transfer_settings import TransferSettings
 from config.trunk_settings import (
     CalledNumberSettings,
     CallerIdSettings,
@@ -52,6 +73,7 @@ from config.trunk_settings import (
     Srtp,
     TrunkSettings,
 )
+from config.twilio_settings import TwilioSettings
 from config.values import (
     Address,
     ListenAddress,
@@ -64,6 +86,13 @@ from config.values import (
     Seconds,
     SipListener,
     Source,
+)
+from config.webhook_settings import NumberWebhookSettings, WebhookSettings
+from config.workspace_settings import (
+    EvidenceSettings,
+    Login,
+    WorkspaceLimitSettings,
+    WorkspaceSettings,
 )
 
 __all__ = [
@@ -89,7 +118,8 @@ __all__ = [
 #: Everything on this machine: what runs where there is neither a file nor a key of Retell's.
 SANDBOX_FILE: Final = Path(__file__).with_name("sandbox.yaml")
 
-Method = Literal["trunk", "dial"]
+#: The name of `http.admin_token`.
+ADMIN: Final = "admin"
 
 #: What is known of the trunk to Retell; the keys of `retell` are laid over it.
 RETELL_TRUNK: Final = profiles.retell().trunk
@@ -100,14 +130,6 @@ def _listeners(value: Any) -> Any:
     if not isinstance(value, list | tuple):
         return value
     return [{"address": item} if isinstance(item, str) else item for item in value]
-
-
-class Login(Model):
-    """What Retell must prove to us by digest. Without a password only the name is recognised,
-    because a jambonz SBC has checked the digest before."""
-
-    username: Name
-    password: Secret | None = None
 
 
 class Fallback(Model):
@@ -135,18 +157,43 @@ class MetricsSettings(Model):
     token: Secret | None = None
 
 
+class TokenSettings(Model):
+    """A token of the API. Its `name` is what log and audit say of who used it; `role` says what it
+    may: look, also have calls and trunks do something, also stop and change the gateway."""
+
+    name: Name
+    token: Secret
+    role: Literal["read", "operate", "admin"]
+    requests_per_second: Positive = 100
+
+
 class HttpSettings(Model):
-    """`trusted_proxies` are those whose word on a client's address counts. `max_connections` are
-    in all, `connections_per_address` and `requests_per_second` of each client."""
+    """`public_url` is how the world reaches us, whatever a request says. `trusted_proxies` are
+    those whose word on a client's address counts. `max_connections` are in all,
+    `connections_per_address` and `requests_per_second` of each client."""
 
     listen: ListenAddress = Address("0.0.0.0", 8080)
+    public_url: PublicUrl | None = None
     admin_token: Secret | None = None
+    tokens: tuple[TokenSettings, ...] = ()
     tls: HttpTlsSettings | None = None
     trusted_proxies: tuple[PeerSource, ...] = ()
     metrics: MetricsSettings = MetricsSettings()
     max_connections: Positive = 500
     connections_per_address: Positive = 50
     requests_per_second: Positive = 20
+
+    @property
+    def admin(self) -> SecretStr | None:
+        """A token that may do everything: what the command line shows."""
+        admins = (one.token for one in self.every_token() if one.role == "admin")
+        return next(admins, None)
+
+    def every_token(self) -> tuple[TokenSettings, ...]:
+        """Those of `tokens`, and `admin_token` by the name of `admin`."""
+        if self.admin_token is None:
+            return self.tokens
+        return (TokenSettings(name=ADMIN, token=self.admin_token, role="admin"), *self.tokens)
 
 
 class TlsSettings(Model):
@@ -268,7 +315,13 @@ class StorageSettings(Model):
     keep_calls: Annotated[int, Field(ge=0)] = 0
 
 
+#: What becomes of a caller while Retell has no room for a call more.
+WhenFull = Literal["ring", "fallback", "wait"]
+
+
 class RetellSettings(Model):
+    """The keys of the one workspace, or of the first of several: `workspaces` has the others."""
+
     api_key: Secret | None = None
     base_url: HttpUrl = "https://api.retellai.com"
     sip_uri: SipUri = RETELL_TRUNK["gateways"][0]
@@ -276,24 +329,85 @@ class RetellSettings(Model):
     method: Method = "trunk"
     agent: Name | None = None
     login: Login | None = None
+    evidence: EvidenceSettings | None = None
+    limits: WorkspaceLimitSettings = WorkspaceLimitSettings()
+    workspaces: tuple[WorkspaceSettings, ...] = ()
     identify: tuple[PeerSource, ...] = tuple(map(Source.parse, RETELL_TRUNK["identify"]))
     ring_timeout_s: Seconds = 45
     fallback: Fallback | None = None
     srtp: Srtp = "off"
+    function_wait_s: Annotated[float, Field(gt=0, lt=100)] = 90
+    breaker: BreakerSettings = BreakerSettings()
+    concurrency: ConcurrencySettings = ConcurrencySettings()
+    stop_after_s: Annotated[float, Field(ge=0, le=300)] = 5
+    webhooks: WebhookSettings = WebhookSettings()
+    when_full: WhenFull = "ring"
+    wait_for_room_s: Seconds = 60
+    waiting_music: SoundName | None = None
 
     def own_trunk(self) -> RetellTrunk:
-        """The trunk to Retell, as it would stand among `trunks`."""
-        login = self.login
+        """The trunk to Retell, as it would stand among `trunks`. Calls of the first workspace come
+        by it, and all calls to Retell go by it."""
+        return self._trunk(self.every_workspace()[0], (self.sip_uri,))
+
+    def own_trunks(self) -> tuple[RetellTrunk, ...]:
+        """That one, and one for each further workspace, by which only its calls come."""
+        others = (self._trunk(one, ()) for one in self.workspaces)
+        return (self.own_trunk(), *others)
+
+    def _trunk(self, workspace: WorkspaceSettings, gateways: tuple[str, ...]) -> RetellTrunk:
+        login, evidence = workspace.login, workspace.evidence
         own = {
-            "name": self.trunk,
-            "gateways": (self.sip_uri,),
+            "name": workspace.name,
+            "gateways": gateways,
             "identify": self.identify,
+            "identify_headers": {} if evidence is None else {evidence.header: evidence.value},
             "login": PeerLogin(username=login.username, password=login.password)
             if login is not None and login.password is not None
             else None,
             "media": {**RETELL_TRUNK.get("media", {}), "srtp": self.srtp},
         }
         return RetellTrunk.model_validate({**RETELL_TRUNK, **own})
+
+    def every_workspace(self) -> tuple[WorkspaceSettings, ...]:
+        """The first, which has the name of the trunk and the numbers that no other has; then those
+        of `workspaces`."""
+        first = WorkspaceSettings.model_construct(
+            name=self.trunk,
+            api_key=self.api_key,
+            agent=self.agent,
+            login=self.login,
+            evidence=self.evidence,
+            limits=self.limits,
+        )
+        return (first, *self.workspaces)
+
+    def workspace_of(self, number: str) -> WorkspaceSettings:
+        """The workspace in which a number (E.164) is imported; the first where none says so."""
+        for one in self.workspaces:
+            if number in one.numbers:
+                return one
+        return self.every_workspace()[0]
+
+    def workspace_by(self, trunk: str, user: str) -> WorkspaceSettings | None:
+        """The workspace that placed a call, by the trunk that it came by or the user name that its
+        digest proved; None where it is not Retell's. It is asked of every call that comes."""
+        if trunk == self.trunk or (self.login is not None and user == self.login.username):
+            return self.every_workspace()[0]
+        for one in self.workspaces:
+            if trunk == one.name or (one.login is not None and user == one.login.username):
+                return one
+        return None
+
+    def as_workspace(self, workspace: WorkspaceSettings) -> "RetellSettings":
+        """The same Retell, with what that workspace has of its own."""
+        own = {
+            "api_key": workspace.api_key,
+            "agent": workspace.agent,
+            "login": workspace.login,
+            "evidence": workspace.evidence,
+        }
+        return self.model_copy(update={**own, "workspaces": ()})
 
 
 class AnnouncementSettings(Model):
@@ -317,22 +431,25 @@ class RecordingSettings(Model):
 
 
 class NumberSettings(Model):
-    """`ringing` is a file of `media.sounds` that the caller hears while the agent is called."""
+    """`ringing` is a file of `media.sounds` that the caller hears while the agent is called. Out of
+    the hours of `schedule` calls go where `closed` says. `retell_number` is called at Retell in
+    place of the number itself; without `agents` Retell's is the one agent."""
 
     record: bool | None = None
     agent: Name | None = None
     method: Method | None = None
+    retell_number: E164 | None = None
+    agents: tuple[AgentSettings, ...] = ()
     variables: dict[str, str] = Field(default={})
     fallback: Fallback | None = None
     fax: FaxTarget | None = None
     announcement: AnnouncementSettings | None = None
     ringing: SoundName | None = None
     srtp: Literal["required"] | None = None
-
-
-class RouteSettings(Model):
-    prefix: Prefix = ""
-    trunks: Annotated[tuple[Name, ...], Field(min_length=1)]
+    schedule: Name | None = None
+    closed: ClosedSettings | None = None
+    inbound: NumberInboundSettings | None = None
+    webhook: NumberWebhookSettings | None = None
 
 
 class OutboundSettings(Model):
@@ -340,6 +457,23 @@ class OutboundSettings(Model):
     caller_id: Name | None = None
     ring_timeout_s: Seconds = 60
     routes: tuple[RouteSettings, ...] = ()
+    guard: GuardSettings = GuardSettings()
+    queue: QueueSettings = QueueSettings()
+    callbacks: CallbackSettings = CallbackSettings()
+    rates: tuple[RateSettings, ...] = ()
+    rates_file: RatesFile | None = None
+    spend: SpendSettings = SpendSettings()
+    #: what `rates_file` held when the configuration was read
+    _of_file: tuple[Listed, ...] = PrivateAttr(default=())
+
+    def model_post_init(self, _: Any) -> None:
+        """Read the file once, so that all of the program goes by the same rates."""
+        if self.rates_file is not None:
+            self._of_file = read_rates(self.rates_file)
+
+    def every_rate(self) -> tuple[RateSettings | Listed, ...]:
+        """Those of `rates`, and then those of the file."""
+        return (*self.rates, *self._of_file)
 
 
 class LimitSettings(Model):
@@ -377,9 +511,17 @@ class Settings(Model):
     storage: StorageSettings = StorageSettings()
     recording: RecordingSettings | None = None
     retell: RetellSettings = RetellSettings()
+    jambonz: JambonzSettings | None = None
+    streams: StreamSettings = StreamSettings()
+    twilio: TwilioSettings | None = None
+    provision: ProvisionSettings = ProvisionSettings()
     trunks: tuple[TrunkSettings, ...] = ()
     numbers: dict[NumberKey, NumberSettings] = Field(default={})
     outbound: OutboundSettings = OutboundSettings()
+    inbound: InboundSettings = InboundSettings()
+    transfer: TransferSettings = TransferSettings()
+    directory: dict[Name, EntrySettings] = Field(default={})
+    schedules: dict[Name, ScheduleSettings] = Field(default={})
     limits: LimitSettings = LimitSettings()
     ladders: LadderSettings = LadderSettings()
     log: LogSettings = LogSettings()
@@ -391,16 +533,28 @@ class Settings(Model):
         return not self.sip.listen if serve is None else serve
 
     def every_trunk(self) -> tuple[PeerSettings, ...]:
-        """The trunk to Retell first, then those of the configuration."""
-        return (self.retell.own_trunk(), *self.trunks)
+        """The trunk to Retell and those of its workspaces, then those of the configuration."""
+        return (*self.retell.own_trunks(), *self.trunks)
 
     def trunk(self, name: str) -> TrunkSettings | None:
         """The trunk of that name; None for Retell's own (`retell.trunk`), which is no entry."""
         return next((trunk for trunk in self.trunks if trunk.name == name), None)
 
+    def is_own_number(self, e164: str) -> bool:
+        """Whether a number is ours, as callers dial it or as it is imported at Retell."""
+        return (
+            e164 in self.numbers
+            or any(e164 in workspace.numbers for workspace in self.retell.workspaces)
+            or any(entry.retell_number == e164 for entry in self.numbers.values())
+        )
+
     def number(self, e164: str) -> NumberSettings | None:
-        """What is configured for a dialled number, else for `"*"`, else None."""
-        return self.numbers.get(e164) or self.numbers.get("*")
+        """What is configured for a number, as callers dial it or as it is imported at Retell
+        (`retell_number`), else for `"*"`, else None."""
+        found = self.numbers.get(e164)
+        if found is None:
+            found = next((one for one in self.numbers.values() if one.retell_number == e164), None)
+        return found or self.numbers.get("*")
 
 
 def load(path: Path | None, env: Mapping[str, str]) -> Settings:

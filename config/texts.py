@@ -18,6 +18,8 @@ from config.values import HOST, host_port, port_number, text_of
 #: ITU-T E.164 6.1: at most 15 digits; no country uses fewer than 7 with its country code.
 _E164 = re.compile(r"\+[1-9]\d{6,14}")
 _PREFIX = re.compile(r"(\+\d{0,15})?")
+#: A trunk's name, and the user part of a SIP URI that is called there.
+_EXTENSION = re.compile(r"[^/]+/[A-Za-z0-9+*#._-]{1,64}")
 _SIP_URI = re.compile(
     r"sips?:"
     r"(?:[A-Za-z0-9_.!~*'()&=+$,;?/%-]+(?::[^@\s]*)?@)?"
@@ -67,8 +69,19 @@ def _e164(value: Any) -> str:
     return text
 
 
+def is_e164(text: str) -> bool:
+    """Whether a text is a full number, with its plus."""
+    return _E164.fullmatch(text) is not None
+
+
 def _number_key(value: Any) -> str:
-    return "*" if value == "*" else _e164(value)
+    """`*`, a number, or TRUNK/EXTENSION."""
+    text = text_of(value)
+    if "/" not in text:
+        return "*" if text == "*" else _e164(text)
+    if not _EXTENSION.fullmatch(text):
+        raise ValueError(f"{text!r} is not a trunk and an extension there, such as pbx/200")
+    return text
 
 
 def _prefix(value: Any) -> str:
@@ -166,6 +179,14 @@ def _http_url(value: Any) -> str:
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError(f"{text!r} is not an http:// or https:// URL")
     return text.rstrip("/")
+
+
+def _public_url(value: Any) -> str:
+    text = _http_url(value)
+    parts = urlsplit(text)
+    if "@" in parts.netloc or parts.query or parts.fragment:
+        raise ValueError("must be scheme, host, and perhaps port and path: no login, no ? and no #")
+    return text
 
 
 def _application_url(value: Any) -> str:
@@ -309,6 +330,7 @@ ReadableFolder = Annotated[Path, BeforeValidator(_readable_folder)]
 SoundName = Annotated[str, BeforeValidator(_sound_name)]
 Folder = Annotated[Path, BeforeValidator(_folder)]
 HttpUrl = Annotated[str, BeforeValidator(_http_url)]
+PublicUrl = Annotated[str, BeforeValidator(_public_url)]
 ApplicationUrl = Annotated[str, BeforeValidator(_application_url)]
 Engine = Annotated[str, BeforeValidator(_engine)]
 Processes = Annotated[int | Literal["auto"], BeforeValidator(_processes)]

@@ -20,6 +20,7 @@ from config.texts import (
     SipUri,
     XHeaderName,
 )
+from config.transfer_settings import TrunkTransferSettings
 from config.values import Model, PacketTime, PeerSource, Positive, Seconds
 
 NumberFormat = Literal["+e164", "e164", "national", "as-is"]
@@ -122,11 +123,12 @@ class PassHeaderSettings(Model):
 class MediaTermsSettings(Model):
     """How a trunk wants its media (`trunks[].media`).
 
-    `reinvite` is whether it takes a re-INVITE with another session description, `srtp` is
-    encryption by SDES (RFC 4568).
+    `reinvite` is whether it takes a re-INVITE with another session description, `t38` whether it
+    takes fax by T.38 (RFC 3362), `srtp` is encryption by SDES (RFC 4568).
     """
 
     reinvite: bool = True
+    t38: bool = True
     srtp: Srtp = "off"
 
     dtmf: Literal["auto", "rfc4733", "info", "info-dtmf", "inband"] = "auto"
@@ -166,6 +168,7 @@ class PeerSettings(Model):
     headers: dict[XHeaderName, HeaderValue] = Field(default={}, repr=False)
     pass_headers: PassHeaderSettings = PassHeaderSettings()
     media: MediaTermsSettings = MediaTermsSettings()
+    transfer: TrunkTransferSettings = TrunkTransferSettings()
     max_calls: Positive | None = None
     calls_per_second: Positive | None = None
     accept_per_second: Positive | None = None

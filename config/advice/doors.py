@@ -27,6 +27,7 @@ def door_findings(settings: Settings) -> Iterator[Finding]:
             text="servers are not verified: whoever stands between can listen",
             fix="take it out; a PBX's own authority goes into sip.tls.ca",
         )
+    yield from _retell_by_address(settings)
     for path, trunk in trunks(settings):
         yield from _sources(path, trunk)
         yield from _retell(settings, path, trunk)
@@ -55,6 +56,20 @@ def _jambonz(settings: Settings) -> Iterator[Finding]:
             text=f"whoever reaches {listen.host}:{listen.port} may speak as your jambonz and place"
             " calls: sip.listen is empty and there is no application.password",
             fix="set application.username and application.password, and the same at jambonz",
+        )
+
+
+def _retell_by_address(settings: Settings) -> Iterator[Finding]:
+    """Its addresses are those of all its customers."""
+    first = settings.retell.every_workspace()[0]
+    if settings.outbound.routes and not (first.login or first.evidence):
+        yield Finding(
+            code="retell-by-address",
+            level=Level.WARNING,
+            path=("retell",),
+            text="Retell is known by its address alone, which all its customers share: whoever of"
+            " them knows ours can have calls placed at your cost",
+            fix="set retell.login, and enter it at each number in Retell; or retell.evidence",
         )
 
 

@@ -5,9 +5,22 @@ Anything of the wrong shape is passed over here: the models report it.
 """
 
 from collections.abc import Iterator
+from itertools import chain
 
+from config.checks.agents import agent_problems, other_trunks
+from config.checks.callbacks import callback_problems
+from config.checks.directory import directory_problems, directory_sounds, directory_trunks
+from config.checks.full import full_problems, full_sounds
+from config.checks.money import inbound_sounds, money_problems
+from config.checks.provisioning import provision_problems
+from config.checks.queue import queue_problems
+from config.checks.routes import route_problems, route_trunks
+from config.checks.tokens import token_problems
 from config.checks.trunks import trunk_problems
-from config.problems import Problem, did_you_mean
+from config.checks.twilio import twilio_problems
+from config.checks.webhooks import webhook_problems
+from config.checks.workspaces import workspace_problems
+from config.problems import KeyPath, Problem, did_you_mean
 from config.reading.profiles import misses_profile
 from config.reading.raw import Data, listing, mapping, named_trunks, said, softswitch_on
 from config.values import PortRange
@@ -16,11 +29,23 @@ from config.values import PortRange
 def cross_problems(data: Data) -> Iterator[Problem]:
     """Every problem that needs more than one key to see."""
     yield from trunk_problems(data)
+    yield from token_problems(data)
+    yield from callback_problems(data)
+    yield from directory_problems(data)
+    yield from money_problems(data)
+    yield from queue_problems(data)
     yield from _references(data)
-    yield from _method_dial(data)
+    yield from route_problems(data)
+    yield from agent_problems(data)
+    yield from workspace_problems(data)
+    yield from webhook_problems(data)
+    yield from full_problems(data)
     yield from _switch(data)
     yield from _sounds(data)
     yield from _application(data)
+    yield from _jambonz(data)
+    yield from twilio_problems(data)
+    yield from provision_problems(data)
     yield from _recording(data)
     yield from _fax(data)
 
@@ -68,10 +93,9 @@ def _dialled(data: Data) -> Iterator[tuple[tuple[str | int, ...], str]]:
             target = mapping(entry, key).get("trunk")
             if isinstance(target, str):
                 yield ("numbers", number, key, "trunk"), target
-    for index, route in enumerate(listing(data, "outbound", "routes")):
-        for place, name in enumerate(listing(route, "trunks")):
-            if isinstance(name, str):
-                yield ("outbound", "routes", index, "trunks", place), name
+    yield from other_trunks(data)
+    yield from route_trunks(data)
+    yield from directory_trunks(data)
 
 
 def _references(data: Data) -> Iterator[Problem]:
@@ -81,35 +105,11 @@ def _references(data: Data) -> Iterator[Problem]:
             yield Problem(path, f"there is no trunk named {name}{did_you_mean(name, trunks)}")
         elif softswitch_on(data) and not _can_be_dialled(trunks[name]):
             yield Problem(path, f"trunk {name} cannot be dialled: it has no gateways")
-    prefixes: set[str] = set()
-    for index, route in enumerate(listing(data, "outbound", "routes")):
-        prefix = str(mapping(route).get("prefix") or "")
-        if prefix in prefixes:
-            reason = f'prefix "{prefix}" has a route already'
-            yield Problem(("outbound", "routes", index, "prefix"), reason)
-        prefixes.add(prefix)
 
 
 def _can_be_dialled(trunk: Data) -> bool:
     """Whoever registers with us is called where it registered."""
     return bool(trunk.get("gateways")) or said(trunk, "registrar") or misses_profile(trunk)
-
-
-def _method_dial(data: Data) -> Iterator[Problem]:
-    """Method 2 registers the call with Retell: it needs an agent and a key."""
-    retell = mapping(data, "retell")
-    dialling = [
-        (number, entry)
-        for number, entry in mapping(data, "numbers").items()
-        if (mapping(entry).get("method") or retell.get("method")) == "dial"
-    ]
-    for number, entry in dialling:
-        if not (mapping(entry).get("agent") or retell.get("agent")):
-            reason = "method dial needs an agent, here or as retell.agent"
-            yield Problem(("numbers", number, "agent"), reason)
-    if dialling and not retell.get("api_key"):
-        reason = f"is required: method dial is used (numbers.{dialling[0][0]})"
-        yield Problem(("retell", "api_key"), reason)
 
 
 def _switch(data: Data) -> Iterator[Problem]:
@@ -126,10 +126,6 @@ def _switch(data: Data) -> Iterator[Problem]:
             f"is required: whose client certificates are believed (client_certificates: {asked})"
         )
         yield Problem(("sip", "tls", "client_ca"), reason)
-    login = mapping(data, "retell", "login")
-    if login.get("username") and not login.get("password"):
-        reason = "is required: our softswitch itself checks Retell's digest"
-        yield Problem(("retell", "login", "password"), reason)
 
 
 def _listeners(data: Data) -> Iterator[Problem]:
@@ -175,15 +171,19 @@ def _sounds(data: Data) -> Iterator[Problem]:
         yield Problem(("media", "hold_music"), "is required: hold is music")
     if media.get("hold_music") and media.get("hold") != "music":
         yield Problem(("media", "hold_music"), "has no effect: hold is not music")
+    played = (_number_sounds(data), inbound_sounds(data), directory_sounds(data), full_sounds(data))
+    for path in chain(*played):
+        if not softswitch_on(data):
+            yield Problem(path, "is played by our own softswitch only: sip.listen is empty")
+        elif not media.get("sounds"):
+            yield Problem(path, "is a file of media.sounds, which names no folder")
+
+
+def _number_sounds(data: Data) -> Iterator[KeyPath]:
     for number, entry in mapping(data, "numbers").items():
         for key in ("announcement", "ringing"):
-            if not said(mapping(entry), key):
-                continue
-            path = ("numbers", number, key)
-            if not softswitch_on(data):
-                yield Problem(path, "is played by our own softswitch only: sip.listen is empty")
-            elif not media.get("sounds"):
-                yield Problem(path, "is a file of media.sounds, which names no folder")
+            if mapping(entry).get(key):
+                yield "numbers", number, key
 
 
 def _pair(path: tuple[str | int, ...], keys: Data) -> Iterator[Problem]:
@@ -191,6 +191,13 @@ def _pair(path: tuple[str | int, ...], keys: Data) -> Iterator[Problem]:
     for key, other in (("certificate", "key"), ("key", "certificate")):
         if keys.get(key) and not keys.get(other):
             yield Problem((*path, other), f"is required with {key}")
+
+
+def _jambonz(data: Data) -> Iterator[Problem]:
+    """It is asked for calls by an application that serves it."""
+    if mapping(data, "jambonz") and softswitch_on(data):
+        reason = "our own softswitch places calls; a jambonz does where sip.listen is empty"
+        yield Problem(("jambonz",), reason)
 
 
 def _application(data: Data) -> Iterator[Problem]:

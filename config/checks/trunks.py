@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import suppress
 
+from config.checks.workspaces import workspaces
 from config.problems import Problem
 from config.reading.profiles import misses_profile
 from config.reading.raw import (
@@ -41,7 +42,12 @@ def trunk_problems(data: Data) -> Iterator[Problem]:
 
 def _names(data: Data) -> Iterator[Problem]:
     names: dict[str, int] = {}
-    users = {mapping(data, "retell", "login").get("username"): "retell"}
+    users: dict[object, str] = {}
+    for path, name, keys in workspaces(data):
+        user = mapping(keys, "login").get("username")
+        if isinstance(user, str) and users.setdefault(user, name) != name:
+            reason = f"{user} is already the user name of {users[user]}"
+            yield Problem((*path, "login", "username"), reason)
     for index, name, trunk in named_trunks(data):
         path = ("trunks", index)
         if name in names:
@@ -51,7 +57,7 @@ def _names(data: Data) -> Iterator[Problem]:
             yield Problem((*path, "name"), reason)
         names.setdefault(name, index)
         user = mapping(trunk, "login").get("username")
-        if user is not None and users.setdefault(user, name) != name:
+        if isinstance(user, str) and users.setdefault(user, name) != name:
             reason = f"{user} is already the user name of {users[user]}"
             yield Problem((*path, "login", "username"), reason)
 

@@ -47,6 +47,15 @@ def sip(**keys: Any) -> Keys:
     return {"sip": SOUND["sip"] | keys}
 
 
+def retell(**keys: Any) -> Keys:
+    return {"retell": SOUND["retell"] | keys}
+
+
+def listed(to: str, **keys: Any) -> Keys:
+    """An entry of the directory: one phone by the carrier."""
+    return {"targets": [{"trunk": "carrier", "to": to, **keys}]}
+
+
 FORGED = {"name": "two", "gateways": ["sip:sip.two.net"]}
 CASES: list[tuple[str, Keys, tuple[str, str, str]]] = [
     (
@@ -136,7 +145,7 @@ CASES: list[tuple[str, Keys, tuple[str, str, str]]] = [
     ),
     (
         "a fallback to an extension of a carrier",
-        {"retell": {"fallback": {"trunk": "carrier", "to": "200"}}},
+        retell(fallback={"trunk": "carrier", "to": "200"}),
         ("warning", "fallback-extension", "retell.fallback.to"),
     ),
     (
@@ -150,9 +159,35 @@ CASES: list[tuple[str, Keys, tuple[str, str, str]]] = [
         ("error", "fallback-loops", "numbers.+12125557000.fax.to"),
     ),
     (
+        "a phone of the directory that comes back",
+        {
+            "numbers": {"+12125557000": {}},
+            "directory": {"Sales": listed("+12125557000")},
+        },
+        ("error", "fallback-loops", "directory.Sales.targets[0].to"),
+    ),
+    (
+        "a phone for the night that a carrier does not know",
+        {
+            "numbers": {"*": {"schedule": "s", "closed": {"trunk": "carrier", "to": "200"}}},
+            "schedules": {"s": {"time_zone": "UTC", "hours": {}}},
+        },
+        ("warning", "fallback-extension", "numbers.*.closed.to"),
+    ),
+    (
+        "a key that nobody asks for",
+        {"directory": {"Mobile": listed("+12125557001", confirm=True)}},
+        ("warning", "confirm-unsaid", "directory.Mobile.targets[0].confirm"),
+    ),
+    (
         "a gateway that is ours",
         carrier(gateways=["sip:8.8.4.4:5060;transport=tcp"]),
         ("error", "leads-to-us", "trunks[0].gateways[0]"),
+    ),
+    (
+        "a Retell that anybody may be",
+        {"retell": {}},
+        ("warning", "retell-by-address", "retell"),
     ),
     (
         "no way out for Retell's calls",
@@ -214,7 +249,7 @@ CASES: list[tuple[str, Keys, tuple[str, str, str]]] = [
     ),
     (
         "the example's agent",
-        {"retell": {"agent": "agent_1"}},
+        retell(agent="agent_1"),
         ("warning", "example-value", "retell.agent"),
     ),
 ]
@@ -234,7 +269,7 @@ def test_each_is_found_once_and_nothing_else(
         # all trunks are within: a private address is right
         {
             **sip(advertise="10.0.0.5"),
-            "retell": {"sip_uri": "sip:10.0.0.7"},
+            **retell(sip_uri="sip:10.0.0.7"),
             "trunks": [PBX | {"name": "carrier"}],
         },
         # told apart by their logins, or by a port of their own
@@ -244,7 +279,9 @@ def test_each_is_found_once_and_nothing_else(
         # keys within TLS
         carrier(media={"srtp": "required"}, gateways=["sip:sip.carrier.net;transport=tls"]),
         # an extension is right at a PBX
-        {"retell": {"fallback": {"trunk": "pbx", "to": "200"}}},
+        retell(fallback={"trunk": "pbx", "to": "200"}),
+        # a secret is as good as a password
+        {"retell": {"evidence": {"header": "X-Token", "value": "secret"}}},
         # a jambonz that proves itself
         {**sip(listen=[]), "application": {"username": "u", "password": "p"}},
     ],

@@ -47,7 +47,8 @@ def keys(model: type[BaseModel] = Settings, prefix: str = "") -> Iterator[tuple[
             # a list that may also be written as one value is documented as that
             yield (key if name == "engine" else f"{key}[]"), field
         elif origin is dict and is_model(arguments[1]):
-            yield from keys(arguments[1], f"{key}.NUMBER.")
+            whose = "NUMBER" if name == "numbers" else "NAME"
+            yield from keys(arguments[1], f"{key}.{whose}.")
         else:
             yield key, field
 

@@ -9,6 +9,8 @@ import pytest
 
 from config.reading import profiles
 from config.settings import load
+from sip.softswitch.registration.account import Account
+from sip.softswitch.trunks.trunk import Trunk
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = {"carrier": DOCS / "carriers.md", "pbx": DOCS / "pbx.md"}
@@ -68,6 +70,18 @@ def test_example_is_a_whole_configuration_that_loads(name: str, tmp_path: Path) 
     )
     assert settings.number("+14155550100") is not None
     assert settings.sip.advertise is not None
+
+
+def test_example_of_extensions_loads(tmp_path: Path) -> None:
+    """Every extension is one that its trunk registers as."""
+    head = PAGES["pbx"].read_text().partition("\n## ")[0]
+    [example] = Section("", head).examples
+    path = tmp_path / "gateway.yaml"
+    path.write_text(example)
+    names = re.findall(r"\$\{([A-Z_]+)\}", example)
+    settings = load(path, dict.fromkeys(names, "s3cret"))
+    accounts = {Account.of(Trunk.of(one)).contact_user: one.name for one in settings.trunks}
+    assert set(settings.numbers) == {f"{trunk}/{user}" for user, trunk in accounts.items()}
 
 
 @pytest.mark.parametrize("name", SECTIONS)

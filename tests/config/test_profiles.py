@@ -17,6 +17,7 @@ WANTED = {
     *("sipgate", "flowroute", "voip-innovations", "generic-carrier"),
     *("asterisk", "freepbx", "3cx", "cucm", "avaya", "teams", "freeswitch", "fusionpbx"),
     *("yeastar", "grandstream", "generic-pbx"),
+    *("elevenlabs", "vapi"),
 }
 TITLES = profiles.titles()
 PROVEN = "{username: u, password: p}"

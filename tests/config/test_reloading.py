@@ -27,6 +27,11 @@ CA = str(Path(__file__).parents[2] / "pyproject.toml")  # any file that can be r
             ("http.admin_token",),
             ("http.listen",),
         ),
+        (
+            {"http": {**NOW["http"], "tokens": [{"name": "t", "token": "t", "role": "read"}]}},
+            ("http.tokens.t",),
+            (),
+        ),
         ({"trunks": [NOW["trunks"][0], {"name": "c"}]}, ("trunks.b", "trunks.c"), ()),
         (
             {"trunks": [{**NOW["trunks"][0], "media": {"srtp": "off"}}, {"name": "b"}]},
@@ -44,6 +49,21 @@ CA = str(Path(__file__).parents[2] / "pyproject.toml")  # any file that can be r
         (
             {"outbound": {"routes": [{"prefix": "", "trunks": ["a"]}]}},
             ("outbound.routes",),
+            (),
+        ),
+        (
+            {
+                "transfer": {"ring_s": 20},
+                "directory": {"Sales": {"targets": [{"trunk": "a", "to": "200"}]}},
+                "schedules": {"office": {"time_zone": "UTC", "hours": {}}},
+                "outbound": {"guard": {"countries": ["US"]}},
+            },
+            (
+                "outbound.guard.countries",
+                "transfer.ring_s",
+                "directory.Sales",
+                "schedules.office",
+            ),
             (),
         ),
         ({"media": {"ports": "30000-30999"}}, (), ("media.ports",)),

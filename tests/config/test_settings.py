@@ -201,13 +201,23 @@ outbound:
         ("zebra: 1", "1: zebra: unknown key"),
         ("trunks: {name: a}", "1: trunks: must be a list"),
         ("trunks: [{}]", "1: trunks[0].name: is required"),
+        ("http: {admin_token: a, tokens: [{name: admin, token: b, role: read}]}",
+         "1: http.tokens[0].name: admin is another token's name (that of http.admin_token)"),
+        ("http: {tokens: [{name: a, token: x, role: read}, {name: a, token: y, role: admin}]}",
+         "1: http.tokens[1].name: a is another token's name"),
+        ("http: {admin_token: x, tokens: [{name: a, token: x, role: read}]}",
+         "1: http.tokens[0].token: is the same as another one: log and audit tell by it"),
+        ("http: {tokens: [{name: a, token: x, role: owner}]}",
+         "1: http.tokens[0].role: must be 'read', 'operate' or 'admin'"),
+        ("retell: {function_wait_s: 100}", "1: retell.function_wait_s: must be less than 100"),
         ("trunks: [a]", "1: trunks[0]: must be a mapping of keys to values"),
         ("http: {listen: 8080}", "1: http.listen: '8080' is not of the form HOST:PORT"),
         ("http: {listen: 'a:0'}", "1: http.listen: '0' is not a port number (1-65535)"),
         ("http: {listen: 'a:99999'}", "1: http.listen: '99999' is not a port number (1-65535)"),
         ("retell: {base_url: x}", "1: retell.base_url: 'x' is not an http:// or https:// URL"),
-        ("http: {public_url: x}", "1: http.public_url: unknown key"),
-        ("trunks: [{name: a, transfer: auto}]", "1: trunks[0].transfer: unknown key"),
+        ("http: {certificate: x}", "1: http.certificate: unknown key"),
+        ("trunks: [{name: a, transfer: auto}]", "1: trunks[0].transfer: must be a mapping of keys "
+         "to values"),
         (
             "sip: {listen: [sctp:0.0.0.0:5060]}",
             "1: sip.listen[0].address: 'sctp:0.0.0.0:5060' is not of the form udp:HOST:PORT, "
@@ -351,6 +361,19 @@ outbound:
          "outbound.routes[0].trunks[0]: trunk a cannot be dialled: it has no gateways"),
         ("outbound: {routes: [{trunks: [a]}, {prefix: '', trunks: [a]}]}\ntrunks: [{name: a, "
          "gateways: [sip:a]}]", '1: outbound.routes[1].prefix: prefix "" has a route already'),
+        ("outbound: {routes: [{from: ['+1', '+2'], trunks: [a]}, {from: ['+2'], trunks: [a]}]}\n"
+         "trunks: [{name: a, gateways: [sip:a]}]",
+         '1: outbound.routes[1].from[0]: prefix "" from +2 has a route already'),
+        ("outbound: {routes: [{trunks: [a, {trunk: a, weight: 2}]}]}\ntrunks: [{name: a, "
+         "gateways: [sip:a]}]", "1: outbound.routes[0].trunks[1].trunk: a is in this route "
+         "already: it would be tried twice"),
+        ("outbound: {routes: [{trunks: [{trunk: b, weight: 0}]}]}",
+         "1: outbound.routes[0].trunks[0].weight: must be greater than 0"),
+        ("outbound: {routes: [{trunks: [{trunk: b, weight: 1}]}]}",
+         "1: outbound.routes[0].trunks[0].trunk: there is no trunk named b"),
+        ("outbound: {routes: [{trunks: [a], order: cost}]}\ntrunks: [{name: a, gateways: [sip:a]}]",
+         "1: outbound.routes[0].order: needs outbound.rates or outbound.rates_file, which say what "
+         "calls cost"),
         ('numbers: {"+14155550100": {variables: [a]}}', "1: numbers.+14155550100.variables: must "
          "be a mapping of keys to values"),
         ("limits: {calls: -5}", "1: limits.calls: must be greater than 0"),
@@ -566,9 +589,8 @@ def test_environment_of_the_jambonz_example_is_a_configuration() -> None:
     assert settings.retell.login.username == "retell-user"
     assert settings.number("+447400123456") is not None
     assert [trunk.name for trunk in settings.trunks] == ["MyPstn"]
-    assert [(route.prefix, route.trunks) for route in settings.outbound.routes] == [
-        ("", ("MyPstn",))
-    ]
+    [route] = settings.outbound.routes
+    assert (route.prefix, [one.trunk for one in route.trunks]) == ("", ["MyPstn"])
     assert settings.outbound.default_country == "GB"
     assert settings.outbound.caller_id == "12345"
     assert settings.log.level == "debug"
