@@ -7,13 +7,14 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, fields
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal
 
 import orjson
 import structlog
-from sqlalchemy import Dialect, and_, func, select, update
+from sqlalchemy import Dialect, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from gateway.storage.call_query import Query
 from gateway.storage.database import Columns, check_writable, database_file, open_engine, upsert
 from gateway.storage.errors import StorageError, as_storage_error
 from gateway.storage.file_watch import watching
@@ -27,10 +28,6 @@ log = structlog.get_logger(__name__)
 
 State = Literal["live", "ended", "interrupted"]
 
-#: Retell counts a call that it places from some moment between its INVITE and the answer, by a
-#: clock of its own: this far, in milliseconds, the two may be apart.
-RING_MS: Final = 180_000
-SKEW_MS: Final = 60_000
 #: Records kept in memory while the database refuses; at 20 calls a second an hour's worth.
 MAX_WAITING: Final = 72_000
 #: For how long the answer to whether the store takes records stands, in seconds.
@@ -43,6 +40,9 @@ class CallRecord:
 
     `a_sip_call_id` is the leg that reached us, `b_sip_call_id` the one connected or tried last.
     `duration_s` counts from the answer. `media` and `retell_headers` are whatever was reported.
+    `related` are calls that hand this one on, or that it hands on; `part_of` is the call of which
+    it is but a leg. `cost_estimate` is in the currency of `outbound.spend`. `headers` are what the
+    INVITE said of itself, by names in lower case; `retell` is what Retell said of its own call.
     """
 
     call_id: str
@@ -58,6 +58,7 @@ class CallRecord:
     a_sip_call_id: str | None = None
     b_sip_call_id: str | None = None
     attempts: list[dict[str, Any]] = field(default_factory=list)
+    transfers: list[dict[str, Any]] = field(default_factory=list)
     started_ms: int
     answered_ms: int | None = None
     ended_ms: int | None = None
@@ -69,11 +70,16 @@ class CallRecord:
     media: Mapping[str, Any] | None = None
     retell_headers: dict[str, str] = field(default_factory=dict)
     disconnection_reason: str | None = None
+    part_of: str | None = None
+    related: list[dict[str, Any]] = field(default_factory=list)
+    cost_estimate: float | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+    retell: dict[str, Any] = field(default_factory=dict)
 
 
-_JSON: Final = ("attempts", "media", "retell_headers")
+_JSON: Final = ("attempts", "transfers", "media", "retell_headers", "related", "headers", "retell")
 #: The columns that Retell's webhooks write, at their own time: a call's end must not undo them.
-_WEBHOOK: Final = ("disconnection_reason",)
+_WEBHOOK: Final = ("disconnection_reason", "retell")
 
 
 def _replacing(new: Columns) -> Columns:
@@ -82,43 +88,6 @@ def _replacing(new: Columns) -> Columns:
     # with method 1 only a webhook knows it, and may have said so while the call was up
     known = func.coalesce(new["retell_call_id"], calls.c.retell_call_id)
     return changed | {"retell_call_id": known}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Query:
-    """Which records to list, newest first. `before` is the cursor: the last call_id seen."""
-
-    limit: int = 50
-    before: str | None = None
-    since_ms: int | None = None
-    until_ms: int | None = None
-    equal: Mapping[str, str | int] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Placed:
-    """What Retell says of a call that it placed, which brought us nothing of its own: the numbers
-    in E.164, and when it began, in milliseconds since 1970. `from_number` None: any."""
-
-    to_number: str
-    from_number: str | None
-    at_ms: int
-
-    @property
-    def where(self) -> Any:
-        """The calls that may be meant: none that is joined already."""
-        about = calls.c.started_ms.between(self.at_ms - RING_MS, self.at_ms + SKEW_MS)
-        same = (calls.c.direction == "retell", calls.c.to_number == self.to_number, about)
-        who = () if self.from_number is None else (calls.c.from_number == self.from_number,)
-        return and_(calls.c.retell_call_id.is_(None), *same, *who)
-
-    def distance(self, record: CallRecord) -> int:
-        """How far apart the two are; Retell may count from the INVITE or from the answer."""
-        moments = (record.started_ms, record.answered_ms)
-        return min(abs(self.at_ms - moment) for moment in moments if moment is not None)
-
-
-Row: TypeAlias = dict[str, Any]
 
 
 class _CallRows:
@@ -134,7 +103,7 @@ class _CallRows:
         return {"row": _row(value)}
 
     def of_line(self, line: Line) -> tuple[str, CallRecord]:
-        record = _record(line["row"])
+        record = record_of(line["row"])
         return record.call_id, record
 
 
@@ -149,6 +118,8 @@ class CallStore:
         self._asking = asyncio.Lock()
         self._known_until = float("-inf")
         self._writable = False
+        #: calls that a former run of the program left open, as it left them
+        self.interrupted: tuple[CallRecord, ...] = ()
 
     @property
     def waiting(self) -> int:
@@ -158,6 +129,13 @@ class CallStore:
     def save(self, record: CallRecord) -> None:
         """Keep a call's record, as it will be when it is written."""
         self.writer.note(record.call_id, record)
+
+    async def forget(self, call_id: str) -> None:
+        """A call that never came to be has no record. Raises StorageError."""
+        await self.flush()
+        with as_storage_error():
+            async with self.writer.writing, self.engine.begin() as connection:
+                await connection.execute(delete(calls).where(calls.c.call_id == call_id))
 
     async def flush(self) -> None:
         """Store everything noted so far. Raises StorageError, having lost nothing."""
@@ -182,28 +160,22 @@ class CallStore:
         await self._settle()
         return self.writer.get(call_id) or await self._one(calls.c.call_id == call_id)
 
-    async def by_call_sid(self, call_sid: str) -> CallRecord | None:
-        """The newest call with that jambonz id. Raises StorageError."""
-        await self._settle()
+    async def by_call_sid(self, call_sid: str, *, settled: bool = True) -> CallRecord | None:
+        """The newest call with that jambonz or Twilio id. With `settled` False what waits to be
+        written is not waited for. Raises StorageError."""
+        if settled:
+            await self._settle()
         return await self._one(calls.c.call_sid == call_sid)
 
     async def page(self, query: Query) -> list[CallRecord]:
         """A page of records, newest first: call ids begin with the time. Raises StorageError."""
         await self._settle()
-        where = [calls.c[name] == value for name, value in query.equal.items()]
-        if query.before is not None:
-            where.append(calls.c.call_id < query.before)
-        if query.since_ms is not None:
-            where.append(calls.c.started_ms >= query.since_ms)
-        if query.until_ms is not None:
-            where.append(calls.c.started_ms < query.until_ms)
-        statement = (
-            select(calls).where(and_(True, *where)).order_by(calls.c.call_id.desc())
-        ).limit(query.limit)
+        found = select(calls).where(query.where(self.engine.dialect))
+        statement = found.order_by(calls.c.call_id.desc()).limit(query.limit)
         with as_storage_error():
             async with self.engine.connect() as connection:
                 rows = (await connection.execute(statement)).mappings().all()
-            return [_record(row) for row in rows]
+            return [record_of(row) for row in rows]
 
     async def count(self) -> int:
         """How many calls are on record. Raises StorageError."""
@@ -213,53 +185,22 @@ class CallStore:
                 result = await connection.execute(select(func.count()).select_from(calls))
                 return int(result.scalar_one())
 
-    async def note_retell(
-        self,
-        *,
-        call_id: str | None,
-        retell_call_id: str,
-        disconnection_reason: str | None,
-        placed: Placed | None = None,
-    ) -> CallRecord | None:
-        """Join what a webhook says to its call, found by our id, by Retell's, or as `placed`.
-
-        The call's record as it is then; None where there is no such call.
-        Raises StorageError.
-        """
-        await self.flush()
-        known = calls.c.retell_call_id == retell_call_id
-        if call_id is not None:
-            known = calls.c.call_id == call_id
-        record = await self._one(known)
-        if record is None and call_id is None and placed is not None:
-            record = await self._nearest(placed)
-        if record is None:
-            return None
-        record.retell_call_id = retell_call_id
-        record.disconnection_reason = disconnection_reason or record.disconnection_reason
-        values: Row = {"retell_call_id": retell_call_id}
-        if disconnection_reason is not None:
-            values["disconnection_reason"] = disconnection_reason
-        changed = update(calls).where(calls.c.call_id == record.call_id)
-        with as_storage_error():
-            async with self.writer.writing, self.engine.begin() as connection:
-                await connection.execute(changed.values(fit(values, _BOUNDS)))
-        return record
-
-    async def interrupt_live(self) -> int:
-        """Mark calls that a former run of the program left open; how many there were.
+    async def interrupt_live(self) -> None:
+        """Mark calls that a former run of the program left open (`interrupted`).
 
         They ended by now, as far as anybody knows. Raises StorageError.
         """
         ending = {"cause": "interrupted", "fault": "gateway", "ended_by": "gateway"}
-        left_open = update(calls).where(calls.c.state == "live")
+        is_open = calls.c.state == "live"
         ended_ms = round(time.time() * 1000)
         with as_storage_error():
             async with self.engine.begin() as connection:
-                result = await connection.execute(
-                    left_open.values(state="interrupted", ended_ms=ended_ms, **ending)
+                rows = (await connection.execute(select(calls).where(is_open))).mappings().all()
+                change = update(calls).where(is_open)
+                await connection.execute(
+                    change.values(state="interrupted", ended_ms=ended_ms, **ending)
                 )
-        return int(result.rowcount)
+            self.interrupted = tuple(record_of(row) for row in rows)
 
     async def _settle(self) -> None:
         """Store what waits, so that a reader finds it, unless the database refuses."""
@@ -267,19 +208,12 @@ class CallStore:
             with suppress(StorageError):
                 await self.flush()
 
-    async def _nearest(self, placed: Placed) -> CallRecord | None:
-        statement = select(calls).where(placed.where).order_by(calls.c.call_id.desc()).limit(100)
-        with as_storage_error():
-            async with self.engine.connect() as connection:
-                rows = (await connection.execute(statement)).mappings().all()
-            return min(map(_record, rows), key=placed.distance, default=None)
-
     async def _one(self, where: Any) -> CallRecord | None:
         statement = select(calls).where(where).order_by(calls.c.call_id.desc()).limit(1)
         with as_storage_error():
             async with self.engine.connect() as connection:
                 row = (await connection.execute(statement)).mappings().first()
-            return None if row is None else _record(row)
+            return None if row is None else record_of(row)
 
 
 @asynccontextmanager
@@ -295,9 +229,9 @@ async def open_store(
     async with open_engine(url) as engine:
         store = CallStore(engine, Spool(spool_folder(url, spool), calls.name))
         async with store.writer.running():
-            interrupted = await store.interrupt_live()
-            if interrupted:
-                log.warning("records.interrupted", calls=interrupted)
+            await store.interrupt_live()
+            if store.interrupted:
+                log.warning("records.interrupted", calls=len(store.interrupted))
             async with watching(engine, database_file(url)), deleting_old(engine, keep):
                 yield store
 
@@ -315,12 +249,22 @@ def _row(record: CallRecord) -> dict[str, Any]:
     return fit(row, _BOUNDS)
 
 
-def _record(row: Mapping[Any, Any]) -> CallRecord:
+def record_of(row: Mapping[Any, Any]) -> CallRecord:
+    """The record that a row has."""
     values = dict(row)
     for name in _JSON:
-        if values[name] is not None:
+        if values.get(name) is not None:
             values[name] = orjson.loads(values[name])
     return CallRecord(**values)
+
+
+def parts_of(record: CallRecord) -> list[dict[str, Any]]:
+    """The entries of `related` that are legs of this call: its transfers, where that is certain."""
+    return [
+        entry
+        for entry in record.related
+        if entry["role"] == "transfer" and entry["certainty"] == "certain"
+    ]
 
 
 def sip_call_ids(record: CallRecord) -> Sequence[str]:

@@ -1,4 +1,5 @@
-"""Deletes records of calls that are older, or more, than an operator wants to keep."""
+"""Deletes records of calls that are older, or more, than an operator wants to keep, and what the
+audit and the queue have of the same days."""
 
 import asyncio
 import time
@@ -12,7 +13,17 @@ from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.storage.errors import plain
-from gateway.storage.tables import calls, ladders, samples
+from gateway.storage.queued_call import OVER
+from gateway.storage.tables import (
+    audit,
+    callbacks,
+    calls,
+    ladders,
+    queued_calls,
+    retell_events,
+    samples,
+    tries,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -57,7 +68,33 @@ async def delete_old(engine: AsyncEngine, keep: Keep, *, now_ms: int, batch: int
     for newest in (too_old, await _newest_too_many(engine, keep)):
         if newest is not None:
             deleted += await _delete_up_to(engine, newest, batch)
+    if too_old is not None:
+        too_old_ms = now_ms - keep.days * DAY_MS
+        async with engine.begin() as connection:
+            await connection.execute(delete(audit).where(audit.c.audit_id <= too_old))
+            given_up = (callbacks.c.state == "dead", callbacks.c.at_ms <= too_old_ms)
+            await connection.execute(delete(callbacks).where(*given_up))
+            told = (retell_events.c.received_ms <= too_old_ms, retell_events.c.state != "waiting")
+            await connection.execute(delete(retell_events).where(*told))
+        await _delete_queued(engine, too_old_ms, batch)
     return deleted
+
+
+async def _delete_queued(engine: AsyncEngine, newest_ms: int, batch: int) -> None:
+    """Queued calls that were over then, with their tries. Those that wait, and the do-not-call
+    list, stay however old they are."""
+    columns = queued_calls.c
+    over = columns.state.in_([state.value for state in OVER])
+    old = select(columns.queued_id).where(columns.ended_ms <= newest_ms, over).limit(batch)
+    while True:
+        async with engine.begin() as connection:
+            ids = (await connection.execute(old)).scalars().all()
+            if ids:
+                await connection.execute(delete(tries).where(tries.c.queued_id.in_(ids)))
+                await connection.execute(delete(queued_calls).where(columns.queued_id.in_(ids)))
+        if len(ids) < batch:
+            return
+        await asyncio.sleep(PAUSE_S)
 
 
 async def _delete_up_to(engine: AsyncEngine, newest: str, batch: int) -> int:

@@ -18,7 +18,7 @@ from gateway.storage.errors import SchemaError
 log = structlog.get_logger(__name__)
 
 #: Every version, oldest first. The first is what 0.1.0 made, which wrote no version down.
-VERSIONS: Final = ("0001", "0002", "0003", "0004")
+VERSIONS: Final = tuple(f"{number:04}" for number in range(1, 14))
 NEWEST: Final = VERSIONS[-1]
 #: The table that holds the version: one row, one column.
 VERSION_TABLE: Final = "gateway_schema"

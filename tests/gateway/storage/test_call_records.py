@@ -8,9 +8,11 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.storage import call_records, write_behind
-from gateway.storage.call_records import CallRecord, CallStore, Query, open_store
+from gateway.storage.call_query import Query
+from gateway.storage.call_records import CallRecord, CallStore, open_store
 from gateway.storage.database import driver_url
 from gateway.storage.errors import StorageError
+from gateway.storage.retell_joins import Told, note_retell
 
 
 def record(number: int, **more: object) -> CallRecord:
@@ -66,9 +68,8 @@ async def test_text_that_a_column_does_not_take_is_cut_to_what_it_does(store: Ca
     found = await store.get(record(1).call_id)
     assert found is not None
     assert (found.agent, found.from_number, found.call_sid) == ("a" * 128, "+1212", "s?")
-    noted = await store.note_retell(
-        call_id=found.call_id, retell_call_id="c" * 200, disconnection_reason="d" * 200
-    )
+    told = Told(call_id=found.call_id, retell_call_id="c" * 200, disconnection_reason="d" * 200)
+    noted = await note_retell(store, told)
     assert noted is not None
     assert noted.call_id == found.call_id
     found = await store.get(found.call_id)

@@ -14,11 +14,14 @@ from sqlalchemy import Connection, MetaData, insert, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.storage import migrations, tables
-from gateway.storage.call_records import Query, open_store
+from gateway.storage.call_query import Query
+from gateway.storage.call_records import open_store
 from gateway.storage.database import open_engine, open_unchanged, schema_version
 from gateway.storage.errors import SchemaError, StorageError
 from gateway.storage.migrations import NEWEST, VERSION_TABLE, VERSIONS
 
+#: Columns of `calls` that 0.1.0 did not have.
+LATER = ("part_of", "related", "transfers", "cost_estimate", "headers", "retell")
 VERSION_FILES = Path(migrations.__file__).parent / "versions"
 
 
@@ -33,8 +36,10 @@ async def as_0_1_0(url: str, *, registrar: bool) -> None:
     made = [tables.calls, *([tables.bindings] if registrar else [])]
     async with raw(url) as connection:
         await connection.run_sync(MetaData.create_all.__get__(tables.metadata), tables=made)
+        for column in LATER:
+            await connection.execute(text(f"alter table calls drop column {column}"))
         await connection.execute(
-            insert(tables.calls).values(
+            insert(tables.calls.to_metadata(MetaData(), name="calls")).values(
                 call_id="1" * 32,
                 call_sid="sid-1",
                 direction="inbound",

@@ -13,7 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from structlog.testing import capture_logs
 
 from gateway.storage import call_records, write_behind
-from gateway.storage.call_records import CallStore, Query, open_store
+from gateway.storage.call_query import Query
+from gateway.storage.call_records import CallStore, open_store
 from gateway.storage.database import open_engine
 from gateway.storage.errors import StorageError
 from gateway.storage.record_table import open_table

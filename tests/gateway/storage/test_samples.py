@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from gateway.storage.call_records import Query, open_store
+from gateway.storage.call_query import Query
+from gateway.storage.call_records import open_store
 from gateway.storage.database import open_engine
 from gateway.storage.retention import Keep, delete_old
 from gateway.storage.samples import open_samples
