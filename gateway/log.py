@@ -11,9 +11,10 @@ import logging
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from contextvars import ContextVar
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import lru_cache, partial
+from time import time_ns
 from typing import Any, Final, Literal, Protocol
 
 import orjson
@@ -21,6 +22,7 @@ import structlog
 from pydantic import SecretStr
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from gateway.iso import to_the_second
 from gateway.log_calls import ID_KEYS, CallIds, Watch
 from gateway.log_queue import LogQueue
 from gateway.visible import visible
@@ -53,7 +55,8 @@ def _names_secret(key: str) -> bool:
 
 def _stamp(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     """Add the moment, in UTC."""
-    event["timestamp"] = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+    second, rest_ns = divmod(time_ns(), 1_000_000_000)
+    event["timestamp"] = f"{to_the_second(second)}.{rest_ns // 1000:06}Z"
     return event
 
 
@@ -99,6 +102,16 @@ name_call: Final = _ids.name
 def _add_call_id(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     if "call_id" not in event and (call_id := _ids.of(event)) is not None:
         event["call_id"] = call_id
+    return event
+
+
+#: Of the HTTP request that is served, for every line that comes of it.
+request_id: Final[ContextVar[str]] = ContextVar("request_id", default="")
+
+
+def _add_request_id(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    if own := request_id.get():
+        event.setdefault("request_id", own)
     return event
 
 
@@ -200,6 +213,7 @@ def configure(
     structlog.configure(
         processors=[
             _add_call_id,
+            _add_request_id,
             *([only_wanted] if watched else []),
             *shared,
             _Finish(last, _with_call_id if console else _with_call_id_json, out),

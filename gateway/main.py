@@ -7,6 +7,7 @@ what was started before it is stopped again.
 import asyncio
 import os
 import signal
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from types import MappingProxyType
@@ -14,18 +15,24 @@ from types import MappingProxyType
 import structlog
 
 from config.settings import Settings
+from gateway.jambonz.rest import JambonzRest
 from gateway.log import reconfigure
 from gateway.start.addresses import OurAddresses
 from gateway.start.drain import Drain
 from gateway.start.http import start_http
+from gateway.start.jambonz_switch import JambonzSwitch
 from gateway.start.link import open_link
 from gateway.start.media import start_media
+from gateway.start.outbound import Outbound
 from gateway.start.recording import start_recording
 from gateway.start.reload import Reloader
 from gateway.start.shown import Shown
 from gateway.start.softswitch import start_softswitch
 from gateway.start.storage import open_storage
+from gateway.start.streams import open_streams
+from gateway.start.switch import OwnSwitch
 from gateway.start.trace import make_trace
+from gateway.twilio.stream_door import StreamDoor
 from sip import collector
 
 log = structlog.get_logger(__name__)
@@ -62,9 +69,14 @@ async def serve(
 
 @asynccontextmanager
 async def running(
-    settings: Settings, drain: Drain | None = None, reloader: Reloader | None = None
+    settings: Settings,
+    drain: Drain | None = None,
+    reloader: Reloader | None = None,
+    streams: StreamDoor | None = None,
 ) -> AsyncIterator[None]:
     """The gateway, taking calls from entering to leaving. Raises StartupError on entering.
+
+    `streams` lets in media streams, by itself where it is not given.
 
     What is started later is stopped first.
     """
@@ -75,14 +87,17 @@ async def running(
         shown = Shown(expected=bool(settings.sip.listen), drain=drain, trace=make_trace(settings))
         shared = await open_storage(settings.storage, stack)
         recordings = await start_recording(settings, stack, reloader)
-        endpoint = await start_http(settings, shown, stack, reloader, recordings)
+        outbound = Outbound(settings, time.time)
+        reloader.add(outbound.prepare)
+        door = streams or StreamDoor()
+        endpoint = await start_http(settings, shown, stack, reloader, recordings, outbound, door)
         if settings.sip.listen:
             addresses = OurAddresses(settings)
             await addresses.start(stack)
             recorder = None if recordings is None else recordings.socket
             shown.media = await start_media(settings, stack, reloader, recorder)
             link = await open_link(settings.application, endpoint, stack)
-            await start_softswitch(
+            softswitch = await start_softswitch(
                 settings,
                 shown,
                 stack,
@@ -92,6 +107,12 @@ async def running(
                 addresses=addresses,
                 reloader=reloader,
             )
+            reloader.add(open_streams(door, softswitch, settings).prepare)
+            if settings.application.url == "builtin":
+                outbound.place_by(OwnSwitch(softswitch))
+        elif settings.jambonz is not None:
+            rest = await stack.enter_async_context(JambonzRest(settings.jambonz))
+            outbound.place_by(JambonzSwitch(rest))
         yield
 
 

@@ -4,9 +4,9 @@ No other module turns the outcome of a dialled leg or of Retell's API into a fin
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import field, replace
 from enum import Enum, StrEnum
-from typing import Any, Final, assert_never
+from typing import Any, Final
 
 from gateway.retell.failures import RetellFailure
 from gateway.value import frozen
@@ -20,6 +20,8 @@ class Fault(StrEnum):
     CALLEE = "callee"
     CARRIER = "carrier"
     RETELL = "retell"
+    #: an agent of another house
+    AGENT = "agent"
     GATEWAY = "gateway"
     OPERATOR = "operator"
     UNKNOWN = "unknown"
@@ -29,9 +31,16 @@ class Role(Enum):
     """What a dial attempt is for: it decides whether another one may follow."""
 
     RETELL = "retell"
+    #: an agent that is not Retell's
+    AGENT = "agent"
     FALLBACK = "fallback"
     FAX = "fax"
     CARRIER = "carrier"
+    TRANSFER = "transfer"
+
+
+#: Who answers a call as its agent.
+AGENTS: Final = frozenset({Role.RETELL, Role.AGENT})
 
 
 @frozen
@@ -57,6 +66,8 @@ class Refusal:
     retry_after_s: int | None = None
     #: who refused: the gateway, or the callee's side
     by: str = "gateway"
+    #: what the callee's side said of it, in its response
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     def ending(self, *, answered: bool = False) -> Ending:
         """`answered`: the other party was, and got no `status` of ours."""
@@ -64,15 +75,23 @@ class Refusal:
 
 
 NOT_CONFIGURED: Final = Refusal(404, "Not Found", "number-not-configured", Fault.OPERATOR)
+#: Nobody is named who would talk to a person that we call.
+NO_AGENT: Final = Refusal(404, "Not Found", "no-agent", Fault.OPERATOR)
 NO_ROUTE: Final = Refusal(404, "No Route", "no-route", Fault.OPERATOR)
+#: Nobody is there at this hour.
+CLOSED: Final = Refusal(480, "Temporarily Unavailable", "target-closed", Fault.NOBODY)
 OUR_BUG: Final = Refusal(500, "Server Internal Error", "internal-error", Fault.GATEWAY)
 
+#: Whoever wanted us to call somebody wants it no more.
+WITHDRAWN: Final = Refusal(487, "Request Terminated", "withdrawn", Fault.NOBODY)
 #: This gateway was stopped before the call was answered.
 SHUTDOWN: Final = Refusal(503, "Service Unavailable", "shutdown", Fault.OPERATOR, 60)
 
 ANSWERED_BY_CALLER: Final = Ending("caller", "hangup", 200, Fault.NOBODY)
 ANSWERED_BY_CALLEE: Final = Ending("callee", "hangup", 200, Fault.NOBODY)
 ANSWERED_BY_GATEWAY: Final = Ending("gateway", "hangup", 200, Fault.NOBODY)
+#: The caller's own side took the caller to somebody else, as we had asked it by REFER.
+TRANSFERRED: Final = Ending("gateway", "transferred", 200, Fault.NOBODY)
 #: Calls that no party ended, by the softswitch's cause; with the status of an answered one.
 ODD_ENDINGS: Final = {
     # the caller's side heard our answer, and its ACK did not find us: sip.advertise
@@ -105,11 +124,13 @@ _REGISTRATION: Final = {
     RetellFailure.PAYMENT: (480, "Temporarily Unavailable", Fault.OPERATOR),
     RetellFailure.BAD_REQUEST: (480, "Temporarily Unavailable", Fault.GATEWAY),
     RetellFailure.UNKNOWN_AGENT: (480, "Temporarily Unavailable", Fault.OPERATOR),
+    RetellFailure.UNKNOWN_NUMBER: (480, "Temporarily Unavailable", Fault.OPERATOR),
     RetellFailure.UNPROCESSABLE: (480, "Temporarily Unavailable", Fault.OPERATOR),
     RetellFailure.THROTTLED: (503, "Service Unavailable", Fault.RETELL),
     RetellFailure.SERVER_ERROR: (503, "Service Unavailable", Fault.RETELL),
     RetellFailure.TIMEOUT: (504, "Server Time-out", Fault.RETELL),
     RetellFailure.UNREACHABLE: (503, "Service Unavailable", Fault.RETELL),
+    RetellFailure.NOT_ASKED: (503, "Service Unavailable", Fault.RETELL),
 }
 
 
@@ -142,10 +163,18 @@ _CAUSES: Final = {
 _CALLEE_CAUSES: Final = frozenset({"busy", "declined", "no-answer", "unknown-destination"})
 #: That two sides share no codec is neither's fault: the operator chooses what both may use.
 _OPERATOR_CAUSES: Final = frozenset({"not-authorized", "forbidden", "no-common-codec"})
-#: What no INVITE was sent for, by our softswitch's cause; None: the fault of whom we would call.
+#: Who answers for us, and whose fault it is that it does not.
+_AGENTS: Final = {Role.RETELL: Fault.RETELL, Role.AGENT: Fault.AGENT}
+#: What no INVITE was sent for, by the cause of our softswitch, or of a jambonz; None: the fault of
+#: whom we would call.
 _NOT_PLACED: Final[Mapping[str, Fault | None]] = {
     "bad-number": Fault.CALLER,
     "gateways-down": None,
+    "jambonz-no-server": Fault.OPERATOR,
+    "jambonz-refused": Fault.OPERATOR,
+    "jambonz-unauthorized": Fault.OPERATOR,
+    "jambonz-uncertain": Fault.UNKNOWN,
+    "jambonz-unreachable": Fault.OPERATOR,
     "name-not-resolved": Fault.OPERATOR,
     "no-gateway": Fault.OPERATOR,
     "no-listener": Fault.OPERATOR,
@@ -194,9 +223,10 @@ def dial_refusal(
         return Refusal(back, phrase, why, _NOT_PLACED[why] or peer_of(role))
     if role is Role.RETELL and code == 404 and not registered:
         return Refusal(back, phrase, "number-not-imported", Fault.OPERATOR, by="callee")
-    if cause in _OPERATOR_CAUSES:
+    unknown_agent = role is Role.AGENT and cause == "unknown-destination"
+    if cause in _OPERATOR_CAUSES or unknown_agent:
         fault = Fault.OPERATOR
-    elif cause in _CALLEE_CAUSES and role is not Role.RETELL:
+    elif cause in _CALLEE_CAUSES and role not in _AGENTS:
         fault = Fault.CALLEE
     else:
         fault = peer_of(role)
@@ -237,30 +267,9 @@ def rtp_timeout(fault: Fault) -> Ending:
     return Ending("gateway", RTP_TIMEOUT, 200, fault)
 
 
-def another_may_follow(role: Role, status: str, code: int, early_media: bool) -> bool:
-    """Whether the next attempt of the plan is to be tried after this one failed.
-
-    After early media the caller would hear another attempt as a second call.
-    A fallback follows any failure of Retell; the next carrier only one that is the carrier's:
-    no response at all (408) or 5xx, never what the called person or number decided.
-    """
-    if early_media:
-        return False
-    match role:
-        case Role.RETELL:
-            return True
-        case Role.CARRIER:
-            code = final_code(status, code)
-            return code == 408 or 500 <= code <= 599
-        case Role.FALLBACK | Role.FAX:
-            return False
-        case _:
-            assert_never(role)
-
-
 def peer_of(role: Role) -> Fault:
     """Whose the far side is."""
-    return Fault.RETELL if role is Role.RETELL else Fault.CARRIER
+    return _AGENTS.get(role, Fault.CARRIER)
 
 
 def _printable(phrase: str) -> str:

@@ -3,11 +3,12 @@
 import asyncio
 from collections import deque
 from collections.abc import Iterable
+from operator import itemgetter
 from typing import Final, Protocol
 
 import structlog
 
-from gateway.storage.call_records import CallRecord, sip_call_ids
+from gateway.storage.call_records import CallRecord, parts_of, sip_call_ids
 from gateway.storage.ladders import LadderStore, Messages
 
 log = structlog.get_logger(__name__)
@@ -48,9 +49,16 @@ class Ladders:
             self._timer = loop.call_later(SETTLE_S, self._due)
 
     async def of(self, record: CallRecord) -> Messages:
-        """The ladder of a call, as far as it is kept. Raises SQLAlchemyError."""
-        stored = await self._store.get(record.call_id)
-        return self._messages.ladder(sip_call_ids(record)) if stored is None else stored
+        """The ladder of a call, as far as it is kept, with those of the calls that are part of it.
+        Raises StorageError."""
+        messages = await self._kept(record.call_id, sip_call_ids(record))
+        for part in parts_of(record):
+            messages = messages + await self._kept(part["call_id"], part["sip_call_ids"])
+        return sorted(messages, key=itemgetter("at"))
+
+    async def _kept(self, call_id: str, names: Iterable[str]) -> Messages:
+        stored = await self._store.get(call_id)
+        return self._messages.ladder(names) if stored is None else stored
 
     def close(self) -> None:
         """Store what waits."""

@@ -114,11 +114,35 @@ class Metrics:
             buckets=_TALK_S,
             registry=self.registry,
         )
+        self.transfers = Counter(
+            "gateway_transfers_total",
+            "Transfers that are over, by policy, stage, outcome and class of final code",
+            ["policy", "stage", "outcome", "code"],
+            registry=self.registry,
+        )
         self.register = Histogram(
             "gateway_retell_register_seconds",
             "register-phone-call, retry included, by outcome",
             ["outcome"],
             buckets=_API_S,
+            registry=self.registry,
+        )
+        self._retell_requests = Counter(
+            "gateway_retell_requests_total",
+            "Requests to Retell's API, by operation and what came of them",
+            ["operation", "outcome"],
+            registry=self.registry,
+        )
+        self._agents_left = Counter(
+            "gateway_agents_left_total",
+            "Calls whose agent did not hang up, by what Retell said of the agent's call",
+            ["outcome"],
+            registry=self.registry,
+        )
+        self._retell_full = Counter(
+            "gateway_retell_full_total",
+            "Callers who found no room at Retell, by what became of them",
+            ["outcome"],
             registry=self.registry,
         )
         self._frames_refused = Counter(
@@ -155,6 +179,12 @@ class Metrics:
             buckets=_ROUND_TRIP_S,
             registry=self.registry,
         )
+        self.spend_alarms = Counter(
+            "gateway_spend_alarms_total",
+            "What was told about money, by kind",
+            ["kind"],
+            registry=self.registry,
+        )
         self.records_waiting = Gauge(
             "gateway_records_waiting", "Call records not yet stored", registry=self.registry
         )
@@ -162,6 +192,12 @@ class Metrics:
             "gateway_retell_webhooks_total",
             "Retell events received, by event and outcome",
             ["event", "outcome"],
+            registry=self.registry,
+        )
+        self._twilio_requests = Counter(
+            "gateway_twilio_requests_total",
+            "Twilio's webhooks, by which it was and what came of it",
+            ["request", "outcome"],
             registry=self.registry,
         )
         # `labels` costs more than counting, and a call counts eight times
@@ -189,6 +225,22 @@ class Metrics:
     def know(self, trunks: Collection[str]) -> None:
         """The trunks of the configuration, from now on."""
         self._trunks = frozenset(trunks)
+
+    def retell_asked(self, operation: str, outcome: str) -> None:
+        """A request to Retell's API; `outcome` is `ok` or the failure."""
+        self._retell_requests.labels(operation, outcome).inc()
+
+    def twilio_asked(self, request: str, outcome: str) -> None:
+        """A webhook of Twilio's; `outcome` is `ok` or why it was refused."""
+        self._twilio_requests.labels(request, outcome).inc()
+
+    def agent_left(self, outcome: str) -> None:
+        """What came of an agent's call whose person is gone."""
+        self._agents_left.labels(outcome).inc()
+
+    def retell_full(self, outcome: str) -> None:
+        """What became of a caller who found no room at Retell."""
+        self._retell_full.labels(outcome).inc()
 
     def frame_refused(self, side: str) -> None:
         """`side` ("jambonz" or "gateway") sent a frame that the other could not use."""
@@ -221,6 +273,11 @@ class Metrics:
                 self._rang(name).observe(attempt.rang - attempt.started)
         if talk_s is not None:
             self._talked(direction).observe(talk_s)
+
+    def transfer_ended(self, policy: str, stage: str, outcome: str, code: int) -> None:
+        """There is a verdict on a transfer; `code` 0: none."""
+        shown = f"{code // 100}xx" if code else "none"
+        self.transfers.labels(policy, stage, outcome, shown).inc()
 
     def leg_ended(self, trunk: str, quality: LegQuality) -> None:
         """How good a leg was, as far as it was measured."""

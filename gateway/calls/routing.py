@@ -3,21 +3,26 @@
 The result is a plan of dial attempts, tried one after another, or a refusal.
 """
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Mapping
 from dataclasses import field, replace
 from enum import StrEnum
-from typing import Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
+from config.choices import choices
 from config.settings import (
     RETELL_TRUNK,
     AnnouncementSettings,
     Fallback,
     NumberSettings,
-    RouteSettings,
     Settings,
 )
-from gateway.calls.endings import NO_ROUTE, NOT_CONFIGURED, Refusal, Role
+from config.workspace_settings import WorkspaceSettings
+from gateway.calls.carriers import carriers_for, pick_of
+from gateway.calls.endings import NOT_CONFIGURED, Refusal, Role
+from gateway.calls.entries import chosen, entry_of
+from gateway.calls.no_way import NoWay
 from gateway.calls.numbers import e164
+from gateway.calls.overrides import Override, override_of
 from gateway.jambonz.messages import NewCall
 from gateway.jambonz.verbs import PhoneTarget, SipTarget, Target
 from gateway.value import frozen
@@ -48,6 +53,8 @@ _INTERNAL: Final = frozenset(
         "x-forwarded-proto",
         "x-override-to",
         "x-originating-carrier",
+        "x-override-carrier",
+        "x-override-number",
         "x-preferred-from-host",
         "x-preferred-from-user",
         "x-reason",
@@ -60,6 +67,10 @@ _INTERNAL: Final = frozenset(
     }
 )
 _INTERNAL_PREFIXES: Final = ("x-jambonz-", "x-gateway-", "x-fs-")
+
+
+#: What becomes of a caller whose agent's leg was cut off.
+AgentLost: TypeAlias = Literal["end", "agent", "fallback"]
 
 
 class Direction(StrEnum):
@@ -83,6 +94,8 @@ class Attempt:
     headers: Mapping[str, str] = field(default_factory=dict)
     #: whether its media must be encrypted, whatever the trunk says
     encrypted: bool = False
+    #: how long it may talk, in seconds; None: for ever
+    time_limit_s: float | None = None
 
 
 @frozen(kw_only=True)
@@ -97,13 +110,60 @@ class Registration:
     from_number: str
     to_number: str
     variables: Mapping[str, str]
+    version: int | str | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    #: whose agent it is, by the workspace's name; "": the first's
+    workspace: str = ""
+
+
+@frozen(kw_only=True)
+class Listening:
+    """Who answers is listened to, before an agent is spent.
+
+    `on_machine` and the others say what becomes of such an answer; `message` is a file of
+    `media.sounds`, said to a machine after its greeting. `timers` are jambonz's, in milliseconds.
+    """
+
+    on_machine: Literal["hangup", "message", "agent"] = "hangup"
+    on_silence: Literal["hangup", "agent"] = "hangup"
+    on_unknown: Literal["hangup", "agent"] = "agent"
+    message: str | None = None
+    timers: Mapping[str, int] = field(default_factory=dict)
+
+    def wish(self, who: str) -> str:
+        """What is to become of that; a fax is of no use."""
+        wishes: Mapping[str, str] = {
+            "machine": self.on_machine,
+            "silence": self.on_silence,
+            "unknown": self.on_unknown,
+            "fax": "hangup",
+        }
+        return wishes.get(who, "agent")
+
+
+@frozen(kw_only=True)
+class PersonFirst:
+    """The person is called first, by one carrier after another, and the agent once it is known
+    that somebody is there. `time_limit_s` is counted from the person's answer."""
+
+    attempts: tuple[Attempt, ...]
+    listening: Listening | None = None
+    time_limit_s: float | None = None
+
+
+@frozen
+class Waiting:
+    """A caller waits for room at Retell, and hears this file: before the answer."""
+
+    music: str | None
 
 
 @frozen(kw_only=True)
 class Dialling:
     """Try these attempts in turn, after registering the call where that is asked.
 
-    `recording` is the name of the call's recording, where it is to be recorded.
+    `recording` is the name of the call's recording, where it is to be recorded. With `person` it is
+    we who begin the call.
     """
 
     direction: Direction
@@ -118,7 +178,11 @@ class Dialling:
     ringing: str | None = None
     #: where a caller goes that turns out to be a fax machine
     fax: Attempt | None = None
+    agent_lost: AgentLost = "fallback"
     recording: str | None = None
+    person: PersonFirst | None = None
+    #: what is played while the caller waits for room at Retell; None: the caller does not wait
+    waiting: Waiting | None = None
 
 
 @frozen(kw_only=True)
@@ -129,17 +193,20 @@ class Refusing:
     from_number: str
     to_number: str
     refusal: Refusal
+    #: a sentence for the log, where the cause alone does not say what to change
+    why: str = ""
 
 
-Plan: TypeAlias = Dialling | Refusing
+Routed: TypeAlias = Dialling | Refusing
 
 
-def plan(settings: Settings, call: NewCall, call_id: str) -> Plan:
-    """Decide about one call. `call_id` is ours and travels along for correlation."""
+def route(settings: Settings, call: NewCall, call_id: str, *, number: str | None = None) -> Routed:
+    """Decide about one call, whatever the hour. `call_id` is ours and travels with it; `number` is
+    ours too, that of a caller whom Retell hands on by this call."""
     if call.outbound:
         return _to_agent(settings, call, call_id, Direction.OUTBOUND)
     if from_retell(settings, call):
-        return _from_retell(settings, call, call_id)
+        return _from_retell(settings, call, call_id, number)
     return _to_agent(settings, call, call_id, Direction.INBOUND)
 
 
@@ -151,13 +218,16 @@ def direction_of(settings: Settings, call: NewCall) -> Direction:
 
 
 def from_retell(settings: Settings, call: NewCall) -> bool:
-    """Retell is known by the user name its digest proved, or by its trunk's name: a jambonz SBC
-    names the trunk when Retell's addresses are whitelisted and the user when they are not."""
-    if call.trunk == settings.retell.trunk:
-        return True
-    login = settings.retell.login
+    """Whether one of its workspaces placed the call."""
+    return workspace_of_call(settings, call) is not None
+
+
+def workspace_of_call(settings: Settings, call: NewCall) -> WorkspaceSettings | None:
+    """Retell's workspace that placed the call; None where Retell did not. It is known by the user
+    name that its digest proved, or by its trunk's name: a jambonz SBC names the trunk when Retell's
+    addresses are whitelisted and the user when they are not."""
     user = call.authenticated_user.partition("@")[0]
-    return login is not None and user == login.username
+    return settings.retell.workspace_by(call.trunk, user)
 
 
 def retell_uri(settings: Settings, retell_call_id: str) -> str:
@@ -166,11 +236,15 @@ def retell_uri(settings: Settings, retell_call_id: str) -> str:
     return f"{scheme}:{retell_call_id}@{rest.rpartition('@')[2]}"
 
 
-def _to_agent(settings: Settings, call: NewCall, call_id: str, direction: Direction) -> Plan:
+def _to_agent(settings: Settings, call: NewCall, call_id: str, direction: Direction) -> Routed:
     """Bring together a person and the agent of `number`, which is ours: who was called inbound,
     and whose call it is outbound. The agent is called as `number`, and shown the person."""
     outbound = direction is Direction.OUTBOUND
-    number, entry = _configured(settings, call.from_number if outbound else call.to_number)
+    number, entry = (
+        entry_of(settings, call.from_number)
+        if outbound
+        else entry_of(settings, call.to_number, call.trunk)
+    )
     person = _caller(settings, call.to_number if outbound else call.from_number)
     from_number, to_number = (number, person) if outbound else (person, number)
     if entry is None:
@@ -180,32 +254,30 @@ def _to_agent(settings: Settings, call: NewCall, call_id: str, direction: Direct
             to_number=to_number,
             refusal=NOT_CONFIGURED,
         )
-    method = entry.method or settings.retell.method
-    agent = entry.agent or settings.retell.agent
+    choice = chosen(choices(settings, number, entry), call.call_sid)
     given = dict(call.headers)
     if not settings.sip.listen:
         given.pop(_ASSERTED_IDENTITY, None)
-    ours = entry.variables if method == "trunk" else {}
-    headers = _to_retell(_besides(given, entry.variables), ours, call_id)
+    ours = {} if choice.method == "dial" else entry.variables
+    headers = to_agent_headers(_besides(given, entry.variables), ours, call_id)
     registration = None
-    target: Target | None = PhoneTarget(number, settings.retell.trunk)
-    if method == "dial":
-        target = None
+    if choice.method == "dial":
         registration = Registration(
             direction="outbound" if outbound else "inbound",
-            agent=agent or "",
-            from_number=from_number,
-            to_number=to_number,
+            agent=choice.agent or "",
+            from_number=choice.to if outbound else from_number,
+            to_number=to_number if outbound else choice.to,
             variables=entry.variables,
+            workspace=settings.retell.workspace_of(choice.to).name,
         )
     attempts = [
         Attempt(
-            role=Role.RETELL,
-            trunk=settings.retell.trunk,
-            target=target,
+            role=Role.AGENT if choice.method is None else Role.RETELL,
+            trunk=choice.trunk,
+            target=None if choice.method == "dial" else dialled(choice.to, choice.trunk),
             caller_id=person or None,
             timeout_s=settings.retell.ring_timeout_s,
-            headers=headers,
+            headers=with_trunk_headers(settings, choice.trunk, headers),
             encrypted=entry.srtp == "required",
         )
     ]
@@ -214,20 +286,21 @@ def _to_agent(settings: Settings, call: NewCall, call_id: str, direction: Direct
         attempts.append(_fallback(settings, fallback, person, headers))
     return Dialling(
         direction=direction,
-        method=method,
-        agent=agent,
+        method=choice.method or "trunk",
+        agent=choice.agent,
         from_number=from_number,
         to_number=to_number,
         registration=registration,
-        recording=_recording(settings, entry, call_id),
+        recording=recording_of(settings, entry, call_id),
         attempts=tuple(attempts),
         announcement=None if outbound else entry.announcement,
         ringing=entry.ringing,
+        agent_lost=settings.transfer.agent_lost,
         fax=None if outbound else _fax(settings, entry, person, headers),
     )
 
 
-def _recording(settings: Settings, entry: NumberSettings | None, call_id: str) -> str | None:
+def recording_of(settings: Settings, entry: NumberSettings | None, call_id: str) -> str | None:
     """The name of the call's recording; a number's own word counts before that for all."""
     if settings.recording is None:
         return None
@@ -235,17 +308,21 @@ def _recording(settings: Settings, entry: NumberSettings | None, call_id: str) -
     return call_id if (settings.recording.all if said is None else said) else None
 
 
-def _from_retell(settings: Settings, call: NewCall, call_id: str) -> Plan:
+def _from_retell(settings: Settings, call: NewCall, call_id: str, ours: str | None) -> Routed:
     country = settings.outbound.default_country
-    number = e164(call.to_number, country) or call.to_number
     caller = settings.outbound.caller_id or _caller(settings, call.from_number)
-    route = longest_prefix(settings.outbound.routes, number)
-    if route is None:
+    override = override_of(settings, call.headers)
+    asked = call.to_number if isinstance(override, NoWay) else override.number or call.to_number
+    number = e164(asked, country) or asked
+    owner = ours or _caller(settings, call.from_number)
+    trunks = _trunks_for(settings, number, owner, override, call_id)
+    if isinstance(trunks, NoWay):
         return Refusing(
             direction=Direction.RETELL,
             from_number=caller,
             to_number=number,
-            refusal=NO_ROUTE,
+            refusal=trunks.refusal,
+            why=trunks.words,
         )
     headers = limited(_from_peer(call.headers, _STANDARD_FROM_RETELL))
     attempts = tuple(
@@ -255,39 +332,38 @@ def _from_retell(settings: Settings, call: NewCall, call_id: str) -> Plan:
             target=PhoneTarget(number, name),
             caller_id=caller or None,
             timeout_s=settings.outbound.ring_timeout_s,
-            headers=_with_trunk_headers(settings, name, headers),
+            headers=with_trunk_headers(settings, name, headers),
         )
-        for name in route.trunks
+        for name in trunks
     )
     return Dialling(
         direction=Direction.RETELL,
         method="trunk",
         from_number=caller,
         to_number=number,
-        recording=_recording(settings, settings.numbers.get(caller), call_id),
+        recording=recording_of(settings, settings.numbers.get(caller), call_id),
         attempts=attempts,
     )
 
 
-def longest_prefix(routes: Iterable[RouteSettings], number: str) -> RouteSettings | None:
-    """The route whose prefix says most about the number; the empty prefix takes the rest."""
-    matching = [route for route in routes if number.startswith(route.prefix)]
-    return max(matching, key=lambda route: len(route.prefix), default=None)
-
-
-def _configured(settings: Settings, dialled: str) -> tuple[str, NumberSettings | None]:
-    """The dialled number and its entry. Some carriers leave out the `+` of a full number, which
-    a default country may misread, so that a number as configured is tried both ways."""
-    number = e164(dialled, settings.outbound.default_country)
-    as_full = e164(f"+{dialled.lstrip('+')}", None)
-    for candidate in (number, as_full):
-        if candidate is not None and candidate in settings.numbers:
-            return candidate, settings.numbers[candidate]
-    return number or dialled, settings.numbers.get("*")
+def _trunks_for(
+    settings: Settings, number: str, from_number: str, override: Override | NoWay, call_id: str
+) -> tuple[str, ...] | NoWay:
+    """The carriers for a number, one after another: that of X-Override-Carrier, or the route's."""
+    if isinstance(override, NoWay):
+        return override
+    if override.carrier is not None:
+        return (override.carrier,)
+    return carriers_for(settings, number, from_number, pick=pick_of(call_id))
 
 
 def _caller(settings: Settings, text: str) -> str:
     return e164(text, settings.outbound.default_country) or text
+
+
+def dialled(to: str, trunk: str) -> Target:
+    """A number on a trunk, or a SIP URI."""
+    return SipTarget(to) if to.startswith(("sip:", "sips:")) else PhoneTarget(to, trunk)
 
 
 def _fallback(
@@ -299,14 +375,10 @@ def _fallback(
     return Attempt(
         role=Role.FALLBACK,
         trunk=fallback.trunk,
-        target=(
-            SipTarget(fallback.to)
-            if fallback.to.startswith(("sip:", "sips:"))
-            else PhoneTarget(fallback.to, fallback.trunk)
-        ),
+        target=dialled(fallback.to, fallback.trunk),
         caller_id=caller or None,
         timeout_s=settings.retell.ring_timeout_s,
-        headers=_with_trunk_headers(settings, fallback.trunk, headers if own else {}),
+        headers=with_trunk_headers(settings, fallback.trunk, headers if own else {}),
     )
 
 
@@ -318,7 +390,7 @@ def _fax(
     return replace(_fallback(settings, entry.fax, caller, headers), role=Role.FAX)
 
 
-def _with_trunk_headers(
+def with_trunk_headers(
     settings: Settings, name: str, headers: Mapping[str, str]
 ) -> Mapping[str, str]:
     """Our softswitch adds a trunk's fixed headers itself; a real jambonz knows nothing of them."""
@@ -328,7 +400,7 @@ def _with_trunk_headers(
     return {**headers, **trunk.headers}
 
 
-def _extension_headers(headers: Mapping[str, str]) -> dict[str, str]:
+def x_headers(headers: Mapping[str, str]) -> dict[str, str]:
     """The X- headers that belong to the peer, not to jambonz or this gateway."""
     return {
         name: value
@@ -341,7 +413,7 @@ def _extension_headers(headers: Mapping[str, str]) -> dict[str, str]:
 
 def _from_peer(headers: Mapping[str, str], standard: Container[str]) -> dict[str, str]:
     """A caller's X- headers, and of the `standard` ones those that are there."""
-    chosen = _extension_headers(headers)
+    chosen = x_headers(headers)
     chosen |= {name: value for name, value in headers.items() if name.lower() in standard}
     return chosen
 
@@ -354,10 +426,11 @@ def _besides(headers: Mapping[str, str], variables: Mapping[str, str]) -> dict[s
     return {name: value for name, value in headers.items() if name.casefold() not in taken}
 
 
-def _to_retell(
+def to_agent_headers(
     headers: Mapping[str, str], variables: Mapping[str, str], call_id: str
 ) -> dict[str, str]:
-    """The headers for Retell, which makes dynamic variables of X- headers (method 1)."""
+    """The headers for an agent: Retell makes dynamic variables of X- headers (method 1), and so
+    do others."""
     chosen = {CORRELATION_HEADER: call_id}
     chosen |= {f"X-{name}": value for name, value in variables.items()}
     chosen |= _from_peer(headers, _STANDARD_TO_RETELL)

@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 from typing import Final
 
-#: RFC 3326, RFC 3261 20.43, 20.18, 20.33; its X- headers are its own.
-_SAYING: Final = frozenset({"reason", "warning", "error-info", "retry-after"})
+#: RFC 3326, RFC 3261 20.43, 20.18, 20.33, RFC 8688; its X- headers are its own.
+_SAYING: Final = frozenset({"reason", "warning", "error-info", "retry-after", "call-info"})
+#: Codes that say by Call-Info who blocked a call (RFC 8688 4).
+_BLOCKED: Final = frozenset({607, 608})
 #: The longest of them that is kept, in characters.
 MAX_WORDS: Final = 500
 
@@ -19,6 +21,16 @@ def words(headers: Mapping[str, object]) -> dict[str, str]:
     }
     return {
         name: value for name, value in found.items() if name in _SAYING or name.startswith("x-")
+    }
+
+
+def passed_on(said: Mapping[str, str], code: int) -> dict[str, str]:
+    """Of a callee's side's words those that go back to the caller's side with the same `code`."""
+    names = {"reason": "Reason"} | ({"call-info": "Call-Info"} if code in _BLOCKED else {})
+    return {
+        written: said[name]
+        for name, written in names.items()
+        if name in said and said[name].isprintable() and len(said[name]) < MAX_WORDS
     }
 
 

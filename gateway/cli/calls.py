@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -37,6 +37,12 @@ def calls(
     ] = None,
     config_file: ConfigOption = None,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="How many to list.")] = 20,
+    number: Annotated[
+        str | None, _filter("--number", "A number of either side, or its beginning and a *.")
+    ] = None,
+    carrier: Annotated[
+        str | None, _filter("--carrier", "A trunk that it came by or was tried by.")
+    ] = None,
     direction: Annotated[str | None, _filter("--direction", "inbound, retell or outbound.")] = None,
     trunk: Annotated[str | None, _filter("--trunk", "The trunk that the call came by.")] = None,
     from_: Annotated[str | None, _filter("--from", "The caller, such as +14155550199.")] = None,
@@ -46,6 +52,9 @@ def calls(
     fault: Annotated[str | None, _filter("--fault", "Who has to mend it: carrier, …")] = None,
     agent: Annotated[str | None, _filter("--agent", "The agent that was asked for.")] = None,
     retell_call_id: Annotated[str | None, _filter("--retell-call-id", "Retell's id.")] = None,
+    part_of: Annotated[
+        str | None, _filter("--part-of", "The legs of the call of this id that are calls too.")
+    ] = None,
     sip_status: Annotated[
         int | None, _filter("--sip-status", "What the caller got, such as 486.")
     ] = None,
@@ -54,6 +63,9 @@ def calls(
     ] = None,
     until: Annotated[str | None, _filter("--until", "Begun before this time.")] = None,
     cursor: Annotated[str | None, _filter("--cursor", "Older than the call of this id.")] = None,
+    parts: Annotated[
+        bool, typer.Option("--parts", help="Also calls that are a leg of another one.")
+    ] = False,
     text: Annotated[bool, typer.Option("--text", help="Of one call: its messages whole.")] = False,
     pcap: Annotated[
         Path | None,
@@ -63,6 +75,8 @@ def calls(
 ) -> None:
     """List the running gateway's calls, or show one."""
     given = {
+        "number": number,
+        "carrier": carrier,
         "direction": direction,
         "trunk": trunk,
         "from": from_,
@@ -72,10 +86,12 @@ def calls(
         "fault": fault,
         "agent": agent,
         "retell_call_id": retell_call_id,
+        "part_of": part_of,
         "sip_status": sip_status,
         "since": since,
         "until": until,
         "cursor": cursor,
+        "parts": "true" if parts else None,
     }
     filters = {name: str(value) for name, value in given.items() if value is not None}
     if call_id is None and (text or pcap is not None):
@@ -117,7 +133,7 @@ def table(listed: list[dict[str, Any]]) -> Table:
             str(record["started_at"])[5:19].replace("T", " "),
             "in" if record["direction"] == "inbound" else "out",
             record["from"],
-            record["to"],
+            "\n".join((record["to"], *_transfers(record))),
             _carrier(record),
             f"{talked:.1f} s" if talked is not None else "-",
             record["ended_by"] or record["state"],
@@ -125,6 +141,18 @@ def table(listed: list[dict[str, Any]]) -> Table:
         )
         shown.add_row(*map(escape, cells))
     return shown
+
+
+def _transfers(record: Mapping[str, Any]) -> Iterator[str]:
+    """Whom the caller was handed to: by us, and by a call of Retell's, as far as that is known."""
+    for transfer in record["transfers"]:
+        if transfer["outcome"] in ("transferred", "unknown"):
+            doubt = "" if transfer["outcome"] == "transferred" else "?"
+            yield f"→ {transfer['target']}{doubt}"
+    for entry in record["related"]:
+        if entry["role"] == "transfer":
+            doubt = "" if entry["certainty"] == "certain" else "?"
+            yield f"↳ {entry['to']}{doubt}"
 
 
 def _carrier(record: Mapping[str, Any]) -> str:

@@ -33,6 +33,8 @@ _OUTSIDE: Final = ("198.51.100.1", 9)
 async def inspect(settings: Settings) -> list[Finding]:
     """Everything found on this machine, good and bad; nothing stays open, nothing is changed."""
     from gateway.cli.api_client import ApiClient
+    from gateway.cli.check_guard import guarded
+    from gateway.cli.check_money import rated
 
     async with ApiClient(settings) as api:
         running = await api.ready()
@@ -44,11 +46,13 @@ async def inspect(settings: Settings) -> list[Finding]:
     findings.append(await _storage(settings.storage.url.get_secret_value()))
     findings += certificates(settings, time.time())
     findings += sounds(settings)
+    findings += guarded(settings)
+    findings += rated(settings)
     if settings.sip.listen:
         findings += own_address(settings)
         findings += await found_addresses(settings)
         findings += descriptors(settings, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
-    if settings.http.admin_token is None:
+    if settings.http.admin is None:
         findings.append(
             Finding(
                 code="api-off",

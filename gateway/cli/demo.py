@@ -21,7 +21,7 @@ from rich.padding import Padding
 
 from config.findings import Level
 from config.problems import key_text
-from config.settings import Settings
+from config.settings import NumberSettings, Settings
 from gateway import __name__ as gateway_program
 from gateway.cli import ladder_drawing
 from gateway.cli.api_client import ApiClient, ApiError
@@ -125,7 +125,7 @@ class _Demo:
                 await asyncio.sleep(0.1)
 
     async def _one_call(self) -> bool:
-        number = next(iter(self._settings.numbers), None)
+        number = next(iter(_dialled(self._settings)), None)
         listener = next(
             (one.address for one in self._settings.sip.listen if one.address.transport == "udp"),
             None,
@@ -208,7 +208,7 @@ class _Demo:
         program = f"{_short(Path(sys.executable)).parent}/retell-sip-gateway"
         calls = [
             f"  {program} call {number}   (method {one.method or self._settings.retell.method})"
-            for number, one in list(self._settings.numbers.items())[:3]
+            for number, one in list(_dialled(self._settings).items())[:3]
         ]
         lines = [
             "─" * 80,
@@ -321,6 +321,11 @@ async def _end(process: asyncio.subprocess.Process) -> None:
             async with asyncio.timeout(patience_s):
                 await process.wait()
                 return
+
+
+def _dialled(settings: Settings) -> dict[str, NumberSettings]:
+    """The numbers that a test phone may call: an extension is its own trunk's alone."""
+    return {number: one for number, one in settings.numbers.items() if "/" not in number}
 
 
 def _phone_port(settings: Settings) -> int | None:

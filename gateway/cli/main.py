@@ -7,10 +7,9 @@ GATEWAY_DEBUG=1.
 
 import asyncio
 import os
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -19,7 +18,10 @@ from config.findings import Level
 from config.problems import key_text
 from config.settings import Settings, load
 from gateway import log
+from gateway.cli.audit import audit
+from gateway.cli.call import call
 from gateway.cli.calls import calls
+from gateway.cli.campaigns import campaigns
 from gateway.cli.check import check
 from gateway.cli.common import (
     FAILED,
@@ -31,18 +33,18 @@ from gateway.cli.common import (
     out,
     settings_of,
 )
+from gateway.cli.do_not_call import do_not_call
 from gateway.cli.lifecycle import drain, health, reload
+from gateway.cli.money import block, blocked, spend, unblock
+from gateway.cli.provision import provision
+from gateway.cli.queue import callbacks, queue
 from gateway.cli.recordings import recordings
+from gateway.cli.retell_events import retell_events
 from gateway.cli.storage import storage
 from gateway.cli.trunks import bans, profiles, refused, trunks, unban
+from gateway.cli.watching import events, export
 from gateway.log_queue import LogQueue
 from gateway.version import NAME, version
-from testkit.phone.audio import AudioError
-from testkit.phone.options import CallOptions, Expect, PhoneError, parse_via
-from testkit.phone.place import place_call
-
-#: The test phone's own SIP port, by which config/sandbox.yaml knows it.
-PHONE_PORT = 5090
 
 app = typer.Typer(
     name=NAME,
@@ -130,72 +132,18 @@ def run(
 
 
 @app.command()
-def call(
-    number: Annotated[str, typer.Argument(help="The number to call, such as +14155550100.")],
-    via: Annotated[str, typer.Option(help="Where to call by (UDP).")] = "sip:127.0.0.1:5060",
-    from_: Annotated[str, typer.Option("--from", help="The caller's number.")] = "+14155550199",
-    play: Annotated[
-        Path | None,
-        typer.Option(metavar="WAV", help="What to play; default: a melody of the phone's own."),
-    ] = None,
-    record: Annotated[
-        Path | None, typer.Option(metavar="WAV", help="Where to write what was heard.")
-    ] = None,
-    seconds: Annotated[float, typer.Option(min=1, max=600, help="Talk no longer than this.")] = 20,
-    answer_within: Annotated[
-        float,
-        typer.Option(min=1, max=300, help="Hang up after this many seconds without an answer."),
-    ] = 45,
-    expect: Annotated[
-        Expect,
-        typer.Option(
-            help="melodies: the sandbox agent's, and ours echoed. sound: any, for a real agent."
-        ),
-    ] = Expect.MELODIES,
-    listen_port: Annotated[
-        int, typer.Option(min=0, max=65535, help="The phone's SIP port (UDP); 0: any.")
-    ] = PHONE_PORT,
-    user: Annotated[
-        str | None, typer.Option(help="Login, for a gateway that asks callers for one.")
-    ] = None,
-    password: Annotated[
-        str | None, typer.Option(envvar="PHONE_PASSWORD", help="Its password.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
-) -> None:
-    """Place a test call and say what was heard each way; exit 1 if a direction was not heard."""
-    try:
-        host, port = parse_via(via)
-        options = CallOptions(
-            number=number,
-            host=host,
-            port=port,
-            from_user=from_,
-            listen_port=listen_port,
-            play=play,
-            record=record,
-            max_talk_s=seconds,
-            answer_within_s=answer_within,
-            expect=expect,
-            user=user,
-            password=password,
-        )
-        report = place_call(options)
-    except (PhoneError, AudioError) as error:
-        fail(one_line(error), MISUSED)
-    if as_json:
-        print(report.to_json())
-    else:
-        out.print(report.render())
-    raise typer.Exit(0 if report.proved else FAILED)
-
-
-@app.command()
 def sandbox(
     config_file: ConfigOption = None,
     unless_key: Annotated[
         bool, typer.Option("--unless-key", help="End at once if RETELL_API_KEY is set.")
     ] = False,
+    refer_to: Annotated[
+        str | None,
+        typer.Option(
+            help="Refer-To of a REFER by which each agent transfers its caller, after its greeting,"
+            " such as sip:200 or tel:+14155550190."
+        ),
+    ] = None,
 ) -> None:
     """Run Retell's stand-in, where the gateway's configuration expects Retell."""
     if unless_key and os.environ.get("RETELL_API_KEY"):
@@ -209,15 +157,25 @@ def sandbox(
     try:
         with LogQueue() as lines:
             log.configure(settings.log.level, settings.log.format, lines)
-            _run_loop(serve(stand_in(settings)))
+            _run_loop(serve(stand_in(settings, refer_to)))
     except (SandboxError, StandInError) as error:
         fail(one_line(error), MISUSED)
 
 
 app.add_typer(storage, name="storage")
 app.add_typer(recordings, name="recordings")
-for command in (calls, check, trunks, bans, refused, unban, profiles, health, reload, drain):
+app.add_typer(campaigns, name="campaigns")
+app.add_typer(do_not_call, name="do-not-call")
+app.add_typer(provision, name="provision")
+app.command()(call)
+_COMMANDS: tuple[Callable[..., None], ...] = (
+    *(queue, callbacks, calls, check, trunks, bans, refused, unban, profiles),
+    *(events, retell_events, export, health, reload, drain, audit),
+)
+for command in _COMMANDS:
     app.command()(command)
+for about_money in (spend, blocked, block, unblock):
+    app.command()(about_money)
 
 
 def _run_loop(job: Coroutine[Any, Any, None]) -> None:

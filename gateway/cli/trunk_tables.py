@@ -87,7 +87,7 @@ def ban_table(bans: list[Json]) -> Table:
 
 def refused_table(refused: list[Json]) -> Table:
     """A row for each source and reason."""
-    shown = plain_table("last (UTC)", "calls", "source", "trunk", "to", "reason", "why")
+    shown = plain_table("last (UTC)", "calls", "source", "trunk", "from", "to", "reason", "why")
     for one in refused:
         status = f"{one['sip_status']} " if one["sip_status"] else ""
         shown.add_row(
@@ -95,9 +95,10 @@ def refused_table(refused: list[Json]) -> Table:
             str(one["count"]),
             one["source"],
             escape(one["trunk"] or "-"),
+            escape(one["from"] or "-"),
             escape(one["to"] or "-"),
             escape(status + one["reason"]),
-            escape(one["detail"]),
+            escape("; ".join(filter(None, (one["detail"], one["fix"])))),
         )
     return shown
 

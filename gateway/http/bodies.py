@@ -5,6 +5,7 @@ from collections import Counter
 from typing import Final
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from gateway.http.problems import ProblemError
 
@@ -57,6 +58,17 @@ class Bodies:
         self._of[client] -= size
         if not self._of[client]:
             del self._of[client]
+
+
+@web.middleware
+async def plain_bodies(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Take no body that is packed (RFC 9110 8.4): what is signed are the bytes as they came, and to
+    unpack is work for whoever asks for it."""
+    packed = request.headers.get("Content-Encoding", "").strip().lower()
+    if packed not in ("", "identity"):
+        detail = "send the body as it is, without Content-Encoding"
+        raise ProblemError(415, "bad-content-encoding", detail, {"Connection": "close"})
+    return await handler(request)
 
 
 BODIES: Final = web.AppKey("bodies", Bodies)

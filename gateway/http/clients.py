@@ -16,14 +16,13 @@ from aiohttp.typedefs import Handler
 
 from config.settings import HttpSettings
 from gateway.http.problems import ProblemError
+from gateway.http.rules.rates import Rates
 
 #: Seconds' worth of requests that a client may send at once after it was quiet.
 BURST_S: Final = 2.0
 #: A request waits its turn no longer than this, in seconds; then it is refused.
 MAX_WAIT_S: Final = 2.0
 _ROUNDING_S: Final = 1e-6
-#: Clients remembered; those that are quiet cost nothing and are forgotten first.
-MAX_CLIENTS: Final = 10_000
 #: Whether the sender of a request has proved itself.
 PROVEN: Final = web.RequestKey("proven", bool)
 
@@ -36,10 +35,8 @@ class Clients:
         self._proxies = [source.network for source in settings.trusted_proxies]
         self._at_a_time = settings.connections_per_address
         self._interval_s = 1 / settings.requests_per_second
-        self._now = now
+        self._rates = Rates(BURST_S, now)
         self._open: Counter[str] = Counter()
-        #: when a client's allowance will be whole again (the generic cell rate algorithm)
-        self._whole_at: dict[str, float] = {}
         #: requests refused for being too many, by reason
         self.refused: Counter[str] = Counter()
 
@@ -60,9 +57,9 @@ class Clients:
 
     def take_turn(self, client: str) -> "Turn":
         """A turn for a request of `client`. Raises ProblemError (429) where there are too many."""
-        wait_s = self._charge(client)
+        wait_s = self._rates.charge(client, self._interval_s)
         if wait_s > MAX_WAIT_S + _ROUNDING_S:
-            self._refund(client)
+            self._rates.refund(client, self._interval_s)
             raise self._too_many(client, "rate", wait_s)
         if self._open[client] >= self._at_a_time:
             raise self._too_many(client, "at a time", 1.0)
@@ -75,21 +72,7 @@ class Clients:
         if not self._open[client]:
             del self._open[client]
         if proven:
-            self._refund(client)
-
-    def _charge(self, client: str) -> float:
-        now = self._now()
-        whole_at = max(self._whole_at.get(client, now), now) + self._interval_s
-        self._whole_at[client] = whole_at
-        if len(self._whole_at) > MAX_CLIENTS:
-            self._whole_at = {one: at for one, at in self._whole_at.items() if at > now}
-            if len(self._whole_at) > MAX_CLIENTS:
-                self._whole_at.clear()
-        return whole_at - now - BURST_S
-
-    def _refund(self, client: str) -> None:
-        if client in self._whole_at:
-            self._whole_at[client] -= self._interval_s
+            self._rates.refund(client, self._interval_s)
 
     def _too_many(self, client: str, reason: str, wait_s: float) -> ProblemError:
         self.refused[reason] += 1

@@ -9,7 +9,7 @@ idle for longest goes. A WebSocket of a jambonz, once it is let in, is none of t
 import asyncio
 import ssl
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Final, Self, cast
 
@@ -19,7 +19,7 @@ from aiohttp.typedefs import Handler
 
 from config.settings import HttpSettings
 from gateway.http.clients import PROVEN, TURN, Clients, counted_as
-from gateway.http.problems import CONTENT_TYPE, document
+from gateway.http.problems import CONTENT_TYPE, document, no_text
 
 log = structlog.get_logger(__name__)
 
@@ -41,7 +41,10 @@ _LINGER_S: Final = 1.0
 class Seat:
     """One connection's place, from accept to close."""
 
-    __slots__ = ("address", "busy", "counted", "exempt", "proven", "since", "transport")
+    __slots__ = (
+        *("address", "busy", "busy_s", "counted", "exempt"),
+        *("proven", "since", "transport"),
+    )
 
     def __init__(self, transport: asyncio.Transport, address: str, now: float) -> None:
         self.transport = transport
@@ -49,6 +52,8 @@ class Seat:
         #: since when it is as it is: idle, or busy with a request
         self.since = now
         self.busy = False
+        #: how long it may be busy
+        self.busy_s = REQUEST_S
         #: its client has proved itself, or is a proxy
         self.proven = False
         #: it is one of those that an address may have so many of
@@ -64,7 +69,7 @@ class Seat:
         """Whether its time is up."""
         if self.exempt:
             return False
-        limit_s = REQUEST_S if self.busy else KEPT_IDLE_S if self.proven else IDLE_S
+        limit_s = self.busy_s if self.busy else KEPT_IDLE_S if self.proven else IDLE_S
         return now - self.since > limit_s
 
 
@@ -125,6 +130,7 @@ class Door:
     def begin(self, seat: Seat) -> None:
         """A request of it is being served."""
         seat.busy = True
+        seat.busy_s = REQUEST_S
         seat.since = self._now()
 
     def end(self, seat: Seat) -> None:
@@ -193,6 +199,7 @@ class Connection(web.RequestHandler):
             max_line_size=MAX_FIELD,
             max_field_size=MAX_FIELD,
             max_headers=MAX_FIELDS,
+            auto_decompress=False,  # `plain_bodies` refuses what is packed
         )
         self.door = door
         self.seat: Seat | None = None
@@ -228,6 +235,8 @@ class Connection(web.RequestHandler):
         message: str | None = None,
     ) -> web.StreamResponse:
         """What no handler of ours could answer: mostly, it is no HTTP."""
+        if status >= 500 and isinstance(exc, UnicodeEncodeError) and no_text(request) is not None:
+            status = 400  # what aiohttp says itself quotes the header
         detail = "this is no HTTP request that can be read" if status < 500 else "an error of ours"
         text = document(status, "bad-request" if status < 500 else "internal", detail, "/")
         response = web.Response(status=status, text=text, content_type=CONTENT_TYPE)
@@ -325,11 +334,24 @@ async def seated(request: web.Request, handler: Handler) -> web.StreamResponse:
 async def exempt_sockets(request: web.Request, response: web.StreamResponse) -> None:
     """A signal of the application, before a response: a WebSocket that is let in keeps its
     connection, and needs neither a seat nor a turn."""
-    if not isinstance(response, web.WebSocketResponse):
-        return
+    if isinstance(response, web.WebSocketResponse):
+        for door, seat in _let_in(request):
+            door.exempt(seat)
+
+
+def let_wait(request: web.Request, within_s: float) -> None:
+    """The answer may take so long: its client has proved itself, and waits for what people do. It
+    is none of those any more whom an address has so many of."""
+    for door, seat in _let_in(request):
+        door.prove(seat)
+        seat.busy_s = within_s
+
+
+def _let_in(request: web.Request) -> Iterator[tuple[Door, Seat]]:
+    """Whose request it is has proved itself, and needs no turn; its seat, where it has one."""
     request[PROVEN] = True
     if TURN in request:
         request[TURN].end(proven=True)
     connection = request.protocol
     if isinstance(connection, Connection) and connection.seat is not None:
-        connection.door.exempt(connection.seat)
+        yield connection.door, connection.seat

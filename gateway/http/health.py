@@ -12,8 +12,8 @@ from config.settings import MetricsSettings
 from gateway.calls.metrics import CONTENT_TYPE
 from gateway.http import problems
 from gateway.http.app_keys import METRICS, READY, STORE
-from gateway.http.calls_api import bears
 from gateway.http.clients import PROVEN
+from gateway.http.rules.tokens import bears
 
 log = structlog.get_logger(__name__)
 

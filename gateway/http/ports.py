@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, Protocol, TypeAlias
 
+from gateway.calls.control import Leg, Transfer
+
 Json: TypeAlias = dict[str, Any]
 
 
@@ -87,4 +89,40 @@ class Operations(Protocol):
     @property
     def bans_total(self) -> int:
         """Bans since the start."""
+        ...
+
+
+class LiveCallControl(Protocol):
+    """What may be done to a call that is up. Each raises ControlError (`gateway.calls.control`) and
+    then has changed nothing; `call_id` is ours. What returns has been asked of the softswitch: it
+    does it at once, and the call's events tell of it."""
+
+    async def transfer(self, call_id: str, to: str, *, by: str) -> Transfer:
+        """Begin to hand the caller to `to`: a name of the directory, an extension or a number, as
+        it was said (it chooses nothing by itself: directory and guard do). `by` says who asks, for
+        log and record: `api NAME`, NAME being the token's, or `function NAME`."""
+        ...
+
+    async def hangup(self, call_id: str) -> None:
+        """End the call, both legs, in whatever state it is."""
+        ...
+
+    async def hold(self, call_id: str) -> None:
+        """The caller hears music or silence, and the two do not hear each other."""
+        ...
+
+    async def resume(self, call_id: str) -> None:
+        """The two hear each other again."""
+        ...
+
+    async def dtmf(self, call_id: str, digits: str, leg: Leg) -> None:
+        """Send keys (0-9 * # A-D, at most 32) to the party of that leg."""
+        ...
+
+    async def play(self, call_id: str, sound: str, leg: Leg) -> None:
+        """Play a file of `media.sounds` to the party of that leg alone."""
+        ...
+
+    async def mute(self, call_id: str, leg: Leg, *, on: bool) -> None:
+        """Whether what the party of that leg says is kept from the other."""
         ...

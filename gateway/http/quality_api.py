@@ -1,25 +1,48 @@
 """How good a call's legs are: /api/v1/calls/{call_id}/quality."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from aiohttp import web
+from pydantic import Field
 
 from gateway.calls.quality import LEGS, Media, media_of
 from gateway.http.app_keys import OPERATIONS, SAMPLES
 from gateway.http.calls_api import call_of
+from gateway.http.rules.route import Route
+from gateway.http.rules.shapes import Shape
 from gateway.storage.call_records import CallRecord
 
 
-async def get_quality(request: web.Request) -> web.Response:
-    """`GET /api/v1/calls/{call_id}/quality`: of each leg the figures, and their course."""
+class LegQuality(Shape):
+    """How good one leg is, or was; docs/media.md says what the figures are."""
+
+    packets_received: int | None
+    packets_sent: int | None
+    lost: int | None
+    jitter_ms: float | None
+    silent_s: float | None
+    quality: dict[str, Any] | None = Field(description="the figures of the whole call")
+    samples: dict[str, Any] | None = Field(description="their course: lists of equal length")
+
+
+class CallQuality(Shape):
+    """How good a call's legs are, or were."""
+
+    call_id: str
+    state: str = Field(description="live, ended or interrupted")
+    legs: dict[str, LegQuality] = Field(description="by leg: a is the caller's, b the other")
+
+
+async def get_quality(request: web.Request) -> Mapping[str, Any]:
+    """Of each leg the figures, and their course."""
     record = await call_of(request)
     media = await _now(request, record) if record.state == "live" else None
     if media is None:
         samples = await request.app[SAMPLES].get(record.call_id)
         media = Media(record.media, samples or {})
     legs = {leg: _leg(media, leg) for leg in LEGS if _counted(media, leg)}
-    return web.json_response({"call_id": record.call_id, "state": record.state, "legs": legs})
+    return {"call_id": record.call_id, "state": record.state, "legs": legs}
 
 
 async def _now(request: web.Request, record: CallRecord) -> Media | None:
@@ -41,6 +64,19 @@ def _leg(media: Media, leg: str) -> dict[str, Any]:
     names = ("packets_received", "packets_sent", "lost", "jitter_ms", "silent_s")
     return {
         **{name: counted.get(name) for name in names},
-        "quality": counted.get("quality"),
+        "quality": quality if isinstance(quality := counted.get("quality"), dict) else None,
         "samples": media.samples.get(leg),
     }
+
+
+ROUTES: Final = (
+    Route(
+        method="GET",
+        path="/calls/{call_id}/quality",
+        handler=get_quality,
+        summary="How good each leg of a call is, or was",
+        role="read",
+        answer=CallQuality,
+        refusals={404: "no-such-call"},
+    ),
+)

@@ -2,16 +2,23 @@
 
 import asyncio
 from collections.abc import Callable, Iterator
-from typing import Any, Final, ParamSpec, TypeVar
+from typing import Final, Literal, ParamSpec, TypeVar
 
 import structlog
 from aiohttp import web
+from pydantic import Field
 
 from gateway.http.app_keys import CALLS, RECORDINGS, STORE
-from gateway.http.calls_api import call_of, iso
+from gateway.http.calls_api import call_of
 from gateway.http.problems import ProblemError
+from gateway.http.rules.audit import WANTED
+from gateway.http.rules.route import Route, asked, sent
+from gateway.http.rules.shapes import Page, PageQuery, Shape, cut
+from gateway.http.rules.times import Time
+from gateway.iso import iso
 from gateway.recordings.store import NoRecordingError, RecordingStore, Stored, UnreadableError
-from gateway.storage.call_records import CallRecord, Query
+from gateway.storage.call_query import Query
+from gateway.storage.call_records import CallRecord
 
 log = structlog.get_logger(__name__)
 
@@ -30,32 +37,66 @@ ACTIONS: Final = {
 }
 
 
-async def list_recordings(request: web.Request) -> web.Response:
-    """`GET /api/v1/recordings`: newest first; `call_id` or `caller` choose among them."""
-    store = _store(request)
-    for name in request.query:
-        if name not in ("call_id", "caller"):
-            raise ProblemError(400, "bad-parameter", f"unknown parameter {name}")
+class RecordingsQuery(PageQuery):
+    """Which recordings."""
+
+    call_id: str | None = Field(None, description="our id of the call")
+    caller: str | None = Field(None, description="the number of one of the two who talk")
+
+
+class EraseQuery(Shape):
+    """Whose recordings."""
+
+    caller: str = Field(min_length=1, description="a person's number: ?caller=%2B14155550199")
+
+
+class Recording(Shape):
+    """A recording on disk."""
+
+    name: str
+    call_sid: str
+    started_at: Time
+    duration_s: float
+    octets: int
+
+
+class Erased(Shape):
+    """What is gone."""
+
+    deleted: list[str] = Field(description="names of recordings")
+
+
+class RecordingWish(Shape):
+    """What shall become of the recording of a call that is up."""
+
+    action: Literal["start", "pause", "resume", "stop"] = Field(
+        description="start, pause, resume or stop"
+    )
+
+
+async def list_recordings(request: web.Request) -> Page[Recording]:
+    """Newest first; `call_id` or `caller` choose among them."""
+    store, query = _store(request), asked(request, RecordingsQuery)
     sids = None
-    if "call_id" in request.query:
-        record = await request.app[STORE].get(request.query["call_id"])
+    if query.call_id is not None:
+        record = await request.app[STORE].get(query.call_id)
         sids = {record.call_sid} if record is not None else set()
-    if "caller" in request.query:
-        theirs = await _calls_of(request, request.query["caller"])
+    if query.caller is not None:
+        theirs = await _calls_of(request, query.caller)
         sids = theirs if sids is None else sids & theirs
     found = await _in_thread(store.listed)
     chosen = [_shown(one) for one in found if sids is None or one.call_sid in sids]
-    return web.json_response({"recordings": chosen})
+    return cut(chosen, query, lambda one: one.name)
 
 
-async def get_recording(request: web.Request) -> web.Response:
-    """`GET /api/v1/recordings/{name}`."""
+async def get_recording(request: web.Request) -> Recording:
+    """One recording."""
     store = _store(request)
-    return web.json_response(_shown(await _in_thread(store.get, request.match_info["name"])))
+    return _shown(await _in_thread(store.get, request.match_info["name"]))
 
 
-async def get_audio(request: web.Request) -> web.StreamResponse:
-    """`GET /api/v1/recordings/{name}/audio`: decrypted, a WAV file of two channels."""
+async def get_recording_audio(request: web.Request) -> web.StreamResponse:
+    """Decrypted, a WAV file of two channels."""
     store, name = _store(request), request.match_info["name"]
     octets, parts = await _in_thread(store.wav, name)
     response = web.StreamResponse(
@@ -81,21 +122,17 @@ async def get_audio(request: web.Request) -> web.StreamResponse:
     return response
 
 
-async def delete_recording(request: web.Request) -> web.Response:
-    """`DELETE /api/v1/recordings/{name}`."""
+async def delete_recording(request: web.Request) -> None:
+    """Delete one."""
     store, name = _store(request), request.match_info["name"]
     await _in_thread(store.delete, name)
     log.info("recording.deleted", recording=name, client=request.remote)
-    return web.Response(status=204)
 
 
-async def erase(request: web.Request) -> web.Response:
-    """`DELETE /api/v1/recordings?caller=+1…`: all recordings of calls with this person."""
-    caller = request.query.get("caller")
-    if not caller or len(request.query) != 1:
-        raise ProblemError(400, "bad-parameter", "say whose: ?caller=%2B14155550199")
+async def erase_recordings(request: web.Request) -> Erased:
+    """Delete all recordings of calls with a person."""
     store = _store(request)
-    sids = await _calls_of(request, caller)
+    sids = await _calls_of(request, asked(request, EraseQuery).caller)
     deleted = []
     for one in await _in_thread(store.listed):
         if one.call_sid in sids:
@@ -105,35 +142,22 @@ async def erase(request: web.Request) -> web.Response:
                 continue  # deleted meanwhile
             deleted.append(one.name)
     log.info("recordings.erased", recordings=len(deleted), client=request.remote)
-    return web.json_response({"deleted": deleted})
+    request[WANTED] = f"erase {len(deleted)} recordings of a person"  # not of whom: it is erased
+    return Erased(deleted=deleted)
 
 
-async def command(request: web.Request) -> web.Response:
-    """`POST /api/v1/calls/{call_id}/recording` with `{"action": "start|pause|resume|stop"}`."""
+async def control_recording(request: web.Request) -> None:
+    """Start, pause, resume or stop the recording of a call that is up."""
     _store(request)
     record = await call_of(request)
-    body = await _json(request)
-    action = ACTIONS.get(str(body.get("action")))
-    if action is None or len(body) != 1:
-        detail = f'the body must be {{"action": …}} with one of {", ".join(ACTIONS)}'
-        raise ProblemError(400, "bad-body", detail)
-    wish = {"action": action}
-    if body["action"] == "start":
+    action = sent(request, RecordingWish).action
+    request[WANTED] = f"{action} the recording"
+    wish = {"action": ACTIONS[action]}
+    if action == "start":
         wish["recordingID"] = record.call_id  # as a recording of the configuration is named
     if not request.app[CALLS].command(record.call_id, "record", wish):
         raise ProblemError(409, "not-live", f"call {record.call_id} is over")
-    log.info("recording.asked", call_id=record.call_id, action=body["action"])
-    return web.Response(status=202)
-
-
-async def _json(request: web.Request) -> dict[str, Any]:
-    try:
-        body = await request.json()
-    except ValueError:
-        body = None
-    if not isinstance(body, dict):
-        raise ProblemError(400, "bad-body", "the body must be a JSON object")
-    return body
+    log.info("recording.asked", call_id=record.call_id, action=action)
 
 
 def _store(request: web.Request) -> RecordingStore:
@@ -176,11 +200,76 @@ def _next(parts: Iterator[bytes]) -> bytes:
     return next(parts, b"")
 
 
-def _shown(one: Stored) -> dict[str, Any]:
-    return {
-        "name": one.name,
-        "call_sid": one.call_sid,
-        "started_at": iso(round(one.started_at * 1000)),
-        "duration_s": one.seconds,
-        "octets": one.octets,
-    }
+def _shown(one: Stored) -> Recording:
+    return Recording(
+        name=one.name,
+        call_sid=one.call_sid,
+        started_at=iso(round(one.started_at * 1000)),
+        duration_s=one.seconds,
+        octets=one.octets,
+    )
+
+
+_NONE: Final = {409: "no-recording"}
+
+ROUTES: Final = (
+    Route(
+        method="POST",
+        path="/calls/{call_id}/recording",
+        handler=control_recording,
+        summary="Start, pause, resume or stop a call's recording",
+        role="operate",
+        body=RecordingWish,
+        answer=None,
+        status=202,
+        refusals={404: "no-such-call", 409: "no-recording, not-live"},
+    ),
+    Route(
+        method="GET",
+        path="/recordings",
+        handler=list_recordings,
+        summary="Recordings, the newest first",
+        role="read",
+        query=RecordingsQuery,
+        answer=Page[Recording],
+        refusals=_NONE,
+    ),
+    Route(
+        method="DELETE",
+        path="/recordings",
+        handler=erase_recordings,
+        summary="Delete all recordings of calls with a person",
+        role="admin",
+        query=EraseQuery,
+        answer=Erased,
+        refusals=_NONE,
+    ),
+    Route(
+        method="GET",
+        path="/recordings/{name}",
+        handler=get_recording,
+        summary="One recording",
+        role="read",
+        answer=Recording,
+        refusals={404: "no-such-recording", **_NONE},
+    ),
+    Route(
+        method="DELETE",
+        path="/recordings/{name}",
+        handler=delete_recording,
+        summary="Delete a recording",
+        role="admin",
+        answer=None,
+        status=204,
+        refusals={404: "no-such-recording", **_NONE},
+    ),
+    Route(
+        method="GET",
+        path="/recordings/{name}/audio",
+        handler=get_recording_audio,
+        summary="A recording as a WAV file",
+        role="operate",
+        answer="audio/wav",
+        refusals={404: "no-such-recording", **_NONE},
+    ),
+)

@@ -90,7 +90,8 @@ class JambonzEndpoint(Generic[C]):
     def _admit(self, request: web.Request) -> None:
         """Who opens this socket commands calls: it takes the password, or the same machine."""
         if self._basic is not None:
-            given = request.headers.get("Authorization", "").encode()
+            # a byte that is no UTF-8 is half a character
+            given = request.headers.get("Authorization", "").encode(errors="surrogateescape")
             if not hmac.compare_digest(given, self._basic):
                 log.warning("jambonz.unauthorized", peer=request.remote)
                 challenge = {"WWW-Authenticate": 'Basic realm="jambonz"'}

@@ -6,6 +6,7 @@ holds no control character, whatever a peer of that jambonz sent it.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import field
+from enum import StrEnum
 from typing import Any, Final
 
 import orjson
@@ -43,6 +44,7 @@ _STATUS_TEXTS: Final = (
     "sip_reason",
     "call_termination_by",
     "cause",
+    "to",
 )
 
 
@@ -125,6 +127,8 @@ class LegStatus:
     reason: str
     terminated_by: str
     cause: str = ""
+    #: the number that is called
+    to: str = ""
     duration_s: float | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     media: Mapping[str, Any] | None = None
@@ -137,7 +141,7 @@ class LegStatus:
     def of(cls, data: Mapping[str, Any]) -> "LegStatus":
         media = data.get("media")
         # the most frequent message of a call: all texts in one go
-        call_sid, parent, call_id, status, reason, by, cause = _texts(data, _STATUS_TEXTS)
+        call_sid, parent, call_id, status, reason, by, cause, to = _texts(data, _STATUS_TEXTS)
         return cls(
             call_sid=call_sid,
             parent_call_sid=parent,
@@ -147,6 +151,7 @@ class LegStatus:
             reason=reason,
             terminated_by=by,
             cause=cause,
+            to=to,
             duration_s=_seconds(data, "duration"),
             headers=_headers(data),
             media=media if isinstance(media, dict) else None,
@@ -190,6 +195,138 @@ class DialResult:
         )
 
 
+@frozen(kw_only=True)
+class ReferAsked:
+    """What a `referHook` is told: a leg of the call sent REFER (RFC 3515).
+
+    `by` is that leg; `refer_to` and `referred_by` stand as they were sent, "" if they were not.
+    `headers` are the REFER's X- headers and its User-to-User.
+    """
+
+    by: LegStatus
+    refer_to: str
+    user: str
+    referred_by: str
+    headers: Mapping[str, str]
+
+    @classmethod
+    def of(cls, data: Mapping[str, Any]) -> "ReferAsked":
+        told = data.get("refer_details")
+        details = told if isinstance(told, dict) else {}
+        refer_to, user, referred_by = _texts(
+            details, ("sip_refer_to", "refer_to_user", "sip_referred_by")
+        )
+        return cls(
+            by=LegStatus.of(data),
+            refer_to=refer_to,
+            user=user,
+            referred_by=referred_by,
+            headers={
+                _header_name(key): visible(value)
+                for key, value in details.items()
+                if isinstance(value, str) and (key.startswith("x_") or key == "user_to_user")
+            },
+        )
+
+
+@frozen(kw_only=True)
+class ReferResult:
+    """What the action hook of a `sip:refer` says.
+
+    `status` answered the REFER (jambonz knows 202 and 603 only); `final` is what became of the
+    transfer by the last NOTIFY, 0 where none said so.
+    """
+
+    status: int
+    final: int
+    reason: str
+    caller: LegStatus
+
+    @property
+    def accepted(self) -> bool:
+        return 200 <= self.status <= 299
+
+    @classmethod
+    def of(cls, data: Mapping[str, Any]) -> "ReferResult":
+        return cls(
+            status=_number(data, "refer_status"),
+            final=_number(data, "final_referred_call_status"),
+            reason=_text(data, "refer_reason"),
+            caller=LegStatus.of(data),
+        )
+
+
+class AmdKind(StrEnum):
+    """What a hook of `amd` tells."""
+
+    HUMAN = "human"
+    MACHINE = "machine"
+    STOPPED = "stopped"
+    """the machine's greeting is over"""
+    BEEP = "beep"
+    FAX = "fax"
+    NO_SPEECH = "no-speech"
+    UNDECIDED = "undecided"
+    OVER = "over"
+    """nothing more is heard: it was stopped, or cannot be done"""
+
+
+_AMD_KINDS: Final = {
+    "amd_human_detected": AmdKind.HUMAN,
+    "amd_machine_detected": AmdKind.MACHINE,
+    "amd_machine_stopped_speaking": AmdKind.STOPPED,
+    "amd_tone_detected": AmdKind.BEEP,
+    "amd_no_speech_detected": AmdKind.NO_SPEECH,
+    "amd_decision_timeout": AmdKind.UNDECIDED,
+    "amd_stopped": AmdKind.OVER,
+    "amd_error": AmdKind.OVER,
+}
+
+
+@frozen(kw_only=True)
+class AmdHeard:
+    """What is heard of who answered. `confidence` (0 to 1), `at_ms` (since the answer) and the
+    kinds of tones are our softswitch's; None where nothing is said."""
+
+    kind: AmdKind
+    reason: str = ""
+    frequency_hz: int | None = None
+    confidence: float | None = None
+    at_ms: int | None = None
+
+    @classmethod
+    def of(cls, data: Mapping[str, Any]) -> "AmdHeard | None":
+        """None for what is not known."""
+        kind = _AMD_KINDS.get(_text(data, "type"))
+        if kind is AmdKind.BEEP and _text(data, "tone") == "fax":
+            kind = AmdKind.FAX
+        if kind is None:
+            return None
+        return cls(
+            kind=kind,
+            reason=_text(data, "reason") or _text(data, "error"),
+            frequency_hz=_number(data, "frequency") or None,
+            confidence=_seconds(data, "confidence"),
+            at_ms=_number(data, "at_ms") if "at_ms" in data else None,
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """For the record; what is not known is left out."""
+        told = {
+            "heard": self.kind.value,
+            "reason": self.reason or None,
+            "frequency_hz": self.frequency_hz,
+            "confidence": self.confidence,
+            "at_ms": self.at_ms,
+        }
+        return {key: value for key, value in told.items() if value is not None}
+
+
+def digits_of(data: Mapping[str, Any]) -> str:
+    """The keys that a `gather` heard; "" where nobody pressed any."""
+    return _text(data, "digits")
+
+
 def parse(text: str) -> Envelope:
     """One text frame. Raises BadFrameError."""
     try:
@@ -226,9 +363,19 @@ def redirect(verbs: Verbs) -> str:
     )
 
 
-def command(name: str, data: Mapping[str, Any]) -> str:
-    """A command that is no verbs."""
-    return _frame({"type": "command", "command": name, "data": dict(data)})
+def transfer(verbs: Verbs, call_sid: str | None = None) -> str:
+    """A command of our softswitch's own: run them beside the talk, as the ack of a `referHook`
+    would have been; for the leg `call_sid`, if it is not the one that the call began with."""
+    data = [verb.wire() for verb in verbs]
+    frame: dict[str, Any] = {"type": "command", "command": "transfer", "data": data}
+    return _frame(frame | {"callSid": call_sid} if call_sid else frame)
+
+
+def command(name: str, data: Mapping[str, Any], call_sid: str | None = None) -> str:
+    """A command that is no verbs; `call_sid` is the leg that it is about, if it is not the one
+    that the call began with."""
+    frame: dict[str, Any] = {"type": "command", "command": name, "data": dict(data)}
+    return _frame(frame | {"callSid": call_sid} if call_sid else frame)
 
 
 def _frame(frame: dict[str, Any]) -> str:
@@ -244,18 +391,24 @@ def _text(data: Mapping[str, Any], key: str) -> str:
 
 
 def _texts(data: Mapping[str, Any], keys: Iterable[str]) -> list[str]:
-    """Several at once, as every message has them."""
-    return [visible(value) if type(value) is str else "" for value in map(data.get, keys)]
+    """Several at once, as every message has them; nearly none needs `visible`."""
+    return [
+        (value if value.isprintable() else visible(value)) if type(value) is str else ""
+        for value in map(data.get, keys)
+    ]
 
 
 def _headers(data: Mapping[str, Any]) -> dict[str, str]:
     """The header lines among `headers`."""
     raw = data.get("headers")
-    return {
-        name: visible(value)
-        for name, value in (raw.items() if isinstance(raw, dict) else ())
-        if isinstance(value, str)
-    }
+    if not raw or not isinstance(raw, dict):
+        return {}
+    return {name: visible(value) for name, value in raw.items() if isinstance(value, str)}
+
+
+def _header_name(key: str) -> str:
+    """`x_override_number` as the header is written."""
+    return "-".join(part.capitalize() for part in key.split("_"))
 
 
 def _seconds(data: Mapping[str, Any], key: str) -> float | None:

@@ -108,12 +108,25 @@ class Calls(Protocol[C]):
         """The call whose caller's leg has that id."""
         ...
 
+    def heard(self, call: C, session: "JambonzSession[Any]") -> None:
+        """jambonz speaks of a call that it places before `session:new`, in that conversation."""
+        ...
+
     def status(self, call: C, status: LegStatus) -> None:
         """A leg of the call reported."""
         ...
 
     def hook(self, call: C, hook: str, data: Mapping[str, Any]) -> Verbs:
         """A verb's hook: the verbs that acknowledge it, none to go on."""
+        ...
+
+    def beside(self, hook: str) -> bool:
+        """Whether that hook's verbs run beside what the call does: later they would be of no use,
+        or harm."""
+        ...
+
+    def untold(self, call: C) -> None:
+        """The verbs of such a hook could not be sent: whoever asked has been refused meanwhile."""
         ...
 
     def mistake(self, call: C) -> Verbs:
@@ -171,7 +184,7 @@ class JambonzSession(Generic[C]):
                     self._new(envelope)
                 case "session:reconnect":
                     return self._reconnect(envelope)
-                case "verb:hook":
+                case "verb:hook" | "dial:confirm":
                     self._hook(envelope)
                 case "call:status":
                     self._status(envelope)
@@ -274,7 +287,8 @@ class JambonzSession(Generic[C]):
             self.give(call, given.verbs)
 
     def _hook(self, envelope: Envelope) -> None:
-        call = self._calls.find(envelope.call_sid)
+        parent = envelope.data.get("parent_call_sid")
+        call = self._calls.find(envelope.call_sid) or self._calls.find(str(parent))
         if call is None:
             self.send(ack(envelope.msgid), _drop)
             return
@@ -283,15 +297,36 @@ class JambonzSession(Generic[C]):
             verbs = self._calls.hook(call, envelope.hook, envelope.data)
         except Exception:
             log.exception("jambonz.hook-failed", call_id=call.call_id, hook=envelope.hook)
-            verbs = self._calls.mistake(call)
-        self.give(call, verbs, envelope.msgid)
+            verbs = self._mistaken(call, envelope.hook)
+        if self._calls.beside(envelope.hook):
+            self.send(ack(envelope.msgid, verbs), lambda _: self._calls.untold(call))
+        else:
+            self.give(call, verbs, envelope.msgid)
+
+    def _mistaken(self, call: C, hook: str) -> Verbs:
+        """What a hook gets that we failed to handle: what runs beside a call does not end it."""
+        if not self._calls.beside(hook):
+            return self._calls.mistake(call)
+        self._calls.untold(call)
+        return ()
 
     def _status(self, envelope: Envelope) -> None:
         status = LegStatus.of(envelope.data)
-        call = self._calls.find(envelope.call_sid) or self._calls.find(status.parent_call_sid)
-        if call is not None:
-            call.unproved = None
-            self._calls.status(call, status)
+        # before `session:new` the envelope names no call
+        call_sid = envelope.call_sid or status.call_sid
+        call = self._calls.find(call_sid) or self._calls.find(status.parent_call_sid)
+        if call is None:
+            return
+        if call.call_sid not in self._own and not envelope.call_sid:
+            self._heard(call, status)
+        call.unproved = None
+        self._calls.status(call, status)
+
+    def _heard(self, call: C, status: LegStatus) -> None:
+        """jambonz begins to tell of a call that it places; a child that goes on alone is none."""
+        if call.call_sid == status.call_sid:
+            self._own[call.call_sid] = call
+            self._calls.heard(call, self)
 
     def _refused(self, envelope: Envelope) -> None:
         """jambonz could not use what we sent: our fault, and the call would wait for ever.

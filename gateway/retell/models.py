@@ -1,6 +1,15 @@
 """Bodies of Retell's webhooks, checked at the door; fields that we do not use are let through."""
 
+from typing import Final, TypeVar
+
 from pydantic import BaseModel, ConfigDict, ValidationError
+
+from gateway.strict_json import is_json
+
+Parsed = TypeVar("Parsed", bound="_Open")
+
+#: As many characters of a header's value does a record keep.
+_LONGEST: Final = 500
 
 
 class _Open(BaseModel):
@@ -26,12 +35,26 @@ class EventCall(_Open):
             return own
         return _own_header(self.custom_sip_headers)
 
+    def placed_headers(self) -> dict[str, str]:
+        """The headers that a call which Retell placed was to bear, as a record has them."""
+        found = (self.custom_sip_headers or {}).items()
+        named = ((name.lower(), value) for name, value in found if isinstance(value, str))
+        return {f"x-{name.removeprefix('x-')}": value[:_LONGEST] for name, value in named}
+
 
 class Event(_Open):
     """`call_started`, `call_ended`, `call_analyzed`, … Trust `event`, not call_status."""
 
     event: str
     call: EventCall | None = None
+
+
+class FunctionCall(_Open):
+    """An agent calls a custom function of the operator's; what it is given is the agent's word."""
+
+    name: str
+    call: EventCall
+    args: dict[str, object] = {}
 
 
 class InboundCall(_Open):
@@ -63,15 +86,24 @@ def _own_header(headers: dict[str, object] | None) -> str | None:
 
 def parse_inbound(body: str) -> InboundCall | None:
     """The call, or None when the body is no such event."""
-    try:
-        return InboundEvent.model_validate_json(body).call_inbound
-    except ValidationError:
-        return None
+    event = _parse(InboundEvent, body)
+    return None if event is None else event.call_inbound
+
+
+def parse_function(body: str) -> FunctionCall | None:
+    """The function call, or None when the body is none."""
+    return _parse(FunctionCall, body)
 
 
 def parse_event(body: str) -> Event | None:
     """The event, or None when the body has another shape."""
+    return _parse(Event, body)
+
+
+def _parse(model: type[Parsed], body: str) -> Parsed | None:
+    if not is_json(body):
+        return None
     try:
-        return Event.model_validate_json(body)
+        return model.model_validate_json(body)
     except ValidationError:
         return None

@@ -12,6 +12,7 @@ from config.problems import key_text
 from config.settings import Settings, SipSettings
 from gateway.start.addresses import OurAddresses
 from gateway.start.errors import StartupError, cannot_listen
+from gateway.start.refusal_advice import advice
 from gateway.start.reload import Reloader
 from gateway.start.shown import Shown
 from gateway.start.sounds import check_sounds
@@ -46,7 +47,7 @@ async def start_softswitch(
     link: AppLink,
     addresses: OurAddresses,
     reloader: Reloader,
-) -> None:
+) -> Softswitch:
     """Take calls, and show it. Raises StartupError."""
     check_sounds(settings)
     trunks = Trunks.of(settings)
@@ -61,6 +62,7 @@ async def start_softswitch(
         settings.sip.bans,
         own=addresses.own,
     )
+    gatekeeper.refused.advise = advice(settings)
     switch = Softswitch(
         clock=clock,
         ids=Ids(),
@@ -120,6 +122,7 @@ async def start_softswitch(
             switch.ua.message_log = _message_log(settings)
             shown.trace.redaction = redaction_of(settings)
             tls.use(other)
+            gatekeeper.refused.advise = advice(settings)
             _warn_of_keys(settings)
             shown.report = report(settings, trunks)
 
@@ -128,6 +131,7 @@ async def start_softswitch(
     reloader.add(prepare)
     shown.takes_calls(switch, report(settings, trunks))
     _start_collector(switch, stack)
+    return switch
 
 
 def _warn_of_keys(settings: Settings) -> None:

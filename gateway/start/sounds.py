@@ -49,3 +49,34 @@ def _named(settings: Settings) -> Iterator[tuple[KeyPath, Path]]:
             yield ("numbers", number, "announcement", "file"), folder / entry.announcement.file
         if entry.ringing is not None:
             yield ("numbers", number, "ringing"), folder / entry.ringing
+    for path, name in (*_of_durations(settings), *_of_transfers(settings)):
+        yield path, folder / name
+
+
+def _of_durations(settings: Settings) -> Iterator[tuple[KeyPath, str]]:
+    """What callers hear whose time is over."""
+    if settings.inbound.announcement is not None:
+        yield ("inbound", "announcement"), settings.inbound.announcement
+    for number, entry in settings.numbers.items():
+        if entry.inbound is not None and entry.inbound.announcement is not None:
+            yield ("numbers", number, "inbound", "announcement"), entry.inbound.announcement
+
+
+def _of_transfers(settings: Settings) -> Iterator[tuple[KeyPath, str]]:
+    """What callers, and those who are called for them, hear."""
+    found: list[tuple[KeyPath, str | None]] = [
+        (("transfer", "announcement"), settings.transfer.announcement),
+        (("transfer", "ringing"), settings.transfer.ringing),
+    ]
+    for number, ours in settings.numbers.items():
+        if ours.closed is not None:
+            found.append((("numbers", number, "closed", "announcement"), ours.closed.announcement))
+    for name, entry in settings.directory.items():
+        path: KeyPath = ("directory", name)
+        found.append(((*path, "announcement"), entry.announcement))
+        found.append(((*path, "ringing"), entry.ringing))
+        if entry.closed is not None:
+            found.append(((*path, "closed", "announcement"), entry.closed.announcement))
+        for index, target in enumerate(entry.targets):
+            found.append(((*path, "targets", index, "whisper"), target.whisper))
+    yield from ((path, name) for path, name in found if name is not None)

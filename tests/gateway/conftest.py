@@ -13,7 +13,9 @@ from aiohttp import web
 from config.settings import Settings
 from gateway.http.app import make_app
 from gateway.http.app_keys import CALLS, SETTINGS, STORE
-from gateway.storage.call_records import CallRecord, Query
+from gateway.storage.call_query import Query
+from gateway.storage.call_records import CallRecord
+from tests.gateway.http.document import conforms
 from tests.gateway.peer import Jambonz
 
 Json = dict[str, Any]
@@ -69,6 +71,16 @@ class Retell:
     requests: list[Json] = field(default_factory=list)
     authorizations: list[str] = field(default_factory=list)
     url: str = ""
+    #: what answers the other operations, by method and path
+    others: dict[tuple[str, str], Callable[[web.Request], Awaitable[web.StreamResponse]]] = field(
+        default_factory=dict
+    )
+
+    async def other(self, request: web.Request) -> web.StreamResponse:
+        handler = self.others.get((request.method, request.path))
+        if handler is None:
+            raise web.HTTPNotFound
+        return await handler(request)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         self.requests.append(await request.json())
@@ -93,7 +105,7 @@ async def registered(_: web.Request) -> web.Response:
 
 async def serve(app: web.Application) -> tuple[web.AppRunner, str]:
     """Run an application on a free loopback port."""
-    runner = web.AppRunner(app, access_log=None, lingering_time=0.1)
+    runner = web.AppRunner(app, access_log=None, lingering_time=0.1, auto_decompress=False)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
@@ -106,6 +118,7 @@ async def retell() -> AsyncIterator[Retell]:
     fake = Retell(registered)
     app = web.Application()
     app.router.add_post("/v2/register-phone-call", fake.handle)
+    app.router.add_route("*", "/{rest:.*}", fake.other)
     runner, fake.url = await serve(app)
     yield fake
     await runner.cleanup()
@@ -118,7 +131,8 @@ class Gateway:
         self.app = app
         self.runner = runner
         self.url = url
-        self.http = aiohttp.ClientSession()
+        # every answer of the API that a test sees is held against its document
+        self.http = aiohttp.ClientSession(raise_for_status=conforms)
 
     def jambonz(self, **options: Any) -> Jambonz:
         """A call's end of the WebSocket; use as `async with`."""
@@ -131,6 +145,11 @@ class Gateway:
 
     def app_settings(self) -> Settings:
         return self.app[SETTINGS].settings
+
+    async def app_is_idle(self) -> None:
+        """Every call has ended."""
+        async with asyncio.timeout(5):
+            await self.app[CALLS].none_left()
 
     async def records(self) -> list[CallRecord]:
         return await self.app[STORE].page(Query())
@@ -153,7 +172,7 @@ class Gateway:
         async with asyncio.timeout(5):
             while True:
                 _, body = await self.get("/api/v1/calls?limit=1")
-                if holds(call := body["calls"][0]):
+                if holds(call := body["items"][0]):
                     assert isinstance(call, dict)
                     return call
 

@@ -157,19 +157,11 @@ class Jambonz:
         """call:status of the dialled leg; `trying` begins a new one."""
         if status == "trying":
             self._legs += 1
-        data = {
-            "call_sid": self._child_sid,
-            "parent_call_sid": self.call_sid,
-            "direction": "outbound",
-            "call_id": self.b_call_id,
-            "call_status": status,
-            "sip_status": code,
-            "sip_reason": REASONS.get(code, ""),
-            **more,
-        }
-        await self.send("call:status", data)
+        await self.send("call:status", self._child_data(status, code, **more))
 
-    async def dial_ended(self, status: str, code: int, **more: object) -> Any:
+    async def dial_ended(
+        self, status: str, code: int, *, hook: str = "/dial-action", **more: Any
+    ) -> Any:
         """The dial's hook; what its ack carries."""
         data = {
             **self._leg_data(),
@@ -178,7 +170,59 @@ class Jambonz:
             "dial_call_sid": self._child_sid,
             **more,
         }
-        return await self.ack(await self.send("verb:hook", data, hook="/dial-action"))
+        return await self.ack(await self.send("verb:hook", data, hook=hook))
+
+    # transfers
+
+    async def refer(self, to: str, *, by_caller: bool = False, **details: Any) -> Any:
+        """The talking leg sent REFER; what the ack of the referHook carries."""
+        data = self._leg_data() if by_caller else self._child_data("in-progress", 200)
+        data["refer_details"] = {
+            "sip_refer_to": to,
+            "sip_referred_by": "<sip:agent@sip.retellai.com>",
+            "referring_call_sid": data["call_sid"],
+            **details,
+        }
+        return await self.ack(await self.send("verb:hook", data, hook="/refer"))
+
+    async def refer_ended(self, status: int, final: int | None = None, **more: Any) -> Any:
+        """The hook of the transfer's `sip:refer`; what its ack carries."""
+        data = {**self._leg_data(), "refer_status": status, **more}
+        if final is not None:
+            data["final_referred_call_status"] = final
+        return await self.ack(await self.send("verb:hook", data, hook="/transfer-refer"))
+
+    async def target_refused(self, code: int, *, status: str = "failed") -> Any:
+        """A leg of the transfer's dial is refused; what the hook's ack carries."""
+        await self.leg("trying", 100)
+        await self.leg(status, code)
+        return await self.transfer_ended(status, code)
+
+    async def target_answered(self) -> None:
+        """A leg of the transfer's dial rings and answers."""
+        await self.leg("trying", 100)
+        await self.leg("ringing", 180)
+        await self.leg("in-progress", 200)
+
+    async def agent_gone(self) -> None:
+        """The leg that was dialled first is over, and its dial's hook has no say any more."""
+        first = f"{self.call_sid}-child-1"
+        await self.leg("completed", 200, call_sid=first)
+        assert await self.dial_ended("completed", 200, dial_call_sid=first) is None
+
+    async def transfer_ended(self, status: str, code: int, **more: object) -> Any:
+        """The hook of the transfer's dial; what its ack carries."""
+        return await self.dial_ended(status, code, hook="/transfer-dial", **more)
+
+    async def other_command(self, name: str) -> Json:
+        """The command of that name that must come next, whole."""
+        frame = await self.receive()
+        assert (frame["type"], frame.get("command")) == ("command", name), frame
+        return frame
+
+    async def nothing(self) -> None:
+        """The application has nothing to say: it answers the next question first."""
+        assert await self.ack(await self.send("verb:hook", {}, hook="/any")) is None
 
     async def hang_up(self, code: int = 1000) -> None:
         """The softswitch closes: the call is over."""
@@ -191,6 +235,18 @@ class Jambonz:
     @property
     def b_call_id(self) -> str:
         return f"b-leg-{self._legs}-{self.call_sid}@192.0.2.20"
+
+    def _child_data(self, status: str, code: int, **more: object) -> Json:
+        return {
+            "call_sid": self._child_sid,
+            "parent_call_sid": self.call_sid,
+            "direction": "outbound",
+            "call_id": self.b_call_id,
+            "call_status": status,
+            "sip_status": code,
+            "sip_reason": REASONS.get(code, ""),
+            **more,
+        }
 
     def _leg_data(self, **more: object) -> Json:
         status, code = self._parent

@@ -9,20 +9,49 @@ from hypothesis import strategies as st
 
 from gateway.calls.call_events import (
     CallChanged,
+    CalleeAsked,
+    CalleePressed,
     DialEnded,
     Event,
     Failed,
     FaxHeard,
     LegChanged,
     Lost,
+    MessageSaid,
+    PersonAnswered,
+    PersonHeard,
+    PersonNotPlaced,
+    PersonPlaced,
+    ReferEnded,
+    ReferSucceeded,
     Registered,
     RegistrationFailed,
+    RoomFound,
+    Stopped,
+    TransferAsked,
+    TransferDialEnded,
+    TransferRefused,
+    TransferSaid,
+    TransferUntold,
+    Withdrawn,
 )
 from gateway.calls.call_machine import CallMachine, Phase
 from gateway.calls.endings import NOT_CONFIGURED, Ending, Fault, Role
-from gateway.calls.routing import Attempt, Dialling, Direction, Refusing, Registration
-from gateway.calls.tried import Past, Tried
-from gateway.jambonz.messages import DialResult, LegStatus
+from gateway.calls.incoming import OVER_TIME
+from gateway.calls.opening import DIAL_HOOK
+from gateway.calls.past import Past
+from gateway.calls.routing import (
+    Attempt,
+    Dialling,
+    Direction,
+    Listening,
+    PersonFirst,
+    Refusing,
+    Registration,
+)
+from gateway.calls.transfer_order import Callee, RingTry, TransferOrder, Try
+from gateway.calls.tried import Tried
+from gateway.jambonz.messages import AmdHeard, AmdKind, DialResult, LegStatus, ReferResult
 from gateway.jambonz.verbs import Config, Decline, Dial, Hangup, PhoneTarget, Verb
 from gateway.retell.failures import RetellFailure
 
@@ -36,7 +65,12 @@ def attempt(role: Role, trunk: str) -> Attempt:
 
 def dialling(*attempts: Attempt, register: bool = False) -> Dialling:
     registration = Registration(
-        direction="inbound", agent="a", from_number="1", to_number="2", variables={}
+        direction="inbound",
+        agent="a",
+        from_number="1",
+        to_number="2",
+        variables={},
+        workspace="retell",
     )
     return Dialling(
         direction=Direction.INBOUND,
@@ -75,6 +109,41 @@ def ended(status: str, code: int, *, gone: bool = False, call_sid: str = B) -> D
     return DialEnded(at=3.0, result=result)
 
 
+def order_of_transfer(*tries: Try, **more: Any) -> TransferOrder:
+    rest = {"by": "refer", "policy": "bridge", "target": "sales"} | more
+    return TransferOrder(transfer_id="t1", tries=tries, **rest)
+
+
+RING = RingTry(callees=(Callee(attempt=attempt(Role.TRANSFER, "pbx")),), ring_s=20)
+ASKED = TransferAsked(at=2.0, order=order_of_transfer(RING))
+
+
+def referred(status: int, final: int, *, gone: bool = False) -> ReferEnded:
+    caller = leg("completed" if gone else "in-progress", 200, call_sid=A)
+    return ReferEnded(
+        at=3.0, result=ReferResult(status=status, final=final, reason="", caller=caller)
+    )
+
+
+LISTENING = Listening()
+
+
+def calling(*carriers: str, listening: Listening | None = LISTENING) -> CallMachine:
+    """A call that we begin, its person's leg on the way by the first of the carriers."""
+    plan = replace(
+        dialling(attempt(Role.RETELL, ""), register=True),
+        direction=Direction.OUTBOUND,
+        person=PersonFirst(
+            attempts=tuple(attempt(Role.CARRIER, name) for name in carriers or ("carrier",)),
+            listening=listening,
+        ),
+    )
+    machine = CallMachine(plan)
+    assert machine.begin(0.0) == ()
+    machine.step(PersonPlaced(at=0.0, call_sid=A))
+    return machine
+
+
 def in_phase(phase: Phase) -> CallMachine:
     """A machine brought there by the shortest story."""
     retell = attempt(Role.RETELL, "retell")
@@ -83,6 +152,10 @@ def in_phase(phase: Phase) -> CallMachine:
     if phase is Phase.REGISTERING:
         machine = CallMachine(dialling(attempt(Role.RETELL, ""), register=True))
         machine.begin(0.0)
+    elif phase in (Phase.CALLING, Phase.LISTENING):
+        machine = calling()
+        if phase is Phase.LISTENING:
+            machine.step(PersonAnswered(at=2.0))
     elif phase is Phase.DECLINING:
         machine = CallMachine(
             Refusing(
@@ -96,9 +169,11 @@ def in_phase(phase: Phase) -> CallMachine:
     else:
         machine = CallMachine(dialling(retell))
         machine.begin(0.0)
-        if phase in (Phase.TALKING, Phase.OVER):
+        if phase in (Phase.TALKING, Phase.TRANSFERRING, Phase.OVER):
             machine.step(LegChanged(at=1.0, status=leg("in-progress", 200)))
             machine.step(CallChanged(at=1.0, status=leg("in-progress", 200, call_sid=A)))
+        if phase is Phase.TRANSFERRING:
+            machine.step(ASKED)
         if phase is Phase.OVER:
             over = leg("completed", 200, call_sid=A, by="caller")
             machine.step(CallChanged(at=2.0, status=over))
@@ -109,30 +184,53 @@ def in_phase(phase: Phase) -> CallMachine:
 OVER = CallChanged(at=3.0, status=leg("completed", 200, call_sid=A, by="caller"))
 EVENTS: list[Event] = [
     Registered(at=3.0, retell_call_id="call_1", uri="sip:call_1@host"),
+    RoomFound(at=3.0),
     RegistrationFailed(at=3.0, failure=RetellFailure.TIMEOUT),
     LegChanged(at=3.0, status=leg("in-progress", 200)),
     ended("busy", 486),
     OVER,
     FaxHeard(at=3.0),
+    ASKED,
+    TransferRefused(at=3.0, order=order_of_transfer(), code=404, reason="Not Found"),
+    TransferUntold(at=3.0),
+    referred(202, 200),
+    ReferSucceeded(at=3.0),
+    TransferDialEnded(at=3.0, result=ended("busy", 486, call_sid="c-sid").result),
+    TransferSaid(at=3.0),
+    CalleeAsked(at=3.0, number=0),
+    CalleePressed(at=3.0, number=0, digits="1"),
+    PersonPlaced(at=3.0, call_sid=A),
+    PersonNotPlaced(at=3.0, code=503, cause="over-limit", detail=""),
+    PersonAnswered(at=3.0),
+    PersonHeard(at=3.0, heard=AmdHeard(kind=AmdKind.HUMAN)),
+    MessageSaid(at=3.0, whole=True),
+    Withdrawn(at=3.0),
+    Stopped(at=3.0, refusal=OVER_TIME, said="bye.wav"),
     Failed(at=3.0),
     Lost(at=3.0),
 ]
 
-R, D, T, X, O = (  # noqa: E741
+C, L, R, D, T, F, X, O = (  # noqa: E741
+    Phase.CALLING,
+    Phase.LISTENING,
     Phase.REGISTERING,
     Phase.DIALLING,
     Phase.TALKING,
+    Phase.TRANSFERRING,
     Phase.DECLINING,
     Phase.OVER,
 )
 
 # Where each event leads from each phase, in the order of EVENTS. NEW is left by `begin` alone.
 WALK = {
-    R: (D, X, R, R, O, R, X, O),
-    D: (D, D, T, X, O, D, X, O),
-    T: (T, T, T, T, O, T, T, O),
-    X: (X, X, X, X, O, X, X, O),
-    O: (O, O, O, O, O, O, O, O),
+    C: (C, C, C, C, C, O, C, *(C,) * 10, O, L, C, C, C, C, C, O),
+    L: (L, L, L, L, L, O, L, *(L,) * 9, L, L, L, R, L, L, X, X, O),
+    R: (D, R, X, R, R, O, R, *(R,) * 15, X, X, O),
+    D: (D, D, D, T, X, O, D, *(D,) * 15, X, X, O),
+    T: (T, T, T, T, T, O, T, F, *(T,) * 15, T, O),
+    F: (F, F, F, F, F, O, F, F, F, T, F, F, T, *(F,) * 11, O),
+    X: (X, X, X, X, X, O, X, *(X,) * 16, X, O),
+    O: (O,) * 25,
 }
 
 
@@ -165,7 +263,7 @@ def of_a_fax(phase: Phase) -> CallMachine:
 
 def dialled(verbs: tuple[Verb, ...]) -> list[str]:
     """The trunks that are called."""
-    targets = [verb.target for verb in verbs if isinstance(verb, Dial)]
+    targets = [target for verb in verbs if isinstance(verb, Dial) for target in verb.targets]
     return [target.trunk for target in targets if isinstance(target, PhoneTarget)]
 
 
@@ -310,7 +408,7 @@ def events() -> st.SearchStrategy[Event]:
     sids = st.sampled_from([B, "b2", "b3", ""])
     changed = st.builds(lambda w, c, s: leg(w, c, call_sid=s), words, codes, sids)
     return st.one_of(
-        st.sampled_from(EVENTS[:2] + EVENTS[5:6]),
+        st.sampled_from(EVENTS[:3] + EVENTS[6:15]),
         st.builds(lambda status: LegChanged(at=1.0, status=status), changed),
         st.builds(
             lambda w, c, g, s: ended(w, c, gone=g, call_sid=s), words, codes, st.booleans(), sids
@@ -339,10 +437,12 @@ def test_whatever_comes(story: list[Event], role: Role, more: int, register: boo
     for event in story:
         given_verbs += machine.step(event)
     dials = [verb for verb in given_verbs if isinstance(verb, Dial)]
+    dials = [dial for dial in dials if dial.action_hook == DIAL_HOOK]
     declines = [verb for verb in given_verbs if isinstance(verb, Decline)]
     assert len(dials) <= len(plan.attempts)
     assert len(declines) <= 1
-    assert len(machine.tried) <= len(plan.attempts)
+    ours = [each for each in machine.tried if each.attempt.role is not Role.TRANSFER]
+    assert len(ours) <= len(plan.attempts)
     assert sum(isinstance(verb, Config) for verb in given_verbs) == register
     assert machine.phase is not Phase.OVER
     machine.step(OVER)
@@ -371,3 +471,13 @@ def test_media_that_fails_before_anybody_is_asked_is_nobody_elses_fault(
     machine.step(CallChanged(at=4.0, status=leg("failed", code, call_sid=A)))
     assert machine.ending is not None
     assert (machine.ending.cause, machine.ending.fault) == (cause, fault)
+
+
+def test_a_call_that_is_lost_in_a_transfer_leaves_one_verdict() -> None:
+    """Whoever waits for it hears of it."""
+    machine = in_phase(Phase.TRANSFERRING)
+    machine.step(Lost(at=9.0))
+    [one] = machine.transfers
+    assert machine.phase is Phase.OVER
+    assert one.verdict is not None
+    assert (one.verdict.outcome, one.verdict.code) == ("unknown", None)

@@ -6,7 +6,6 @@ from gateway.calls.endings import (
     ANSWERED_BY_CALLER,
     Fault,
     Role,
-    another_may_follow,
     dial_refusal,
     registration_refusal,
     unheard,
@@ -38,6 +37,9 @@ from gateway.retell.failures import RetellFailure
         (Role.RETELL, "failed", 404, 404, "number-not-imported", Fault.OPERATOR),
         (Role.RETELL, "failed", 408, 408, "silent", Fault.RETELL),
         (Role.RETELL, "busy", 486, 486, "busy", Fault.RETELL),
+        (Role.AGENT, "failed", 404, 404, "unknown-destination", Fault.OPERATOR),
+        (Role.AGENT, "failed", 408, 408, "silent", Fault.AGENT),
+        (Role.AGENT, "busy", 486, 486, "busy", Fault.AGENT),
         (Role.FALLBACK, "busy", 486, 486, "busy", Fault.CALLEE),
         (Role.FALLBACK, "failed", 500, 500, "unavailable", Fault.CARRIER),
     ],
@@ -61,22 +63,6 @@ def test_phrase_goes_back_only_with_its_own_code() -> None:
     assert dial_refusal(Role.CARRIER, "failed", 404, "Unallocated").reason == "Unallocated"
     assert dial_refusal(Role.CARRIER, "failed", 407, "Proxy Auth").reason == "Forbidden"
     assert dial_refusal(Role.CARRIER, "failed", 404, "a\r\nb: c").reason == "ab: c"
-
-
-@pytest.mark.parametrize(
-    ("role", "follows"),
-    [
-        (Role.CARRIER, {408, *range(500, 600)}),
-        (Role.RETELL, set(range(300, 700))),
-        (Role.FALLBACK, set()),
-    ],
-)
-def test_codes_after_which_another_attempt_may_follow(role: Role, follows: set[int]) -> None:
-    codes = range(300, 700)
-    assert follows == {
-        code for code in codes if another_may_follow(role, "failed", code, early_media=False)
-    }
-    assert not any(another_may_follow(role, "failed", code, early_media=True) for code in codes)
 
 
 @pytest.mark.parametrize(

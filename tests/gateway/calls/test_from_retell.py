@@ -27,6 +27,7 @@ async def test_first_carrier_answers(gateway: Gateway) -> None:
                 "anchorMedia": True,
                 "timeout": 60,
                 "actionHook": "/dial-action",
+                "referHook": "/refer",
                 "callerId": "+14155550100",
             },
             {"verb": "hangup"},

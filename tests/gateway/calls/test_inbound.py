@@ -22,6 +22,7 @@ async def test_agent_answers_and_caller_hangs_up(gateway: Gateway) -> None:
                 "anchorMedia": True,
                 "timeout": 45,
                 "actionHook": "/dial-action",
+                "referHook": "/refer",
                 "callerId": "+12125550100",
                 "headers": {"X-Gateway-Call-Id": record.call_id},
             },

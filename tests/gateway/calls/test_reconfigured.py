@@ -2,6 +2,7 @@
 
 from pydantic import SecretStr
 
+from config.money_settings import InboundSettings
 from gateway.http.app import configure
 from gateway.http.app_keys import CALLS
 from gateway.storage.call_records import CallRecord
@@ -34,6 +35,21 @@ async def test_a_call_keeps_its_plan_and_the_next_one_meets_the_new_numbers(
         await talks.caller_hangs_up()
     endings = {(one.ended_by, one.cause) for one in await _ended(gateway)}
     assert endings == {("caller", "hangup"), ("gateway", "number-not-configured")}
+
+
+async def test_the_next_caller_meets_the_new_rules(gateway: Gateway) -> None:
+    """What was counted stands: the call that is up is one of the cap."""
+    now = gateway.app_settings()
+    inbound = InboundSettings.model_validate({"caller": {"calls": 1}})
+    async with gateway.jambonz() as talks, gateway.jambonz() as comes:
+        await talks.new_call(to=TRUNK_DID)
+        await configure(gateway.app, now.model_copy(update={"inbound": inbound}))
+        [decline] = await comes.new_call(to=TRUNK_DID)
+        assert (decline["verb"], decline["status"]) == ("sip:decline", 486)
+        await comes.declined(486)
+        await talks.answered()
+        await talks.caller_hangs_up()
+    await gateway.app_is_idle()
 
 
 async def _register(gateway: Gateway) -> None:

@@ -1,8 +1,10 @@
 """Who ended an answered call, as jambonz and our softswitch tell it, and with no status at all."""
 
+from typing import Any
+
 import pytest
 
-from gateway.calls import live_calls
+from gateway.calls import hooks
 from tests.gateway.conftest import FALLBACK_DID, TRUNK_DID, Gateway
 from tests.gateway.peer import Jambonz
 
@@ -33,7 +35,7 @@ async def test_after_the_b_leg_was_over(
         await jambonz.leg("completed", 200)
         await jambonz.dial_ended("completed", 200)
         by, cause = told["by"], told.get("cause")
-        more = {"cause": cause} if cause else {}
+        more: dict[str, Any] = {"cause": cause} if cause else {}
         await jambonz.caller("completed", 200, call_termination_by=by, duration=3, **more)
         await jambonz.hang_up()
     record = await gateway.record()
@@ -47,7 +49,7 @@ async def test_a_call_that_rang_when_the_softswitch_stopped(gateway: Gateway) ->
         await jambonz.new_call(to=FALLBACK_DID)
         await jambonz.leg("trying", 100)
         await jambonz.leg("no-answer", 487)
-        told = {"call_status": "failed", "sip_status": 503, **gone}
+        told: dict[str, Any] = {"call_status": "failed", "sip_status": 503, **gone}
         assert await jambonz.dial_ended("no-answer", 487, **told) is None
         await jambonz.caller("failed", 503, **gone)
         await jambonz.hang_up()
@@ -69,7 +71,7 @@ async def test_a_call_that_we_hang_up_by_mistake_of_ours(
     async with gateway.jambonz() as jambonz:
         await talking(jambonz)
         with monkeypatch.context() as patched:
-            patched.setattr(live_calls, "DialEnded", fail)
+            patched.setattr(hooks, "DialEnded", fail)
             verbs = await jambonz.dial_ended("completed", 200)
         assert verbs == [{"verb": "hangup"}]
         await jambonz.caller("completed", 200, call_termination_by="jambonz", duration=3)
@@ -98,7 +100,11 @@ async def test_the_callee_hung_up(gateway: Gateway) -> None:
 
 
 async def test_the_caller_hung_up(gateway: Gateway) -> None:
-    gone = {"call_status": "completed", "call_termination_by": "caller", "duration": 3}
+    gone: dict[str, Any] = {
+        "call_status": "completed",
+        "call_termination_by": "caller",
+        "duration": 3,
+    }
     async with gateway.jambonz() as jambonz:
         await jambonz.new_call(to=TRUNK_DID, told=False)
         await jambonz.dial_ended("completed", 200, **gone)
@@ -108,7 +114,7 @@ async def test_the_caller_hung_up(gateway: Gateway) -> None:
 
 
 async def test_the_caller_gave_up(gateway: Gateway) -> None:
-    gone = {"call_status": "no-answer", "call_termination_by": "caller"}
+    gone: dict[str, Any] = {"call_status": "no-answer", "call_termination_by": "caller"}
     async with gateway.jambonz() as jambonz:
         await jambonz.new_call(to=FALLBACK_DID, told=False)
         assert await jambonz.dial_ended("ringing", 180, **gone) is None

@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from gateway.cli import main
-from gateway.http import calls_api
+from gateway.http.calls_api import CallsQuery
 
 CALL: dict[str, Any] = {
     "call_id": "0123",
@@ -28,6 +28,15 @@ CALL: dict[str, Any] = {
     "sip_status": 200,
     "cause": "hangup",
     "a_sip_call_id": "a",
+    "transfers": [
+        {"outcome": "failed", "target": "201"},
+        {"outcome": "transferred", "target": "202"},
+    ],
+    "related": [
+        {"role": "transfer", "certainty": "certain", "to": "+13125550177"},
+        {"role": "transfer", "certainty": "probable", "to": "+13125550178"},
+        {"role": "origin", "certainty": "probable"},
+    ],
 }
 PLACED = CALL | {
     "direction": "retell",
@@ -49,7 +58,7 @@ class Answering(BaseHTTPRequestHandler):
         elif self.path.endswith(".txt"):
             kind, content = "text/plain", b"--- now\nBYE sip:a@192.0.2.1 SIP/2.0\n"
         else:
-            body: dict[str, Any] = {"calls": [CALL, PLACED]}
+            body: dict[str, Any] = {"items": [CALL, PLACED], "next": None}
             if "/calls/" in self.path:
                 body = {"messages": []} if self.path.endswith("/ladder") else CALL
             kind, content = "application/json", json.dumps(body).encode()
@@ -98,6 +107,8 @@ def program(tmp_path: Path) -> Iterator[Program]:
 
 
 FILTERS = {
+    "number": "+1415*",
+    "carrier": "telnyx",
     "direction": "inbound",
     "trunk": "twilio",
     "from": "+12125550100",
@@ -107,29 +118,42 @@ FILTERS = {
     "fault": "nobody",
     "agent": "agent_1",
     "retell_call_id": "call_1",
+    "part_of": "0122",
     "sip_status": "200",
     "since": "2026-11-20T08:00:00Z",
     "until": "2026-11-21",
     "cursor": "0123",
     "limit": "7",
+    "parts": "true",
 }
+FLAGS = {"parts"}
 
 
 def test_every_filter_of_the_api_can_be_given(program: Program) -> None:
-    assert FILTERS.keys() == set(calls_api._PARAMETERS)
-    options = [f"--{name.replace('_', '-')}={value}" for name, value in FILTERS.items()]
+    fields = CallsQuery.model_fields.items()
+    assert FILTERS.keys() == {field.alias or name for name, field in fields}
+    options = [
+        f"--{name.replace('_', '-')}" + ("" if name in FLAGS else f"={value}")
+        for name, value in FILTERS.items()
+    ]
     assert program(*options).exit_code == 0
     assert program.asked == [("/api/v1/calls", FILTERS)]
 
 
 def test_the_table_shows_who_carried_each_call(program: Program) -> None:
-    heads, came, placed, *_ = program().output.splitlines()
+    heads, came, *handed_on, placed = program().output.splitlines()[:6]
     assert heads.split()[:4] == ["call", "started", "(UTC)", "from"]
     assert came.split()[3:5] == ["in", "+12125550100"]
     assert "twilio" in came
     assert placed.split()[3:5] == ["out", "[red]caller"]
     assert "second" in placed
     assert "retell" not in placed
+    # below the number that the caller called: whom Retell called for it, and may have
+    assert [line.split() for line in handed_on] == [
+        ["→", "202"],
+        ["↳", "+13125550177"],
+        ["↳", "+13125550178?"],
+    ]
 
 
 def test_messages_whole_and_for_wireshark(program: Program, tmp_path: Path) -> None:

@@ -17,8 +17,11 @@ import yaml
 from typer.testing import CliRunner
 
 from config.findings import Level
+from config.problems import key_text
 from config.settings import SANDBOX_FILE, Settings, load
 from gateway.cli import checks, main
+from gateway.cli.check_guard import guarded
+from gateway.cli.check_money import rated
 from gateway.start.errors import StartupError
 from gateway.start.sounds import check_sounds
 from sip.media.ringback import ringback
@@ -229,6 +232,92 @@ def test_a_file_that_cannot_be_played_is_an_error(tmp_path: Path) -> None:
     assert "missing.wav: No such file" in missing.text
     with pytest.raises(StartupError, match=r"^media\.hold_music: .*song\.wav: no WAV file"):
         check_sounds(settings)
+
+
+def test_every_sound_of_transfers_is_looked_at(tmp_path: Path) -> None:
+    (tmp_path / "sounds").mkdir()
+    closed = {"announcement": "2.wav"}
+    target = {"trunk": "pbx", "to": "200", "whisper": "3.wav"}
+    entry = {"announcement": "4.wav", "ringing": "5.wav", "closed": closed, "targets": [target]}
+    keys = {
+        "sip": {"listen": ["udp:127.0.0.1:5998"]},
+        "media": {"sounds": "sounds"},
+        "trunks": [{"name": "pbx", "kind": "pbx", "gateways": ["sip:192.0.2.7"]}],
+        "transfer": {"announcement": "0.wav", "ringing": "1.wav"},
+        "numbers": {"*": {"schedule": "s", "closed": closed}},
+        "directory": {"Sales": {**entry, "schedule": "s"}},
+        "schedules": {"s": {"time_zone": "UTC", "hours": {}}},
+    }
+    settings = load(write(tmp_path, yaml.safe_dump(keys)), {})
+    found = [(key_text(one.path), one.code) for one in checks.sounds(settings)]
+    assert found == [
+        ("transfer.announcement", "sound-unplayable"),
+        ("transfer.ringing", "sound-unplayable"),
+        ("numbers.*.closed.announcement", "sound-unplayable"),
+        ("directory.Sales.announcement", "sound-unplayable"),
+        ("directory.Sales.ringing", "sound-unplayable"),
+        ("directory.Sales.closed.announcement", "sound-unplayable"),
+        ("directory.Sales.targets[0].whisper", "sound-unplayable"),
+    ]
+
+
+def test_a_way_out_that_no_rate_fits_is_an_error_where_money_is_limited(tmp_path: Path) -> None:
+    """Of routes each carrier, of phones each one."""
+    carrier, pbx = ({"name": name, "gateways": ["sip:192.0.2.1"]} for name in ("carrier", "pbx"))
+    outbound: dict[str, Any] = {
+        "routes": [
+            {"prefix": "+1", "trunks": ["carrier", "pbx"]},
+            {"prefix": "+44", "trunks": ["carrier"]},
+            {"prefix": "", "trunks": ["carrier"]},  # some of its numbers have one
+        ],
+        "rates": [
+            {"prefix": "+1212", "trunk": "carrier", "per_minute": 0.01},
+            {"prefix": "+1900", "per_minute": 9},
+        ],
+        "spend": {"day": 5},
+    }
+    keys: dict[str, Any] = {
+        "retell": {"fallback": {"trunk": "carrier", "to": "+13125550177"}},
+        "trunks": [carrier, pbx],
+        "numbers": {"+14155550100": {"fallback": {"trunk": "carrier", "to": "+12125550177"}}},
+        "outbound": outbound,
+    }
+
+    def found() -> list[tuple[str, str]]:
+        told = rated(load(write(tmp_path, yaml.safe_dump(keys)), {}))
+        return [(one.code, key_text(one.path)) for one in told]
+
+    assert found() == [
+        ("rate-missing", "outbound.routes[1].trunks[0]"),
+        ("spend-refuses", "retell.fallback.to"),
+    ]
+    outbound["spend"]["unknown"] = 0.5
+    assert found() == []
+    outbound["spend"]["per_call"] = 0.001
+    assert {code for code, _ in found()} == {"spend-refuses"}
+    outbound["spend"] = {}
+    assert found() == []
+
+
+def test_a_phone_that_the_guard_refuses_is_an_error(tmp_path: Path) -> None:
+    """A call that is lost at three in the morning is found when the file is written."""
+    keys = {
+        "trunks": [{"name": "carrier", "gateways": ["sip:192.0.2.7"]}],
+        "retell": {"fallback": {"trunk": "carrier", "to": "+14155550144"}},
+        "numbers": {"+14155550100": {"fallback": {"trunk": "carrier", "to": "+19005550100"}}},
+        "directory": {
+            "Duty": {"targets": [{"trunk": "carrier", "to": "+442012345678"}]},
+            "Loop": {"targets": [{"trunk": "carrier", "to": "+14155550100"}]},
+        },
+        "outbound": {"guard": {"countries": ["US"]}},
+    }
+    found = list(guarded(load(write(tmp_path, yaml.safe_dump(keys)), {})))
+    assert [(one.code, one.level, key_text(one.path)) for one in found] == [
+        ("guard-refuses", Level.ERROR, "numbers.+14155550100.fallback.to"),
+        ("guard-refuses", Level.ERROR, "directory.Duty.targets[0].to"),
+    ]
+    assert "outbound.guard.block" in found[0].text
+    assert "outbound.guard.countries" in found[1].text
 
 
 @contextmanager

@@ -18,13 +18,15 @@ RECORD: dict[str, Any] = {
     "to": "[/bold]", "trunk": "t", "direction": "inbound",
     "duration_s": 1.0, "ended_by": None, "state": f"up{HARM}",
     "sip_status": 486, "cause": f"busy{HARM}", "attempts": [{f"a{HARM}": [HARM]}],
+    "transfers": [{"outcome": "transferred", "target": f"[red]{HARM}"}],
+    "related": [{"role": "transfer", "certainty": "certain", "to": f"[red]{HARM}"}],
 }  # fmt: skip
 
 
 @pytest.fixture
 async def api() -> AsyncIterator[ApiClient]:
     async def calls(_: web.Request) -> web.Response:
-        return web.json_response({"calls": [RECORD]})
+        return web.json_response({"items": [RECORD], "next": None})
 
     async def broken(_: web.Request) -> web.Response:
         return web.json_response({"error": {"message": f"no{HARM}"}}, status=400)

@@ -107,12 +107,13 @@ def test_nobody_registered_is_said() -> None:
 
 def test_refused_calls() -> None:
     stranger = {**REFUSED, "trunk": None, "sip_status": None, "to": "", "detail": "no [trunk]"}
+    stranger |= {"from": "", "fix": "add it"}
     first, second = text(trunk_tables.refused_table([REFUSED, stranger])).splitlines()[1:]
     assert first.split() == [
-        *("11-21", "05:40:12", "3", "192.0.2.10:5060", "carrier", "+14155550100", "503"),
-        *("limits.calls", "limits.calls"),
+        *("11-21", "05:40:12", "3", "192.0.2.10:5060", "carrier", "+12125550101", "+14155550100"),
+        *("503", "limits.calls", "limits.calls"),
     ]
-    assert second.split()[4:] == ["-", "-", "limits.calls", "no", "[trunk]"]
+    assert second.split()[4:] == ["-", "-", "-", "limits.calls", "no", "[trunk];", "add", "it"]
 
 
 def test_bans() -> None:

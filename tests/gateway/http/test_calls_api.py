@@ -29,13 +29,31 @@ async def test_call_as_the_api_shows_it(gateway: Gateway) -> None:
     jambonz = await one_call(gateway)
     status, body = await gateway.get("/api/v1/calls")
     assert status == 200
-    call = body["calls"][0]
-    assert body == {"calls": [call], "next_cursor": None}
+    call = body["items"][0]
+    assert body == {"items": [call], "next": None}
     assert set(call) == {
         *("call_id", "call_sid", "direction", "state", "trunk", "from", "to", "method", "agent"),
-        *("retell_call_id", "a_sip_call_id", "b_sip_call_id", "attempts", "started_at"),
-        *("answered_at", "ended_at", "duration_s", "ended_by", "cause", "sip_status", "fault"),
-        *("media", "retell_headers", "disconnection_reason"),
+        *("retell_call_id", "a_sip_call_id", "b_sip_call_id", "attempts", "transfers"),
+        *(
+            "started_at",
+            "answered_at",
+            "ended_at",
+            "duration_s",
+            "ended_by",
+            "cause",
+            "sip_status",
+            "fault",
+        ),
+        *(
+            "media",
+            "retell_headers",
+            "disconnection_reason",
+            "part_of",
+            "related",
+            "headers",
+            "retell",
+        ),
+        "cost_estimate",
     }
     assert (call["from"], call["to"], call["state"]) == (CALLER, TRUNK_DID, "ended")
     assert (call["ended_by"], call["cause"], call["sip_status"]) == ("callee", "hangup", 200)
@@ -50,8 +68,8 @@ async def test_call_in_progress_is_listed(gateway: Gateway) -> None:
     async with gateway.jambonz() as jambonz:
         await jambonz.new_call(to=TRUNK_DID)
         _, body = await gateway.get("/api/v1/calls?state=live")
-        assert [call["call_sid"] for call in body["calls"]] == [jambonz.call_sid]
-        assert body["calls"][0]["ended_at"] is None
+        assert [call["call_sid"] for call in body["items"]] == [jambonz.call_sid]
+        assert body["items"][0]["ended_at"] is None
         await jambonz.caller("no-answer", 487, call_termination_by="caller")
 
 
@@ -62,8 +80,8 @@ async def test_pages_follow_the_cursor_newest_first(gateway: Gateway) -> None:
     cursor = None
     for _ in range(3):
         _, body = await gateway.get(path + (f"&cursor={cursor}" if cursor else ""))
-        seen += [call["call_sid"] for call in body["calls"]]
-        cursor = body["next_cursor"]
+        seen += [call["call_sid"] for call in body["items"]]
+        cursor = body["next"]
     assert seen == sids[::-1]
     assert cursor is None
 
@@ -85,7 +103,7 @@ async def test_filters(gateway: Gateway, query: str, found: int) -> None:
     await one_call(gateway)
     status, body = await gateway.get(f"/api/v1/calls?{query}")
     assert status == 200
-    assert len(body["calls"]) == found
+    assert len(body["items"]) == found
 
 
 @pytest.mark.parametrize(
@@ -121,7 +139,9 @@ async def test_no_token_configured_means_no_api(start: Start) -> None:
     gateway = await start(http={})
     status, body = await gateway.get("/api/v1/calls", "anything")
     assert status == 403
-    assert body["detail"] == "the API is off: set http.admin_token in the configuration"
+    assert (
+        body["detail"] == "the API is off: set http.admin_token or http.tokens in the configuration"
+    )
 
 
 async def test_errors_under_api_are_json(gateway: Gateway) -> None:
@@ -130,9 +150,9 @@ async def test_errors_under_api_are_json(gateway: Gateway) -> None:
     status, body = await gateway.get("/api/v1/calls/unknown")
     assert (status, body["detail"]) == (404, "there is no call unknown")
     headers = {"Authorization": "Bearer admin-token"}
-    async with gateway.http.post(f"{gateway.url}/api/v1/calls", headers=headers) as response:
+    async with gateway.http.put(f"{gateway.url}/api/v1/calls", headers=headers) as response:
         assert response.status == 405
-        assert (await response.json())["detail"] == "use GET, HEAD"
+        assert (await response.json())["detail"] == "use GET, HEAD, POST"
 
 
 async def test_alive_and_ready(start: Start) -> None:

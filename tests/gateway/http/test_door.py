@@ -11,7 +11,16 @@ from aiohttp import web
 
 from config.settings import HttpSettings
 from gateway.http.clients import CLIENTS, PROVEN, Clients, fairness
-from gateway.http.door import IDLE_S, KEPT_IDLE_S, REQUEST_S, Door, Site, exempt_sockets, seated
+from gateway.http.door import (
+    IDLE_S,
+    KEPT_IDLE_S,
+    REQUEST_S,
+    Door,
+    Site,
+    exempt_sockets,
+    let_wait,
+    seated,
+)
 from gateway.http.problems import problems
 from tests.virtual import virtual_time
 
@@ -45,7 +54,8 @@ class Client:
 
 
 class House:
-    """A server with a door, and its clients; `/` answers, `/slow` never does, `/mine` proves."""
+    """A server with a door, and its clients; `/` answers, `/slow` never does, `/mine` proves,
+    `/patient` proves and takes long."""
 
     def __init__(self, **settings: Any) -> None:
         self.settings = HttpSettings.model_validate(
@@ -63,6 +73,7 @@ class House:
         app.router.add_get("/", self._answer)
         app.router.add_get("/slow", self._wait)
         app.router.add_get("/mine", self._prove)
+        app.router.add_get("/patient", self._wait_long)
         app.router.add_get("/socket", self._talk)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await runner.setup()
@@ -90,6 +101,11 @@ class House:
         return web.Response(text="here")
 
     async def _wait(self, _: web.Request) -> web.Response:
+        await self.slow.wait()
+        return web.Response(text="at last")
+
+    async def _wait_long(self, request: web.Request) -> web.Response:
+        let_wait(request, 100)
         await self.slow.wait()
         return web.Response(text="at last")
 
@@ -156,6 +172,23 @@ async def test_a_request_has_its_time_too(house: House) -> None:
     client = await house.client()
     client.writer.write(ASK.replace(b"/ ", b"/slow "))
     assert REQUEST_S <= await client.closed_after() < REQUEST_S + 3
+
+
+@house_test(connections_per_address=2)
+async def test_what_people_do_may_take_longer_and_takes_no_room_of_its_address(
+    house: House,
+) -> None:
+    """As a function of Retell's, which waits until somebody answers a transfer."""
+    waiting = [await house.client() for _ in range(2)]
+    for client in waiting:
+        client.writer.write(ASK.replace(b"/ ", b"/patient "))
+        await asyncio.sleep(0.01)
+    assert await (await house.client()).ask() == 200
+    assert 100 <= await waiting[0].closed_after() < 103
+    again = await house.client()
+    await again.ask(ASK.replace(b"/ ", b"/mine "))
+    again.writer.write(ASK.replace(b"/ ", b"/slow "))
+    assert REQUEST_S <= await again.closed_after() < REQUEST_S + 3
 
 
 @house_test(connections_per_address=3)
@@ -287,8 +320,9 @@ async def test_who_proves_itself_is_not_counted(house: House) -> None:
         b"GET / HTTP/1.1\r\n" + b"X-Long: " + b"x" * 9000 + b"\r\n\r\n",
         b"GET / HTTP/1.1\r\n" + b"".join(b"X-%d: 1\r\n" % n for n in range(100)) + b"\r\n",
         b"GET / HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
+        b"GET / HTTP/1.1\r\nExpect: \xff\r\n\r\n",
     ],
-    ids=["tls", "long field", "many fields", "negative length"],
+    ids=["tls", "long field", "many fields", "negative length", "no text is expected"],
 )
 def test_what_is_no_http_is_a_problem_too(data: bytes, capsys: pytest.CaptureFixture[str]) -> None:
     @house_test()

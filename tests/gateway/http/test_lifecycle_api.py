@@ -37,7 +37,7 @@ async def test_a_wish_that_makes_no_sense_begins_nothing(start: Start, body: Any
     drain = Drain(60)
     gateway = await start(make={"lifecycle": drain})
     status, told = await post(gateway, body)
-    assert (status, told["code"]) == (400, "bad-parameter")
+    assert (status, told["code"]) == (400, "bad-body")
     assert not drain.begun
 
 

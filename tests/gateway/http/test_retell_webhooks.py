@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from gateway.http.app_keys import CALLS
-from gateway.http.retell_webhooks import signed
+from gateway.http.app_keys import CALLS, EVENT_WORK
+from gateway.http.signatures import WINDOW_S, before_body, signed
 from tests.gateway.conftest import DIAL_DID, TRUNK_DID, Gateway, Start
 
 KEY = "key_test"
@@ -30,7 +30,10 @@ async def post(gateway: Gateway, body: str, sign: str | None, path: str = "event
         headers["X-Retell-Signature"] = sign
     url = f"{gateway.url}/webhooks/retell/{path}"
     async with gateway.http.post(url, data=body.encode(), headers=headers) as response:
-        return response.status
+        status = response.status
+    if status == 204:  # it is stored; what it changes comes behind the answer
+        await gateway.app[EVENT_WORK].idle()
+    return status
 
 
 async def ask(gateway: Gateway, **call: Any) -> Any:
@@ -185,6 +188,18 @@ async def test_inbound_call_is_given_its_numbers_agent_and_variables(start: Star
     assert (await gateway.record()).retell_call_id == RETELL_CALL
 
 
+async def test_a_call_of_an_extension_is_given_the_extensions_agent(start: Start) -> None:
+    """Retell asks by the number that it knows; an entry of that number itself counts first."""
+    own = {"agent": "of the number"}
+    extension = {"agent": "of the extension", "retell_number": TRUNK_DID}
+    for numbers, agent in (
+        ({"pbx/200": extension}, "of the extension"),
+        ({"pbx/200": extension, TRUNK_DID: own}, "of the number"),
+    ):
+        gateway = await start(numbers=numbers)
+        assert (await ask(gateway))["override_agent_id"] == agent
+
+
 async def test_inbound_call_of_which_nothing_is_known_is_left_to_retell(gateway: Gateway) -> None:
     assert await ask(gateway, to_number="+14155550199") == {}
 
@@ -198,19 +213,23 @@ def test_signature_vector() -> None:
     """The worked example of Retell's page, at a time outside today's window."""
     digest = "9a7a221c180c1c566e427a1d21a5d059227a71df71c45dfbcc37c21dded22f62"
     body = '{"event":"call_ended","call":{}}'
-    assert signature(body, at_ms=1700000000000) == f"v=1700000000000,d={digest}"
-    assert not signed(body, KEY, f"v=1700000000000,d={digest}")
-    assert signed(body, KEY, signature(body))
+    theirs = f"v=1700000000000,d={digest}"
+    assert signature(body, at_ms=1700000000000) == theirs
+    assert signed(body.encode(), KEY, theirs)
+    assert before_body(theirs, 1700000000 + WINDOW_S) is None
+    assert before_body(theirs, 1700000000 + WINDOW_S + 1) is not None
 
 
 CALLEE = "+13125550177"
 DID = "+14155550100"
 
 
-async def placed_call(gateway: Gateway, to: str = CALLEE, *, busy: bool = False) -> str:
+async def placed_call(
+    gateway: Gateway, to: str = CALLEE, *, busy: bool = False, **more: Any
+) -> str:
     """A call that Retell places, from its INVITE to its end; our id."""
     async with gateway.jambonz() as jambonz:
-        await jambonz.new_call(to=to, from_=DID, user="retell")
+        await jambonz.new_call(to=to, from_=DID, user="retell", **more)
         if busy:
             await jambonz.refused(486, status="busy")
             await jambonz.declined(486)
@@ -258,7 +277,7 @@ async def test_a_call_that_is_still_up_is_joined_at_once(gateway: Gateway) -> No
         await gateway.until(lambda call: call["answered_at"] is not None)
         await told(gateway, "call_started", start_timestamp=ms())
         _, body = await gateway.get("/api/v1/calls")
-        assert body["calls"][0]["retell_call_id"] == RETELL_CALL
+        assert body["items"][0]["retell_call_id"] == RETELL_CALL
         await jambonz.callee_hangs_up()
     assert (await gateway.record()).retell_call_id == RETELL_CALL
 
@@ -290,6 +309,45 @@ async def test_another_call_is_not_taken_for_ours(gateway: Gateway, other: dict[
     await placed_call(gateway)
     assert await told(gateway, "call_started", **{"start_timestamp": ms(), **other}) == 204
     assert await joined(gateway) == [(None, None)]
+
+
+async def test_of_two_calls_at_once_the_header_tells_which(gateway: Gateway) -> None:
+    """Both to one number, from one number, in the same moment."""
+    for campaign in ("7", "8"):
+        await placed_call(gateway, headers={"X-Campaign": campaign})
+    second, first = await gateway.records()
+    at = (first.started_ms + second.started_ms) // 2
+    for number, name in enumerate(("X-Campaign", "campaign")):
+        await told(
+            gateway,
+            "call_started",
+            call_id=f"call_{number}",
+            start_timestamp=at,
+            custom_sip_headers={name: str(8 - number)},
+        )
+    assert await joined(gateway) == [("call_0", None), ("call_1", None)]
+
+
+async def test_of_two_calls_at_once_none_is_guessed(gateway: Gateway) -> None:
+    async with gateway.jambonz() as one, gateway.jambonz() as other:
+        for jambonz in (one, other):
+            await jambonz.new_call(to=CALLEE, from_=DID, user="retell")
+            await jambonz.answered()
+        second, first = await gateway.records()
+        await told(gateway, "call_started", start_timestamp=second.started_ms)
+        assert await joined(gateway) == [(None, None), (None, None)]
+        assert second.started_ms - first.started_ms < 500
+        await one.callee_hangs_up()
+        await other.callee_hangs_up()
+
+
+async def test_a_webhook_that_comes_again_or_late_changes_nothing(gateway: Gateway) -> None:
+    await placed_call(gateway)
+    await told(gateway, "call_started", start_timestamp=ms())
+    for _ in range(2):
+        await told(gateway, "call_ended", disconnection_reason="agent_hangup")
+    await told(gateway, "call_started", start_timestamp=ms())
+    assert await joined(gateway) == [(RETELL_CALL, "agent_hangup")]
 
 
 async def test_with_a_caller_id_of_our_own_the_callee_decides(start: Start) -> None:

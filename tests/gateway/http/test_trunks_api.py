@@ -4,7 +4,13 @@ from typing import Any
 
 import pytest
 
+from gateway.http import trunks_api
+from sip.errors import Fault
+from sip.softswitch.admission.bans import Offence
 from tests.gateway.conftest import TOKEN, Gateway, Json, Start
+from tests.softswitch.invites import invite
+from tests.softswitch.test_operator_view import BEHIND_NAT, Edge
+from tests.softswitch.test_operator_view import Binding as Contact
 
 NETWORK = "2001:db8::/64"
 
@@ -21,6 +27,7 @@ def trunk(name: str, **more: Any) -> Json:
                 "uri": "sip:192.0.2.10",
                 "state": "up",
                 "since": "2026-11-21T05:00:00.000Z",
+                "watched_by": "options",
                 "last_status": 200,
                 "last_error": None,
                 "round_trip_ms": 12.5,
@@ -29,7 +36,13 @@ def trunk(name: str, **more: Any) -> Json:
         "registration": None,
         "bindings": None,
         "calls": {"now": 2, "limit": 10},
-        "identify": {"addresses": ["192.0.2.0/24"]},
+        "identify": {
+            "addresses": ["192.0.2.0/24"],
+            "login": None,
+            "certificates": [],
+            "headers": [],
+            "registration": False,
+        },
         **more,
     }
 
@@ -37,6 +50,8 @@ def trunk(name: str, **more: Any) -> Json:
 REGISTRATION: Json = {
     "state": "registered",
     "registrar": "sip:sip.example.com",
+    "aor": "sip:gateway@sip.example.com",
+    "since": "2026-11-21T05:00:00.000Z",
     "expires_in_s": 1800,
     "last_status": 200,
     "last_error": None,
@@ -47,13 +62,31 @@ REFUSED: Json = {
     "to": "+14155550100",
     "reason": "limits.calls",
     "detail": "limits.calls",
+    "fix": None,
+    "from": "+12125550101",
     "fault": "operator",
     "sip_status": 503,
     "count": 3,
     "first_at": "2026-11-21T05:00:00.000Z",
     "last_at": "2026-11-21T05:40:12.000Z",
 }
-DOWN = {"uri": "sip:192.0.2.11", "state": "down", "since": None, "last_status": None}
+DOWN = {
+    "uri": "sip:192.0.2.11",
+    "state": "down",
+    "since": "2026-11-21T05:00:00.000Z",
+    "watched_by": "options",
+    "last_status": 503,
+    "last_error": None,
+    "round_trip_ms": None,
+}
+CONTACT = {
+    "contact": "sip:pbx@192.0.2.12",
+    "aor": "sip:pbx@gateway.example.com",
+    "source": "udp:192.0.2.12:5060",
+    "expires_in_s": 3000,
+    "user_agent": None,
+}
+SINCE = {"since": "2026-11-21T05:00:00.000Z", "until": "2026-11-21T05:05:00.000Z", "strikes": 3}
 
 
 class Switch:
@@ -63,7 +96,7 @@ class Switch:
         self.listed = [
             trunk("carrier", registration=dict(REGISTRATION)),
             trunk("second", up=False, gateways=[DOWN, DOWN]),
-            trunk("pbx", bindings=[{"contact": "sip:pbx@192.0.2.12"}]),
+            trunk("pbx", bindings=[CONTACT]),
             trunk("phone", up=None, gateways=[]),
         ]
         self.banned = ["198.51.100.7", NETWORK]
@@ -89,7 +122,8 @@ class Switch:
         return None
 
     def bans(self) -> list[Json]:
-        return [{"address": address, "reason": "wrong passwords"} for address in self.banned]
+        reason = {"reason": "wrong passwords", **SINCE}
+        return [{"address": address, **reason} for address in self.banned]
 
     def refused(self) -> list[Json]:
         return [REFUSED]
@@ -119,18 +153,48 @@ async def send(gateway: Gateway, method: str, path: str, token: str | None = TOK
 
 
 async def test_trunks_are_listed(gateway: Gateway, switch: Switch) -> None:
-    assert await gateway.get("/api/v1/trunks") == (200, {"trunks": switch.listed})
+    assert await gateway.get("/api/v1/trunks") == (200, {"items": switch.listed, "next": None})
     assert await gateway.get("/api/v1/trunks/pbx") == (200, switch.listed[2])
 
 
 async def test_calls_that_were_refused_at_the_door(gateway: Gateway) -> None:
-    assert await gateway.get("/api/v1/refused") == (200, {"refused": [REFUSED]})
+    assert await gateway.get("/api/v1/refused") == (200, {"items": [REFUSED], "next": None})
     page = await gateway.page()
     assert 'gateway_refused_calls_total{reason="limits.calls"} 3.0' in page
     assert 'gateway_refused_calls_total{reason="unknown-source"} 1.0' in page
     assert 'gateway_dropped_messages_total{reason="malformed"} 4.0' in page
     ends = 'gateway_certificate_expiry_timestamp_seconds{listener="tls:0.0.0.0:5061"} 1.8e+09'
     assert ends in page
+
+
+async def test_the_softswitch_tells_what_the_document_says() -> None:
+    """It is passed on as it is."""
+    edge = Edge()
+    edge.bindings.bound = [Contact(160.0)]
+    edge.refused.note(invite(), BEHIND_NAT, None, "unknown-source", "why", Fault.OPERATOR, None)
+    for _ in range(2):
+        edge.bans.strike("198.51.100.7", 40.0, Offence.STRANGER)
+    for shape, told in (
+        (trunks_api.Trunk, edge.report.trunks()),
+        (trunks_api.Ban, edge.report.bans()),
+        (trunks_api.RefusedCalls, edge.report.refused()),
+    ):
+        assert told
+        for each in told:
+            assert shape.model_validate(each).model_dump(by_alias=True) == each
+
+
+async def test_lists_of_the_softswitch_come_in_pages(gateway: Gateway) -> None:
+    seen: list[str] = []
+    query = "?limit=3"
+    for _ in range(2):
+        _, body = await gateway.get(f"/api/v1/trunks{query}")
+        seen += [trunk["name"] for trunk in body["items"]]
+        query = f"?limit=3&cursor={body['next']}"
+    assert (seen, body["next"]) == (["carrier", "second", "pbx", "phone"], None)
+    status, body = await gateway.get("/api/v1/bans?cursor=192.0.2.77")
+    assert (status, body["code"]) == (400, "bad-parameter")
+    assert "begin anew" in body["detail"]
 
 
 async def test_a_trunk_that_is_none(gateway: Gateway) -> None:
@@ -157,7 +221,7 @@ async def test_a_trunk_without_a_registration_cannot_be_registered(gateway: Gate
 async def test_bans_are_listed_and_lifted(gateway: Gateway, switch: Switch) -> None:
     status, body = await gateway.get("/api/v1/bans")
     assert status == 200
-    assert [ban["address"] for ban in body["bans"]] == ["198.51.100.7", NETWORK]
+    assert [ban["address"] for ban in body["items"]] == ["198.51.100.7", NETWORK]
     assert await send(gateway, "DELETE", "/api/v1/bans/198.51.100.7") == (204, None)
     status, body = await send(gateway, "DELETE", "/api/v1/bans/198.51.100.7")
     assert (status, body["detail"]) == (404, "198.51.100.7 is not banned")

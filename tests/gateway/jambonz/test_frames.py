@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from gateway.jambonz.messages import DialResult, LegStatus, NewCall, parse
 
 HARM = "\0\x1b[2J\x7f\x9b\u202e"
@@ -28,3 +30,14 @@ def test_no_control_character_is_read() -> None:
     assert new.headers == {"X-Own": CLEAN}
     assert (status.reason, status.headers) == (CLEAN, {"x_own": CLEAN})
     assert DialResult.of(envelope.data).reason == CLEAN
+
+
+@pytest.mark.parametrize("harm", "\x7f\x9b\u202e\u2028\x1b")
+@pytest.mark.parametrize("escaped", [True, False])
+def test_each_alone_is_found(harm: str, escaped: bool) -> None:
+    """Escaped, or as it is, which JSON allows of all but the first 32."""
+    text = json.dumps(
+        {"type": "call:status", "msgid": "m", "data": {"sip_reason": f"a{harm}b"}},
+        ensure_ascii=escaped,
+    )
+    assert LegStatus.of(parse(text).data).reason == "a\ufffdb"

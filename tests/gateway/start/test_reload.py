@@ -56,7 +56,7 @@ class Gateway:
 
     async def trunks(self) -> list[str]:
         _, body = await self.ask("GET", "trunks")
-        return [trunk["name"] for trunk in body["trunks"]]
+        return [trunk["name"] for trunk in body["items"]]
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""Twilio Programmable Voice: its requests, its documents and its REST API."""
