@@ -151,6 +151,8 @@ class Caller:
         media = {port: {0: kinds.PCMU, 8: kinds.PCMA, 101: kinds.EVENT}}
         direction = RTP.TransmitType.SENDRECV
         text, call_id, session = self._sip.invite_text(self._options.number, media, direction)
+        for name, value in self._options.headers:
+            text = text.replace("\r\nContent-Type:", f"\r\n{name}: {value}\r\nContent-Type:", 1)
         call = _Call(
             self,
             self._phone,

@@ -43,6 +43,8 @@ class CallOptions:
     user: str | None = None
     password: str | None = None
     """For a gateway that asks callers for a login (digest)."""
+    headers: tuple[tuple[str, str], ...] = ()
+    """Names and values of further headers of the INVITE."""
 
 
 def parse_via(text: str) -> tuple[str, int]:

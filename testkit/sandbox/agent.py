@@ -35,16 +35,40 @@ class Remote:
     we_hear: bool
 
 
+class Held:
+    """Audio of one law on its way out: filled up first, so that a late packet makes no hole."""
+
+    def __init__(self, law: Law, delay_ms: int) -> None:
+        self.law = law
+        self._audio = bytearray()
+        self._least = delay_ms * FRAME_BYTES // 20 + FRAME_BYTES
+        self._flowing = False
+
+    def put(self, audio: bytes) -> None:
+        """Behind what is there; the oldest makes room."""
+        self._audio += audio
+        if len(self._audio) > MAX_ECHO:
+            del self._audio[: len(self._audio) - MAX_ECHO]
+
+    def frame(self) -> bytes:
+        """The next 20 ms; silence while there is too little."""
+        if not self._flowing:
+            self._flowing = len(self._audio) >= self._least
+        if not self._flowing or len(self._audio) < FRAME_BYTES:
+            self._flowing = False
+            return self.law.silence * FRAME_BYTES
+        frame = bytes(self._audio[:FRAME_BYTES])
+        del self._audio[:FRAME_BYTES]
+        return frame
+
+
 class Conversation:
     """What to say next, from what was heard. Pure; all audio is G.711 of one law."""
 
     def __init__(self, law: Law, said_first: bytes, echo_delay_ms: int) -> None:
-        self._law = law
         self._script = said_first
         self._at = 0
-        self._echo = bytearray()
-        self._held = echo_delay_ms * FRAME_BYTES // 20
-        self._flowing = False
+        self._echo = Held(law, echo_delay_ms)
 
     @property
     def listening(self) -> bool:
@@ -53,27 +77,37 @@ class Conversation:
 
     def hear(self, audio: bytes) -> None:
         """Audio from the other side; dropped until the script is over."""
-        if not self.listening:
-            return
-        self._echo += audio
-        if len(self._echo) > MAX_ECHO:
-            del self._echo[: len(self._echo) - MAX_ECHO]
+        if self.listening:
+            self._echo.put(audio)
 
     def speak(self) -> bytes:
         """The next 20 ms."""
-        if not self.listening:
-            frame = self._script[self._at : self._at + FRAME_BYTES]
-            self._at += FRAME_BYTES
-            return frame
-        if not self._flowing:
-            # fill up first, so that a late packet makes no hole
-            self._flowing = len(self._echo) >= self._held + FRAME_BYTES
-        if not self._flowing or len(self._echo) < FRAME_BYTES:
-            self._flowing = False
-            return self._law.silence * FRAME_BYTES
-        frame = bytes(self._echo[:FRAME_BYTES])
-        del self._echo[:FRAME_BYTES]
+        if self.listening:
+            return self._echo.frame()
+        frame = self._script[self._at : self._at + FRAME_BYTES]
+        self._at += FRAME_BYTES
         return frame
+
+
+class Bridged:
+    """One end of a bridge: it says what the other end hears. Pure."""
+
+    def __init__(self, said: Held, heard: Held, law: Law) -> None:
+        """`said` and `heard` are on their way out of this end and of the other; this end hears
+        audio of `law`."""
+        self._said = said
+        self._heard = heard
+        self._law = law
+
+    def hear(self, audio: bytes) -> None:
+        """Audio from this end's party."""
+        if self._heard.law is not self._law:
+            audio = self._heard.law.encode(self._law.decode(audio))
+        self._heard.put(audio)
+
+    def speak(self) -> bytes:
+        """The next 20 ms."""
+        return self._said.frame()
 
 
 class AgentMedia:
@@ -102,7 +136,7 @@ class AgentMedia:
         self._marker = True
         self._key: int | None = None
         self._last_key: int | None = None
-        self._conversation: Conversation | None = None
+        self._conversation: Conversation | Bridged | None = None
         self.port: int = bound.getsockname()[1]
         self.remote: Remote | None = None
         self.heard: Heard | None = None
@@ -117,6 +151,16 @@ class AgentMedia:
         self.heard = Heard(law=remote.law, limit=int(self._record_s * 8000))
         asyncio.get_running_loop().add_reader(self._socket.fileno(), self._read)
         self._key = self._beat.join(self._tick)
+
+    def bridge(self, other: "AgentMedia") -> None:
+        """From now on this party and the other's hear each other, and no agent. Both have begun."""
+        if self.remote is None or other.remote is None:
+            return
+        ours, theirs = self.remote.law, other.remote.law
+        to_us = Held(ours, self._echo_delay_ms)
+        to_them = Held(theirs, self._echo_delay_ms)
+        self._conversation = Bridged(to_us, to_them, ours)
+        other._conversation = Bridged(to_them, to_us, theirs)
 
     def move(self, remote: Remote) -> None:
         """The other side was renegotiated (RFC 3264 8); the codec stays."""
@@ -188,7 +232,7 @@ class AgentMedia:
             self._listen(packet, heard, conversation, remote.law)
 
     def _listen(
-        self, packet: RtpPacket, heard: Heard, conversation: Conversation, law: Law
+        self, packet: RtpPacket, heard: Heard, conversation: Conversation | Bridged, law: Law
     ) -> None:
         now_s = self._clock.now()
         heard.packets += 1

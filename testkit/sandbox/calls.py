@@ -10,9 +10,9 @@ from testkit.sandbox.errors import ApiError
 from testkit.sandbox.ids import SandboxIds
 from testkit.sandbox.models import AgentOverride, CreatePhoneCall, RegisterPhoneCall
 from testkit.sandbox.outcomes import Ending
-from testkit.sandbox.settings import Agent, SandboxSettings
+from testkit.sandbox.settings import Agent, SandboxSettings, Tool
 from testkit.sandbox.slots import Slots
-from testkit.sandbox.store import Call, Number, Status, Store, Way, status_of
+from testkit.sandbox.store import Call, Number, Status, Store, ToolUse, Way, status_of
 from testkit.sandbox.webhooks import Webhooks
 
 log = structlog.get_logger(__name__)
@@ -23,6 +23,10 @@ class Line(Protocol):
 
     def hang_up(self, ending: Ending, headers: dict[str, str]) -> None:
         """End the call from the agent's side; `X-` headers go out on the BYE."""
+        ...
+
+    def use(self, tool: Tool) -> ToolUse:
+        """Have the agent use a tool. Raises ApiError(422) where it cannot."""
         ...
 
 
@@ -194,6 +198,10 @@ class Calls:
             self.ended(call, Ending.STOPPED.value)
         else:
             raise ApiError(422, f"Call {call.call_id} is not ongoing")
+
+    def transfer_event(self, event: str, call: Call, use: ToolUse) -> None:
+        """`transfer_started`, `transfer_bridged` or `transfer_cancelled`."""
+        self.webhooks.event(event, call, beside={"transfer_destination": {"number": use.target}})
 
     # lines
 

@@ -10,7 +10,7 @@ from testkit.sandbox.errors import ApiError
 from testkit.sandbox.faults import FaultOrder, RestFault
 from testkit.sandbox.http import CALLS, FAULTS, SIP, call_of, read
 from testkit.sandbox.outcomes import Ending
-from testkit.sandbox.settings import Agent, Model
+from testkit.sandbox.settings import Agent, Model, Tool
 from testkit.sandbox.store import Call
 
 
@@ -19,6 +19,12 @@ class Hangup(Model):
 
     headers: dict[str, str] = Field(default_factory=dict)
     """`X-` headers for the BYE"""
+
+
+class UseTool(Model):
+    """`POST /sandbox/calls/{call_id}/tool`: the agent uses this tool now."""
+
+    tool: Tool
 
 
 def add_routes(app: web.Application) -> None:
@@ -31,6 +37,7 @@ def add_routes(app: web.Application) -> None:
     app.router.add_get("/sandbox/calls/{call_id}", get_call)
     app.router.add_get("/sandbox/calls/{call_id}/recording", get_recording)
     app.router.add_post("/sandbox/calls/{call_id}/hangup", hang_up)
+    app.router.add_post("/sandbox/calls/{call_id}/tool", use_tool)
     app.router.add_post("/sandbox/calls/{call_id}/expire", expire)
     app.router.add_get("/sandbox/webhooks", get_webhooks)
     app.router.add_put("/sandbox/agents/{agent_id}", put_agent)
@@ -87,6 +94,8 @@ async def get_call(request: web.Request) -> web.StreamResponse:
     call = call_of(request)
     report = _brief(call)
     report["heard"] = await call.heard.to_json() if call.heard is not None else None
+    for use, shown in zip(call.tools, report["tools"], strict=True):
+        shown["heard"] = await use.heard.to_json() if use.heard is not None else None
     return web.json_response(report)
 
 
@@ -108,6 +117,16 @@ async def hang_up(request: web.Request) -> web.StreamResponse:
         raise ApiError(422, f"Call {call.call_id} is not ongoing")
     line.hang_up(Ending.AGENT_HANGUP, body.headers)
     return web.Response(status=204)
+
+
+async def use_tool(request: web.Request) -> web.StreamResponse:
+    """The agent transfers the caller, or calls a function; what comes of it is in the report."""
+    call = call_of(request)
+    body = await read(request, UseTool)
+    line = request.app[CALLS].line(call)
+    if line is None:
+        raise ApiError(422, f"Call {call.call_id} is not ongoing")
+    return web.json_response(line.use(body.tool).to_json(), status=202)
 
 
 async def expire(request: web.Request) -> web.StreamResponse:
@@ -136,4 +155,5 @@ def _brief(call: Call) -> dict[str, Any]:
         "call": call.to_json(),
         "way": call.way.value,
         "sip": asdict(call.sip) if call.sip is not None else None,
+        "tools": [use.to_json() for use in call.tools],
     }

@@ -6,8 +6,10 @@ Everything follows from the configuration's `retell` part, so that the two canno
 import re
 from urllib.parse import urlsplit
 
+from config.choices import choices
 from config.settings import Settings
-from testkit.sandbox.settings import PresetNumber, SandboxSettings
+from config.workspace_settings import Login
+from testkit.sandbox.settings import Agent, PresetNumber, Refer, SandboxSettings
 
 _SIP_URI = re.compile(r"sips?:(?:[^@]*@)?(?P<host>\[[^\]]+\]|[^:;?]+)(?::(?P<port>\d+))?")
 
@@ -16,8 +18,11 @@ class StandInError(Exception):
     """The configuration has no place for the sandbox; one line for the operator."""
 
 
-def stand_in(settings: Settings) -> SandboxSettings:
-    """Retell's stand-in where the configuration expects Retell. Raises StandInError."""
+def stand_in(settings: Settings, refer_to: str | None = None) -> SandboxSettings:
+    """Retell's stand-in where the configuration expects Retell. Raises StandInError.
+
+    With `refer_to` its agents transfer every caller there, by REFER, after their greeting.
+    """
     retell = settings.retell
     rest, sip = urlsplit(retell.base_url), _SIP_URI.match(retell.sip_uri)
     if sip is None or not _is_here(sip["host"]) or not _is_here(rest.hostname or ""):
@@ -32,17 +37,10 @@ def stand_in(settings: Settings) -> SandboxSettings:
         )
     host, port = sip["host"].strip("[]"), int(sip["port"] or 5060)
     listen = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    login = retell.login
     gateway = _gateway(settings)
     numbers = tuple(
-        PresetNumber(
-            phone_number=number,
-            termination_uri=gateway,
-            auth_username=login.username if login else None,
-            auth_password=login.password.get_secret_value() if login and login.password else None,
-        )
-        for number, one in settings.numbers.items()
-        if (one.method or retell.method) == "trunk"
+        _preset(number, gateway, retell.workspace_of(number).login)
+        for number in _imported(settings)
     )
     defaults = SandboxSettings()
     return SandboxSettings(
@@ -52,7 +50,28 @@ def stand_in(settings: Settings) -> SandboxSettings:
         api_key=retell.api_key.get_secret_value() if retell.api_key else defaults.api_key,
         webhook_url=f"{_reachable(settings)}/webhooks/retell/events",
         preset_numbers=numbers,
+        agent=Agent(tool=None if refer_to is None else Refer(refer_to=refer_to)),
     )
+
+
+def _preset(number: str, gateway: str, login: Login | None) -> PresetNumber:
+    """A number as it is imported in its workspace."""
+    return PresetNumber(
+        phone_number=number,
+        termination_uri=gateway,
+        auth_username=login.username if login else None,
+        auth_password=login.password.get_secret_value() if login and login.password else None,
+    )
+
+
+def _imported(settings: Settings) -> dict[str, None]:
+    """The numbers by which the gateway calls Retell, each once."""
+    every = (
+        choice
+        for number, entry in settings.numbers.items()
+        for choice in choices(settings, number.rpartition("/")[2], entry)
+    )
+    return dict.fromkeys(choice.to for choice in every if choice.method == "trunk")
 
 
 def _gateway(settings: Settings) -> str:

@@ -21,9 +21,10 @@ from testkit.sandbox.errors import ApiError, SandboxError
 from testkit.sandbox.fallback import Forward
 from testkit.sandbox.models import AgentOverride, InboundOverride
 from testkit.sandbox.outcomes import Ending
-from testkit.sandbox.session import Session, Voices
+from testkit.sandbox.session import Session
 from testkit.sandbox.sip_headers import as_variables, custom_headers, without_secrets
 from testkit.sandbox.store import Call, Number, SipView, Status, Way, pick
+from testkit.sandbox.voices import Voices
 
 log = structlog.get_logger(__name__)
 
@@ -212,7 +213,7 @@ class InboundCall:
             )
         except OSError as error:
             raise RefusedError(503) from error
-        session = Session(self._calls, call, self._leg, agent, negotiator)
+        session = Session(self._calls, call, self._leg, agent, negotiator, self._voices)
         self._successor = session
         sdp = self._leg.remote_sdp
         remote = negotiator.read(sdp)

@@ -15,12 +15,15 @@ from sip.transport.endpoint import Flow
 from sip.transport.servers.resolver import ResolveError
 from sip.ua.user_agent import UserAgent
 from testkit.sandbox.calls import Calls
+from testkit.sandbox.errors import ApiError
 from testkit.sandbox.negotiation import Negotiator
 from testkit.sandbox.outcomes import Ending, reason_for_status
-from testkit.sandbox.session import Session, Voices
+from testkit.sandbox.session import Session
+from testkit.sandbox.settings import Tool
 from testkit.sandbox.sip_headers import outgoing
-from testkit.sandbox.store import Call, Number, SipView
+from testkit.sandbox.store import Call, Number, SipView, ToolUse
 from testkit.sandbox.trunk import credentials, termination
+from testkit.sandbox.voices import Voices
 
 log = structlog.get_logger(__name__)
 
@@ -49,6 +52,10 @@ class OutboundCall:
     def hang_up(self, ending: Ending, headers: dict[str, str]) -> None:
         """stop-call while it rings."""
         self._give_up(ending.value)
+
+    def use(self, tool: Tool) -> ToolUse:
+        """Nobody has answered yet. Raises ApiError(422)."""
+        raise ApiError(422, f"Call {self._call.call_id} is not ongoing")
 
     def close(self) -> None:
         """The sandbox ends."""
@@ -101,7 +108,7 @@ class OutboundCall:
             credentials=credentials(number),
         )
         self._leg, self._negotiator = leg, negotiator
-        self._session = Session(self._calls, call, leg, agent, negotiator)
+        self._session = Session(self._calls, call, leg, agent, negotiator, self._voices)
         call.sip = SipView(
             sip_call_id=leg.sip_call_id,
             request_uri=str(target),

@@ -41,6 +41,7 @@ class Ending(Enum):
     INACTIVITY = "inactivity"
     MAX_DURATION = "max_duration_reached"
     NO_AUDIO = "error_no_audio_received"
+    TRANSFERRED = "call_transfer"
     STOPPED = "manual_stopped"
     RING_TIMEOUT = "dial_no_answer"
     DIAL_FAILED = "dial_failed"

@@ -1,68 +1,48 @@
-"""One call's SIP side: its leg, its media, the timers that end it."""
+"""One call's SIP side: its leg, its media, its agent's tools, the timers that end it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from typing import assert_never
 
-from sip.b2bua.call_events import Cause, Confirm, Disconnect, Offer
+import structlog
+
+from sip.b2bua.call_events import Cause, Confirm, Disconnect, Offer, ReferNews
 from sip.b2bua.legs.sip_leg import SipLeg
-from sip.clock import Clock, Timer
+from sip.clock import Timer
 from testkit.sandbox.agent import AgentMedia, Remote
 from testkit.sandbox.calls import Calls
-from testkit.sandbox.ids import SandboxIds
-from testkit.sandbox.negotiation import Address, Negotiator, laws
+from testkit.sandbox.cold_transfer import ColdTransfer
+from testkit.sandbox.errors import ApiError
+from testkit.sandbox.negotiation import Negotiator
 from testkit.sandbox.outcomes import Ending
-from testkit.sandbox.rtp import Beat, PortPool
-from testkit.sandbox.settings import SandboxSettings
+from testkit.sandbox.settings import Function, Refer, Tool, Warm
 from testkit.sandbox.sip_headers import outgoing
-from testkit.sandbox.store import Call
+from testkit.sandbox.store import Call, Number, Outcome, ToolUse, Way
+from testkit.sandbox.voices import Voices
+from testkit.sandbox.warm_transfer import WarmTransfer
 
-
-class Voices:
-    """Makes the agents of all calls; they share ports, beat and clock."""
-
-    def __init__(self, settings: SandboxSettings, clock: Clock, ids: SandboxIds) -> None:
-        self.settings = settings
-        self.clock = clock
-        self.ids = ids
-        self.beat = Beat(clock)
-        self._ports = PortPool(*settings.rtp_ports)
-
-    def open(
-        self, bind: str, shown: str, call: Call, codecs: Sequence[str]
-    ) -> tuple[AgentMedia, Negotiator]:
-        """An agent that waits for its remote side, and what makes its SDP.
-
-        It is bound to `bind` and tells peers `shown`. Raises OSError when no port is free.
-        """
-        media = AgentMedia(
-            self._ports.lease(bind),
-            clock=self.clock,
-            ids=self.ids,
-            beat=self.beat,
-            record_s=self.settings.record_s,
-            echo_delay_ms=self.settings.echo_delay_ms,
-            greeting=call.agent.greeting,
-        )
-        negotiator = Negotiator(
-            Address(shown, media.port),
-            laws(codecs),
-            session_id=self.ids.ssrc(),
-            order=self.settings.codec_order,
-        )
-        return media, negotiator
+log = structlog.get_logger(__name__)
 
 
 class Session:
     """A call from its answer to its end. Whoever makes it gives it the leg's later events."""
 
     def __init__(
-        self, calls: Calls, call: Call, leg: SipLeg, media: AgentMedia, negotiator: Negotiator
+        self,
+        calls: Calls,
+        call: Call,
+        leg: SipLeg,
+        media: AgentMedia,
+        negotiator: Negotiator,
+        voices: Voices,
     ) -> None:
         self.call = call
         self.leg = leg
+        self.media = media
         self._calls = calls
+        self._voices = voices
+        self._transfer: ColdTransfer | WarmTransfer | None = None
         self._clock = calls.clock
         self._settings = calls.settings
-        self._media = media
         self._negotiator = negotiator
         self._timers: dict[str, Timer] = {}
         self._started_s = 0.0
@@ -79,14 +59,16 @@ class Session:
         """The call is up: talk, listen, watch the clock."""
         call = self.call
         self._started_s = self._clock.now()
-        self._media.start(remote)
-        call.heard = self._media.heard
+        self.media.start(remote)
+        call.heard = self.media.heard
         self._calls.attach(call, self)
         self._calls.connected(call)
         agent = call.agent
         self._start("limit", agent.max_call_duration_ms / 1000, self._end, Ending.MAX_DURATION)
         if agent.hangup_after_s is not None:
             self._start("hang up", agent.hangup_after_s, self._end, Ending.AGENT_HANGUP)
+        if agent.tool is not None:
+            self._start("tool", agent.tool_after_s, self._use_own, agent.tool)
         self._watch()
 
     def on_event(self, event: object) -> None:
@@ -96,6 +78,8 @@ class Session:
                 self.begin(self._expected)
             case Offer(sdp=sdp):
                 self._reoffered(sdp)
+            case ReferNews() if isinstance(self._transfer, ColdTransfer):
+                self._transfer.on_news(event)
             case Disconnect(cause=cause, headers=headers):
                 self._disconnected(cause, headers)
 
@@ -107,12 +91,71 @@ class Session:
         self._finish(ending.value)
 
     def close(self) -> None:
-        """Give everything back, and send nothing."""
+        """Give everything back, and send nothing but the end of a transfer's leg."""
         self._over = True
+        if self._transfer is not None:
+            self._transfer.close()
         for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()
-        self._media.close()
+        self.media.close()
+
+    # tools
+
+    def use(self, tool: Tool) -> ToolUse:
+        """The agent uses a tool. Raises ApiError(422) for a transfer that cannot be."""
+        now_ms = self._calls.now_ms()
+        match tool:
+            case Function(url=url):
+                use = ToolUse(tool.kind, url, now_ms)
+                self._calls.webhooks.function(self.call, tool, use)
+            case Refer(refer_to=target):
+                self._transferable()
+                use = ToolUse(tool.kind, target, now_ms)
+                self._begin(ColdTransfer(self, tool, use), use)
+            case Warm(number=target):
+                number = self._transferable()
+                use = ToolUse(tool.kind, target, now_ms)
+                warm = WarmTransfer(self, self._calls, self._voices, number, tool, use)
+                self._begin(warm, use)
+            case _:
+                assert_never(tool)
+        self.call.tools.append(use)
+        return use
+
+    def _begin(self, transfer: ColdTransfer | WarmTransfer, use: ToolUse) -> None:
+        self._transfer = transfer
+        self._calls.transfer_event("transfer_started", self.call, use)
+        transfer.start()
+
+    def _use_own(self, tool: Tool) -> None:
+        try:
+            self.use(tool)
+        except ApiError as error:
+            log.warning("sandbox.tool-refused", tool=tool.kind, error=error.message)
+
+    def transferred(self, use: ToolUse) -> None:
+        """The target has the caller, or had: the agent hangs up."""
+        call, use.outcome = self.call, Outcome.DONE
+        call.transfer_destination, call.transfer_end_ms = use.target, self._calls.now_ms()
+        self.hang_up(Ending.TRANSFERRED, {})
+
+    def transfer_failed(self, use: ToolUse) -> None:
+        """The agent is told so, and talks on."""
+        use.outcome, self._transfer = Outcome.FAILED, None
+        self._calls.transfer_event("transfer_cancelled", self.call, use)
+
+    def _transferable(self) -> Number:
+        """The number whose trunk a transfer goes over. Raises ApiError(422)."""
+        call = self.call
+        if self._transfer is not None:
+            raise ApiError(422, f"Call {call.call_id} is being transferred already")
+        name = call.from_number if call.way is Way.OUTBOUND else call.to_number
+        number = self._calls.store.numbers.get(name)
+        if call.way is Way.REGISTERED or number is None:
+            # the tool exists for numbers alone (retell.com, custom-telephony)
+            raise ApiError(422, f"Call {call.call_id} is on no imported number")
+        return number
 
     def _end(self, ending: Ending) -> None:
         headers = self.call.agent.hangup_headers if ending is Ending.AGENT_HANGUP else {}
@@ -135,16 +178,16 @@ class Session:
         if sdp is None:
             self.leg.accept(self._negotiator.offer())
             return
-        running = self._media.remote
+        running = self.media.remote
         agreed = self._negotiator.read(sdp, running.law if running else None)
         if agreed is None:
             self.leg.refuse(488)
             return
-        held = self._media.on_hold
-        self._media.move(agreed)
+        held = self.media.on_hold
+        self.media.move(agreed)
         self.leg.accept(self._negotiator.answer(sdp, agreed))
-        heard = self._media.heard
-        if held and not self._media.on_hold and heard is not None:
+        heard = self.media.heard
+        if held and not self.media.on_hold and heard is not None:
             heard.last_at = self._clock.now()  # the time on hold was no gap
         self._watch()
 
@@ -163,13 +206,13 @@ class Session:
             self._start("watch", max(0.01, earliest_s - now_s), self._watch)
 
     def _deadlines(self) -> list[tuple[float, Ending]]:
-        heard = self._media.heard
+        heard = self.media.heard
         if heard is None:
             return []
         settings, start_s = self._settings, self._started_s
         quiet_s = self.call.agent.end_call_after_silence_ms / 1000
         deadlines = [((heard.last_voice_at or start_s) + quiet_s, Ending.INACTIVITY)]
-        if self._media.on_hold:
+        if self.media.on_hold:
             # nothing is due from a side that said it would send nothing; look again later
             wait_s = min(settings.audio_gap_s or quiet_s, quiet_s)
             return [*deadlines, (self._clock.now() + wait_s, Ending.NO_AUDIO)]

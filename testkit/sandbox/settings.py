@@ -4,7 +4,7 @@ What Retell does not document is here too, each with the value that seems likeli
 finding on a live account becomes one changed default.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -48,8 +48,47 @@ class PresetNumber(Model):
     fallback_number: str | None = None
 
 
+class Refer(Model):
+    """`transfer_call`, cold, with `cold_transfer_mode: sip_refer`: REFER in the call's dialog."""
+
+    kind: Literal["refer"] = "refer"
+    refer_to: str
+    """Refer-To as it stands: a bare URI, `<sip:…>`, `tel:…`; what Retell writes is undocumented"""
+    referred_by: str | None = None
+    headers: dict[str, str] = Field(default_factory=dict)
+    """`custom_sip_headers` of the tool: `X-` names and User-To-User"""
+    wait_s: float = Field(default=60.0, gt=0)
+    """undocumented: how long the final NOTIFY is waited for; then the call goes on"""
+
+
+class Warm(Model):
+    """`transfer_call`, warm, or cold with `sip_invite`: an INVITE over the number's trunk, bridged
+    here when it is answered."""
+
+    kind: Literal["warm"] = "warm"
+    number: str
+    show_transferee_as_caller: bool = True
+    """the caller's number in From and P-Asserted-Identity, else the number's own in From"""
+    ring_s: float = Field(default=30.0, gt=0)
+    """`transfer_ring_duration_ms`"""
+    headers: dict[str, str] = Field(default_factory=dict)
+
+
+class Function(Model):
+    """A custom function: a signed POST, whose answer the agent reads."""
+
+    kind: Literal["function"] = "function"
+    url: str
+    name: str = "transfer"
+    args: dict[str, Any] = Field(default_factory=dict)
+    timeout_s: float = Field(default=120.0, gt=0)
+
+
+Tool = Annotated[Refer | Warm | Function, Field(discriminator="kind")]
+
+
 class Agent(Model):
-    """What an agent does in its calls. The last three are the sandbox's own."""
+    """What an agent does in its calls. The last five are the sandbox's own."""
 
     agent_version: int = 0
     webhook_url: str | None = None
@@ -65,6 +104,10 @@ class Agent(Model):
     """`custom_sip_headers` of `end_call`: `X-` headers on the BYE"""
     greeting: bool = True
     """after the melody, say a sentence before echoing"""
+    tool: Tool | None = None
+    """what the agent uses in mid-call, once"""
+    tool_after_s: float = Field(default=6.0, ge=0)
+    """from the answer to the use of `tool`; by default the agent has said its greeting then"""
 
 
 class SipAnswers(Model):
@@ -110,6 +153,8 @@ class SandboxSettings(Model):
     idempotency_s: float = Field(default=3600.0, gt=0)
     inbound_webhook_timeout_s: float = Field(default=10.0, gt=0)
     webhook_retries: int = Field(default=3, ge=0)
+    function_retries: int = Field(default=2, ge=0)
+    """how often a custom function that failed is called again"""
     webhook_retry_delay_s: float = Field(default=0.5, ge=0)
     """undocumented; doubled from one retry to the next"""
     analysis_delay_s: float = Field(default=0.1, ge=0)

@@ -19,8 +19,8 @@ from testkit.sandbox.errors import ListenError
 from testkit.sandbox.faults import FaultBox, SipFault
 from testkit.sandbox.inbound import InboundCall
 from testkit.sandbox.outbound import OutboundCall
-from testkit.sandbox.session import Voices
 from testkit.sandbox.store import Call, Number
+from testkit.sandbox.voices import Voices
 
 log = structlog.get_logger(__name__)
 

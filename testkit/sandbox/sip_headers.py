@@ -41,6 +41,12 @@ def outgoing(headers: Mapping[str, str]) -> list[tuple[str, str]]:
     ]
 
 
+def on_refer(headers: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Of a transfer's headers, those that ride in its REFER: `X-` names and User-To-User."""
+    told = [(name, value) for name, value in headers.items() if name.lower() == "user-to-user"]
+    return [*outgoing(headers), *told]
+
+
 def without_secrets(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     """All headers but those that carry credentials."""
     return [(name, value) for name, value in headers if name.lower() not in _SECRET]

@@ -86,6 +86,52 @@ class SipView:
     """`X-` headers of the BYE that we received"""
 
 
+class Outcome(Enum):
+    """What a use of a tool came to."""
+
+    RUNNING = "running"
+    DONE = "done"
+    """the target has the caller, or the function answered 2xx"""
+    FAILED = "failed"
+    """the agent was told so and talks on"""
+    CUT_OFF = "cut-off"
+    """the call ended meanwhile"""
+
+
+@dataclass(slots=True)
+class ToolUse:
+    """One use of an agent's tool, as far as it has come."""
+
+    kind: str
+    target: str
+    at_ms: int
+    outcome: Outcome = Outcome.RUNNING
+    status: int | None = None
+    """the final response to the REFER, the INVITE or the POST"""
+    news: list[tuple[int, str]] = field(default_factory=list)
+    """the status lines that the NOTIFYs brought, in order"""
+    told: str | None = None
+    """what a function's answer said to the agent"""
+    attempts: int = 1
+    sip_call_id: str | None = None
+    """of the leg to the target of a warm transfer"""
+    heard: Heard | None = None
+    """what the target of a warm transfer said"""
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "kind": self.kind,
+            "target": self.target,
+            "at_ms": self.at_ms,
+            "outcome": self.outcome.value,
+            "status": self.status,
+            "news": self.news,
+            "told": self.told,
+            "attempts": self.attempts,
+            "sip_call_id": self.sip_call_id,
+        }
+
+
 @dataclass(slots=True)
 class Call:
     """One call. Times in ms since 1970; `registered_s` is monotonic."""
@@ -112,6 +158,9 @@ class Call:
     analysis: dict[str, Any] | None = None
     sip: SipView | None = None
     heard: Heard | None = None
+    transfer_destination: str | None = None
+    transfer_end_ms: int | None = None
+    tools: list[ToolUse] = field(default_factory=list)
 
     @property
     def connected(self) -> bool:
@@ -127,6 +176,8 @@ class Call:
             "end_timestamp": self.end_ms,
             "duration_ms": self._duration_ms(),
             "disconnection_reason": self.disconnection_reason,
+            "transfer_destination": self.transfer_destination,
+            "transfer_end_timestamp": self.transfer_end_ms,
             "transcript": "" if self.status.over and self.connected else None,
             "call_analysis": self.analysis,
         }

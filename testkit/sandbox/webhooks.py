@@ -1,5 +1,5 @@
-"""Signed webhooks: made, sent, retried, kept in order (Retell's pages webhook-overview,
-secure-webhook, inbound-call-webhook).
+"""Signed webhooks and custom functions: made, sent, retried, kept in order (Retell's pages
+webhook-overview, secure-webhook, inbound-call-webhook, custom-function).
 """
 
 import asyncio
@@ -10,15 +10,15 @@ import re
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import aiohttp
 import structlog
 from pydantic import ValidationError
 
 from testkit.sandbox.models import InboundAnswer, InboundOverride
-from testkit.sandbox.settings import SandboxSettings
-from testkit.sandbox.store import Call
+from testkit.sandbox.settings import Function, SandboxSettings
+from testkit.sandbox.store import Call, Outcome, ToolUse
 
 log = structlog.get_logger(__name__)
 
@@ -52,6 +52,17 @@ class Delivery:
     at_ms: int
 
 
+class Reply(NamedTuple):
+    """The last attempt, and the body of its answer."""
+
+    last: Delivery
+    body: bytes
+
+    @property
+    def good(self) -> bool:
+        return self.last.status is not None and 200 <= self.last.status < 300
+
+
 class Webhooks:
     """Sends webhooks; events of one call go one after another, calls do not wait for each other."""
 
@@ -62,14 +73,25 @@ class Webhooks:
         self._http = http
         self._epoch = epoch
         self._last: dict[str, asyncio.Task[None]] = {}
+        self._functions: set[asyncio.Task[None]] = set()
         self.deliveries: deque[Delivery] = deque(maxlen=MAX_DELIVERIES)
 
-    def event(self, event: str, call: Call, *, after_s: float = 0.0) -> None:
-        """Queue an event of `call`, as the call is now, behind those queued before."""
+    def event(
+        self,
+        event: str,
+        call: Call,
+        *,
+        after_s: float = 0.0,
+        beside: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Queue an event of `call`, as the call is now, behind those queued before.
+
+        `beside` are the siblings of `call` that some events have.
+        """
         url = self._url(event, call)
         if url is None:
             return
-        payload = {"event": event, "call": call.to_json()}
+        payload = {"event": event, "call": call.to_json(), **(beside or {})}
         before = self._last.get(call.call_id)
         task = asyncio.get_running_loop().create_task(
             self._deliver_after(before, after_s, event, call, fill(url, call.variables), payload)
@@ -89,24 +111,38 @@ class Webhooks:
             "event_timestamp": self._now_ms(),
             "call_inbound": {**number, "call_id": call_id},
         }
-        answer = await self._send(
-            "call_inbound", call_id, url, payload, self._settings.inbound_webhook_timeout_s
+        reply = await self._send(
+            "call_inbound",
+            call_id,
+            url,
+            payload,
+            self._settings.inbound_webhook_timeout_s,
+            self._settings.webhook_retries,
         )
-        if answer is None:
+        if not reply.good:
             return None
         try:
-            return InboundAnswer.model_validate_json(answer or b"{}").call_inbound
+            return InboundAnswer.model_validate_json(reply.body or b"{}").call_inbound
         except ValidationError as error:
             log.warning("sandbox.inbound-answer-invalid", call_id=call_id, errors=error.errors())
             return InboundOverride()
 
+    def function(self, call: Call, order: Function, use: ToolUse) -> None:
+        """Call a custom function of the agent; what comes of it is written into `use`.
+
+        It outlasts the call: a function that ends the call still has its answer read.
+        """
+        task = asyncio.get_running_loop().create_task(self._call_function(call, order, use))
+        self._functions.add(task)
+        task.add_done_callback(self._functions.discard)
+
     async def drain(self) -> None:
         """Wait until everything that is queued now has been delivered or given up."""
-        await asyncio.gather(*self._last.values(), return_exceptions=True)
+        await asyncio.gather(*self._last.values(), *self._functions, return_exceptions=True)
 
     async def close(self) -> None:
         """Drop what is queued."""
-        tasks = list(self._last.values())
+        tasks = [*self._last.values(), *self._functions]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -134,26 +170,43 @@ class Webhooks:
         if after_s:
             await asyncio.sleep(after_s)
         timeout_s = call.agent.webhook_timeout_ms / 1000
-        await self._send(event, call.call_id, url, payload, timeout_s)
+        retries = self._settings.webhook_retries
+        await self._send(event, call.call_id, url, payload, timeout_s, retries)
+
+    async def _call_function(self, call: Call, order: Function, use: ToolUse) -> None:
+        payload = {"name": order.name, "call": call.to_json(), "args": order.args}
+        retries = self._settings.function_retries
+        url, name = fill(order.url, call.variables), f"function:{order.name}"
+        reply = await self._send(name, call.call_id, url, payload, order.timeout_s, retries)
+        use.status, use.attempts = reply.last.status, reply.last.attempt
+        use.told = reply.body.decode(errors="replace") if reply.good else reply.last.error or None
+        use.outcome = Outcome.DONE if reply.good else Outcome.FAILED
 
     async def _send(
-        self, event: str, call_id: str, url: str, payload: Mapping[str, Any], timeout_s: float
-    ) -> bytes | None:
-        """The body of the first 2xx answer, or None; at most 1 + `webhook_retries` attempts."""
+        self,
+        event: str,
+        call_id: str,
+        url: str,
+        payload: Mapping[str, Any],
+        timeout_s: float,
+        retries: int,
+    ) -> Reply:
+        """The first 2xx answer, else the last attempt; at most 1 + `retries` attempts."""
         body = json.dumps(payload, separators=(",", ":"), ensure_ascii=False)
         wait_s = self._settings.webhook_retry_delay_s
-        for attempt in range(1, self._settings.webhook_retries + 2):
+        for attempt in range(1, retries + 2):
             if attempt > 1:
                 await asyncio.sleep(wait_s)
                 wait_s *= 2
             status, error, answer = await self._attempt(url, body, timeout_s)
-            self.deliveries.append(
-                Delivery(event, call_id, url, attempt, status, error, self._now_ms())
+            reply = Reply(
+                Delivery(event, call_id, url, attempt, status, error, self._now_ms()), answer
             )
-            if status is not None and 200 <= status < 300:
-                return answer
+            self.deliveries.append(reply.last)
+            if reply.good:
+                return reply
         log.warning("sandbox.webhook-failed", webhook=event, call_id=call_id, error=error)
-        return None
+        return reply
 
     async def _attempt(
         self, url: str, body: str, timeout_s: float

@@ -110,7 +110,7 @@ class FakeApplication:
                 answer = self.verbs(frame["data"])
             case "session:reconnect":
                 answer = self.again(frame["data"])
-            case "verb:hook" | "session:redirect":
+            case "verb:hook" | "session:redirect" | "dial:confirm":
                 hook = self.hooks.get(frame["hook"])
                 answer = None if hook is None else hook(frame["data"])
         if answer is not self.NO_ACK:

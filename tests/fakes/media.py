@@ -4,7 +4,9 @@ from dataclasses import dataclass, field
 
 from sip.core.sdp import SessionDescription
 from sip.errors import ParseError
-from sip.media.events import Listener, Lost, MediaEvent
+from sip.media.detection.found import Found
+from sip.media.detection.terms import DetectionTerms
+from sip.media.events import Detected, Listener, Lost, MediaEvent
 from sip.media.plane import (
     Capability,
     EngineStatistics,
@@ -32,6 +34,8 @@ class FakeMedia:
     capabilities: frozenset[Capability] = frozenset(Capability)
     #: what was played: to whom, and how often
     played: list[tuple[str, Playable, int]] = field(default_factory=list)
+    #: the parties that are listened to for who they are: session and tag, by number
+    detections: dict[int, tuple[str, str, DetectionTerms]] = field(default_factory=dict)
     ports: tuple[int, int] | None = None
     heard_at: float | None = None
     _ports: dict[tuple[str, str], int] = field(default_factory=dict)
@@ -73,7 +77,8 @@ class FakeMedia:
         self.signalling[from_tag] = received_from
         self.open_calls.add(call_id)
         self._describe(call_id, from_tag, sdp)
-        return self._rewrite(sdp, self._port(call_id, to_tag or "pending"), media_address)
+        receiver = to_tag or ("pending" if from_tag == "a" else "a")
+        return self._rewrite(sdp, self._port(call_id, receiver), media_address)
 
     async def answer(
         self,
@@ -103,10 +108,19 @@ class FakeMedia:
     async def query(self, call_id: str) -> MediaStats:
         return MediaStats()
 
-    def listen(self, call_id: str, listener: Listener, *, fax_of: str | None = None) -> None:
+    def listen(
+        self,
+        call_id: str,
+        listener: Listener,
+        *,
+        fax_of: str | None = None,
+        detects: bool = False,
+    ) -> None:
         self._listeners[call_id] = listener
         if fax_of is not None:
             self.asked.append(("listen for a fax", call_id, fax_of))
+        if detects:
+            self.asked.append(("detects", call_id))
 
     def forget(self, call_id: str) -> None:
         """As an engine that was started again: the next offer of the call gets other ports."""
@@ -131,6 +145,19 @@ class FakeMedia:
     ) -> None:
         self._ask("play", call_id, tag, str(play_id))
         self.played.append((tag, sound, times))
+
+    async def detect(self, call_id: str, tag: str, number: int, terms: DetectionTerms) -> None:
+        self._ask("detect", call_id, tag, str(number))
+        self.detections[number] = call_id, tag, terms
+
+    async def stop_detecting(self, call_id: str, tag: str, number: int) -> None:
+        self._ask("stop detecting", call_id, tag, str(number))
+        self.detections.pop(number, None)
+
+    def find(self, number: int, found: Found) -> None:
+        """Detection `number` tells what it found."""
+        call_id, tag, _ = self.detections[number]
+        self.tell(call_id, Detected(party=tag, detection=number, found=found, at=0.0))
 
     async def record(self, call_id: str, recording: str, left: str) -> None:
         self._ask("record", call_id, recording, left)

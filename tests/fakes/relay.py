@@ -45,7 +45,11 @@ class RelayHere(RelayMedia):
         raise AssertionError((event, fields))
 
     def watch(self, sock: socket.socket, reader: Callable[[float], None]) -> None:
-        self._loop.add_reader(sock, lambda: reader(self._loop.time()))
+        self._loop.add_reader(sock, lambda: self._read(reader))
+
+    def _read(self, reader: Callable[[float], None]) -> None:
+        reader(self._loop.time())
+        self.turn.end(self._loop.time())
 
     def unwatch(self, sock: socket.socket) -> None:
         self._loop.remove_reader(sock)

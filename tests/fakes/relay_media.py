@@ -14,6 +14,7 @@ from sip.media.relay.notices import Notices
 from sip.media.relay.ports import PortPool
 from sip.media.relay.sessions import Sessions
 from sip.media.relay.timers import Timers
+from sip.media.relay.turn import Turn
 from tests.ports import engine_ports
 
 HOST = "127.0.0.1"
@@ -30,6 +31,7 @@ class RelayMedia(RelayClient):
         super().__init__(LoopClock(), TIMEOUT_S, Form.JSON, silence_s=None)
         self.refuse: None = None
         self._readers: dict[socket.socket, Callable[[float], None]] = {}
+        self.turn = Turn()
         timers = timers or Timers()
         notices = Notices("run", self.notify, timers, self)
         rng = random.Random(7)
@@ -61,6 +63,7 @@ class RelayMedia(RelayClient):
         for _ in range(20):
             for reader in list(self._readers.values()):
                 reader(self._clock.now())
+            self.turn.end(self._clock.now())
 
     async def request(self, command: str, keys: Mapping[str, Encodable]) -> dict[str, Decoded]:
         """See `NgClient.request`."""

@@ -1,8 +1,11 @@
 """A leg without SIP, as a media stream over a WebSocket is one: it does what its script says."""
 
+from collections.abc import Callable
+
 from sip.b2bua.call_events import Cause, Disconnect, Event, Headers, Offer, OfferEnded, Side
 from sip.b2bua.legs.leg import Direction, OnEvent, unheard
 from sip.clock import Clock
+from sip.core.body import Body
 from sip.media.terms import KeyForm, MediaSide, Signalling
 
 
@@ -80,6 +83,23 @@ class StreamLeg:
         if self._offered is not None:
             self.asked.append(f"refuse {status}")
             self._offered = None
+
+    def refer(
+        self, refer_to: str, *, referred_by: str | None, headers: Headers, wait_s: float
+    ) -> bool:
+        """A stream cannot be sent elsewhere."""
+        return False
+
+    def send(
+        self,
+        method: str,
+        *,
+        body: Body | None,
+        headers: Headers,
+        told: Callable[[int | None], None],
+    ) -> bool:
+        """It has no dialog."""
+        return False
 
     # what its peer does
 

@@ -231,6 +231,15 @@ def test_without_a_login_a_challenge_is_a_refusal() -> None:
     assert (report.ended, report.status) == (Ended.REFUSED, 407)
 
 
+def test_further_headers_are_in_the_invite_and_in_its_repetition() -> None:
+    login = {"user": "phone", "password": "secret"}
+    with Agent(Manner(challenge='Digest realm="office", nonce="n1"')) as agent:
+        call(agent, headers=(("X-Order", "7"), ("X-Name", "Ann")), **login)
+    first, second = [one for one in agent.seen.requests if one.startswith("INVITE ")]
+    for invite in (first, second):
+        assert (values(invite, "X-Order"), values(invite, "X-Name")) == (["7"], ["Ann"])
+
+
 def test_silence_from_the_other_end_is_told_from_a_closed_port() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as mute:
         mute.bind(("127.0.0.1", 0))

@@ -154,7 +154,7 @@ class SipPeer:
             f"Contact: <sip:peer@{host}:{port}>",
             *headers,
         ]
-        if body:
+        if body and not any(line.startswith("Content-Type:") for line in headers):
             lines.append("Content-Type: application/sdp")
         lines += [f"Content-Length: {len(body)}", "", body]
         self.link.transport.sendto("\r\n".join(lines).encode(), target)
@@ -258,6 +258,19 @@ class Caller:
         contact = re.search(r"<([^>]+)>", self.answer.one("contact"))
         assert contact is not None
         self.peer.request(method, contact[1], self.target, to=self.answer.one("to"), **kwargs)
+
+    def notify(self, status_line: str, *, over: bool = False) -> None:
+        """What the REFER has come to (RFC 3515 2.4.5)."""
+        state = "terminated;reason=noresource" if over else "active;expires=60"
+        self.in_dialog(
+            "NOTIFY",
+            headers=(
+                "Event: refer",
+                f"Subscription-State: {state}",
+                "Content-Type: message/sipfrag;version=2.0",
+            ),
+            body=f"{status_line}\r\n",
+        )
 
     async def bye(self, headers: Sequence[str] = ()) -> None:
         self.in_dialog("BYE", headers=headers)
@@ -368,6 +381,8 @@ class Hooks:
     url: str = ""
     received: list[Received] = field(default_factory=list)
     answers: list[web.Response] = field(default_factory=list)
+    hold_s: float = 0.0
+    """so long each answer is kept back"""
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
@@ -388,6 +403,7 @@ class Hooks:
             Received(body, request.headers["X-Retell-Signature"], await request.json())
         )
         self.arrived.set()
+        await asyncio.sleep(self.hold_s)
         return self.answers.pop(0) if self.answers else web.Response(status=204)
 
 

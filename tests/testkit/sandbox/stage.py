@@ -84,6 +84,20 @@ class Stage:
         _, report = await self.ask("GET", f"/sandbox/calls/{call_id}")
         return dict(report)
 
+    async def uses(self, call_id: str, **tool: Any) -> None:
+        """The agent uses a tool now."""
+        status, body = await self.ask("POST", f"/sandbox/calls/{call_id}/tool", {"tool": tool})
+        assert status == 202, body
+
+    async def used(self, call_id: str) -> dict[str, Any]:
+        """What came of the newest use of a tool, once it is over."""
+        async with asyncio.timeout(WAIT_S):
+            while True:
+                tools = (await self.report(call_id))["tools"]
+                if tools and tools[-1]["outcome"] != "running":
+                    return dict(tools[-1])
+                await asyncio.sleep(0.01)
+
     async def heard(self, call_id: str, *, packets: int) -> dict[str, Any]:
         """What the agent heard, once it has so many packets."""
         async with asyncio.timeout(WAIT_S):
