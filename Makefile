@@ -16,7 +16,7 @@
 .PHONY: help run test quick check programs bench hostile soak lock clean
 python := .venv/bin/python
 # Tests at a time: most of the long ones wait, so there may be more than the machine has cores.
-WORKERS ?= 3
+WORKERS ?= 4
 # Containers often forbid Python to keep what it has compiled, which costs every start seconds.
 export PYTHONDONTWRITEBYTECODE =
 
@@ -50,7 +50,8 @@ else
 endif
 
 # Folders without a quick test are not even read.
-unread := $(addprefix --ignore=tests/,interop soak packaging testkit hostile contract gateway/storage)
+unread := $(addprefix --ignore=tests/,interop soak packaging testkit hostile contract \
+	gateway/storage gateway/http gateway/jambonz gateway/provisioning)
 
 quick: .venv/.installed-dev
 	@$(python) -m pytest -n 2 -m "not programs and not slow and not alone" $(unread) $(T)

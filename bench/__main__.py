@@ -12,7 +12,9 @@ from pathlib import Path
 
 from rich.console import Console
 
+from bench.callee_first import callee_first_section, measure_callee_first
 from bench.cores import Cores, choose_cores
+from bench.detection import detection_figures, detection_section, measure_detection
 from bench.engines import RELAY, RTPENGINE, Engine
 from bench.errors import BenchError
 from bench.machine import commit, describe_machine, stolen_share
@@ -26,10 +28,15 @@ from bench.sections import delay_section, media_section, memory_section, signall
 from bench.setup_delay import delays_in_turn
 from bench.signalling import common_rate, highest_rate, measure_in_turn, median_run
 from bench.sipp import require_sipp
+from bench.streams import measure_streams, streams_section
 from bench.systems import GATEWAY, SIPPY, SOFTSWITCH, SOFTSWITCH_MEDIA, System
 from bench.transcoding import measure_transcoding, transcoding_section
+from bench.twilio_voice import measure_twilio_voice, twilio_voice_section
 
-_PARTS = ("signalling", "delay", "media", "transcoding", "memory")
+_PARTS = (
+    *("signalling", "delay", "callee-first", "twilio-voice", "streams", "media", "transcoding"),
+    *("memory", "detection"),
+)
 _SYSTEMS = (SIPPY, SOFTSWITCH, SOFTSWITCH_MEDIA, GATEWAY)
 _ENGINES = (RTPENGINE, RELAY)
 _HERE = Path(__file__).parent
@@ -65,9 +72,13 @@ class Bench:
         measure: dict[str, Callable[[], None]] = {
             "signalling": self._signalling,
             "delay": self._delay,
+            "callee-first": self._callee_first,
+            "streams": self._streams,
+            "twilio-voice": self._twilio_voice,
             "media": self._media,
             "transcoding": self._transcoding,
             "memory": self._memory,
+            "detection": self._detection,
         }
         stolen = stolen_share()
         with tempfile.TemporaryDirectory(prefix="bench-") as directory:
@@ -142,6 +153,26 @@ class Bench:
             delay_section(runs, labels=self._labels, peer=SIPPY.key, plan=self._plan)
         )
 
+    def _callee_first(self) -> None:
+        run = measure_callee_first(self._plan, self._cores, self._directory)
+        self._say(f"callee first: answer to INVITE p50 {run.p50_ms:.1f}, p99 {run.p99_ms:.1f} ms")
+        self.report.figures["callee_first"] = run.as_json()
+        self.report.sections.append(callee_first_section(run))
+
+    def _streams(self) -> None:
+        run = measure_streams(self._plan, self._cores, self._directory)
+        self._say(f"streams: barge-in p50 {run.barge_in_p50_ms:.1f}, p99 {run.barge_in_p99_ms:.1f}")
+        self.report.figures["streams"] = run.as_json()
+        self.report.sections.append(streams_section(run))
+
+    def _twilio_voice(self) -> None:
+        run = measure_twilio_voice(self._plan, self._cores, self._directory)
+        self._say(
+            f"twilio-voice: webhook to document p50 {run.p50_ms:.1f}, p99 {run.p99_ms:.1f} ms"
+        )
+        self.report.figures["twilio_voice"] = run.as_json()
+        self.report.sections.append(twilio_voice_section(run))
+
     def _media(self) -> None:
         plan, cores = self._plan, self._cores
         alone = [
@@ -185,6 +216,11 @@ class Bench:
             runs.append(run)
         self.report.figures["memory"] = [run.as_json() for run in runs]
         self.report.sections.append(memory_section(runs, labels=self._labels))
+
+    def _detection(self) -> None:
+        outcomes = measure_detection(plan=self._plan, say=self._say)
+        self.report.figures["detection"] = detection_figures(outcomes)
+        self.report.sections.append(detection_section(outcomes))
 
 
 def _chosen(text: str, known: tuple[str, ...]) -> list[str]:

@@ -33,6 +33,8 @@ class Plan:
     media_warm_up_s: float
     transcoding_calls: int = 30
     """With which the cost of a converted call is found."""
+    answers: int = 330
+    """Labelled calls that the answering machine detection hears."""
     memory_calls: int
     memory_rate: int = 100
 

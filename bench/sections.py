@@ -27,6 +27,11 @@ DELAY_P99_SHARE = 1.0
 #: Our relay beside rtpengine: calls carried, at least; CPU a packet, at most.
 RELAYED_SHARE = 1.0
 PACKET_SHARE = 1.0
+#: The same at any one step, from that many calls up.
+WORST_STEP_SHARE = 1.15
+BUSY_CALLS = 300
+#: What a packet costs at the highest step carried, at most, as a share of that at `BUSY_CALLS`.
+FLAT_SHARE = 1.1
 MEMORY_PER_CALL_KB = 100.0
 
 
@@ -195,6 +200,7 @@ def media_section(
                 met=round(ratio, 2) <= PACKET_SHARE,
             )
         )
+    section.rows += [*_worst_step_rows(steps, labels), *_flat_rows(steps, labels)]
     section.rows += [
         Row(
             quality="memory a call",
@@ -207,6 +213,47 @@ def media_section(
         section.rows += _seal_rows(every, seal, labels)
     section.notes += [_alone_note(step, seals[step.seal]) for step in alone]
     return section
+
+
+def _worst_step_rows(steps: Sequence[MediaStep], labels: Mapping[str, str]) -> list[Row]:
+    """The step at which our relay is dearest beside rtpengine, once there is something to do."""
+    pairs = _pairs(steps, ("relay", PLAIN.key), ("rtpengine", PLAIN.key))
+    shares = [(_share(*pair), pair[0].calls) for pair in pairs if pair[0].calls >= BUSY_CALLS]
+    if not shares:
+        return []
+    worst, calls = max(shares)
+    return [
+        Row(
+            quality=f"CPU a packet, worst step from {BUSY_CALLS} calls up",
+            system=labels["relay"],
+            measured=f"{worst:.2f} of {labels['rtpengine']}'s at {calls} calls",
+            target=f"≤ {WORST_STEP_SHARE:.2f} of {labels['rtpengine']}'s",
+            met=round(worst, 2) <= WORST_STEP_SHARE,
+        )
+    ]
+
+
+def _flat_rows(steps: Sequence[MediaStep], labels: Mapping[str, str]) -> list[Row]:
+    """Of each engine: whether a packet costs more the more calls there are."""
+    rows = []
+    for key, label in labels.items():
+        carried = [step for step in steps if step.engine == key and step.carried]
+        first = next((step for step in carried if step.calls == BUSY_CALLS), None)
+        highest = max(carried, key=lambda step: step.calls, default=None)
+        if first is None or highest is None or highest is first:
+            continue
+        held = key == "relay"
+        share = _share(highest, first)
+        rows.append(
+            Row(
+                quality=f"CPU a packet, most calls beside {BUSY_CALLS}",
+                system=label,
+                measured=f"{share:.2f} at {highest.calls} calls",
+                target=f"≤ {FLAT_SHARE:.2f}" if held else "",
+                met=round(share, 2) <= FLAT_SHARE if held else None,
+            )
+        )
+    return rows
 
 
 def _seal_rows(steps: Sequence[MediaStep], seal: Seal, labels: Mapping[str, str]) -> list[Row]:
@@ -288,21 +335,29 @@ def _carried(steps: Sequence[MediaStep], engine: str) -> tuple[int, MediaStep | 
 def _cost_ratio(
     steps: Sequence[MediaStep], one: tuple[str, str], other: tuple[str, str]
 ) -> float | None:
-    """What a packet costs, `one` beside `other`, each an engine and a seal.
-
-    The median over the steps that both ran; those that both carried, if there are any.
-    """
-    cost = {(step.engine, step.seal, step.calls): step for step in steps}
-    pairs = [
-        (step, cost[*other, calls])
-        for (*which, calls), step in cost.items()
-        if tuple(which) == one and (*other, calls) in cost
-    ]
-    pairs = [pair for pair in pairs if pair[0].carried and pair[1].carried] or pairs
-    ratios = [
-        ours.packet_us / of.packet_us for ours, of in pairs if ours.packet_us and of.packet_us
-    ]
+    """What a packet costs, `one` beside `other`: the median over their steps."""
+    ratios = [_share(*pair) for pair in _pairs(steps, one, other)]
     return median(ratios) if ratios else None
+
+
+def _pairs(
+    steps: Sequence[MediaStep], one: tuple[str, str], other: tuple[str, str]
+) -> list[tuple[MediaStep, MediaStep]]:
+    """The steps that `one` and `other`, each an engine and a seal, both ran.
+
+    Those that both carried, if there are any; else all.
+    """
+    known = {(step.engine, step.seal, step.calls): step for step in steps if step.packet_us}
+    pairs = [
+        (step, known[*other, calls])
+        for (*which, calls), step in known.items()
+        if tuple(which) == one and (*other, calls) in known
+    ]
+    return [pair for pair in pairs if pair[0].carried and pair[1].carried] or pairs
+
+
+def _share(step: MediaStep, of: MediaStep) -> float:
+    return (step.packet_us or 0.0) / (of.packet_us or 1.0)
 
 
 def memory_section(runs: Sequence[MemoryRun], *, labels: Mapping[str, str]) -> Section:

@@ -21,6 +21,7 @@ from sip import collector
 from sip.clock import LoopClock
 from sip.core.uri import Uri
 from sip.ids import Ids
+from sip.media.detection.terms import DetectionTerms
 from sip.media.events import Listener
 from sip.media.plane import (
     Capability,
@@ -51,7 +52,14 @@ class PassThrough:
     ports: tuple[int, int] | None = None
     heard_at: float | None = None
 
-    def listen(self, call_id: str, listener: Listener, *, fax_of: str | None = None) -> None:
+    def listen(
+        self,
+        call_id: str,
+        listener: Listener,
+        *,
+        fax_of: str | None = None,
+        detects: bool = False,
+    ) -> None:
         """There is nothing to tell: no packet passes here."""
 
     async def play(
@@ -63,6 +71,12 @@ class PassThrough:
         raise MediaError("unsupported", "no packet passes here")
 
     async def record(self, call_id: str, recording: str, left: str) -> None:
+        raise MediaError("unsupported", "no packet passes here")
+
+    async def detect(self, call_id: str, tag: str, number: int, terms: DetectionTerms) -> None:
+        raise MediaError("unsupported", "no packet passes here")
+
+    async def stop_detecting(self, call_id: str, tag: str, number: int) -> None:
         raise MediaError("unsupported", "no packet passes here")
 
     async def pause_recording(self, call_id: str) -> None:

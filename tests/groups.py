@@ -22,7 +22,11 @@ _FIRST = (
     "media",
     "tests/conformance/test_bad_network_gateway.py",
     "tests/interop/test_loss.py",
+    "tests/test_guides.py",
     "tests/interop/profiles/test_profiles.py",
+    "tests/interop/transfers/test_sandbox_stories.py",
+    "tests/interop/transfers/test_stories.py",
+    "tests/interop/transfers/test_house.py",
 )
 
 

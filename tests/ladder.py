@@ -417,7 +417,9 @@ async def make_ladder(**options: Any) -> AsyncIterator[Ladder]:
     clock, ids = LoopClock(), Ids()
     trace = Trace()
     gateway = Endpoint("udp", "127.0.0.1", free_port())
-    peers = {name: Peer(name, gateway) for name in PEERS}
+    # the carrier comes by TCP too, from the same port
+    ports = {"carrier": free_port()}
+    peers = {name: Peer(name, gateway, ports.get(name, 0)) for name in PEERS}
     rungs: list[Rung] = []
     for peer in peers.values():
         peer.rungs = rungs

@@ -41,6 +41,16 @@ def free_ports(count: int, host: str = "127.0.0.1") -> int:
     raise OSError(f"{host} has no {count} free ports from {_FIRST} to {_FIRST + _COUNT - 1}")
 
 
+def bound_tcp(port: int) -> socket.socket:
+    """A TCP socket to connect from a port of 127.0.0.1 that a connection may have had before."""
+    # asyncio sends without delay where it is told that this is TCP
+    bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    bound.setblocking(False)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    bound.bind(("127.0.0.1", port))
+    return bound
+
+
 def engine_ports(first: int) -> tuple[int, int]:
     """First and last port of this worker's share of the thousand from `first` on.
 

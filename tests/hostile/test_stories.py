@@ -1,6 +1,12 @@
-"""Honest calls under attack and through outages: slices of what `make hostile` measures."""
+"""Honest calls under attack and through outages: slices of what `make hostile` measures.
 
+Each story is a gateway of its own and waits more than it works, so that several run at once.
+"""
+
+import asyncio
+from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -11,23 +17,67 @@ from tests.hostile.under_attack import under_attack
 from tests.hostile.victim import Victim
 
 SECONDS = 5.0
+#: Stories at a time: their gateways start at once, a core's work for some seconds each.
+AT_ONCE = 3
+
+pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(240)]
 
 
-@pytest.mark.slow
-@pytest.mark.alone
-@pytest.mark.timeout(180)
-@pytest.mark.parametrize("name", STORIES)
-async def test_no_honest_call_fails_under_attack(name: str, tmp_path: Path) -> None:
-    async with Victim(tmp_path, limits=None) as victim:
+class Told(NamedTuple):
+    """What went wrong in a story, and how it went."""
+
+    problems: list[str]
+    lines: list[str]
+
+
+async def attacked(name: str, directory: Path) -> Told:
+    async with Victim(directory, limits=None) as victim:
         outcome = await under_attack(victim, name, SECONDS)
-        assert outcome.problems() == [], outcome.lines()
-        assert await victim.unrecorded(outcome.attacked.made) == []
-    assert victim.problems() == []
+        problems = outcome.problems() + await victim.unrecorded(outcome.attacked.made)
+    return Told(problems + victim.problems(), outcome.lines())
 
 
-@pytest.mark.slow
-@pytest.mark.alone
-@pytest.mark.timeout(180)
+async def lived_through(name: str, directory: Path) -> Told:
+    outcome, problems = await through(directory, name, SECONDS)
+    return Told(problems, outcome.lines())
+
+
+@pytest.fixture(scope="module")
+def stories(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Mapping[str, Told | BaseException]:
+    """How each story went that is to be told in this run."""
+    wanted = [
+        str(item.callspec.params["name"])
+        for item in request.session.items
+        if isinstance(item, pytest.Function) and item.module is request.module
+    ]
+    room = asyncio.Semaphore(AT_ONCE)
+
+    async def told(name: str) -> Told:
+        async with room:
+            directory = tmp_path_factory.mktemp("story")
+            return await (attacked if name in STORIES else lived_through)(name, directory)
+
+    async def all_of_them() -> list[Told | BaseException]:
+        return await asyncio.gather(*map(told, wanted), return_exceptions=True)
+
+    return dict(zip(wanted, asyncio.run(all_of_them()), strict=True))
+
+
+def well(story: Told | BaseException) -> None:
+    if isinstance(story, BaseException):
+        raise story
+    assert story.problems == [], story.lines
+
+
+@pytest.mark.parametrize("name", STORIES)
+def test_no_honest_call_fails_under_attack(
+    name: str, stories: Mapping[str, Told | BaseException]
+) -> None:
+    well(stories[name])
+
+
 @pytest.mark.parametrize(
     "name",
     [
@@ -35,9 +85,10 @@ async def test_no_honest_call_fails_under_attack(name: str, tmp_path: Path) -> N
         for name in OUTAGES
     ],
 )
-async def test_no_honest_call_fails_through_an_outage(name: str, tmp_path: Path) -> None:
+def test_no_honest_call_fails_through_an_outage(
+    name: str, stories: Mapping[str, Told | BaseException]
+) -> None:
     """Each call has its record when it is over."""
     if name == "database stopped" and postgres.programs() is None:
         pytest.skip("PostgreSQL is not installed (Debian package postgresql)")
-    outcome, problems = await through(tmp_path, name, SECONDS)
-    assert problems == [], outcome.lines()
+    well(stories[name])

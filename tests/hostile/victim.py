@@ -25,6 +25,12 @@ WIDE = {"calls": 5000, "calls_per_second": 5000}
 COLLECTED_S = EVERY_S + 5
 
 
+#: How long the end of a call may take to be on record when the attack is over, and how often it is
+#: looked for, in seconds.
+SETTLES_S = 10.0
+LOOKS_S = 0.5
+
+
 class Victim:
     """Async context manager: `retell-sip-gateway run` and the addresses around it."""
 
@@ -176,7 +182,17 @@ class Victim:
         return json.dumps(ladders, indent=1)
 
     async def unrecorded(self, sip_call_ids: list[str]) -> list[str]:
-        """Of these calls, those without exactly one record of a completed call."""
+        """Of these calls, those without exactly one record of a completed call, once what is left
+        of the attack is over."""
+        wrong = await self._not_completed(sip_call_ids)
+        for _ in range(round(SETTLES_S / LOOKS_S)):
+            if not wrong:
+                break
+            await asyncio.sleep(LOOKS_S)
+            wrong = await self._not_completed(sip_call_ids)
+        return wrong
+
+    async def _not_completed(self, sip_call_ids: list[str]) -> list[str]:
         assert self._gateway is not None
         records = await self._gateway.calls()
         wrong = []

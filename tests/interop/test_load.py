@@ -11,7 +11,7 @@ from tests.interop.harness.scene import Scene, ending
 from tests.interop.harness.sipp import Outcome
 
 CALLS = 1000
-CALLS_PER_SECOND = 20
+CALLS_PER_SECOND = 30
 TALK_MS = 2500
 PACKETS_PER_SECOND = 50
 

@@ -16,7 +16,10 @@ from tests.transport.tls.authority import Authority
 runner = CliRunner()
 COMMANDS = (
     *("run", "check", "call", "sandbox", "calls"),
-    *("trunks", "bans", "refused", "unban", "profiles", "health", "reload", "drain"),
+    *("trunks", "bans", "refused", "unban", "profiles", "health", "reload", "drain", "audit"),
+    *("queue", "callbacks", "campaigns", "do-not-call"),
+    *("spend", "blocked", "block", "unblock"),
+    "provision",
 )
 
 

@@ -17,11 +17,14 @@ UNSEEN = {
     "httpx-aiohttp": "retell-sdk's aiohttp transport imports it",
     "aiosqlite": "SQLAlchemy imports it for sqlite URLs",
     "asyncpg": "SQLAlchemy imports it for postgresql URLs",
+    "tzdata": "zoneinfo reads it where the system has no tables of its own",
     "audioop-lts": "it is the standard library's audioop from Python 3.13 on",
 }
 # Imported from a package that another one brings and speaks in the terms of.
 BROUGHT = {
     "yarl": "the URLs that aiohttp takes",
+    "multidict": "the forms that aiohttp gives",
+    "requests": "schemathesis sends and judges its requests and answers",
     "httpx": "retell-sdk's timeouts and errors are httpx's",
     "pydantic-core": "pydantic's own undefined value",
 }

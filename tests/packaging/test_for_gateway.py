@@ -6,6 +6,7 @@ import pytest
 
 from config.settings import HttpTlsSettings, load
 from testkit.sandbox.for_gateway import StandInError, stand_in
+from testkit.sandbox.settings import Refer
 from tests.packaging.conftest import ROOT, Ports
 
 
@@ -36,6 +37,12 @@ def test_numbers_of_the_elastic_trunk_are_imported_with_the_login(
     assert login.password is not None
     assert number.auth_username == login.username
     assert number.auth_password == login.password.get_secret_value()
+
+
+def test_its_agents_transfer_where_they_are_told_to(config_file: Path) -> None:
+    settings = load(config_file, {})
+    assert stand_in(settings).agent.tool is None
+    assert stand_in(settings, "tel:+14155550190").agent.tool == Refer(refer_to="tel:+14155550190")
 
 
 def test_its_webhooks_go_to_https_where_that_is_served() -> None:

@@ -106,7 +106,7 @@ class Program:
     async def calls(self, ended: int) -> list[dict[str, Any]]:
         """The records, once so many are of calls that are over."""
         for _ in range(100):
-            calls: list[dict[str, Any]] = json.loads(await self.get("/api/v1/calls"))["calls"]
+            calls: list[dict[str, Any]] = json.loads(await self.get("/api/v1/calls"))["items"]
             if len([call for call in calls if call["ended_at"]]) >= ended:
                 return calls
             await asyncio.sleep(0.2)

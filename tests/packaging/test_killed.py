@@ -83,7 +83,7 @@ class Program:
     async def record(self) -> Json:
         headers = {"Authorization": f"Bearer {TOKEN}"}
         async with self.http.get(f"{self.url}/api/v1/calls", headers=headers) as response:
-            [call] = (await response.json())["calls"]
+            [call] = (await response.json())["items"]
         assert isinstance(call, dict)
         return call
 

@@ -76,7 +76,7 @@ def ask(ports: Ports, path: str, method: str = "GET", body: Any = None) -> tuple
 def recordings(ports: Ports, query: str = "") -> list[dict[str, Any]]:
     status, body = ask(ports, f"recordings{query}")
     assert status == 200, body
-    found: list[dict[str, Any]] = json.loads(body)["recordings"]
+    found: list[dict[str, Any]] = json.loads(body)["items"]
     return found
 
 

@@ -26,7 +26,7 @@ from tests.soak.media_phone import KEYS, SoakPhone
 WARM_UP = 200
 #: What the relay may have grown by: it remembers its replies of the last 30 s, some 13 MB.
 GROWN_KB = 24_000
-AT_ONCE = 24
+AT_ONCE = 32
 PORTS = (27000, 27999)
 #: A sound of 100 ms that is played at some.
 SOUND = b"RIFF\0\0\0\0WAVE" + FORMAT + b"data" + len(SAMPLES).to_bytes(4, "little") + SAMPLES

@@ -1,6 +1,7 @@
 """Asterisk as the office's PBX: its process, its extensions, and what they said and heard."""
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -33,14 +34,19 @@ class Asterisk:
         directory: Path,
         authority: Authority,
         desk: Party | None = None,
+        phones: Sequence[Party] = (),
+        hands_on_to: str = "",
     ) -> None:
-        """`control` is where it takes orders; `speech` is WAV, 8 kHz, mono, 16 bits."""
+        """`control` is where it takes orders; `speech` is WAV, 8 kHz, mono, 16 bits. `phones` are
+        its extensions from 201 on, `hands_on_to` is what extension 205 tells Transfer()."""
         self._control = control
         self._trunks = trunks
         self._speech = speech
         self._directory = directory
         self._authority = authority
         self._desk = desk
+        self._phones = phones
+        self._hands_on_to = hands_on_to
         self._program: Program | None = None
         self._manager: Manager | None = None
 
@@ -58,6 +64,8 @@ class Asterisk:
             ca=self._authority.ca,
             certificate=certificate,
             desk=self._desk,
+            phones=self._phones,
+            hands_on_to=self._hands_on_to,
         )
         self._program = await Program.start(
             tree.argv("asterisk", "-f", "-n", "-C", str(self._directory / "asterisk.conf")),

@@ -1,5 +1,6 @@
 """Asterisk's configuration files, as an administrator would write them for these trunks."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.interop.harness.certificates import Certificate
@@ -10,6 +11,7 @@ from tests.interop.harness.peers import Tree
 MANAGER = ("interop", "interop-manager-secret")
 OFFICE_NUMBER = "+12125550100"
 DESK = ("desk", "interop-desk-password")
+DESK_NUMBER = "+12125550107"
 
 # What these trunks need and no more: Asterisk starts in a second. It does not register before it
 # is told to, by loading REGISTERS: the gateway may not be there yet.
@@ -23,7 +25,8 @@ res_pjsip_caller_id res_pjsip_rfc3326 res_pjsip_dtmf_info res_pjsip_header_funcs
 res_pjsip_logger res_rtp_asterisk res_srtp res_timing_timerfd res_musiconhold
 res_sorcery_config res_sorcery_memory res_sorcery_astdb
 bridge_simple bridge_native_rtp bridge_builtin_features
-pbx_config app_dial app_playback app_mixmonitor func_channel func_callerid func_cut
+res_pjsip_refer app_queue app_transfer
+pbx_config app_dial app_playback app_mixmonitor func_channel func_callerid func_cut func_global
 codec_ulaw codec_alaw codec_resample format_pcm format_wav format_sln
 """
 
@@ -40,15 +43,22 @@ def write(
     ca: Path,
     certificate: Certificate,
     desk: Party | None,
+    phones: Sequence[Party],
+    hands_on_to: str,
 ) -> None:
     """Everything that Asterisk reads, and the folders that it writes into."""
     for name in ("etc", "lib", "spool", "run", "log", "recordings"):
         (directory / name).mkdir(parents=True, exist_ok=True)
     for trunk in trunks:
         (directory / "recordings" / trunk.name).mkdir()
-    pjsip = [_global(), *(_trunk(trunk, ca, certificate) for trunk in trunks)]
+    extensions = [trunk for trunk in trunks if trunk.way == "extension"]
+    others = [trunk for trunk in trunks if trunk not in extensions]
+    pjsip = [_global(), *(_trunk(trunk, ca, certificate) for trunk in others)]
+    pjsip += [_inside(place) for place in dict.fromkeys(str(one.pbx) for one in extensions)]
+    pjsip += [_extension(trunk) for trunk in extensions]
     if desk is not None:
         pjsip.append(_desk(desk, control.host))
+    pjsip += _phones(phones, control.host)
     files = {
         "asterisk.conf": _asterisk(directory, tree),
         "etc/modules.conf": "[modules]\nautoload=no\n"
@@ -56,7 +66,8 @@ def write(
         "etc/logger.conf": "[general]\n[logfiles]\nconsole=notice,warning,error,verbose\n",
         "etc/manager.conf": _manager(control),
         "etc/rtp.conf": "[general]\nrtpstart=40000\nrtpend=40999\nicesupport=no\n",
-        "etc/extensions.conf": _extensions(directory, speech, trunks),
+        "etc/extensions.conf": _extensions(directory, speech, trunks, hands_on_to),
+        "etc/queues.conf": _queue(phones),
         "etc/pjsip.conf": "\n".join(pjsip),
         "etc/musiconhold.conf": f"[default]\nmode=files\ndirectory={speech.parent}\n",
         # read by the core, which complains where there is none
@@ -90,8 +101,23 @@ def _manager(control: Party) -> str:
     )
 
 
-def _extensions(directory: Path, speech: Path, trunks: list[PbxTrunk]) -> str:
-    """Calls over a trunk ring at extension 200, which picks up, records and speaks."""
+#: What Replaces says of a channel's dialog, as the header field of a URI.
+_OWN_DIALOG = "%3B".join(
+    (
+        "${CHANNEL(pjsip,call-id)}",
+        "to-tag%3D${CHANNEL(pjsip,local_tag)}",
+        "from-tag%3D${CHANNEL(pjsip,remote_tag)}",
+    )
+)
+
+
+def _extensions(directory: Path, speech: Path, trunks: list[PbxTrunk], hands_on_to: str) -> str:
+    """Calls to a trunk's number ring at extension 200, which picks up, records and speaks; 201 and
+    on are the phones, 300 their queue, 301 one of the first two that gives up after a while, 208 is
+    busy, 209 declines, and 205 hands every caller on. Who calls 207 from a desk asks phone 1; 206
+    hands its caller to whoever was asked, in the place of who asked (RFC 3891).
+    """
+    asked = hands_on_to.replace(":202@", ":207@") + "?Replaces=${ASKED}"
     trunk_calls = "".join(
         f"exten => {trunk.number},1,Set(RECORDING={directory}/recordings/{trunk.name}/call)\n"
         f" same => n,Goto(office,200,1)\n"
@@ -117,9 +143,33 @@ exten => 200,1,Answer()
 
 [trunks]
 {trunk_calls}
+exten => _20[1-4],1,Dial(PJSIP/phone-${{EXTEN:2}})
+exten => 205,1,Answer()
+ same => n,Wait(3)
+ same => n,Transfer({_escaped(hands_on_to)})
+ same => n,Wait(30)
+exten => 206,1,Answer()
+ same => n,Wait(3)
+ same => n,Transfer({_escaped(asked)})
+ same => n,Wait(30)
+exten => 207,1,Hangup()
+exten => 208,1,Hangup(17)
+exten => 209,1,Hangup(21)
+exten => 300,1,Answer()
+ same => n,Queue(phones)
+exten => 301,1,Queue(pair,r,,,4)
+ same => n,Hangup(19)
 [desks]
+exten => 207,1,Set(GLOBAL(ASKED)={_OWN_DIALOG})
+ same => n,Dial(PJSIP/phone-1)
 {desk_calls}
 """
+
+
+def _queue(phones: Sequence[Party]) -> str:
+    members = [f"member => PJSIP/phone-{at}\n" for at, _ in enumerate(phones, 1)]
+    how = "strategy=linear\ntimeout=2\nretry=1\n"
+    return f"[general]\n[phones]\n{how}{''.join(members)}[pair]\n{how}{''.join(members[:2])}"
 
 
 def _record(path: object) -> str:
@@ -134,6 +184,8 @@ def _escaped(text: str) -> str:
 
 def dialled(trunk: PbxTrunk, number: str) -> str:
     """What Dial is told, to reach `number` over `trunk`."""
+    if trunk.way == "extension":
+        return f"PJSIP/{trunk.name}"
     if trunk.way == "registrar":
         # wherever the gateway has registered from
         return f"PJSIP/{number}@{trunk.name}"
@@ -244,6 +296,38 @@ endpoint={name}
     )
 
 
+def _inside(place: str) -> str:
+    return f"\n[transport-inside]\ntype=transport\nprotocol=udp\nbind={place}\n"
+
+
+def _extension(trunk: PbxTrunk) -> str:
+    """A telephone, as Asterisk sees it."""
+    name = trunk.name
+    return f"""
+[{name}]
+type=endpoint
+transport=transport-inside
+context=desks
+disallow=all
+allow=ulaw,alaw
+aors={name}
+auth={name}
+direct_media=no
+media_address={trunk.pbx.host}
+bind_rtp_to_media_address=yes
+[{name}]
+type=auth
+auth_type=digest
+username={name}
+password={trunk.password}
+[{name}]
+type=aor
+max_contacts=1
+remove_existing=yes
+minimum_expiration=60
+"""
+
+
 def _desk(desk: Party, host: str) -> str:
     user, password = DESK
     return f"""
@@ -255,6 +339,7 @@ bind={host}:{SIP_PORT}
 type=endpoint
 transport=transport-desk
 context=desks
+callerid=Desk <{DESK_NUMBER}>
 disallow=all
 allow=ulaw,alaw
 aors={user}
@@ -271,3 +356,27 @@ password={password}
 type=aor
 contact=sip:{user}@{desk}
 """
+
+
+def _phones(phones: Sequence[Party], host: str) -> list[str]:
+    """Phones that are called where they are, and call nobody."""
+    if not phones:
+        return []
+    texts = [f"\n[transport-phones]\ntype=transport\nprotocol=udp\nbind={host}:{SIP_PORT + 1}\n"]
+    for at, party in enumerate(phones, 1):
+        texts.append(f"""
+[phone-{at}]
+type=endpoint
+transport=transport-phones
+context=desks
+disallow=all
+allow=ulaw,alaw
+aors=phone-{at}
+direct_media=no
+media_address={host}
+bind_rtp_to_media_address=yes
+[phone-{at}]
+type=aor
+contact=sip:phone-{at}@{party}
+""")
+    return texts

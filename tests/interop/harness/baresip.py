@@ -18,7 +18,7 @@ _CONTROL_PORTS = 4000
 
 
 class Baresip:
-    """Async context manager: a phone at `party` that answers by itself.
+    """Async context manager: a phone at `party`.
 
     It is driven by its ctrl_tcp module: JSON in netstrings, commands in, call events out.
     """
@@ -35,10 +35,12 @@ class Baresip:
         identity: Certificate | None = None,
         ca: Path | None = None,
         encrypted: bool = False,
+        answers: bool = True,
     ) -> None:
         """`speech` is WAV, 8 kHz, mono, 16 bits; it must last longer than any call. With a
         `registrar` (`host:port;transport=…`) it is an account there, and registers. By TLS it
-        shows `identity` and trusts `ca`. `encrypted`: it speaks SRTP and nothing else."""
+        shows `identity` and trusts `ca`. `encrypted`: it speaks SRTP and nothing else. Unless it
+        `answers` by itself it rings until somebody does."""
         self.party = party
         self._control_port = party.port + _CONTROL_PORTS
         self._speech = speech
@@ -49,6 +51,7 @@ class Baresip:
         self._identity = identity
         self._ca = ca
         self._encrypted = encrypted
+        self._answers = answers
         self._program: Program | None = None
         self._reader: asyncio.StreamReader | None = None
         self._writer: asyncio.StreamWriter | None = None
@@ -59,9 +62,10 @@ class Baresip:
         (self._directory / "config").write_text(self._config())
         (self._directory / "contacts").touch()
         login = f";auth_user={self._user};auth_pass={self._password}" if self._password else ""
+        mode = "auto" if self._answers else "manual"
         (self._directory / "accounts").write_text(
             f"<sip:{self._user}@{self._registrar or self.party}>"
-            f";regint={60 if self._registrar else 0};answermode=auto"
+            f";regint={60 if self._registrar else 0};answermode={mode}"
             f";audio_codecs=PCMU/8000/1,PCMA/8000/1{login}"
             f"{';mediaenc=srtp-mand' if self._encrypted else ''}\n"
         )
@@ -106,6 +110,9 @@ class Baresip:
 
     async def resume(self) -> None:
         await self._command("resume")
+
+    async def press(self, key: str) -> None:
+        await self._command("sndcode", key)
 
     async def event(self, kind: str, timeout: float = 15.0) -> Json:
         """The next call event of that type, e.g. CALL_ESTABLISHED, CALL_CLOSED."""

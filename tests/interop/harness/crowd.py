@@ -1,7 +1,8 @@
 """A crowd of phones at one SIP address: each has a call and audio of its own.
 
 What a phone says names the phone and counts, so that what another hears tells whom it hears, and
-for how long it heard nothing. A crowd answers each call and each re-INVITE at once.
+for how long it heard nothing. A crowd answers each call and each re-INVITE at once, and repeats
+its own requests until they are answered (RFC 3261 17.1): a burst may be more than a socket holds.
 """
 
 import asyncio
@@ -21,6 +22,10 @@ from tests.interop.harness.network import Party
 
 #: Seconds between two packets of a phone: a hundred phones speak in one process.
 PACKET_S = 0.1
+#: RFC 3261's T1: until a request is repeated; then twice as long each time.
+REPEAT_S = 0.5
+#: Seconds for an answer to a call.
+ANSWER_S = 10.0
 _MARK = b"crowd"
 
 
@@ -41,6 +46,8 @@ class Phone:
     answer: Response | None = None
     #: in place of an answer
     refusal: Response | None = None
+    #: methods of its requests that have been answered, provisionally at least
+    heeded: set[str] = field(default_factory=set)
 
     @property
     def sdp(self) -> bytes:
@@ -92,6 +99,9 @@ class Crowd(asyncio.DatagramProtocol):
         self._phones: dict[str, Phone] = {}
         self._transport: asyncio.DatagramTransport | None = None
         self._speaking: asyncio.Task[None] | None = None
+        self._repeating: set[asyncio.Task[None]] = set()
+        #: when all phones spoke, each time
+        self._rounds: list[float] = []
 
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
@@ -111,8 +121,10 @@ class Crowd(asyncio.DatagramProtocol):
     ) -> None:
         assert self._speaking is not None
         assert self._transport is not None
-        self._speaking.cancel()
-        await asyncio.wait([self._speaking])
+        tasks = {self._speaking, *self._repeating}
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
         self._transport.close()
         for phone in self:
             asyncio.get_running_loop().remove_reader(phone.audio)
@@ -135,20 +147,27 @@ class Crowd(asyncio.DatagramProtocol):
         headers.add("contact", f"<sip:crowd@{self.party}>")
         headers.add("content-type", "application/sdp")
         phone.invite = Request("INVITE", f"sip:{number}@{self.gateway}", headers, phone.sdp)
-        self._send(phone.invite)
-        async with asyncio.timeout(10):
+        self._request(phone, phone.invite)
+        async with asyncio.timeout(ANSWER_S):
             await phone.answered.wait()
         return phone
 
     def hang_up(self, phone: Phone) -> None:
         """A phone that called hangs up."""
         phone.over = True
-        self._send(self._in_dialog(phone, "BYE", 2))
+        self._request(phone, self._in_dialog(phone, "BYE", 2))
+
+    def held_up_s(self, since: float, until: float) -> float:
+        """For how long the crowd itself did nothing, at most: its phones were silent, and deaf."""
+        marks = [since, *(at for at in self._rounds if since <= at <= until), until]
+        return max(0.0, max(b - a for a, b in pairwise(marks)) - PACKET_S)
 
     def datagram_received(self, data: bytes, addr: object) -> None:
         message = parse_message(data)
         phone = self._phones.get(message.call_id)
         if isinstance(message, Response):
+            if phone is not None:
+                phone.heeded.add(message.cseq.method)
             if phone is not None and message.cseq.method == "INVITE" and message.status >= 300:
                 phone.refusal = message
                 self._send(self._acknowledged(phone, message))
@@ -212,6 +231,19 @@ class Crowd(asyncio.DatagramProtocol):
         headers.add("cseq", "1 ACK")
         return Request("ACK", phone.invite.uri, headers, b"")
 
+    def _request(self, phone: Phone, request: Request) -> None:
+        """Sends it, and again until there is any answer."""
+        task = asyncio.get_running_loop().create_task(self._repeat(phone, request))
+        self._repeating.add(task)
+        task.add_done_callback(self._repeating.discard)
+
+    async def _repeat(self, phone: Phone, request: Request) -> None:
+        wait_s = REPEAT_S
+        while request.method not in phone.heeded and wait_s < ANSWER_S:
+            self._send(request)
+            await asyncio.sleep(wait_s)
+            wait_s *= 2
+
     def _send(self, message: Request | Response) -> None:
         assert self._transport is not None
         self._transport.sendto(message.to_bytes(), (self.gateway.host, self.gateway.port))
@@ -220,4 +252,5 @@ class Crowd(asyncio.DatagramProtocol):
         while True:
             for phone in self:
                 phone.speak()
+            self._rounds.append(time.monotonic())
             await asyncio.sleep(PACKET_S)

@@ -119,6 +119,11 @@ class Network:
         return self.party("wire", 20)
 
     @property
+    def operator(self) -> Party:
+        """Where the operator's own servers are."""
+        return self.party("operator", 30)
+
+    @property
     def stranger(self) -> Party:
         """No trunk, no login, no registration explains this one."""
         return self.party("stranger", 66)

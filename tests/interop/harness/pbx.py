@@ -6,7 +6,7 @@ from typing import Any, Literal
 from tests.interop.harness.network import Network, Party
 
 Json = dict[str, Any]
-Way = Literal["static", "registers", "registrar"]
+Way = Literal["static", "registers", "registrar", "extension"]
 Transport = Literal["udp", "tcp", "tls"]
 
 WAYS: tuple[Way, ...] = ("static", "registers", "registrar")
@@ -20,7 +20,8 @@ class PbxTrunk:
     """One trunk between a PBX and the gateway.
 
     `static`: both know the other's address. `registers`: the PBX registers with the gateway.
-    `registrar`: the gateway registers with the PBX.
+    `registrar`: the gateway registers with the PBX. `extension`: so it does, as the extension
+    `name`, beside others at the same address of the PBX.
     """
 
     name: str
@@ -57,6 +58,9 @@ class PbxTrunk:
         login = {"username": self.name, "password": self.password}
         if self.way == "registers":
             return entry | {"login": login, "registrar": True}
+        if self.way == "extension":  # whose call it is, its Request-URI tells
+            registered = {"register": True, "credentials": login}
+            return entry | {"name": f"pbx-{self.name}", "gateways": [self.pbx_uri]} | registered
         entry |= {"gateways": [self.pbx_uri], "identify": [self.pbx.host]}
         if self.way == "registrar":
             entry |= {"register": True, "credentials": login}

@@ -1,4 +1,4 @@
-"""Retell's register-phone-call, as a handler function: what method 2 needs of the REST API."""
+"""Retell's REST API, as far as method 2 needs it: register-phone-call, get-call and stop-call."""
 
 from types import TracebackType
 from typing import Any, Self
@@ -17,11 +17,17 @@ class RetellRest:
         self.registered: list[Json] = []
         """The objects that were handed out, with the request's body under `request`."""
         self.refuse_with: int | None = None
+        self.status = "ended"
+        """What get-call says of every call."""
+        self.stopped: list[str] = []
+        """The calls that were told to stop."""
         self._runner: web.AppRunner | None = None
 
     async def __aenter__(self) -> Self:
         app = web.Application()
         app.router.add_post("/v2/register-phone-call", self._register)
+        app.router.add_get("/v2/get-call/{call_id}", self._get)
+        app.router.add_post("/v2/stop-call/{call_id}", self._stop)
         self._runner = web.AppRunner(app)
         await self._runner.setup()
         await web.TCPSite(self._runner, self._host, self._port).start()
@@ -54,3 +60,12 @@ class RetellRest:
         }
         self.registered.append({**call, "request": body})
         return web.json_response(call, status=201)
+
+    async def _get(self, request: web.Request) -> web.Response:
+        call_id = request.match_info["call_id"]
+        return web.json_response({"call_id": call_id, "call_status": self.status})
+
+    async def _stop(self, request: web.Request) -> web.Response:
+        self.stopped.append(request.match_info["call_id"])
+        self.status = "ended"
+        return web.Response(status=204)

@@ -20,17 +20,17 @@ class Sandbox:
     """Async context manager: `python -m gateway sandbox` beside a running gateway."""
 
     def __init__(self, gateway: Gateway) -> None:
-        self._gateway = gateway
+        self.gateway = gateway
         self._program: Program | None = None
         self._http: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
         self._program = await Program.start(
-            [sys.executable, "-m", "gateway", "sandbox", "--config", str(self._gateway.config)],
-            log=self._gateway.directory / "sandbox.log",
-            cwd=self._gateway.directory,
+            [sys.executable, "-m", "gateway", "sandbox", "--config", str(self.gateway.config)],
+            log=self.gateway.directory / "sandbox.log",
+            cwd=self.gateway.directory,
         )
-        retell = self._gateway.settings["retell"]
+        retell = self.gateway.settings["retell"]
         self._http = aiohttp.ClientSession(
             base_url=retell["base_url"], headers={"Authorization": f"Bearer {retell['api_key']}"}
         )
@@ -54,21 +54,29 @@ class Sandbox:
         await self._http.close()
         await self._program.stop()
 
-    async def import_number(self, number: str) -> None:
+    async def import_number(
+        self, number: str, login: tuple[str | None, str | None] = LOGIN
+    ) -> None:
         """Make `number` one of Retell's, whose calls go out through our gateway."""
         body = {
             "phone_number": number,
-            "termination_uri": str(self._gateway.network.gateway),
-            "transport": self._gateway.transport.upper(),
-            "sip_trunk_auth_username": LOGIN[0],
-            "sip_trunk_auth_password": LOGIN[1],
+            "termination_uri": str(self.gateway.network.gateway),
+            "transport": self.gateway.transport.upper(),
+            "sip_trunk_auth_username": login[0],
+            "sip_trunk_auth_password": login[1],
             "outbound_agents": [{"agent_id": "agent_sandbox", "weight": 1}],
         }
         await self._ask("POST", "/import-phone-number", body)
 
-    async def create_phone_call(self, from_number: str, to_number: str) -> str:
-        """Have Retell call somebody; returns the Retell call id."""
-        body = {"from_number": from_number, "to_number": to_number}
+    async def create_phone_call(self, from_number: str, to_number: str, **headers: str) -> str:
+        """Have Retell call somebody, with `headers` in its INVITE, whose names have underscores
+        for hyphens; returns the Retell call id."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        body = {
+            "from_number": from_number,
+            "to_number": to_number,
+            "custom_sip_headers": named,
+        }
         call = await self._ask("POST", "/v2/create-phone-call", body)
         return str(call["call_id"])
 
@@ -108,6 +116,19 @@ class Sandbox:
     async def agent_hangs_up(self, call_id: str) -> None:
         """As the agent's `end_call` tool would."""
         await self._ask("POST", f"/sandbox/calls/{call_id}/hangup", {})
+
+    async def uses(self, call_id: str, **tool: Any) -> None:
+        """The agent uses a tool now: a transfer or a custom function."""
+        await self._ask("POST", f"/sandbox/calls/{call_id}/tool", {"tool": tool})
+
+    async def used(self, call_id: str, timeout: float = 30.0) -> Json:
+        """What came of the newest use of a tool, once it is over."""
+        async with asyncio.timeout(timeout):
+            while True:
+                tools = (await self.report(call_id))["tools"]
+                if tools and tools[-1]["outcome"] != "running":
+                    return dict(tools[-1])
+                await asyncio.sleep(0.05)
 
     async def report(self, call_id: str) -> Json:
         """The call with its SIP side and what the agent has heard so far."""

@@ -114,9 +114,9 @@ class Party:
             case "reinvite-empty":
                 self._offer(None)
             case "refer":
-                self.script.note("nobody may transfer by REFER here: refused, and the call goes on")
+                self.script.note("to somebody whom our directory does not name: the call goes on")
                 target = "Refer-To: <sip:+12125550199@[remote_ip]>"
-                self._ask("REFER", 405, has("Allow", "INVITE"), headers=(target,))
+                self._ask("REFER", self.system.refer_refused, headers=(target,))
             case "info":
                 self.script.note("without a body: the PBX asks whether the call lives")
                 self._ask("INFO", 200)

@@ -41,6 +41,7 @@ refreshes by UPDATE, and asks what a transfer would say.""",
     contact="<sip:asterisk@[local_ip]:[local_port];transport=[transport]>",
     answer=(has("Session-Expires", "1800"), lacks("Require:[^\n]*100rel")),
     steps=("moves", "update", "refer"),
+    refer_refused=404,
     takes="""
 The dialplan's extension or number as it is; caller in From and P-Asserted-Identity; it takes our
 session timer and refreshes by UPDATE; early media in 183; hold by sendonly, and back.""",
@@ -306,6 +307,7 @@ demands encrypted media; here it is in the clear. Hold by inactive. REFER is not
         lacks("rtcp-mux"),
     ),
     steps=("hold-inactive", "resume", "refer"),
+    refer_refused=404,
     takes="""
 Contact and From must have the SBC's name, no address; user=phone; E.164 with the plus. Two phones
 ring: 180 and 183 with tags of their own, and the one that answers has the second. The first data

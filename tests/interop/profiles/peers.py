@@ -138,29 +138,24 @@ def answers_options() -> str:
 
 def _stay(script: Script) -> None:
     """Answer what comes in the call until it is hung up."""
-    script.raw('<label id="1"/>')
+    script.label("1")
     held = [("half", "a=sendonly"), ("full", "a=inactive")]
-    script.raw('<recv request="INVITE" optional="true" next="2">', counts=True)
-    script.raw("  <action>")
-    for variable, pattern in held:
-        script.raw(f'    <ereg regexp="{pattern}" search_in="body" assign_to="{variable}"/>')
-    script.raw("  </action>")
-    script.raw("</recv>")
+    script.receive("INVITE", optional=True, note=held, then="2")
     script.receive("UPDATE", optional=True, then="5")
     script.receive("BYE")
     script.send("SIP/2.0 200 OK", _SAME)
-    script.raw('<nop next="9"/>', counts=True)
-    script.raw('<label id="2"/>')
-    script.raw('<nop next="3" test="half"/>', counts=True)
-    script.raw('<nop next="4" test="full"/>', counts=True)
+    script.jump("9")
+    script.label("2")
+    script.jump("3", if_set="half")
+    script.jump("4", if_set="full")
     for label, direction in (("", "sendrecv"), ("3", "recvonly"), ("4", "inactive")):
         if label:
-            script.raw(f'<label id="{label}"/>')
+            script.label(label)
         script.send("SIP/2.0 200 OK", [*_SAME, _CONTACT, _ALLOW], _sdp(direction), retrans=True)
         script.receive("ACK")
-        script.raw('<nop next="1"/>', counts=True)
-    script.raw('<label id="5"/>')
+        script.jump("1")
+    script.label("5")
     script.send("SIP/2.0 200 OK", [*_SAME, _CONTACT, _ALLOW])
-    script.raw('<nop next="1"/>', counts=True)
-    script.raw('<label id="9"/>')
+    script.jump("1")
+    script.label("9")
     script.raw('<timewait milliseconds="200"/>')

@@ -95,9 +95,16 @@ class Script:
         retrans: bool = False,
         txn: str = "",
         ack: str = "",
+        then: str = "",
+        if_set: str = "",
     ) -> None:
-        """Send a message; `txn` starts a transaction that responses can be told apart by."""
+        """Send a message; `txn` starts a transaction that responses can be told apart by.
+
+        `then` is the label to go on at, where the variable `if_set`, if any, is set.
+        """
         attributes = ' retrans="500"' if retrans else ""
+        attributes += f' next="{then}"' if then else ""
+        attributes += f' test="{if_set}"' if if_set else ""
         attributes += f' start_txn="{txn}"' if txn else ""
         attributes += f' ack_txn="{ack}"' if ack else ""
         if first.startswith("INVITE"):
@@ -110,6 +117,18 @@ class Script:
         self._lines.append(f"  <send{attributes}>")
         self._lines.append("    <![CDATA[")
         self._lines += [f"      {line}".rstrip() for line in message]
+        self._lines += ["    ]]>", "  </send>"]
+        self._count += 1
+
+    def request(
+        self, first: str, headers: Iterable[str], body: Sequence[str] = (), *, txn: str
+    ) -> None:
+        """Send a request in a dialog; `body` is of the type that `headers` say."""
+        length = "Content-Length: [len]" if body else "Content-Length: 0"
+        message = [*headers, length, "", *body]
+        self._lines.append(f'  <send retrans="500" start_txn="{txn}">')
+        self._lines.append("    <![CDATA[")
+        self._lines += [f"      {line}".rstrip() for line in (first, *message)]
         self._lines += ["    ]]>", "  </send>"]
         self._count += 1
 
@@ -127,9 +146,16 @@ class Script:
         routes: bool = False,
         auth: bool = False,
         keep: Sequence[tuple[str, str, str]] = (),
+        note: Sequence[tuple[str, str]] = (),
         then: str = "",
+        within_ms: int | None = None,
+        too_late: str = "",
     ) -> None:
-        """Expect a request or status; `keep` is (variable, header, pattern) to remember."""
+        """Expect a request or status; `keep` is (variable, header, pattern) to remember.
+
+        `note` is (variable, pattern): set where the message matches. `then` is the label to go on
+        at, and `too_late` that where nothing has come for `within_ms`, or what -recv_timeout says.
+        """
         kind = "response" if isinstance(what, int) else "request"
         attributes = f' {kind}="{what}"'
         attributes += ' optional="true"' if optional else ""
@@ -137,7 +163,10 @@ class Script:
         attributes += ' auth="true"' if auth else ""
         attributes += f' response_txn="{txn}"' if txn and isinstance(what, int) else ""
         attributes += f' next="{then}"' if then else ""
-        actions = [self._keep(*item) for item in keep] + [self._check(check) for check in checks]
+        attributes += f' timeout="{within_ms}"' if within_ms else ""
+        attributes += f' ontimeout="{too_late}"' if too_late else ""
+        actions = [self._keep(*item) for item in keep] + [self._note(*item) for item in note]
+        actions += [self._check(check) for check in checks]
         self._count += 1
         if not actions:
             self._lines.append(f"  <recv{attributes}/>")
@@ -151,6 +180,16 @@ class Script:
         self._lines.append(f"  <pause{given}/>")
         self._count += 1
 
+    def label(self, name: str) -> None:
+        """Where `jump` and `then` may go on."""
+        self._lines.append(f'  <label id="{name}"/>')
+
+    def jump(self, name: str, *, if_set: str = "") -> None:
+        """Go on at a label; `if_set`: only where this variable is set."""
+        test = f' test="{if_set}"' if if_set else ""
+        self._lines.append(f'  <nop next="{name}"{test}/>')
+        self._count += 1
+
     def raw(self, line: str, *, counts: bool = False) -> None:
         self._lines.append(f"  {line}")
         self._count += counts
@@ -162,6 +201,9 @@ class Script:
             f'      <ereg regexp="{_quoted(pattern)}" search_in="hdr" header="{header}:"'
             f' check_it="true" assign_to="{variable}"/>'
         )
+
+    def _note(self, variable: str, pattern: str) -> str:
+        return f'      <ereg regexp="{_quoted(pattern)}" search_in="msg" assign_to="{variable}"/>'
 
     def _check(self, check: Check) -> str:
         variable = f"check{len(self._variables) + 1}"

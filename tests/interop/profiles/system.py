@@ -89,6 +89,8 @@ class System:
     refused: int = 0
     answer: Sequence[Check] = ()
     steps: Sequence[Step] = ()
+    #: how its REFER to somebody whom our directory does not name is refused
+    refer_refused: int = 403
     we_hang_up: bool = False
 
     # called by us

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from tests.interop.profiles.agents import AGENTS
 from tests.interop.profiles.carriers import CARRIERS, TELNYX_WITHHELD, TWILIO_SECURE
 from tests.interop.profiles.inbound import inbound
 from tests.interop.profiles.outbound import outbound
@@ -9,7 +10,7 @@ from tests.interop.profiles.pbxs import CUCM_EARLY_MEDIA, PBXS
 from tests.interop.profiles.peers import agent, answers_options, gateway_is_full, retell
 from tests.interop.profiles.registering import registers, registrar
 
-SYSTEMS = (*CARRIERS, *PBXS)
+SYSTEMS = (*CARRIERS, *PBXS, *AGENTS)
 #: Other ways in which some of them call.
 VARIANTS = (TELNYX_WITHHELD, TWILIO_SECURE, CUCM_EARLY_MEDIA)
 DIRECTORY = Path(__file__).parents[2] / "sipp" / "profiles"
