@@ -5,9 +5,9 @@ remember for 32 s. The collector's runs over old objects walk all of them, for u
 second, and find nothing of ours: calls free themselves by reference counts. So what lives at the
 start is put aside, and what is made while calls are up soon after: `gc.freeze` takes the same time
 for one object as for a million. A sample is looked at; only where it holds garbage, as libraries
-leave some, is all that follows looked at while it is new. What is put aside is looked at now and
-then, in a moment without calls. In such moments, memory that a storm of messages has left unused
-goes back to the system too.
+leave some, is all that follows looked at while it is new. What is put aside and not freed is looked
+at once it is much, in a moment without calls. In such moments, memory that a storm of messages has
+left unused goes back to the system too.
 
 Python would look at new objects when enough of them were made: in the middle of a message, and
 mostly of an INVITE, which makes the most. It is done between messages instead.
@@ -34,10 +34,10 @@ MOST_YOUNG = 50_000
 NEVER = 1_000_000_000
 #: How often to look whether there is a moment without calls, in seconds.
 EVERY_S = 60.0
-#: What was put aside is looked at after this many looks, if there is no call; it is done together
-#: with all that lives since the start, and takes a fifth of a second.
-SELDOM = 10
-#: The same, calls or not.
+#: So many objects more than lived after the last time are looked at together with all that lives,
+#: if there is no call: it takes a fifth of a second.
+MUCH_ASIDE = 20_000
+#: The same, calls or not, after so many looks that found some put aside.
 AT_LATEST = 60
 
 
@@ -49,17 +49,20 @@ def spare() -> None:
 
 async def collect(busy: Callable[[], bool]) -> None:
     """Run the collector between messages, and in full when no call is up, for ever."""
-    looks, put_aside = 0, False
+    lived, looks = gc.get_freeze_count(), 0
     while True:
-        put_aside |= await _collect_young(EVERY_S)
-        looks += put_aside
+        looks += await _collect_young(EVERY_S)
         calm = not busy()
-        if looks >= (SELDOM if calm else AT_LATEST):
-            _collect_all()
-            looks, put_aside = 0, False
-        elif calm:
-            gc.collect()
+        if calm or looks >= AT_LATEST:
+            looks = 0
+            aside = gc.get_freeze_count()
+            if aside - lived > MUCH_ASIDE:
+                _collect_all()
+                lived = gc.get_freeze_count()
+            else:
+                lived = min(lived, aside)
         if calm:
+            gc.collect()
             give_back()
 
 

@@ -214,9 +214,8 @@ async def test_more_than_memory_holds_goes_to_the_file_and_comes_back(
         assert store.waiting <= 10
         assert spooled("calls.jsonl")
         refusal.over()
-        async with asyncio.timeout(30):
-            while await store.count() < 25:  # noqa: ASYNC110
-                await asyncio.sleep(0.005)
+        await settled(store)
+        assert await store.count() == 25
         assert not list(Path.cwd().rglob("calls.jsonl"))
 
 
