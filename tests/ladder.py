@@ -15,15 +15,19 @@ import aiohttp
 
 from config.settings import LimitSettings, SipAuthSettings, SipSettings
 from config.values import Source
+from sip.b2bua.bridge import Bridge
 from sip.b2bua.call_state import CallState
 from sip.b2bua.hub import Hub
 from sip.b2bua.legs.options import LegOptions
+from sip.b2bua.legs.sip_leg import SipLeg
 from sip.clock import LoopClock
 from sip.core.message import Headers, Request, Response, make_response
 from sip.core.parser import parse_message
 from sip.core.uri import Uri
 from sip.ids import Ids
 from sip.softswitch.admission.gatekeeper import Gatekeeper
+from sip.softswitch.jambonz.driver import Driver
+from sip.softswitch.jambonz.socket import AppSocket
 from sip.softswitch.jambonz.sounds import NO_SOUNDS
 from sip.softswitch.jambonz.web_socket import AppAddress, WebSocketLink
 from sip.softswitch.softswitch import Softswitch
@@ -32,6 +36,7 @@ from sip.trace import Trace
 from sip.transport.endpoint import Endpoint
 from tests.fakes.application import FakeApplication
 from tests.fakes.media import FakeMedia
+from tests.garbage import freed
 from tests.ports import free_port
 from tests.virtual import virtual_time
 
@@ -449,6 +454,7 @@ async def make_ladder(**options: Any) -> AsyncIterator[Ladder]:
             sip=SipSettings(realm="gateway.test", keepalive_s=86_400),
             public=options.pop("public", None),
             trace=trace,
+            rtp_timeout_s=900.0,
             binding_store=options.pop("binding_store", None),
             sounds=options.pop("sounds", NO_SOUNDS),
             tls=options.pop("tls", None),
@@ -481,18 +487,21 @@ Story = Callable[[Ladder], Coroutine[Any, Any, None]]
 
 
 def ladder_test(test: Story) -> Callable[[], None]:
-    """Run a story on virtual time, and check that it leaves nothing open."""
+    """Run a story on virtual time, and check that it leaves nothing open, and no garbage."""
     return ladder_with()(test)
 
 
 def ladder_with(**options: Any) -> Callable[[Story], Callable[[], None]]:
-    """The same with options of `make_ladder`."""
+    """The same with options of `make_ladder`, and `kinds`: of what nothing may be left for the
+    garbage collector, by default what a call is made of."""
+    kinds = options.pop("kinds", (Hub, Driver, SipLeg, Bridge, AppSocket))
 
     def decorate(test: Story) -> Callable[[], None]:
         async def run() -> None:
             async with make_ladder(**options) as ladder:
-                await test(ladder)
-                await ladder.settled()
+                with freed(*kinds):
+                    await test(ladder)
+                    await ladder.settled()
 
         run.__doc__ = test.__doc__
         run.__name__ = test.__name__

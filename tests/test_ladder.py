@@ -1,7 +1,11 @@
 """The ladder harness itself: what it does for a story, and what it shows when one fails."""
 
+import re
+
 import pytest
 
+from sip.b2bua.hub import Hub
+from tests.garbage import freed
 from tests.ladder import DID, PCMU, Ladder, ladder_test
 
 
@@ -46,3 +50,15 @@ async def test_a_failed_expectation_shows_the_ladder_so_far(ladder: Ladder) -> N
 async def test_so_does_one_that_waited_in_vain(ladder: Ladder) -> None:
     with pytest.raises(AssertionError, match=r"agent expected BYE, and nothing came in 3 s; .*\n"):
         await ladder.peer("agent").expect("BYE", within_s=3)
+
+
+@ladder_test
+async def test_a_call_that_waits_for_the_collector_fails_its_story(ladder: Ladder) -> None:
+    told = re.escape("left for the garbage collector: {'Call': 1}")
+    with pytest.raises(AssertionError, match=told), freed(Hub):  # noqa: PT012
+        await ladder.call_up()
+        [driver] = ladder.switch._calls.values()
+        driver.call.myself = driver.call  # type: ignore[attr-defined]
+        del driver
+        await ladder.hung_up_by("carrier")
+        await ladder.settled()

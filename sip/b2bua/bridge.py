@@ -178,6 +178,7 @@ class Bridge:
         """Stop negotiating; an open re-INVITE is refused, as its other side is gone."""
         for task in self._tasks:
             task.cancel()
+        self._rebuilding = None  # a task that was cancelled keeps its frames, and they keep us
         self.guest.refuse(487)
         seat = self._call.rooms.seat(self.host)
         if seat is not None and seat.room is self.seat.room:  # else it negotiates elsewhere

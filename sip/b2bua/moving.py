@@ -46,7 +46,7 @@ class Moving:
         call.detections.lost(room)
         for playing in call.running(Playing):
             if playing.room is room:
-                call.finish(playing, False)
+                playing.lost()
         bridges: list[tuple[Bridge, bool]] = [(one.bridge, True) for one in call.running(Talking)]
         bridges += [(one.bridge, False) for one in call.running(Waiting)]
         here = [(bridge, talks) for bridge, talks in bridges if bridge.seat.room is room]

@@ -1,7 +1,5 @@
 """Calls as ladders: a carrier calls, the application dials, an agent answers or does not."""
 
-import gc
-import weakref
 from typing import Any
 
 from sip.core.sdp import SessionDescription
@@ -289,27 +287,6 @@ async def test_the_time_limit_hangs_up_both(ladder: Ladder) -> None:
     await carrier.is_hung_up()
     await ladder.app.until(lambda: ladder.app.close_codes)
     assert ladder.app.told("call:status")[-1]["data"]["duration"] == 60
-
-
-@ladder_test
-async def test_an_ended_call_frees_itself(ladder: Ladder) -> None:
-    """Nothing of it waits for the garbage collector, which the gateway seldom runs."""
-    bridged(ladder)
-    gc.collect()
-    gc.disable()
-    try:
-        await talk(ladder)
-        [driver] = ladder.switch._calls.values()
-        legs = (driver.call.first, *ladder.switch.ua._dialogs)
-        parts = {weakref.ref(part) for part in (driver, driver.call, *legs)}
-        assert len(parts) == 4
-        del driver, legs
-        await ladder.peer("carrier").hang_up()
-        await ladder.peer("agent").is_hung_up()
-        await ladder.settled()
-        assert [part() for part in parts] == [None] * 4
-    finally:
-        gc.enable()
 
 
 def _port(sdp: bytes) -> int:

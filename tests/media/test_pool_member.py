@@ -1,6 +1,8 @@
 """Who waits for an engine that is gone waits no longer, and loses nothing else by it."""
 
 import asyncio
+import gc
+import weakref
 from collections.abc import Callable
 
 import pytest
@@ -63,3 +65,19 @@ async def test_a_reply_counts_that_came_before(engine: Engine) -> None:
 
     assert await engine.asked(reply()) == 7
     engine.fall()
+
+
+async def test_who_is_cancelled_leaves_nothing_for_the_collector(engine: Engine) -> None:
+    """Not even where nobody asks what became of the task: with its frames goes a whole call."""
+    gc.collect()
+    gc.disable()
+    try:
+        task = await _waiting(engine)
+        task.cancel()
+        await asyncio.wait([task])
+        gone = weakref.ref(task)
+        del task
+        await asyncio.sleep(0)
+        assert gone() is None
+    finally:
+        gc.enable()

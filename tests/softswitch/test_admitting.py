@@ -34,7 +34,7 @@ def broken(*_: Any, **__: Any) -> Any:
 
 @pytest.mark.parametrize(("step", "before"), STEPS.items())
 def test_a_call_that_cannot_start_gets_500_and_leaves_nothing(step: str, before: list[int]) -> None:
-    @ladder_with(trunks_to=narrow)
+    @ladder_with(trunks_to=narrow, kinds=())  # what broke before it began may be left as it was
     async def story(ladder: Ladder) -> None:
         carrier = ladder.peer("stranger")
         with pytest.MonkeyPatch.context() as patch:

@@ -41,7 +41,7 @@ class Playing:
             if self._play_id is None:
                 self._ended.append(event)
             elif event.play_id == self._play_id:
-                self._over(event)
+                self._over(finished=event.finished)
             return True
         return False
 
@@ -58,6 +58,10 @@ class Playing:
             self._call.errands.add(self._silence)
         return False
 
+    def lost(self) -> None:
+        """The engine is gone, and the play with it."""
+        self._over(finished=False)
+
     async def _begin(self) -> None:
         seat = self._seat = self._call.rooms.seat(self._leg)
         if seat is None:
@@ -65,7 +69,7 @@ class Playing:
         self._play_id = await seat.room.media.play(seat.tag, self._sound, times=self._times)
         for event in self._ended:
             if event.play_id == self._play_id:
-                self._over(event)
+                self._over(finished=event.finished)
 
     async def _silence(self) -> None:
         if self._seat is None:
@@ -75,9 +79,11 @@ class Playing:
         except MediaError:
             return  # the engine has given the session up, and the play with it
 
-    def _over(self, event: Played) -> None:
+    def _over(self, *, finished: bool) -> None:
         self._play_id = None
-        self._call.finish(self, event.finished)
+        self._work.stop()
+        self._call.finish(self, finished)
 
     def _on_error(self, error: Exception) -> None:
+        self._work.stop()
         self._call.fail(self, error)

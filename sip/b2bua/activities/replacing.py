@@ -144,6 +144,7 @@ class Replacing:
 
     def _over(self) -> None:
         call = self._call
+        self._work.stop()
         if not self._in_place:
             call.rooms.leave(self._leg)
         call.finish(self, self._in_place)

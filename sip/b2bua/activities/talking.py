@@ -132,6 +132,7 @@ class Talking:
             self._limit.cancel()
         if self._timeout is not None:
             self._timeout.stop()
+            self._timeout = None  # each holds the other
         self._bridge.close()
         self._call.parted(*self.legs)
 

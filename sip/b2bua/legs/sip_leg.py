@@ -187,6 +187,8 @@ class SipLeg(ABC):
         self, refer_to: str, *, referred_by: str | None, headers: Headers, wait_s: float
     ) -> bool:
         """Ask the peer to call somebody else; what becomes of it comes as `ReferNews`."""
+        if not self.up:
+            return False
         return self.refers.refer(refer_to, referred_by=referred_by, headers=headers, wait_s=wait_s)
 
     def send(
@@ -434,6 +436,7 @@ class SipLeg(ABC):
         self.ua.close_dialog(self.sip_call_id, self.local_tag)
         if self._refers is not None:
             self._refers.end()
+            self._refers = None
         if event is not None:
             self.emit(event)
         self._emit_to = unheard

@@ -101,6 +101,7 @@ class Engine:
             raise MediaError("timeout", f"{self.name} is gone") from None
         finally:
             waiting.discard(task)
+            del task  # its exception has this frame: together they would wait for the collector
 
     def fall(self) -> None:
         """It is gone: nobody need wait for it."""

@@ -97,7 +97,7 @@ class Detecting:
     async def _listen(self, leg: str, ear: _Ear) -> None:
         terms = ear.amd.terms or DetectionTerms()
         try:
-            ear.heard = await self._call.detect(leg, terms, partial(self._found, leg, ear))
+            ear.heard = await self._call.detect(leg, terms, partial(self._found, leg, ear.amd))
         except MediaError as error:
             log.warning("amd.not-heard", error=str(error), leg=leg, **self._application.log_ids)
             ear.decided = True
@@ -106,8 +106,10 @@ class Detecting:
         if self._ears.get(leg) is not ear:  # something else was wanted meanwhile
             ear.heard.stop()
 
-    def _found(self, leg: str, ear: _Ear, found: Found) -> None:
-        ear.decided = ear.decided or found.what in DECISIONS
+    def _found(self, leg: str, amd: Amd, found: Found) -> None:
+        ear = self._ears.get(leg)
+        if ear is not None and ear.amd is amd and found.what in DECISIONS:
+            ear.decided = True
         log.info(
             "amd.found",
             leg=leg,
@@ -116,7 +118,7 @@ class Detecting:
             confidence=round(found.confidence, 2),
             **self._application.log_ids,
         )
-        self._hooks.add(self._ask, ear.amd.action_hook, leg, told_of(found))
+        self._hooks.add(self._ask, amd.action_hook, leg, told_of(found))
 
     def _stop(self, leg: str) -> None:
         """The leg is over, or something else is wanted of it."""

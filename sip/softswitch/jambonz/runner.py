@@ -94,8 +94,7 @@ class Runner:
 
     async def do(self, work: Coroutine[Any, Any, None]) -> None:
         """Await it until it is done or interrupted."""
-        task = self._doing = asyncio.current_task()
-        assert task is not None
+        self._doing = _this_task()
         try:
             await work
             if self._interrupted:
@@ -108,7 +107,7 @@ class Runner:
             self._doing = None
         if self._interrupted:
             self._interrupted = False
-            if task.uncancel():  # the switch is closing as well
+            if _this_task().uncancel():  # the switch is closing as well
                 raise asyncio.CancelledError
 
     def give_way(self) -> None:
@@ -211,3 +210,11 @@ def _unheard(_: Amd, __: str | None) -> None:
 
 def _no_matter(_: int, __: str) -> None:
     """The same for `note_outcome`."""
+
+
+def _this_task() -> asyncio.Task[Any]:
+    """The task that runs now. A frame that kept it would wait for the garbage collector where the
+    task ends by an exception, which has the frame."""
+    task = asyncio.current_task()
+    assert task is not None
+    return task

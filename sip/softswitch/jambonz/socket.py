@@ -160,6 +160,8 @@ class AppSocket:
         if self._socket is not None:
             await self._socket.close(code)
         self._on_command, self._on_gone = _ignore, _nothing
+        self._acks.clear()
+        self._told = self._opening = None
 
     # sending
 
@@ -188,6 +190,7 @@ class AppSocket:
         finally:
             late.cancel()
             self._acks.pop(msgid, None)
+            del acknowledged  # its exception has this frame
 
     def _heard(self, msgid: str, told: asyncio.Future[object]) -> None:
         self._acks.pop(msgid, None)

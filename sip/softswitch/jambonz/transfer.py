@@ -4,6 +4,8 @@ jambonz hangs up who sent a REFER before it runs a verb. Here that leg stays unt
 known, hears it (RFC 3515), and talks to the caller again where it is a failure.
 """
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import Callable
 from typing import Final, Protocol
@@ -48,8 +50,8 @@ class Transfer:
         self._last = NOTHING_DONE
         self._task: asyncio.Task[None] | None = None
 
-    def start(self, runner: Runner, on_over: Callable[[], None]) -> None:
-        """Run the verbs that `runner` was given; `on_over` is called when none is left."""
+    def start(self, runner: Runner, on_over: Callable[[Transfer], None]) -> None:
+        """Run the verbs that `runner` was given; `on_over(self)` is called when none is left."""
         self.runner = runner
         runner.on_given = self._given
         self._on_over = on_over
@@ -133,4 +135,4 @@ class Transfer:
         if not self.carried and self._asker is not None:
             self._asker.end(*self._last)
         self.runner.close()
-        self._on_over()
+        self._on_over(self)

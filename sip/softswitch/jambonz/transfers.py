@@ -135,7 +135,7 @@ class Transfers:
         runner.give(verbs)
         parent.beside = transfer.over
         self._running.append(transfer)
-        transfer.start(runner, partial(self._ended, parent, transfer))
+        transfer.start(runner, partial(self._ended, parent))
 
     def _ended(self, parent: Runner, transfer: Transfer) -> None:
         """No verb of it is left."""
