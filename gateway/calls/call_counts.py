@@ -30,7 +30,7 @@ class CallCounts:
     def begin(self, trunk: str, number: str, now: datetime) -> None:
         """A call leaves; `now` has a time zone."""
         self._turn(now)
-        for scope, key in _keys(trunk, number):
+        for scope, key in scopes_of(trunk, number):
             self._up[scope, key] += 1
             self._today[scope, key] += 1
             if self._keep is not None:
@@ -38,12 +38,12 @@ class CallCounts:
 
     def resume(self, trunk: str, number: str) -> None:
         """A call that a former run of this program had counted is up."""
-        for key in _keys(trunk, number):
+        for key in scopes_of(trunk, number):
             self._up[key] += 1
 
     def end(self, trunk: str, number: str) -> None:
         """A call that had left is over."""
-        for key in _keys(trunk, number):
+        for key in scopes_of(trunk, number):
             self._up[key] -= 1
             if self._up[key] <= 0:
                 del self._up[key]
@@ -65,5 +65,6 @@ class CallCounts:
             self._today.clear()
 
 
-def _keys(trunk: str, number: str) -> tuple[tuple[Scope, str], ...]:
+def scopes_of(trunk: str, number: str) -> tuple[tuple[Scope, str], ...]:
+    """Under what a call is counted."""
     return ("all", ""), ("trunk", trunk), ("number", number)

@@ -3,6 +3,7 @@
 Pure: from `outbound.guard`, the number, the trunk, who chose them, and what is counted.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from enum import StrEnum
@@ -11,7 +12,7 @@ from typing import Final
 from config.guard_settings import CapSettings
 from config.settings import Settings
 from config.trunk_settings import TrunkSettings
-from gateway.calls.call_counts import CallCounts
+from gateway.calls.call_counts import CallCounts, scopes_of
 from gateway.calls.endings import Fault, Refusal
 from gateway.calls.no_way import NoWay
 from gateway.calls.number_kinds import (
@@ -75,9 +76,16 @@ class Guard:
         return CallCounts(self._rules.time_zone, kept, keep)
 
     def judge(
-        self, to: str, trunk: str, chooser: Chooser, counts: CallCounts, now: datetime
+        self,
+        to: str,
+        trunk: str,
+        chooser: Chooser,
+        counts: CallCounts,
+        now: datetime,
+        beside: Iterable[tuple[str, str]] = (),
     ) -> NoWay | None:
         """Why `to`, a number or a URI of one, may not be called on that trunk; None if it may.
+        `beside` are the numbers and trunks that are to ring at the same time.
 
         An extension of a PBX, and an agent of Retell's, always may; an agent has no PBX dial what
         may be a number behind a prefix of the PBX's own.
@@ -96,7 +104,7 @@ class Guard:
             barred = NoWay(NO_NUMBER, f"{user!r} is neither an extension nor a number in E.164")
         else:
             return None
-        return barred or self._full(trunk, number or user, counts, now)
+        return barred or self._full(trunk, number or user, counts, now, beside)
 
     def counted(self, to: str, trunk: str) -> str | None:
         """What a call is counted under (`CallCounts`): the number in E.164, or a carrier's short
@@ -182,24 +190,42 @@ class Guard:
             return None
         return NoWay(COUNTRY, f"{number} is of {country or 'no country'}, which {which}")
 
-    def _full(self, trunk: str, number: str, counts: CallCounts, now: datetime) -> NoWay | None:
+    def _full(
+        self,
+        trunk: str,
+        number: str,
+        counts: CallCounts,
+        now: datetime,
+        beside: Iterable[tuple[str, str]],
+    ) -> NoWay | None:
         caps = self._rules.caps
-        return (
-            _capped("all", "", caps.all, counts, now)
-            or _capped("trunk", trunk, caps.trunk, counts, now)
-            or _capped("number", number, caps.number, counts, now)
+        others = Counter(
+            scope
+            for to, by in beside
+            if (other := self.counted(to, by)) is not None
+            for scope in scopes_of(by, other)
         )
+        for (scope, key), cap in zip(
+            scopes_of(trunk, number), (caps.all, caps.trunk, caps.number), strict=True
+        ):
+            no_way = _capped(scope, key, cap, counts, now, others[scope, key])
+            if no_way is not None:
+                return no_way
+        return None
 
 
 def _capped(
-    scope: Scope, key: str, cap: CapSettings, counts: CallCounts, now: datetime
+    scope: Scope, key: str, cap: CapSettings, counts: CallCounts, now: datetime, others: int
 ) -> NoWay | None:
+    """Whether a cap is reached; `others` are about to be counted, too."""
     name = f"outbound.guard.caps.{scope}"
     of = f" of {key}" if key else ""
-    if cap.calls_per_day is not None and counts.today(scope, key, now) >= cap.calls_per_day:
+    if cap.calls_per_day is not None and (
+        counts.today(scope, key, now) + others >= cap.calls_per_day
+    ):
         words = f"today's {cap.calls_per_day} calls{of} are used up ({name}.calls_per_day)"
         return NoWay(DAY_FULL, words)
-    if cap.calls is not None and counts.up(scope, key) >= cap.calls:
+    if cap.calls is not None and counts.up(scope, key) + others >= cap.calls:
         return NoWay(TOO_MANY, f"{cap.calls} calls{of} are up already ({name}.calls)")
     return None
 

@@ -1,7 +1,7 @@
 """Calls that leave for a carrier: each is judged before it is dialled, counted when it is, and
 metered while it is up."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -65,10 +65,12 @@ class Outgoing:
         """The time, with its zone."""
         return datetime.fromtimestamp(self._now(), UTC)
 
-    def judge(self, to: str, trunk: str, chooser: Chooser) -> NoWay | None:
+    def judge(
+        self, to: str, trunk: str, chooser: Chooser, beside: Iterable[tuple[str, str]] = ()
+    ) -> NoWay | None:
         """Why `to` may not be called on that trunk, by the guard, its caps or the money; None if it
-        may."""
-        no_way = self._guard.judge(to, trunk, chooser, self._counts, self.now)
+        may. `beside` are the numbers and trunks that are to ring at the same time."""
+        no_way = self._guard.judge(to, trunk, chooser, self._counts, self.now, beside)
         if no_way is not None:
             return no_way
         number = self._guard.counted(to, trunk)

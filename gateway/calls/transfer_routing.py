@@ -4,7 +4,7 @@ Whom a name means, and at which hours, is `directory.py`'s; whether a number may
 `guard.py`'s; whether the caller's own side is asked by REFER, `transfer_ways.py`'s.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import field, replace
 from datetime import datetime
 
@@ -39,8 +39,8 @@ from gateway.calls.transfer_order import (
 from gateway.jambonz.verbs import PhoneTarget, SipTarget, Target
 from gateway.value import frozen
 
-#: Why a place may not be called on a trunk; None if it may.
-Judge = Callable[[str, str, Chooser], NoWay | None]
+#: Why a place may not be called on a trunk, while those places ring on theirs; None if it may.
+Judge = Callable[[str, str, Chooser, Sequence[tuple[str, str]]], NoWay | None]
 
 
 @frozen(kw_only=True)
@@ -172,9 +172,11 @@ class TransferRouting:
         """The steps with the places that may be called; of a step without any, why."""
         for step in steps:
             chooser = Chooser.AGENT if step.named else Chooser.OPERATOR
-            places, barred = [], []
+            places: list[Place] = []
+            barred: list[NoWay] = []
             for place in step.places:
-                judged = {trunk: judge(place.to, trunk, chooser) for trunk in place.trunks}
+                ringing = [(other.to, other.trunks[0]) for other in places]
+                judged = {trunk: judge(place.to, trunk, chooser, ringing) for trunk in place.trunks}
                 trunks = tuple(trunk for trunk, no_way in judged.items() if no_way is None)
                 barred += [no_way for no_way in judged.values() if no_way is not None]
                 if trunks:

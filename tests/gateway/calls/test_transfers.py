@@ -192,6 +192,20 @@ async def test_all_phones_ring_at_once_and_one_takes_the_call(gateway: Gateway) 
     assert record.transfers[0]["outcome"] == "transferred"
 
 
+async def test_phones_that_ring_at_once_count_together(start: Start) -> None:
+    mobiles = [{"trunk": "second", "to": f"+1415555017{last}"} for last in (7, 8, 9)]
+    crowd = {"Crowd": {"targets": mobiles, "strategy": "all"}}
+    guard = {"caps": {"trunk": {"calls": 2}}}
+    gateway = await start(**{**TRANSFERRING, "directory": crowd}, outbound={"guard": guard})
+    async with gateway.jambonz() as jambonz:
+        await talking(jambonz)
+        assert targets(await jambonz.refer("sip:Crowd@sip.retellai.com")) == [
+            "second:+14155550177",
+            "second:+14155550178",
+        ]
+        await jambonz.caller_hangs_up()
+
+
 async def test_a_caller_is_shown_as_the_targets_trunk_takes_it(gateway: Gateway) -> None:
     """A carrier gets a number of ours; who is handed on stands in Diversion."""
     async with gateway.jambonz() as jambonz:
