@@ -451,6 +451,19 @@ async def test_without_the_last_callback_twilio_is_asked(
     assert story.exchange.reads > 0
 
 
+async def test_a_call_that_twilio_keeps_is_called_off(
+    story: Story, impatient: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would ring when nobody wants it any more."""
+    monkeypatch.setattr(placed_following, "NOT_RUNG_S", -30.0)
+    line = await story.line(ring_timeout_s=30)
+    ended = await story.over()
+    assert (ended["result"], ended["cause"]) == ("failed", "twilio-queued")
+    assert "twilio.calls_per_second" in ended["detail"]
+    assert story.exchange.updates[0] == (line.call_sid, {"Status": "canceled"})
+    assert (await story.record()).fault == "operator"
+
+
 async def test_no_answer_to_the_request_is_unknown_and_never_repeated(
     story: Story, impatient: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
