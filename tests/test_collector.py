@@ -3,11 +3,168 @@
 import asyncio
 import gc
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 
 import pytest
 
 from sip import collector
+from sip.collector import EVERY_S, MUCH_ASIDE, SAMPLED, YOUNG, YOUNG_S
+from tests.virtual import virtual_time
+
+#: Within so many seconds it has looked whether the moment is calm.
+LOOK_S = EVERY_S + YOUNG_S
+#: Objects that live since the start.
+PROGRAM = 250_000
+
+
+class Heap:
+    """Python's `gc`, as far as it is asked: how many objects there are of each age, how many of
+    them are garbage, and how many each look had to walk."""
+
+    def __init__(self) -> None:
+        self.young = self.old = self.aside = 0
+        self.garbage = self.garbage_aside = 0
+        self.walked: list[int] = []
+
+    def make(self, count: int, garbage: int = 0) -> None:
+        """So many objects, of which some can be reached by nobody."""
+        self.young += count
+        self.garbage += garbage
+
+    # `gc`
+
+    def get_count(self) -> tuple[int, int, int]:
+        return self.young, 0, 0
+
+    def get_freeze_count(self) -> int:
+        return self.aside
+
+    def freeze(self) -> None:
+        self.aside += self.young + self.old
+        self.garbage_aside += self.garbage
+        self.young = self.old = self.garbage = 0
+
+    def unfreeze(self) -> None:
+        self.old += self.aside
+        self.garbage += self.garbage_aside
+        self.aside = self.garbage_aside = 0
+
+    def collect(self, generation: int = 2) -> int:
+        old = self.old if generation else 0
+        self.walked.append(self.young + old)
+        freed, self.garbage = self.garbage, 0
+        self.old, self.young = self.old + self.young - freed, 0
+        return freed
+
+
+@pytest.fixture
+def heap(monkeypatch: pytest.MonkeyPatch) -> Heap:
+    heap = Heap()
+    heap.aside = PROGRAM
+    monkeypatch.setattr(collector, "gc", heap)
+    monkeypatch.setattr(collector, "give_back", lambda: None)
+    return heap
+
+
+@asynccontextmanager
+async def collecting(*, busy: Callable[[], bool] = lambda: True) -> AsyncIterator[None]:
+    task = asyncio.create_task(collector.collect(busy))
+    await asyncio.sleep(0)
+    try:
+        yield
+    finally:
+        task.cancel()
+
+
+@virtual_time
+async def test_where_little_is_made_nothing_is_done(heap: Heap) -> None:
+    async with collecting():
+        heap.make(YOUNG)
+        await asyncio.sleep(3 * LOOK_S)
+    assert heap.walked == []
+
+
+@virtual_time
+async def test_one_time_of_many_new_objects_are_looked_at(heap: Heap) -> None:
+    """What comes after a sample without garbage is put aside, for as long as there are calls."""
+    async with collecting():
+        for _ in range(2 * SAMPLED):
+            heap.make(YOUNG + 1, garbage=1)
+            await asyncio.sleep(YOUNG_S)
+    assert heap.walked == [YOUNG + 1] * 2
+    assert heap.garbage_aside == 2 * SAMPLED - 2
+
+
+@virtual_time
+async def test_where_there_is_garbage_it_is_looked_for(heap: Heap) -> None:
+    async with collecting():
+        for _ in range(2 * SAMPLED):
+            heap.make(YOUNG + 1, garbage=YOUNG // 10)
+            await asyncio.sleep(YOUNG_S)
+    assert len(heap.walked) == 2 * SAMPLED
+    assert heap.garbage_aside == 0
+
+
+@virtual_time
+async def test_a_calm_moment_is_no_reason_to_look_at_all_that_lives(heap: Heap) -> None:
+    """An idle gateway does not pause once a minute."""
+    async with collecting(busy=lambda: False):
+        for _ in range(8):
+            heap.make(10, garbage=5)
+            await asyncio.sleep(LOOK_S)
+    assert len(heap.walked) == 8
+    assert max(heap.walked) < 1_000
+    assert heap.garbage <= 5
+
+
+@virtual_time
+async def test_what_a_storm_leaves_is_freed_in_the_next_calm_moment(heap: Heap) -> None:
+    calls = True
+    async with collecting(busy=lambda: calls):
+        for _ in range(2 * SAMPLED):
+            heap.make(2 * YOUNG)
+            await asyncio.sleep(YOUNG_S)
+        heap.garbage_aside = MUCH_ASIDE  # whoever held it is gone
+        await asyncio.sleep(3 * LOOK_S)
+        assert heap.garbage_aside == MUCH_ASIDE
+        calls = False
+        await asyncio.sleep(LOOK_S)
+        assert heap.garbage_aside == 0
+        walked = len(heap.walked)
+        await asyncio.sleep(3 * LOOK_S)
+        assert max(heap.walked[walked:]) < MUCH_ASIDE, "once is enough"
+
+
+@virtual_time
+async def test_what_ended_of_itself_does_not_hide_garbage(heap: Heap) -> None:
+    """A calm moment soon after a storm sees its transactions, which live for half a minute."""
+    async with collecting(busy=lambda: False):
+        heap.aside += 10 * MUCH_ASIDE
+        await asyncio.sleep(LOOK_S)
+        assert max(heap.walked) > 10 * MUCH_ASIDE
+        heap.aside -= 10 * MUCH_ASIDE
+        await asyncio.sleep(LOOK_S)
+        heap.aside += 2 * MUCH_ASIDE
+        heap.garbage_aside = 2 * MUCH_ASIDE
+        await asyncio.sleep(LOOK_S)
+    assert heap.garbage_aside == 0
+
+
+@virtual_time
+async def test_without_a_calm_moment_all_is_looked_at_in_the_end(
+    heap: Heap, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(collector, "AT_LATEST", 2)
+    async with collecting():
+        for _ in range(round(2 * LOOK_S / YOUNG_S)):
+            heap.make(YOUNG + 1)
+            await asyncio.sleep(YOUNG_S)
+        await asyncio.sleep(LOOK_S)
+    assert len([each for each in heap.walked if each > PROGRAM]) == 1
+
+
+# Python's own
 
 
 class Cycle:
@@ -17,7 +174,7 @@ class Cycle:
         self.me = self
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def as_before() -> Iterator[None]:
     thresholds = gc.get_threshold()
     yield
@@ -25,142 +182,35 @@ def as_before() -> Iterator[None]:
     gc.set_threshold(*thresholds)
 
 
-async def test_new_garbage_is_freed_while_calls_are_up(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_new_garbage_is_freed_while_calls_are_up(
+    as_before: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(collector, "YOUNG_S", 0.001)
     collector.spare()
     garbage, freed = Cycle(), asyncio.Event()
     weakref.finalize(garbage, freed.set)
     del garbage
-    kept = _many()
+    kept = [[] for _ in range(YOUNG + 1)]  # type: ignore[var-annotated]
     assert not freed.is_set(), "not in the middle of what goes on"
-    collecting = asyncio.create_task(collector.collect(lambda: True))
-    async with asyncio.timeout(10):
+    async with collecting(), asyncio.timeout(60):
         await freed.wait()
-    collecting.cancel()
-    assert len(kept) > collector.YOUNG
+    assert len(kept) > YOUNG
 
 
-async def test_new_objects_without_garbage_are_put_aside(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A sample is looked at; what comes after it waits for a moment without calls, and is looked at
-    then if it is much."""
-    monkeypatch.setattr(collector, "YOUNG_S", 0.001)
-    monkeypatch.setattr(collector, "EVERY_S", 0.2)
-    collector.spare()
-    busy = True
-    collecting = asyncio.create_task(collector.collect(lambda: busy))
-    kept = _many()
-    async with asyncio.timeout(10):
-        await _until(lambda: gc.get_count()[0] < collector.YOUNG)  # the sample
-        put_aside = gc.get_freeze_count()
-        garbage = [weakref.ref(Cycle()) for _ in range(collector.MUCH_ASIDE)]
-        kept += _many()
-        await _until(lambda: gc.get_freeze_count() > put_aside + collector.MUCH_ASIDE)
-        assert all(each() is not None for each in garbage)
-        busy = False
-        await _until(lambda: all(each() is None for each in garbage))
-    collecting.cancel()
-    assert len(kept) > collector.YOUNG
-
-
-async def test_much_that_ended_of_itself_is_not_counted_for_ever(
-    monkeypatch: pytest.MonkeyPatch, calm_looks: list[int]
-) -> None:
-    """A storm's transactions are looked at in a moment without calls, while they still live."""
-    monkeypatch.setattr(collector, "YOUNG_S", 0.001)
-    collector.spare()
-    at_start = gc.get_freeze_count()
-    stormy = [[] for _ in range(4 * collector.MUCH_ASIDE)]  # type: ignore[var-annotated]
-    gc.freeze()
-    collecting = asyncio.create_task(collector.collect(lambda: False))
-    async with asyncio.timeout(10):
-        await _until(lambda: len(calm_looks) > 2)
-        assert gc.get_freeze_count() > at_start + collector.MUCH_ASIDE
-        stormy.clear()
-        looked = len(calm_looks)
-        await _until(lambda: len(calm_looks) > looked + 2)
-        garbage = [weakref.ref(Cycle()) for _ in range(2 * collector.MUCH_ASIDE)]
-        gc.freeze()
-        await _until(lambda: all(each() is None for each in garbage))
-    collecting.cancel()
-
-
-async def test_a_calm_moment_is_no_reason_to_look_at_all_that_lives(
-    monkeypatch: pytest.MonkeyPatch, calm_looks: list[int]
-) -> None:
-    """An idle gateway does not pause once a minute."""
-    monkeypatch.setattr(collector, "YOUNG_S", 0.001)
-    collector.spare()
-    calm_looks.clear()
-    garbage, freed = Cycle(), asyncio.Event()
-    weakref.finalize(garbage, freed.set)
-    del garbage
-    collecting = asyncio.create_task(collector.collect(lambda: False))
-    async with asyncio.timeout(10):
-        await freed.wait()
-        await _until(lambda: len(calm_looks) > 40)
-    collecting.cancel()
-    assert 0 not in calm_looks
-
-
-@pytest.fixture
-def calm_looks(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
-    """How much is put aside at each run of the collector, in the moments without calls that follow
-    each other at once. Memory stays with the process: its tests before have left it much."""
-    monkeypatch.setattr(collector, "EVERY_S", 0.001)
-    monkeypatch.setattr(collector, "give_back", lambda: None)
-    found: list[int] = []
-
-    def ran(phase: str, _: object) -> None:
-        found.append(gc.get_freeze_count())
-
-    gc.callbacks.append(ran)
-    yield found
-    gc.callbacks.remove(ran)
-
-
-async def test_where_there_is_garbage_it_is_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(collector, "YOUNG_S", 0.001)
-    collector.spare()
-    collecting = asyncio.create_task(collector.collect(lambda: True))
-    async with asyncio.timeout(10):
-        for _ in range(2 * collector.SAMPLED):
-            garbage = [Cycle() for _ in range(collector.YOUNG + 1)]
-            ended = asyncio.Event()
-            weakref.finalize(garbage[-1], ended.set)
-            del garbage
-            await ended.wait()
-    collecting.cancel()
-
-
-def _many() -> list[list[object]]:
-    return [[] for _ in range(collector.YOUNG + 1)]
-
-
-async def _until(condition: Callable[[], bool]) -> None:
-    """Nothing tells what the collector does but its figures."""
-    while not condition():  # noqa: ASYNC110
-        await asyncio.sleep(0.001)
-
-
-async def test_few_new_objects_are_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An idle gateway does nothing."""
-    monkeypatch.setattr(collector, "YOUNG_S", 0.001)
-    collector.spare()
-    runs: list[str] = []
-    gc.callbacks.append(lambda phase, _: runs.append(phase))
-    collecting = asyncio.create_task(collector.collect(lambda: True))
-    try:
-        await asyncio.sleep(0.05)
-    finally:
-        gc.callbacks.pop()
-        collecting.cancel()
-    assert runs == []
-
-
-def test_a_storm_is_bounded() -> None:
+def test_a_storm_is_bounded(as_before: None) -> None:
     """Where no timer gets its turn, new objects are looked at all the same."""
     collector.spare()
     garbage = weakref.ref(Cycle())
     kept = [[] for _ in range(collector.MOST_YOUNG + 1)]  # type: ignore[var-annotated]
     assert garbage() is None
     assert len(kept) > collector.MOST_YOUNG
+
+
+def test_what_was_put_aside_is_found(as_before: None) -> None:
+    collector.spare()
+    garbage = weakref.ref(Cycle())
+    gc.freeze()
+    gc.collect()
+    assert garbage() is not None
+    collector.spare()
+    assert garbage() is None
