@@ -396,6 +396,7 @@ class LiveCalls:
             if after is Phase.OVER:
                 if call.registration is not None:
                     call.registration.cancel()
+                    call.registration = None  # one that was cancelled keeps its frames
                 if machine.person is not None and machine.answered is None:
                     self._finish(call)  # nothing more is said of it
                 elif call.session is not None:

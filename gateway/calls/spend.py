@@ -198,7 +198,7 @@ class Spend:
         """It is over: settled."""
         if meter.over:
             return
-        meter.over = True
+        meter.over, meter.stop = True, _let_go
         self._meters.discard(meter)
         talked_s = 0.0 if meter.answered is None else max(0.0, at - meter.answered)
         for key in meter.keys:
@@ -327,3 +327,7 @@ def _stops(trunk: str) -> tuple[Key, Key]:
 
 def _name(key: Key) -> str:
     return "outbound.spend.day" if key[0] == "all" else f"outbound.spend.trunk.{key[1]}"
+
+
+def _let_go(_: str) -> None:
+    """Default for `stop` of a leg that is over: its call is free."""
