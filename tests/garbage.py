@@ -22,6 +22,7 @@ def freed(*kinds: type) -> Iterator[None]:
 
     Raises AssertionError with their names.
     """
+    within = not gc.isenabled()  # of another such block
     gc.freeze()
     gc.disable()
     try:
@@ -35,8 +36,9 @@ def freed(*kinds: type) -> Iterator[None]:
         gc.set_debug(0)
         gc.garbage.clear()
         gc.collect()  # what was shown
-        gc.unfreeze()
-        gc.enable()
+        if not within:
+            gc.unfreeze()
+            gc.enable()
 
 
 def _is_not_ours(each: object) -> bool:

@@ -691,3 +691,4 @@ class LiveCalls:
             self._run(telling)
         if call.watch is not None:
             call.watch(call)
+            call.watch = None  # whoever watches has the call

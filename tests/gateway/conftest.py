@@ -1,7 +1,7 @@
 """The application on a loopback port, its configuration, and a Retell that does as it is told."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,10 +11,13 @@ import pytest
 from aiohttp import web
 
 from config.settings import Settings
+from gateway.calls.call_machine import CallMachine
+from gateway.calls.live_call import LiveCall
 from gateway.http.app import make_app
 from gateway.http.app_keys import CALLS, SETTINGS, STORE
 from gateway.storage.call_query import Query
 from gateway.storage.call_records import CallRecord
+from tests.garbage import freed
 from tests.gateway.http.document import conforms
 from tests.gateway.peer import Jambonz
 
@@ -25,6 +28,13 @@ TRUNK_DID = "+14155550100"
 DIAL_DID = "+14155550101"
 FALLBACK_DID = "+14155550102"
 DIAL_FALLBACK_DID = "+14155550103"
+
+
+@pytest.fixture(autouse=True)
+def _calls_free_themselves() -> Iterator[None]:
+    """No call waits for the garbage collector, which a gateway keeps out of them."""
+    with freed(LiveCall, CallMachine):
+        yield
 
 
 def settings_data(**changes: Any) -> Json:

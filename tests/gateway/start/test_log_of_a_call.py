@@ -70,7 +70,9 @@ async def test_a_call_is_watched_from_a_reload_on(tmp_path: Path) -> None:
     """SIGHUP: the trouble is there now, and a restart would end it or the calls."""
     victim = Victim(tmp_path, change=lambda settings: _configure(settings, {"level": "warning"}))
     async with victim, Caller(victim.honest, victim.gateway) as caller:
-        await (await caller.open(WATCHED)).hang_up()
+        before_reload = await caller.open(WATCHED)
+        await before_reload.hang_up()
+        assert not await victim.unrecorded([before_reload.call_id])  # its last line is behind us
         file = tmp_path / "gateway.yaml"
         settings = yaml.safe_load(file.read_text())
         _configure(settings, {"level": "info", "watch": [WATCHED]})
