@@ -180,10 +180,8 @@ async def _serve(port: int, agent_port: int, *, with_media: bool) -> None:
         )
         await switch.listen([Endpoint("udp", TESTED_HOST, port)])
         # As the gateway does when it is ready.
-        collector.spare()
-        collecting = asyncio.create_task(collector.collect(lambda: switch.gauges["calls"] > 0))
-        await stopping.wait()
-        collecting.cancel()
+        async with collector.spared(lambda: switch.gauges["calls"] > 0):
+            await stopping.wait()
         await switch.close()
 
 

@@ -17,6 +17,7 @@ import uvloop
 from config.settings import load
 from gateway.log import configure
 from gateway.main import running
+from gateway.start.drain import Drain
 from gateway.twilio.stream_door import StreamDoor
 from gateway.twilio.stream_tokens import StreamCall
 from sip import collector
@@ -32,8 +33,11 @@ async def _serve(config: Path, tokens: Path, count: int) -> None:
     door.is_signed = lambda _: True
     over = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, over.set)
-    async with running(settings, streams=door):
-        collector.spare()
+    drain = Drain(settings.limits.drain_s)
+    async with (
+        running(settings, drain, streams=door),
+        collector.spared(lambda: drain.open_calls > 0),
+    ):
         issued = [
             door.tokens.issue(
                 StreamCall(

@@ -59,8 +59,10 @@ async def serve(
     reloader = Reloader(settings, reread or (lambda: settings))
     reloader.add(_reconfigure_log)
     loop.add_signal_handler(signal.SIGHUP, reloader.signalled)
-    async with running(settings, drain, reloader):
-        collector.spare()
+    async with (
+        running(settings, drain, reloader),
+        collector.spared(lambda: drain.open_calls > 0),
+    ):
         log.info("gateway.ready", **about, **_summary(settings))
         on_ready()
         await drain.over()

@@ -16,7 +16,8 @@ mostly of an INVITE, which makes the most. It is done between messages instead.
 import asyncio
 import ctypes
 import gc
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
 #: How often to look whether there are many new objects, in seconds.
 YOUNG_S = 0.25
@@ -39,6 +40,19 @@ EVERY_S = 60.0
 MUCH_ASIDE = 20_000
 #: The same, calls or not, after so many looks that found some put aside.
 AT_LATEST = 60
+
+
+@asynccontextmanager
+async def spared(busy: Callable[[], bool]) -> AsyncIterator[None]:
+    """While entered, no call waits for the collector; `busy` says whether there is one. To be
+    entered when all that lives as long as the program is there."""
+    spare()
+    task = asyncio.create_task(collect(busy), name="collector")
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
 
 
 def spare() -> None:

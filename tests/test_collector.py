@@ -182,6 +182,22 @@ def as_before() -> Iterator[None]:
     gc.set_threshold(*thresholds)
 
 
+async def test_what_lives_since_the_start_is_no_reason_to_look(
+    as_before: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first calm moment is one like any other."""
+    looked: list[None] = []
+    calm = asyncio.Event()
+    monkeypatch.setattr(collector, "EVERY_S", 0.01)
+    monkeypatch.setattr(collector, "YOUNG_S", 0.01)
+    monkeypatch.setattr(collector, "give_back", calm.set)
+    async with collector.spared(lambda: False), asyncio.timeout(60):
+        monkeypatch.setattr(collector, "_collect_all", lambda: looked.append(None))
+        await calm.wait()
+    assert gc.get_freeze_count() > collector.MUCH_ASIDE
+    assert not looked
+
+
 async def test_new_garbage_is_freed_while_calls_are_up(
     as_before: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,6 +1,5 @@
 """Starts the softswitch."""
 
-import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack
@@ -20,7 +19,6 @@ from gateway.start.tls import read_client_tls
 from gateway.start.trace import redaction_of
 from gateway.storage.errors import StorageError
 from gateway.storage.shared_state import SharedState
-from sip import collector
 from sip.clock import LoopClock
 from sip.ids import Ids
 from sip.media.plane import MediaPlane
@@ -130,7 +128,6 @@ async def start_softswitch(
 
     reloader.add(prepare)
     shown.takes_calls(switch, report(settings, trunks))
-    _start_collector(switch, stack)
     return switch
 
 
@@ -176,15 +173,3 @@ async def _listen(switch: Softswitch, wanted: Iterable[ListenerSpec]) -> None:
         except OSError as error:
             reason = cannot_listen(listening.endpoint, error)
             raise StartupError(f"sip.listen: {reason}") from None
-
-
-def _start_collector(switch: Softswitch, stack: AsyncExitStack) -> None:
-    """Garbage is collected while no call waits for it."""
-    collecting = collector.collect(lambda: switch.gauges["calls"] > 0)
-    task = asyncio.create_task(collecting, name="collector")
-
-    async def stop() -> None:
-        task.cancel()
-        await asyncio.wait([task])
-
-    stack.push_async_callback(stop)
